@@ -1,0 +1,90 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings of every Swift target: Swift 6 mode comes with the tools version, these add the
+/// upcoming features that the code is written for.
+let strict: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+/// A library target and its unit tests, which share their settings.
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+  name: "lora-kit",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "LoRAKit", targets: ["LoRAKit"]),
+    .library(name: "LoRATensor", targets: ["LoRATensor"]),
+    .library(name: "LoRAAutograd", targets: ["LoRAAutograd"]),
+    .library(name: "LoRAFormats", targets: ["LoRAFormats"]),
+    .library(name: "LoRAText", targets: ["LoRAText"]),
+    .library(name: "LoRAModels", targets: ["LoRAModels"]),
+    .library(name: "LoRATraining", targets: ["LoRATraining"]),
+    .library(name: "LoRATesting", targets: ["LoRATesting"]),
+    .executable(name: "lora", targets: ["lora"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.4.0"),
+  ],
+  targets: [
+    // Reading order is dependency order; nothing imports upward.
+    .target(
+      name: "CLoRAKernels",
+      cSettings: [
+        .enableWarning("all"), .enableWarning("extra"),
+        // A kernel at -O0 is up to 30 times slower; a user's debug build stays usable this way.
+        // Tools version 6.2 lets a package that does this still be a versioned dependency.
+        .unsafeFlags(["-O3"], .when(configuration: .debug)),
+      ]),
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas",
+      providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+    library("LoRAJSON"),
+    library("LoRATensor", ["CLoRAKernels", "COpenBLAS"]),
+    library("LoRAAutograd", ["LoRATensor", "CLoRAKernels"]),
+    library("LoRAFormats", ["LoRATensor", "LoRAJSON"]),
+    library("LoRAText", ["LoRAJSON"]),
+    library("LoRAModels", ["LoRAAutograd", "LoRAFormats", "LoRAText", "LoRAJSON", "CLoRAKernels"]),
+    library(
+      "LoRATraining",
+      ["LoRAModels", "LoRAJSON", "CLoRAKernels", .product(name: "Logging", package: "swift-log")]),
+    library("LoRATesting", ["LoRATraining"]),
+    library(
+      "LoRAKit",
+      [
+        "LoRATensor", "LoRAAutograd", "LoRAFormats", "LoRAText", "LoRAModels", "LoRATraining",
+      ]),
+    .target(
+      name: "LoRAWorld", dependencies: ["LoRAKit"], resources: [.copy("Base")],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "lora",
+      dependencies: [
+        "LoRAKit", "LoRAWorld", "LoRAJSON", "CLoRAKernels",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+
+    tests("LoRAJSONTests", ["LoRAJSON"]),
+    tests("LoRATensorTests", ["LoRATensor", "CLoRAKernels"]),
+    tests("LoRAAutogradTests", ["LoRAAutograd", "LoRATesting", "LoRAFormats"]),
+    tests("LoRAFormatsTests", ["LoRAFormats", "LoRATesting"]),
+    tests("LoRATextTests", ["LoRAText", "LoRAJSON"]),
+    tests("LoRAModelsTests", ["LoRAModels", "LoRATesting", "LoRAJSON"]),
+    tests("LoRATrainingTests", ["LoRATraining", "LoRATesting", "LoRAJSON"]),
+    tests("LoRAWorldTests", ["LoRAWorld"]),
+    tests("CommandLineTests", ["lora", "LoRAFormats", "LoRAJSON"]),
+  ]
+)

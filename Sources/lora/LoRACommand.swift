@@ -1,0 +1,1 @@
+@main struct LoRACommand { static func main() {} }
