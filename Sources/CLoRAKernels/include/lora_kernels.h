@@ -1,3 +1,207 @@
+// The kernels of the library: every loop over elements that Swift orchestrates.
+//
+// Conventions. Pointers are contiguous arrays, row-major; `n` counts elements, `rows` x `cols`
+// describe matrices. `float` is float32; `uint16_t *` holds bfloat16 or float16 bit patterns, as the
+// name says. An output may be the same array as an input where the comment says "in place".
+// Nothing allocates unless it says so, nothing prints, nothing keeps state but the thread pool and
+// the chosen family.
+//
+// Each kernel exists as a plain reference (reference.c) and as bodies that are compiled once per
+// instruction set; `lk_select_family` picks at start-up the best one that this CPU runs.
 #ifndef LORA_KERNELS_H
 #define LORA_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// MARK: Families
+
+typedef enum lk_family {
+  LK_FAMILY_REFERENCE = 0,   // plain C, libm: what the others are tested against
+  LK_FAMILY_GENERIC = 1,     // the vector bodies, baseline instructions of the architecture
+  LK_FAMILY_AVX2 = 2,        // AVX2 + FMA + F16C
+  LK_FAMILY_AVX512 = 3,      // AVX-512 F, BW, VL, DQ
+  LK_FAMILY_AVX512BF16 = 4,  // the same with the bfloat16 dot product
+  LK_FAMILY_NEON = 5         // Arm 64 bit
+} lk_family;
+
+/// Whether this CPU (and this build) can run `family`.
+bool lk_family_is_supported(lk_family family);
+/// The family in use. The first call picks the best one, or the one that LORA_KERNELS names
+/// (reference, generic, avx2, avx512, avx512bf16, neon) if it is supported.
+lk_family lk_active_family(void);
+/// Makes `family` the one in use, for the whole process; false (and no change) if unsupported.
+/// For tests and measurements: not while kernels run on other threads.
+bool lk_select_family(lk_family family);
+const char *lk_family_name(lk_family family);
+
+// MARK: Threads
+
+/// How many threads work on a parallel region, the caller included. At least 1.
+int lk_thread_count(void);
+/// Sets that number; 0 means one per processor that this process may run on. Default 0, or LORA_THREADS.
+void lk_set_thread_count(int count);
+/// Runs body(context, 0) ... body(context, count - 1), each once, and returns when all are done.
+/// Indexes are handed out dynamically. While the pool is busy with another region (a concurrent
+/// caller, or a nested call from a body), the caller runs all of its indexes itself.
+/// Callers must make results independent of which thread runs an index.
+void lk_parallel_for(long count, void (*body)(void *context, long index), void *context);
+
+// MARK: Conversions
+
+void lk_f32_from_bf16(long n, const uint16_t *x, float *y);
+void lk_bf16_from_f32(long n, const float *x, uint16_t *y);  // nearest even; NaN stays NaN (quiet)
+void lk_f32_from_f16(long n, const uint16_t *x, float *y);
+void lk_f16_from_f32(long n, const float *x, uint16_t *y);   // nearest even; overflow to infinity
+
+// MARK: Element by element (in place allowed: y or z may be x)
+
+void lk_fill(long n, float value, float *y);
+void lk_add(long n, const float *x, const float *y, float *z);
+void lk_sub(long n, const float *x, const float *y, float *z);
+void lk_mul(long n, const float *x, const float *y, float *z);
+void lk_div(long n, const float *x, const float *y, float *z);
+void lk_axpy(long n, float a, const float *x, float *y);              // y += a x
+void lk_axpby(long n, float a, const float *x, float b, float *y);    // y = a x + b y (b 0: y not read)
+void lk_scale(long n, float a, const float *x, float *y);             // y = a x
+void lk_add_scalar(long n, float a, const float *x, float *y);        // y = x + a
+void lk_muladd(long n, const float *x, const float *y, float *z);     // z += x * y (z is not x, y)
+
+typedef enum lk_unary {
+  LK_EXP = 0, LK_LOG, LK_SQRT, LK_RSQRT, LK_SQUARE, LK_TANH, LK_SIGMOID, LK_RELU,
+  LK_SILU,        // x sigmoid(x)
+  LK_GELU,        // x Phi(x), with erf
+  LK_GELU_TANH,   // the tanh approximation
+  LK_UNARY_COUNT
+} lk_unary;
+
+/// y = f(x). Relative error a few float32 roundings over the whole finite range, exact limits at
+/// infinities, NaN stays NaN.
+void lk_unary_forward(lk_unary op, long n, const float *x, float *y);
+/// dx = dy f'(x), or dx += with `accumulate`.
+void lk_unary_backward(lk_unary op, long n, const float *x, const float *dy, float *dx, bool accumulate);
+
+/// y = f(gate) * up; f is LK_SILU, LK_GELU or LK_GELU_TANH.
+void lk_gated_forward(lk_unary op, long n, const float *gate, const float *up, float *y);
+/// dgate = dy up f'(gate), dup = dy f(gate). Either may be NULL; in place (dgate == gate, dup == up) allowed.
+void lk_gated_backward(lk_unary op, long n, const float *gate, const float *up, const float *dy,
+                       float *dgate, float *dup);
+
+// MARK: Rows and columns
+
+void lk_add_row(long rows, long cols, const float *row, float *y);    // y[r,:] += row (bias)
+void lk_mul_row(long rows, long cols, const float *x, const float *row, float *y);  // y[r,:] = x[r,:] * row
+void lk_sum_rows(long rows, long cols, const float *x, float *sum);   // sum[c] += sum over r of x[r,c]
+void lk_row_sums(long rows, long cols, const float *x, float *sum);   // sum[r] = sum over c of x[r,c]
+void lk_transpose(long rows, long cols, const float *x, float *y);    // y[c,r] = x[r,c], tiled
+
+/// Softmax of each row; in place allowed. A row of -infinity only gives zeros.
+void lk_softmax(long rows, long cols, const float *x, float *y);
+/// dx = y (dy - sum(y dy)) per row; in place allowed (dx == dy).
+void lk_softmax_backward(long rows, long cols, const float *y, const float *dy, float *dx);
+
+/// Scores of `rows` consecutive queries against `cols` keys, in place: s = softmax(scale s + mask).
+/// Query r (absolute position first_query + r) sees key c (position first_key + c) if
+/// first_key + c <= first_query + r and, when window > 0, first_query + r - (first_key + c) < window.
+/// lse[r] (may be NULL) gets the log of the sum of exponentials; rows are `stride` floats apart.
+void lk_attention_softmax(long rows, long cols, long stride, long first_query, long first_key,
+                          long window, float scale, float *s, float *lse);
+/// From scores s (not yet scaled) and lse, p = exp(scale s - lse) under the same mask, in place.
+void lk_attention_probabilities(long rows, long cols, long stride, long first_query, long first_key,
+                                long window, float scale, float *s, const float *lse);
+/// ds = p (dp - delta[r]) * scale, in place in dp. Both matrices have rows `stride` floats apart.
+void lk_attention_scores_backward(long rows, long cols, long stride, const float *p, float *dp,
+                                  const float *delta, float scale);
+/// d[r] = sum over c of x[r,c] y[r,c]; rows of x and y are ldx and ldy floats apart.
+void lk_row_dots(long rows, long cols, const float *x, long ldx, const float *y, long ldy, float *d);
+
+// MARK: Norms
+
+/// y = x * inv[r] * weight, inv[r] = 1 / sqrt(mean(x^2) + eps). `inv` has `rows` floats (may be NULL).
+void lk_rmsnorm(long rows, long cols, const float *x, const float *weight, float eps, float *y, float *inv);
+/// dx = gradient (or += with accumulate; dx may be NULL); dweight += (may be NULL).
+void lk_rmsnorm_backward(long rows, long cols, const float *x, const float *weight, const float *inv,
+                         const float *dy, float *dx, bool accumulate, float *dweight);
+/// y = (x - mean) * inv * weight + bias (bias may be NULL). mean, inv: `rows` floats each (may be NULL).
+void lk_layernorm(long rows, long cols, const float *x, const float *weight, const float *bias, float eps,
+                  float *y, float *mean, float *inv);
+void lk_layernorm_backward(long rows, long cols, const float *x, const float *weight, const float *mean,
+                           const float *inv, const float *dy, float *dx, bool accumulate,
+                           float *dweight, float *dbias);
+
+// MARK: Rotary embedding
+
+/// Rotates `heads` vectors of `dim` floats a row; row r uses cosines[r * half ...], sines[r * half ...]
+/// with half = rotary / 2, on the first `rotary` elements of each head (the others are copied).
+/// Pairs are (i, i + half), or (2i, 2i + 1) if `adjacent`. `inverse` rotates back (the backward pass).
+/// x has rows ldx floats apart and y ldy; in place allowed.
+void lk_rotary(long rows, long heads, long dim, long rotary, const float *cosines, const float *sines,
+               bool adjacent, bool inverse, const float *x, long ldx, float *y, long ldy);
+
+// MARK: Embedding
+
+/// y[r,:] = table[ids[r],:]; ids are checked by the caller.
+void lk_gather_f32(long rows, long cols, const float *table, const int64_t *ids, float *y);
+void lk_gather_bf16(long rows, long cols, const uint16_t *table, const int64_t *ids, float *y);
+void lk_gather_f16(long rows, long cols, const uint16_t *table, const int64_t *ids, float *y);
+/// table[ids[r],:] += dy[r,:]
+void lk_scatter_add(long rows, long cols, const float *dy, const int64_t *ids, float *table);
+
+// MARK: Loss
+
+/// For each row: loss[r] = lse - logits[target], lse[r] = log sum exp (may be NULL). A target < 0 is
+/// ignored: loss 0.
+void lk_cross_entropy(long rows, long cols, const float *logits, const int64_t *targets, float *loss, float *lse);
+/// In place: logits[r,c] = (exp(logits - lse[r]) - [c == target]) * scale; an ignored row becomes zeros.
+void lk_cross_entropy_backward(long rows, long cols, float *logits, const int64_t *targets, const float *lse,
+                               float scale);
+
+// MARK: Reductions (fixed order: the same bits whatever the thread count)
+
+double lk_sum(long n, const float *x);
+double lk_sum_squares(long n, const float *x);
+double lk_dot(long n, const float *x, const float *y);
+float lk_max(long n, const float *x);          // n >= 1; NaN if any is NaN
+long lk_argmax(long n, const float *x);        // first of the largest; n >= 1; NaN is never larger
+long lk_first_nonfinite_f32(long n, const float *x);      // index, or -1
+long lk_first_nonfinite_bf16(long n, const uint16_t *x);
+long lk_first_nonfinite_f16(long n, const uint16_t *x);
+
+// MARK: Optimizer
+
+/// One pass of AdamW as torch.optim.AdamW computes it (foreach=False, capturable=False):
+/// p1 = p (1 - lr wd); m += (g' - m)(1 - beta1); v = beta2 v + (1 - beta2) g'^2, g' = g gradient_scale;
+/// p1 -= lr / (1 - beta1^step) * m / (sqrt(v) / sqrt(1 - beta2^step) + eps).  p_out may be p.
+void lk_adamw(long n, const float *p, float *p_out, const float *g, float gradient_scale, float *m, float *v,
+              double lr, double beta1, double beta2, double eps, double weight_decay, long step);
+
+// MARK: Random numbers (Philox 4x32-10; the same bits on every machine and in every family)
+
+/// out[i] is word i % 4 of the block with 128-bit counter (first_block + i / 4, stream), key `seed`.
+void lk_random_bits(long n, uint64_t seed, uint64_t stream, uint64_t first_block, uint32_t *out);
+/// Uniform in [low, high): low + (high - low) * (bits >> 8) 2^-24.
+void lk_random_uniform(long n, uint64_t seed, uint64_t stream, uint64_t first_block, float low, float high, float *out);
+/// Normal by Box-Muller on pairs of words, with logarithm and sine of our own in IEEE basic
+/// operations only (no libm, no contraction), so that the bits are the same everywhere.
+void lk_random_normal(long n, uint64_t seed, uint64_t stream, uint64_t first_block, float mean, float deviation, float *out);
+/// y = x * keep / (1 - p), keep drawn from (seed, stream) by element index + first; call it on the
+/// gradient with the same arguments for the backward pass. In place allowed. `first` is a multiple of 4.
+void lk_dropout(long n, float p, uint64_t seed, uint64_t stream, uint64_t first, const float *x, float *y);
+
+// MARK: Matrix times vectors with narrow weights (decoding)
+
+/// y[r * ldy + j] = (accumulate ? y : 0) + sum over i of x[r * k + i] w[j * k + i], for j in [0, n): x Wᵀ for few rows
+/// (rows <= 8 is the intended use). Products and sums in float32; bfloat16 widened exactly.
+void lk_gemv_f32(long rows, long n, long k, const float *x, const float *w, float *y, long ldy, bool accumulate);
+void lk_gemv_bf16(long rows, long n, long k, const float *x, const uint16_t *w, float *y, long ldy, bool accumulate);
+void lk_gemv_f16(long rows, long n, long k, const float *x, const uint16_t *w, float *y, long ldy, bool accumulate);
+
+#ifdef __cplusplus
+}
+#endif
 #endif
