@@ -1,0 +1,119 @@
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// Where the library's tensors get their memory: freed buffers are kept and handed out again, so
+/// that a training step allocates nothing large after the first ones.
+///
+/// The counts are exact and repeatable for the same work on one task, which makes them fit for
+/// gating in benchmarks, unlike times.
+public final class BufferPool: Sendable {
+  /// The pool that every tensor uses.
+  public static let shared = BufferPool()
+
+  /// What the pool has done so far.
+  public struct Statistics: Sendable, Hashable {
+    /// Buffers that had to be requested from the system.
+    public var systemAllocations = 0
+    /// Buffers that were handed out again.
+    public var reuses = 0
+    /// Bytes in use by tensors now.
+    public var liveBytes = 0
+    /// The largest `liveBytes` since the last ``BufferPool/resetPeak()``.
+    public var peakLiveBytes = 0
+    /// Bytes kept for reuse now.
+    public var cachedBytes = 0
+  }
+
+  private struct State {
+    // Addresses rather than pointers: a Mutex wants Sendable contents.
+    var free: [Int: [UInt]] = [:]
+    var statistics = Statistics()
+    var cacheLimit = 2 << 30
+  }
+
+  private let state = Mutex(State())
+
+  /// Buffers below this size go straight to the system's allocator, which is as fast for them.
+  private static let smallest = 4096
+  static let alignment = 64
+
+  /// A snapshot of the counts.
+  public var statistics: Statistics { state.withLock { $0.statistics } }
+
+  /// Starts a new measurement of ``Statistics/peakLiveBytes``.
+  public func resetPeak() {
+    state.withLock { $0.statistics.peakLiveBytes = $0.statistics.liveBytes }
+  }
+
+  /// The most bytes that are kept for reuse (2 GiB unless set); more are returned to the system.
+  public var cacheLimit: Int {
+    get { state.withLock { $0.cacheLimit } }
+    set {
+      state.withLock { $0.cacheLimit = newValue }
+      if newValue == 0 { trim() }
+    }
+  }
+
+  /// Returns every cached buffer to the system.
+  public func trim() {
+    let addresses = state.withLock { state in
+      let all = state.free.values.flatMap { $0 }
+      state.free.removeAll()
+      state.statistics.cachedBytes = 0
+      return all
+    }
+    for address in addresses { free(UnsafeMutableRawPointer(bitPattern: address)) }
+  }
+
+  /// The size class of a request: steps of an eighth of a power of two, so that at most 12.5 %
+  /// is wasted and similar sizes share buffers.
+  static func sizeClass(_ byteCount: Int) -> Int {
+    if byteCount < smallest { return (max(byteCount, 1) + alignment - 1) & ~(alignment - 1) }
+    let power = Int.bitWidth - 1 - byteCount.leadingZeroBitCount
+    let step = max(1 << (power - 3), alignment)
+    return (byteCount + step - 1) / step * step
+  }
+
+  func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer {
+    let size = Self.sizeClass(byteCount)
+    let reused: UInt? = state.withLock { state in
+      let address = size >= Self.smallest ? state.free[size]?.popLast() : nil
+      if address != nil {
+        state.statistics.reuses += 1
+        state.statistics.cachedBytes -= size
+      } else {
+        state.statistics.systemAllocations += 1
+      }
+      state.statistics.liveBytes += size
+      state.statistics.peakLiveBytes = max(
+        state.statistics.peakLiveBytes, state.statistics.liveBytes)
+      return address
+    }
+    if let reused, let pointer = UnsafeMutableRawPointer(bitPattern: reused) { return pointer }
+    var pointer: UnsafeMutableRawPointer?
+    guard posix_memalign(&pointer, Self.alignment, size) == 0, let pointer else {
+      fatalError("out of memory: a tensor needs \(size) bytes")
+    }
+    return pointer
+  }
+
+  func deallocate(_ pointer: UnsafeMutableRawPointer, byteCount: Int) {
+    let size = Self.sizeClass(byteCount)
+    let isKept = state.withLock { state in
+      state.statistics.liveBytes -= size
+      guard size >= Self.smallest, state.statistics.cachedBytes + size <= state.cacheLimit
+      else { return false }
+      state.free[size, default: []].append(UInt(bitPattern: pointer))
+      state.statistics.cachedBytes += size
+      return true
+    }
+    if !isKept { free(pointer) }
+  }
+}

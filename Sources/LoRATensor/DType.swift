@@ -1,0 +1,83 @@
+/// The type of a tensor's elements.
+///
+/// Computation happens in float32; `bfloat16` and `float16` are types that weights are stored in
+/// and widened from. Integer types carry token ids and whatever files contain.
+public enum DType: String, Sendable, Hashable, CaseIterable {
+  case float64, float32, float16, bfloat16
+  case int64, int32, int16, int8
+  case uint64, uint32, uint16, uint8
+  case bool
+
+  /// The number of bytes that `count` elements occupy.
+  @inlinable
+  public func byteCount(ofElements count: Int) -> Int { count * stride }
+
+  /// The number of bytes of one element.
+  @inlinable
+  public var stride: Int {
+    switch self {
+    case .float64, .int64, .uint64: 8
+    case .float32, .int32, .uint32: 4
+    case .float16, .bfloat16, .int16, .uint16: 2
+    case .int8, .uint8, .bool: 1
+    }
+  }
+
+  /// Whether the elements are floating-point numbers.
+  public var isFloatingPoint: Bool {
+    switch self {
+    case .float64, .float32, .float16, .bfloat16: true
+    default: false
+    }
+  }
+}
+
+extension DType: CustomStringConvertible {
+  public var description: String { rawValue }
+}
+
+/// A Swift type that a tensor's elements can be read and written as.
+///
+/// `bfloat16` has no Swift type; its elements are read as `UInt16` bit patterns through
+/// ``Tensor/withUnsafeBytes(_:)`` or converted first with ``Tensor/converted(to:)``.
+public protocol TensorElement: BitwiseCopyable, Sendable {
+  /// The element type that this Swift type stands for.
+  static var dtype: DType { get }
+}
+
+extension Double: TensorElement {
+  public static var dtype: DType { .float64 }
+}
+extension Float: TensorElement {
+  public static var dtype: DType { .float32 }
+}
+extension Int64: TensorElement {
+  public static var dtype: DType { .int64 }
+}
+extension Int: TensorElement {
+  public static var dtype: DType { .int64 }
+}
+extension Int32: TensorElement {
+  public static var dtype: DType { .int32 }
+}
+extension Int16: TensorElement {
+  public static var dtype: DType { .int16 }
+}
+extension Int8: TensorElement {
+  public static var dtype: DType { .int8 }
+}
+extension UInt64: TensorElement {
+  public static var dtype: DType { .uint64 }
+}
+extension UInt32: TensorElement {
+  public static var dtype: DType { .uint32 }
+}
+extension UInt16: TensorElement {
+  public static var dtype: DType { .uint16 }
+}
+extension UInt8: TensorElement {
+  public static var dtype: DType { .uint8 }
+}
+extension Bool: TensorElement {
+  public static var dtype: DType { .bool }
+}

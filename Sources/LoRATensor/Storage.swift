@@ -1,0 +1,32 @@
+/// The bytes behind one or several tensors: a buffer of the pool, or a region of a mapped file.
+///
+/// Sendable, although it holds a pointer: the bytes are written only by the code that created the
+/// storage, before anybody else can hold a reference to it, or through
+/// ``Tensor/withUnsafeMutableBytes(_:)``, which copies unless its tensor is the storage's only
+/// owner. Everyone else reads.
+package final class Storage: @unchecked Sendable {
+  package let base: UnsafeMutableRawPointer
+  package let byteCount: Int
+  /// The file that the bytes are mapped from; nil for a buffer of the pool.
+  package let file: MappedFile?
+
+  /// Takes an uninitialized buffer from the pool.
+  package init(byteCount: Int) {
+    self.byteCount = byteCount
+    base = BufferPool.shared.allocate(byteCount)
+    file = nil
+  }
+
+  /// Stands for `byteCount` bytes of `file` at `offset`; the caller has checked that they exist.
+  package init(file: MappedFile, offset: Int, byteCount: Int) {
+    precondition(offset >= 0 && byteCount >= 0 && offset + byteCount <= file.byteCount)
+    self.byteCount = byteCount
+    self.file = file
+    base = UnsafeMutableRawPointer(mutating: file.base + offset)
+  }
+
+  deinit {
+    if file == nil { BufferPool.shared.deallocate(base, byteCount: byteCount) }
+  }
+
+}

@@ -1,0 +1,309 @@
+import CLoRAKernels
+
+// Element-by-element arithmetic of float32 tensors. Loops lie in the C kernels; here are shapes,
+// broadcasting (NumPy's rules) and the cut into tiles for the threads.
+
+extension Tensor {
+  /// The sum, with broadcasting.
+  public static func + (a: Tensor, b: Tensor) -> Tensor { a.combined(with: b, lk_add) }
+  /// The difference, with broadcasting.
+  public static func - (a: Tensor, b: Tensor) -> Tensor { a.combined(with: b, lk_sub) }
+  /// The product element by element, with broadcasting.
+  public static func * (a: Tensor, b: Tensor) -> Tensor { a.combined(with: b, lk_mul) }
+  /// The quotient, with broadcasting.
+  public static func / (a: Tensor, b: Tensor) -> Tensor { a.combined(with: b, lk_div) }
+
+  /// Every element times `factor`.
+  public func scaled(by factor: Float) -> Tensor {
+    mapped { n, x, y in lk_scale(n, factor, x, y) }
+  }
+
+  /// Every element plus `term`.
+  public func adding(_ term: Float) -> Tensor {
+    mapped { n, x, y in lk_add_scalar(n, term, x, y) }
+  }
+
+  /// A tensor of the same shape that `kernel(count, x, y)` fills, tile by tile.
+  package func mapped(
+    _ kernel: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Void
+  ) -> Tensor {
+    withUnsafeElements(of: Float.self) { x in
+      Tensor(shape: shape) { y in
+        guard let x = x.baseAddress else { return }
+        parallelTiles(elementCount, tile: elementTile) {
+          kernel($0.count, x + $0.lowerBound, y + $0.lowerBound)
+        }
+      }
+    }
+  }
+
+  private typealias Binary = (
+    Int, UnsafePointer<Float>?, UnsafePointer<Float>?, UnsafeMutablePointer<Float>?
+  ) -> Void
+
+  private func combined(with other: Tensor, _ kernel: Binary) -> Tensor {
+    if shape != other.shape {
+      let common = Self.broadcastShape(shape, other.shape)
+      return expanded(to: common).combined(with: other.expanded(to: common), kernel)
+    }
+    return withUnsafeElements(of: Float.self) { x in
+      other.withUnsafeElements(of: Float.self) { y in
+        Tensor(shape: shape) { z in
+          guard let x = x.baseAddress, let y = y.baseAddress else { return }
+          parallelTiles(elementCount, tile: elementTile) {
+            kernel($0.count, x + $0.lowerBound, y + $0.lowerBound, z + $0.lowerBound)
+          }
+        }
+      }
+    }
+  }
+
+  /// Adds `factor` times `other` to this tensor, in place where nobody else sees the bytes.
+  public mutating func add(_ other: Tensor, times factor: Float = 1) {
+    precondition(shape == other.shape, "adding shape \(other.shape) to shape \(shape)")
+    let n = elementCount
+    precondition(dtype == .float32, "adding to a \(dtype) tensor")
+    withUnsafeMutableBytes { bytes in
+      other.withUnsafeElements(of: Float.self) { x in
+        guard let y = bytes.baseAddress?.floats, let x = x.baseAddress else { return }
+        parallelTiles(n, tile: elementTile) {
+          lk_axpy($0.count, factor, x + $0.lowerBound, y + $0.lowerBound)
+        }
+      }
+    }
+  }
+}
+
+// MARK: - Broadcasting
+
+extension Tensor {
+  /// The shape that two shapes broadcast to. Traps if they do not fit.
+  package static func broadcastShape(_ a: Shape, _ b: Shape) -> Shape {
+    let count = max(a.count, b.count)
+    let x = Array(repeating: 1, count: count - a.count) + a.dimensions
+    let y = Array(repeating: 1, count: count - b.count) + b.dimensions
+    return Shape(
+      zip(x, y).map { p, q in
+        precondition(p == q || p == 1 || q == 1, "shapes \(a) and \(b) do not broadcast")
+        return p == 1 ? q : p
+      })
+  }
+
+  /// The elements repeated along extents of 1 and new outer dimensions, as NumPy broadcasts.
+  package func expanded(to target: Shape) -> Tensor {
+    if shape == target { return self }
+    let padded = Array(repeating: 1, count: target.count - shape.count) + shape.dimensions
+    var result = reshaped(to: Shape(padded))
+    for axis in padded.indices.reversed() where padded[axis] != target[axis] {
+      precondition(padded[axis] == 1, "shape \(shape) does not broadcast to \(target)")
+      result = result.repeated(target[axis], axis: axis)
+    }
+    return result
+  }
+
+  /// This tensor, whose extent along `axis` is 1, repeated `count` times along it.
+  private func repeated(_ count: Int, axis: Int) -> Tensor {
+    var dimensions = shape.dimensions
+    dimensions[axis] = count
+    let inner = dimensions[(axis + 1)...].reduce(1, *)
+    let outer = dimensions[..<axis].reduce(1, *)
+    return withUnsafeElements(of: Float.self) { x in
+      Tensor(shape: Shape(dimensions)) { y in
+        guard let x = x.baseAddress else { return }
+        for o in 0..<outer {
+          let target = y + o * count * inner
+          if inner == 1 {
+            lk_fill(count, x[o], target)
+          } else {
+            for c in 0..<count { (target + c * inner).update(from: x + o * inner, count: inner) }
+          }
+        }
+      }
+    }
+  }
+
+  /// The sum over the dimensions that ``expanded(to:)`` would repeat: its transpose, which the
+  /// gradient of a broadcast needs.
+  package func summed(to target: Shape) -> Tensor {
+    if shape == target { return self }
+    var result = self
+    let lead = shape.count - target.count
+    for axis in shape.indices {
+      let wanted = axis < lead ? 1 : target[axis - lead]
+      if result.shape[axis] != wanted { result = result.summed(axis: axis) }
+    }
+    return result.reshaped(to: target)
+  }
+
+  /// The sum along `axis`, whose extent becomes 1.
+  package func summed(axis: Int) -> Tensor {
+    var dimensions = shape.dimensions
+    let count = dimensions[axis]
+    dimensions[axis] = 1
+    let inner = dimensions[(axis + 1)...].reduce(1, *)
+    let outer = dimensions[..<axis].reduce(1, *)
+    return withUnsafeElements(of: Float.self) { x in
+      Tensor(shape: Shape(dimensions)) { y in
+        lk_fill(outer * inner, 0, y)
+        guard let x = x.baseAddress else { return }
+        if inner == 1 {
+          lk_row_sums(outer, count, x, y)
+        } else {
+          for o in 0..<outer { lk_sum_rows(count, inner, x + o * count * inner, y + o * inner) }
+        }
+      }
+    }
+  }
+
+  /// The sum of all elements, added in double precision in a fixed order.
+  public func sum() -> Double {
+    withUnsafeElements(of: Float.self) { lk_sum($0.count, $0.baseAddress) }
+  }
+
+  /// The sum of the squares of all elements, likewise.
+  public func sumOfSquares() -> Double {
+    withUnsafeElements(of: Float.self) { lk_sum_squares($0.count, $0.baseAddress) }
+  }
+}
+
+// MARK: - Products and moves
+
+extension Tensor {
+  /// The matrix product of `[m, k]` and `[k, n]`.
+  public func matrixProduct(
+    with other: Tensor, transposeSelf: Bool = false, transposeOther: Bool = false
+  ) -> Tensor {
+    precondition(shape.count == 2 && other.shape.count == 2, "matrices wanted: \(shape), \(other.shape)")
+    let (m, k) = transposeSelf ? (shape[1], shape[0]) : (shape[0], shape[1])
+    let (k2, n) = transposeOther ? (other.shape[1], other.shape[0]) : (other.shape[0], other.shape[1])
+    precondition(
+      k == k2,
+      "product of \(shape)\(transposeSelf ? "ᵀ" : "") and \(other.shape)\(transposeOther ? "ᵀ" : "")")
+    return withUnsafeElements(of: Float.self) { a in
+      other.withUnsafeElements(of: Float.self) { b in
+        Tensor(shape: [m, n]) { c in
+          guard let a = a.baseAddress, let b = b.baseAddress else { return }
+          gemm(
+            transposeA: transposeSelf, transposeB: transposeOther, m: m, n: n, k: k, a,
+            lda: shape[1], b, ldb: other.shape[1], c, ldc: n)
+        }
+      }
+    }
+  }
+
+  /// The matrix `[c, r]` whose rows are this matrix's columns. Copies.
+  public func transposed() -> Tensor {
+    precondition(shape.count == 2, "transposing shape \(shape)")
+    return withUnsafeElements(of: Float.self) { x in
+      Tensor(shape: [shape[1], shape[0]]) { y in
+        guard let x = x.baseAddress else { return }
+        lk_transpose(shape[0], shape[1], x, y)
+      }
+    }
+  }
+
+  /// The tensor whose dimension `i` is this one's `order[i]`. Copies; for any element type.
+  public func permuted(_ order: [Int]) -> Tensor {
+    precondition(order.sorted() == Array(shape.indices), "\(order) does not permute \(shape)")
+    if order == Array(shape.indices) { return self }
+    if order == [1, 0], dtype == .float32 { return transposed() }
+    let target = Shape(order.map { shape[$0] })
+    var strides = Array(repeating: 1, count: shape.count)
+    for axis in shape.indices.dropLast().reversed() {
+      strides[axis] = strides[axis + 1] * shape[axis + 1]
+    }
+    // Move the longest run that stays contiguous as one piece.
+    var kept = shape.count
+    while kept > 0, order[kept - 1] == kept - 1 { kept -= 1 }
+    let run = shape.dimensions[kept...].reduce(1, *) * dtype.stride
+    let moved = order[..<kept].map { (extent: shape[$0], stride: strides[$0] * dtype.stride) }
+    let runs = moved.map(\.extent).reduce(1, *)
+    return withUnsafeBytes { x in
+      Tensor(shape: target, dtype: dtype) { y in
+        guard let x = x.baseAddress, let y = y.baseAddress, runs > 0 else { return }
+        var index = Array(repeating: 0, count: moved.count)
+        var from = 0
+        for to in 0..<runs {
+          (y + to * run).copyMemory(from: x + from, byteCount: run)
+          var axis = moved.count - 1
+          while axis >= 0 {
+            index[axis] += 1
+            from += moved[axis].stride
+            if index[axis] < moved[axis].extent { break }
+            from -= moved[axis].stride * moved[axis].extent
+            index[axis] = 0
+            axis -= 1
+          }
+        }
+      }
+    }
+  }
+
+  /// The slices `range` along `axis`. Copies unless `axis` is the outermost.
+  public func sliced(axis: Int, _ range: Range<Int>) -> Tensor {
+    precondition(
+      range.lowerBound >= 0 && range.upperBound <= shape[axis],
+      "slices \(range) along axis \(axis) of shape \(shape)")
+    if axis == 0 { return self[rows: range] }
+    var dimensions = shape.dimensions
+    dimensions[axis] = range.count
+    let outer = dimensions[..<axis].reduce(1, *)
+    let inner = dimensions[(axis + 1)...].reduce(1, *) * dtype.stride
+    let run = range.count * inner
+    return withUnsafeBytes { x in
+      Tensor(shape: Shape(dimensions), dtype: dtype) { y in
+        guard let x = x.baseAddress, let y = y.baseAddress else { return }
+        for o in 0..<outer {
+          let source = x + (o * shape[axis] + range.lowerBound) * inner
+          (y + o * run).copyMemory(from: source, byteCount: run)
+        }
+      }
+    }
+  }
+
+  /// The tensors joined along `axis`. Traps if their other extents or their types differ.
+  public static func concatenated(_ tensors: [Tensor], axis: Int = 0) -> Tensor {
+    guard let first = tensors.first else { preconditionFailure("concatenating no tensors") }
+    var dimensions = first.shape.dimensions
+    for tensor in tensors.dropFirst() {
+      var others = tensor.shape.dimensions
+      others[axis] = first.shape[axis]
+      precondition(
+        others == first.shape.dimensions && tensor.dtype == first.dtype,
+        "concatenating \(first.shape) and \(tensor.shape) along axis \(axis)")
+    }
+    dimensions[axis] = tensors.reduce(0) { $0 + $1.shape[axis] }
+    let outer = dimensions[..<axis].reduce(1, *)
+    let inner = dimensions[(axis + 1)...].reduce(1, *) * first.dtype.stride
+    return Tensor(shape: Shape(dimensions), dtype: first.dtype) { y in
+      var offset = 0
+      for tensor in tensors {
+        let run = tensor.shape[axis] * inner
+        tensor.withUnsafeBytes { x in
+          guard run > 0, let x = x.baseAddress, let y = y.baseAddress else { return }
+          for o in 0..<outer {
+            (y + o * dimensions[axis] * inner + offset).copyMemory(from: x + o * run, byteCount: run)
+          }
+        }
+        offset += run
+      }
+    }
+  }
+
+  /// The position of the first element that is not finite, or nil. Integer tensors are finite.
+  public func firstNonFiniteIndex() -> Int? {
+    let n = elementCount
+    guard n > 0 else { return nil }
+    let index: Int = withUnsafeBytes { bytes in
+      guard let base = bytes.baseAddress else { return -1 }
+      switch dtype {
+      case .float32: return lk_first_nonfinite_f32(n, base.floats)
+      case .bfloat16: return lk_first_nonfinite_bf16(n, base.assumingMemoryBound(to: UInt16.self))
+      case .float16: return lk_first_nonfinite_f16(n, base.assumingMemoryBound(to: UInt16.self))
+      case .float64: return scalars(as: Double.self).firstIndex { !$0.isFinite } ?? -1
+      default: return -1
+      }
+    }
+    return index < 0 ? nil : index
+  }
+}

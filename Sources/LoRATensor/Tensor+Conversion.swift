@@ -1,0 +1,112 @@
+import CLoRAKernels
+
+extension Tensor {
+  /// The elements as another type. Floating-point types convert to each other with one rounding
+  /// to nearest even; integers to floating point and back likewise. Shares the bytes if the type
+  /// is the same already.
+  public func converted(to target: DType) -> Tensor {
+    if dtype == target { return self }
+    let n = elementCount
+    return withUnsafeBytes { source -> Tensor in
+      guard let x = source.baseAddress else { return Tensor.zeros(shape, dtype: target) }
+      return Tensor(shape: shape, dtype: target) { bytes in
+        guard let y = bytes.baseAddress else { return }
+        switch (dtype, target) {
+        case (.bfloat16, .float32):
+          lk_f32_from_bf16(n, x.assumingMemoryBound(to: UInt16.self), y.floats)
+        case (.float16, .float32):
+          lk_f32_from_f16(n, x.assumingMemoryBound(to: UInt16.self), y.floats)
+        case (.float32, .bfloat16):
+          lk_bf16_from_f32(n, x.floats, y.assumingMemoryBound(to: UInt16.self))
+        case (.float32, .float16):
+          lk_f16_from_f32(n, x.floats, y.assumingMemoryBound(to: UInt16.self))
+        case (.bfloat16, .float16), (.float16, .bfloat16):
+          converted(to: .float32).converted(to: target).withUnsafeBytes { bytes.copyMemory(from: $0) }
+        default:
+          convertBySteps(to: target, into: bytes)
+        }
+      }
+    }
+  }
+
+  /// The remaining pairs of types, which no hot path meets: element by element through `Double`,
+  /// which holds every float32 and every integer up to 2^53 exactly.
+  private func convertBySteps(to target: DType, into bytes: UnsafeMutableRawBufferPointer) {
+    if target == .bfloat16 || target == .float16 {
+      converted(to: .float32).converted(to: target).withUnsafeBytes { bytes.copyMemory(from: $0) }
+      return
+    }
+    if dtype == .bfloat16 || dtype == .float16 {
+      converted(to: .float32).converted(to: target).withUnsafeBytes { bytes.copyMemory(from: $0) }
+      return
+    }
+    func store<T: TensorElement>(_ type: T.Type, _ make: (Double) -> T) {
+      let values = doubles().map(make)
+      values.withUnsafeBytes { bytes.copyMemory(from: $0) }
+    }
+    switch target {
+    case .float64: store(Double.self) { $0 }
+    case .float32: store(Float.self) { Float($0) }
+    case .int64: integers(Int64.self, into: bytes)
+    case .int32: integers(Int32.self, into: bytes)
+    case .int16: integers(Int16.self, into: bytes)
+    case .int8: integers(Int8.self, into: bytes)
+    case .uint64: integers(UInt64.self, into: bytes)
+    case .uint32: integers(UInt32.self, into: bytes)
+    case .uint16: integers(UInt16.self, into: bytes)
+    case .uint8: integers(UInt8.self, into: bytes)
+    case .bool: store(Bool.self) { $0 != 0 }
+    case .bfloat16, .float16: break
+    }
+  }
+
+  private func integers<T: FixedWidthInteger & TensorElement>(
+    _ type: T.Type, into bytes: UnsafeMutableRawBufferPointer
+  ) {
+    let values: [T]
+    switch dtype {
+    case .int64: values = scalars(as: Int64.self).map { T(clamping: $0) }
+    case .int32: values = scalars(as: Int32.self).map { T(clamping: $0) }
+    case .int16: values = scalars(as: Int16.self).map { T(clamping: $0) }
+    case .int8: values = scalars(as: Int8.self).map { T(clamping: $0) }
+    case .uint64: values = scalars(as: UInt64.self).map { T(clamping: $0) }
+    case .uint32: values = scalars(as: UInt32.self).map { T(clamping: $0) }
+    case .uint16: values = scalars(as: UInt16.self).map { T(clamping: $0) }
+    case .uint8: values = scalars(as: UInt8.self).map { T(clamping: $0) }
+    case .bool: values = scalars(as: Bool.self).map { $0 ? 1 : 0 }
+    default:
+      values = doubles().map { value in
+        if value.isNaN { return 0 }
+        return T(exactly: value.rounded(.towardZero)) ?? (value < 0 ? T.min : T.max)
+      }
+    }
+    values.withUnsafeBytes { bytes.copyMemory(from: $0) }
+  }
+
+  private func doubles() -> [Double] {
+    switch dtype {
+    case .float64: scalars(as: Double.self)
+    case .float32: scalars(as: Float.self).map(Double.init)
+    case .float16, .bfloat16: converted(to: .float32).doubles()
+    case .int64: scalars(as: Int64.self).map(Double.init)
+    case .int32: scalars(as: Int32.self).map(Double.init)
+    case .int16: scalars(as: Int16.self).map(Double.init)
+    case .int8: scalars(as: Int8.self).map(Double.init)
+    case .uint64: scalars(as: UInt64.self).map(Double.init)
+    case .uint32: scalars(as: UInt32.self).map(Double.init)
+    case .uint16: scalars(as: UInt16.self).map(Double.init)
+    case .uint8: scalars(as: UInt8.self).map(Double.init)
+    case .bool: scalars(as: Bool.self).map { $0 ? 1 : 0 }
+    }
+  }
+}
+
+extension UnsafeRawPointer {
+  /// The address as one of float32 numbers.
+  package var floats: UnsafePointer<Float> { assumingMemoryBound(to: Float.self) }
+}
+
+extension UnsafeMutableRawPointer {
+  /// The address as one of float32 numbers.
+  package var floats: UnsafeMutablePointer<Float> { assumingMemoryBound(to: Float.self) }
+}

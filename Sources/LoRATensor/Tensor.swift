@@ -1,0 +1,194 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// An array of numbers with a shape: an immutable value that is cheap to copy and safe to share.
+///
+/// ```swift
+/// let x = Tensor([1, 2, 3, 4, 5, 6], shape: [2, 3])
+/// x.shape                     // [2, 3]
+/// x.reshaped(to: [3, 2])      // the same bytes, another shape
+/// x[row: 1].scalars()         // [4, 5, 6]
+/// ```
+///
+/// Elements are contiguous, in row-major order. Copies share their bytes, which lie in a pooled
+/// buffer or in a memory-mapped file; the only way to write, ``withUnsafeMutableBytes(_:)``, copies
+/// them first if anybody else can see them. Misuse of shapes is a programming error and traps with
+/// the shapes in the message.
+public struct Tensor: Sendable {
+  /// The extents, outermost first.
+  public let shape: Shape
+  /// The type of the elements.
+  public let dtype: DType
+  package var storage: Storage
+  /// Where the elements begin in the storage, in bytes.
+  package let offset: Int
+
+  package init(shape: Shape, dtype: DType, storage: Storage, offset: Int = 0) {
+    assert(offset >= 0 && offset + dtype.byteCount(ofElements: shape.elementCount) <= storage.byteCount)
+    self.shape = shape
+    self.dtype = dtype
+    self.storage = storage
+    self.offset = offset
+  }
+
+  /// Creates a tensor whose bytes `fill` writes, all of them: the buffer starts uninitialized.
+  public init(
+    shape: Shape, dtype: DType, initializingBytes fill: (UnsafeMutableRawBufferPointer) throws -> Void
+  ) rethrows {
+    let byteCount = dtype.byteCount(ofElements: shape.elementCount)
+    let storage = Storage(byteCount: byteCount)
+    try fill(UnsafeMutableRawBufferPointer(start: storage.base, count: byteCount))
+    self.init(shape: shape, dtype: dtype, storage: storage)
+  }
+
+  /// Creates a float32 tensor whose elements `fill` writes, all of them.
+  package init(shape: Shape, filling fill: (UnsafeMutablePointer<Float>) throws -> Void) rethrows {
+    try self.init(shape: shape, dtype: .float32) { bytes in
+      guard let base = bytes.baseAddress else { return }
+      try fill(base.assumingMemoryBound(to: Float.self))
+    }
+  }
+
+  /// Creates a tensor from its elements in row-major order. Traps if their number does not fit.
+  public init<Element: TensorElement>(_ scalars: [Element], shape: Shape) {
+    precondition(
+      scalars.count == shape.elementCount,
+      "\(scalars.count) elements do not fill the shape \(shape)")
+    self.init(shape: shape, dtype: Element.dtype) { bytes in
+      scalars.withUnsafeBytes { bytes.copyMemory(from: $0) }
+    }
+  }
+
+  /// Creates a one-dimensional tensor.
+  public init<Element: TensorElement>(_ scalars: [Element]) {
+    self.init(scalars, shape: [scalars.count])
+  }
+
+  /// Creates a tensor without dimensions.
+  public init<Element: TensorElement>(scalar: Element) {
+    self.init([scalar], shape: [])
+  }
+
+  /// A tensor of zeros.
+  public static func zeros(_ shape: Shape, dtype: DType = .float32) -> Tensor {
+    Tensor(shape: shape, dtype: dtype) { bytes in
+      bytes.initializeMemory(as: UInt8.self, repeating: 0)
+    }
+  }
+
+  /// The number of elements.
+  public var elementCount: Int { shape.elementCount }
+
+  /// The number of bytes that the elements occupy.
+  public var byteCount: Int { dtype.byteCount(ofElements: elementCount) }
+
+  /// Whether the elements lie in a memory-mapped file.
+  public var isMapped: Bool { storage.file != nil }
+}
+
+// MARK: - Access
+
+extension Tensor {
+  /// Calls `body` with the elements' bytes, valid only during the call.
+  public func withUnsafeBytes<R, E: Error>(
+    _ body: (UnsafeRawBufferPointer) throws(E) -> R
+  ) throws(E) -> R {
+    defer { withExtendedLifetime(storage) {} }
+    return try body(UnsafeRawBufferPointer(start: storage.base + offset, count: byteCount))
+  }
+
+  /// Calls `body` with bytes that it may change. They are copied first if another tensor shares
+  /// them or if they lie in a file, so that nobody else sees the change.
+  public mutating func withUnsafeMutableBytes<R, E: Error>(
+    _ body: (UnsafeMutableRawBufferPointer) throws(E) -> R
+  ) throws(E) -> R {
+    if storage.file != nil || !isKnownUniquelyReferenced(&storage) {
+      let source = self
+      self = Tensor(shape: shape, dtype: dtype) { bytes in
+        source.withUnsafeBytes { bytes.copyMemory(from: $0) }
+      }
+    }
+    defer { withExtendedLifetime(storage) {} }
+    return try body(UnsafeMutableRawBufferPointer(start: storage.base + offset, count: byteCount))
+  }
+
+  /// Calls `body` with the elements as `Element`. Traps if the tensor holds another type.
+  public func withUnsafeElements<Element: TensorElement, R, E: Error>(
+    of type: Element.Type = Element.self, _ body: (UnsafeBufferPointer<Element>) throws(E) -> R
+  ) throws(E) -> R {
+    precondition(dtype == Element.dtype, "a \(dtype) tensor is not one of \(Element.dtype)")
+    defer { withExtendedLifetime(storage) {} }
+    let start = (storage.base + offset).assumingMemoryBound(to: Element.self)
+    return try body(UnsafeBufferPointer(start: start, count: elementCount))
+  }
+
+  /// The float32 elements' address, valid while the tensor is kept alive by the caller.
+  package var floats: UnsafePointer<Float> {
+    precondition(dtype == .float32, "a \(dtype) tensor is not one of float32")
+    return UnsafePointer((storage.base + offset).assumingMemoryBound(to: Float.self))
+  }
+
+  /// The elements in row-major order. Traps if the tensor holds another type.
+  public func scalars<Element: TensorElement>(as type: Element.Type = Float.self) -> [Element] {
+    withUnsafeElements(of: type) { Array($0) }
+  }
+
+  /// The only element of a float32 tensor of one element.
+  public func item() -> Float {
+    precondition(elementCount == 1, "item() of a tensor of shape \(shape)")
+    return withUnsafeElements(of: Float.self) { $0[0] }
+  }
+}
+
+// MARK: - Shape
+
+extension Tensor {
+  /// The same elements under another shape. Shares the bytes.
+  public func reshaped(to newShape: Shape) -> Tensor {
+    precondition(
+      newShape.elementCount == elementCount, "cannot reshape \(shape) to \(newShape)")
+    return Tensor(shape: newShape, dtype: dtype, storage: storage, offset: offset)
+  }
+
+  /// The slices `range` of the outermost dimension. Shares the bytes.
+  public subscript(rows range: Range<Int>) -> Tensor {
+    precondition(
+      shape.count >= 1 && range.lowerBound >= 0 && range.upperBound <= shape[0],
+      "rows \(range) of shape \(shape)")
+    let newShape = Shape([range.count] + shape.dimensions.dropFirst())
+    let rowBytes = shape[0] == 0 ? 0 : byteCount / shape[0]
+    return Tensor(
+      shape: newShape, dtype: dtype, storage: storage,
+      offset: offset + range.lowerBound * rowBytes)
+  }
+
+  /// One slice of the outermost dimension, without that dimension. Shares the bytes.
+  public subscript(row index: Int) -> Tensor {
+    let slice = self[rows: index..<index + 1]
+    return slice.reshaped(to: Shape(Array(shape.dimensions.dropFirst())))
+  }
+}
+
+extension Tensor: Equatable {
+  /// Whether type, shape and every bit are the same. (Two NaNs with the same bits are equal, zero
+  /// and minus zero are not: what tests of exactness want.)
+  public static func == (a: Tensor, b: Tensor) -> Bool {
+    guard a.dtype == b.dtype, a.shape == b.shape else { return false }
+    return memcmp(a.storage.base + a.offset, b.storage.base + b.offset, a.byteCount) == 0
+  }
+}
+
+extension Tensor: CustomStringConvertible {
+  /// Type, shape and the first elements.
+  public var description: String {
+    guard dtype.isFloatingPoint else { return "Tensor(\(dtype), \(shape))" }
+    let shown = reshaped(to: [elementCount])[rows: 0..<min(8, elementCount)]
+    let text = shown.converted(to: .float32).scalars().map { "\($0)" }.joined(separator: ", ")
+    return "Tensor(\(dtype), \(shape): \(text)\(elementCount > 8 ? ", ..." : ""))"
+  }
+}
