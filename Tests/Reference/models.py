@@ -1,0 +1,126 @@
+"""Tiny random Llama, Qwen2 and Mistral directories, their adapters and what transformers computes.
+
+usage: .venv/bin/python Tests/Reference/models.py           -> Tests/Fixtures/models/<name>/
+
+Each directory: config.json (of transformers 5, or rewritten as transformers 4 wrote it),
+generation_config.json, weights, `adapter/` by PEFT, and expected.safetensors:
+  ids [3, 24] int64            token rows
+  nll, nll_adapted [3, 23]     of every token but the first, without and with the adapter
+  generated, generated_adapted [20] int64   greedy, after the first 5 ids of row 0, no stop token
+  stopped [n] int64            greedy without adapter, ending with the first stop token of
+                               generation_config.json (which is kept as the last id)
+A float64 model computes them from the stored weights (bfloat16 and float16 ones widened).
+"""
+
+import os
+
+import torch
+
+from common import fixture, token_nll, write, write_json
+from tiny_models import (
+    LLAMA3, NearTie, generate, greedy, load_adapter, load_model, save_adapter, save_model,
+)
+
+SMALL = dict(vocab_size=64, hidden_size=32, intermediate_size=44, num_hidden_layers=2,
+             num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
+             rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2)
+ALL = dict(r=4, lora_alpha=8, target_modules="all-linear")
+TWO = dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"])
+DEFAULT = dict(rope_type="default", rope_theta=10000.0)
+
+MODELS = {
+    "llama-grouped": dict(family="llama", settings=dict()),
+    "llama-tied-v4": dict(
+        family="llama", generation=4, adapter=TWO,
+        settings=dict(num_key_value_heads=4, tie_word_embeddings=True, rms_norm_eps=1e-6)),
+    "llama-head-dim-biases": dict(
+        family="llama",
+        settings=dict(head_dim=12, hidden_size=24, attention_bias=True, mlp_bias=True,
+                      rope_parameters=dict(rope_type="default", rope_theta=500000.0))),
+    "llama-linear-sharded": dict(
+        family="llama", shards=3,
+        settings=dict(rope_parameters=dict(rope_type="linear", factor=2.5, rope_theta=1000.0))),
+    "llama-linear-v4": dict(
+        family="llama", generation=4, adapter=dict(ALL, use_rslora=True),
+        settings=dict(hidden_size=20, num_attention_heads=2, num_key_value_heads=1,
+                      rope_parameters=dict(rope_type="linear", factor=4.0, rope_theta=10000.0))),
+    "llama-llama3-bfloat16": dict(
+        family="llama", dtype="bfloat16",
+        settings=dict(rope_parameters=dict(LLAMA3, rope_theta=500.0))),
+    "llama-llama3-v4-float16-sharded": dict(
+        family="llama", generation=4, dtype="float16", shards=3,
+        settings=dict(tie_word_embeddings=True, num_hidden_layers=3,
+                      rope_parameters=dict(LLAMA3, rope_theta=10000.0))),
+    "qwen2-untied": dict(family="qwen2", settings=dict(rms_norm_eps=1e-6)),
+    "qwen2-tied-v4-bfloat16": dict(
+        family="qwen2", generation=4, dtype="bfloat16", adapter=TWO,
+        settings=dict(tie_word_embeddings=True, num_key_value_heads=1,
+                      rope_parameters=dict(rope_type="default", rope_theta=1000000.0))),
+    "qwen2-window": dict(
+        family="qwen2",
+        settings=dict(use_sliding_window=True, sliding_window=6, max_window_layers=1)),
+    "qwen2-window-v4": dict(
+        family="qwen2", generation=4,
+        settings=dict(use_sliding_window=True, sliding_window=5, max_window_layers=1,
+                      tie_word_embeddings=True)),
+    "mistral-window": dict(family="mistral", settings=dict(sliding_window=8)),
+    "mistral-v4": dict(
+        family="mistral", generation=4,
+        settings=dict(sliding_window=None, head_dim=10, num_attention_heads=3,
+                      num_key_value_heads=1, hidden_size=24)),
+    "mistral-window-v4-tied": dict(
+        family="mistral", generation=4, shards=2,
+        settings=dict(sliding_window=8, tie_word_embeddings=True,
+                      rope_parameters=dict(rope_type="default", rope_theta=1000000.0))),
+}
+
+
+class TooDull(Exception):
+    """A model that generates too few different ids to tell a right implementation from a wrong."""
+
+
+def make(name, seed, family, settings, generation=5, dtype="float32", shards=1, adapter=ALL):
+    folder = fixture("models", name)
+    settings = {**SMALL, "rope_parameters": DEFAULT, **settings}
+    save_model(folder, family, seed, settings, generation, dtype, shards)
+    save_adapter(folder, os.path.join(folder, "adapter"), seed + 1, **adapter)
+
+    ids = torch.randint(3, settings["vocab_size"], (3, 24),
+                        generator=torch.Generator().manual_seed(seed + 2))
+    ids[:, 0] = 1
+    prompt = ids[0, :5]
+    base = load_model(folder)
+    expected = dict(ids=ids, nll=token_nll(base, ids), generated=greedy(base, prompt, 20, 1e-3))
+    assert torch.equal(expected["generated"], generate(base, prompt, 20))
+    if len(set(expected["generated"].tolist())) < 7:
+        raise TooDull
+
+    # A stop token that comes up: the first id that appears for the first time at index 3 or later.
+    run = expected["generated"].tolist()
+    new = [token for i, token in enumerate(run) if i >= 3 and token not in run[:i]]
+    stop = new[0] if new else run[-1]
+    stops = stop if generation == 4 else [2, stop]
+    expected["stopped"] = generate(base, prompt, 20, stops)
+    write_json(os.path.join(folder, "generation_config.json"),
+               dict(bos_token_id=1, do_sample=False, eos_token_id=stops,
+                    transformers_version="4.40.0" if generation == 4 else "5.0.0"))
+
+    adapted = load_adapter(base, os.path.join(folder, "adapter"))
+    expected["nll_adapted"] = token_nll(adapted, ids)
+    expected["generated_adapted"] = greedy(adapted, prompt, 20, 1e-3)
+    assert torch.equal(expected["generated_adapted"], generate(adapted, prompt, 20))
+    write(os.path.join(folder, "expected.safetensors"), expected)
+    print(f"{name}: nll {expected['nll'].mean():.4f}, adapted {expected['nll_adapted'].mean():.4f}, "
+          f"{len(set(run))} different ids generated, stops after {len(expected['stopped'])}")
+
+
+if __name__ == "__main__":
+    for index, (name, options) in enumerate(MODELS.items()):
+        for attempt in range(20):
+            try:
+                make(name, seed=1000 + 100 * index + 10 * attempt, **options)
+                break
+            except (NearTie, TooDull):
+                continue
+        else:
+            raise SystemExit(f"error: no seed suits {name}")
