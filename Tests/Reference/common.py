@@ -1,4 +1,4 @@
-"""What the reference scripts share: where fixtures lie, seeds, and files with the same bytes each time."""
+"""What the reference scripts share: where fixtures lie, and files with the same bytes each time."""
 
 import json
 import os

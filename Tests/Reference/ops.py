@@ -189,7 +189,8 @@ UNARY = {
 wide = torch.tensor([-90, -30.5, -11, -6, -3.25, -1, -1e-4, 1e-4, 0.5, 2, 5.5, 9, 31, 88]).double()
 for operation, function in UNARY.items():
     if operation in ("log", "sqrt"):
-        case(operation, "rank1", function, [torch.tensor([1e-6, 1e-3, 0.5, 1, 2.5, 1e3, 1e6]).double()])
+        values = torch.tensor([1e-6, 1e-3, 0.5, 1, 2.5, 1e3, 1e6]).double()
+        case(operation, "rank1", function, [values])
         case(operation, "rank3", function, [uniform(0.1, 4, 2, 3, 5)])
     else:
         values = wide.clamp(-80, 80) if operation == "exp" else wide
