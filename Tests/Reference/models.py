@@ -111,7 +111,8 @@ def make(name, seed, family, settings, generation=5, dtype="float32", shards=1, 
     assert torch.equal(expected["generated_adapted"], generate(adapted, prompt, 20))
     write(os.path.join(folder, "expected.safetensors"), expected)
     print(f"{name}: nll {expected['nll'].mean():.4f}, "
-          f"adapted {expected['nll_adapted'].mean():.4f}, {len(set(run))} different ids generated, stops after {len(expected['stopped'])}")
+          f"adapted {expected['nll_adapted'].mean():.4f}, {len(set(run))} different ids "
+          f"generated, stops after {len(expected['stopped'])}")
 
 
 if __name__ == "__main__":
