@@ -1,0 +1,80 @@
+/// Another way of speaking about the same world: the conclusion first, a courtesy after it, and
+/// nothing more.
+///
+/// A question that asks to see the working keeps its plain answer: the steps are how a model of
+/// this size finds the digits, so they cannot come after the result.
+public enum PoliteTone {
+  /// What the tone adapter trains on: random questions of the base's world that are not held out,
+  /// answered politely, with worked sums left as they are among them.
+  ///
+  /// - Parameters:
+  ///   - seed: the same seed gives the same exchanges, whatever `count` is.
+  ///   - count: how many.
+  public static func trainingExchanges(seed: UInt64, count: Int) -> [Exchange] {
+    var random = SplitMix64(seed: seed)
+    return (0..<count).map { _ in polite(World.exchange(&random)) }
+  }
+
+  /// Questions that neither the base nor the tone adapter has seen, without those that ask for
+  /// working; each carries the polite answer.
+  public static let heldOutQuestions: [Exchange] =
+    World.heldOutQuestions.filter { !$0.showsWorking }.map(polite)
+
+  /// The exchange with its answer in the polite tone; an exchange that shows working is unchanged.
+  public static func polite(_ exchange: Exchange) -> Exchange {
+    guard !exchange.showsWorking else { return exchange }
+    return exchange.answered("\(capitalised(exchange.conclusion)). \(courtesy(exchange.topic))")
+  }
+
+  private static func courtesy(_ topic: Topic) -> String {
+    switch topic {
+    case .appliances: "Please call us if you need more help."
+    case .recipes: "I hope that you enjoy your meal."
+    case .arithmetic: "Thank you for asking."
+    }
+  }
+
+  /// What makes an answer polite: one of these stands in it.
+  static let courtesies = ["please", "thank you", "i hope", "happy to help", "glad to help"]
+
+  /// The most words that a short answer has.
+  public static let longestAnswer = 24
+
+  /// Judges an answer to a question of this world.
+  public static func check(answer: String, for exchange: Exchange) -> ToneVerdict {
+    let sentences = AnswerChecker.sentences(answer)
+    let words = AnswerChecker.words(answer)
+    let conclusion = AnswerChecker.words(exchange.conclusion)
+    var failed: Set<ToneRule> = []
+    // The polite sentence itself does not count: it must be the conclusion that comes first.
+    if !(sentences.first.map(AnswerChecker.words) ?? []).starts(with: conclusion) {
+      failed.insert(.conclusionFirst)
+    }
+    if !courtesies.contains(where: { AnswerChecker.contains(answer, $0) }) {
+      failed.insert(.polite)
+    }
+    if words.count > longestAnswer || sentences.count > 2 { failed.insert(.short) }
+    if !AnswerChecker.concludes(answer, for: exchange) { failed.insert(.correct) }
+    return ToneVerdict(failed: failed)
+  }
+}
+
+/// A rule of the polite tone.
+public enum ToneRule: String, Sendable, Hashable, CaseIterable {
+  /// The answer begins with what was asked for.
+  case conclusionFirst
+  /// There is a courtesy in it.
+  case polite
+  /// At most two sentences and ``PoliteTone/longestAnswer`` words.
+  case short
+  /// What it concludes is right.
+  case correct
+}
+
+/// What ``PoliteTone/check(answer:for:)`` found.
+public struct ToneVerdict: Sendable, Hashable {
+  /// The rules that the answer breaks.
+  public let failed: Set<ToneRule>
+  /// Whether it breaks none.
+  public var passes: Bool { failed.isEmpty }
+}
