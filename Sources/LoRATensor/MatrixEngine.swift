@@ -32,7 +32,7 @@ public enum MatrixEngine {
 
   /// One call of cblas_sgemm on the calling thread: c = alpha op(a) op(b) + beta c, row-major.
   @inline(__always)
-  static func sgemm(
+  package static func sgemm(
     _ transposeA: Bool, _ transposeB: Bool, _ m: Int, _ n: Int, _ k: Int, _ alpha: Float,
     _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>, _ ldb: Int, _ beta: Float,
     _ c: UnsafeMutablePointer<Float>, _ ldc: Int

@@ -1,0 +1,44 @@
+import CLoRAKernels
+public import LoRATensor
+
+extension Variable {
+  /// The rows `ids` of this table, `[vocabulary, size]` of any floating-point type.
+  ///
+  /// - Parameter ids: int64, of any shape, each in `0..<vocabulary`: the caller has checked ids that
+  ///   come from outside; one beyond the table traps.
+  /// - Returns: float32, the shape of `ids` with `size` appended.
+  public func gathered(_ ids: Tensor) -> Variable {
+    precondition(shape.count == 2, "gathering rows of shape \(shape)")
+    let (rows, columns, vocabulary) = (ids.elementCount, shape[1], shape[0])
+    let table = value
+    let tableShape = shape
+    let y = ids.withUnsafeElements(of: Int64.self) { ids -> Tensor in
+      for id in ids {
+        precondition(id >= 0 && id < vocabulary, "row \(id) of a table of \(vocabulary) rows")
+      }
+      return Tensor(shape: [rows, columns]) { y in
+        table.withUnsafeBytes { bytes in
+          guard let base = bytes.baseAddress, let ids = ids.baseAddress else { return }
+          let halves = base.assumingMemoryBound(to: UInt16.self)
+          switch table.dtype {
+          case .float32: lk_gather_f32(rows, columns, base.floats, ids, y)
+          case .bfloat16: lk_gather_bf16(rows, columns, halves, ids, y)
+          case .float16: lk_gather_f16(rows, columns, halves, ids, y)
+          default: preconditionFailure("an embedding of type \(table.dtype) can't be gathered")
+          }
+        }
+      }
+    }
+    let shaped = y.reshaped(to: Shape(ids.shape.dimensions + [columns]))
+    return Self.record(shaped, inputs: [self]) { dy, inputs in
+      inputs.accumulate(to: 0, shape: tableShape) { dtable, beta in
+        if beta == 0 { lk_fill(tableShape.elementCount, 0, dtable) }
+        ids.withUnsafeElements(of: Int64.self) { ids in
+          withExtendedLifetime(dy) {
+            lk_scatter_add(rows, columns, dy.floats, ids.baseAddress, dtable)
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,184 @@
+import CLoRAKernels
+public import LoRATensor
+
+/// A target that counts for nothing, as in PyTorch.
+public let ignoredTarget: Int64 = -100
+
+/// How per-token losses become one number.
+public enum LossReduction: Sendable, Hashable {
+  /// The sum over the targets that count.
+  case sum
+  /// The sum divided by the number of targets that count; 0 if there is none.
+  case mean
+}
+
+extension Variable {
+  /// The cross-entropy of logits `[..., vocabulary]` with int64 targets of the leading shape.
+  /// Negative targets are ignored; one beyond the vocabulary traps.
+  public func crossEntropy(targets: Tensor, reduction: LossReduction = .mean) -> Variable {
+    let (rows, columns) = (shape.rowCount, shape.innermost)
+    let count = targets.checkedTargetCount(rows: rows, vocabulary: columns)
+    let logits = value
+    let lse = Tensor.zeros([rows])
+    let losses = Tensor(shape: [rows]) { losses in
+      withExtendedLifetime((logits, targets, lse)) {
+        let sums = UnsafeMutablePointer(mutating: lse.floats)
+        parallelRows(shape) {
+          let first = $0.lowerBound
+          lk_cross_entropy(
+            $0.count, columns, logits.floats + first * columns, targets.ids + first,
+            losses + first, sums + first)
+        }
+      }
+    }
+    let divisor = reduction == .sum ? 1 : max(count, 1)
+    let factor = 1 / Float(divisor)
+    let loss = Tensor(scalar: Float(losses.sum() / Double(divisor)))
+    return Self.record(loss, inputs: [self]) { dy, inputs in
+      var dlogits = logits
+      let scale = dy.item() * factor
+      dlogits.withUnsafeMutableBytes { bytes in
+        guard let d = bytes.baseAddress?.floats else { return }
+        withExtendedLifetime((targets, lse)) {
+          parallelRows(logits.shape) {
+            let first = $0.lowerBound
+            lk_cross_entropy_backward(
+              $0.count, columns, d + first * columns, targets.ids + first, lse.floats + first, scale)
+          }
+        }
+      }
+      inputs.add(dlogits, to: 0)
+    }
+  }
+
+  /// The cross-entropy of `self weightᵀ` with the targets, without ever forming all logits.
+  ///
+  /// Rows are projected, reduced and differentiated chunk by chunk in one pass: memory does not
+  /// grow with `tokens * vocabulary`. The gradient is computed with the loss, where it is wanted.
+  ///
+  /// - Parameters:
+  ///   - weight: the output head, `[vocabulary, size]`, of any floating-point type.
+  ///   - targets: int64, of the leading shape; negative ones are ignored.
+  ///   - scale: what the sum of the losses is multiplied by; 1 / count gives the mean.
+  ///
+  /// Source: Wijmans et al., *Cut your losses in large-vocabulary language models*, 2024.
+  public func linearCrossEntropy(weight: Variable, targets: Tensor, scale: Float) -> Variable {
+    let w = weight.value
+    let (rows, size, vocabulary) = (shape.rowCount, w.shape[1], w.shape[0])
+    precondition(size == shape.innermost, "loss of \(shape) with a head of \(w.shape)")
+    _ = targets.checkedTargetCount(rows: rows, vocabulary: vocabulary)
+    let isRecorded =
+      GradientMode.isRecording && (requiresGradient || weight.requiresGradient)
+    var work = ChunkedLoss(
+      x: value, w: w, targets: targets, scale: scale,
+      dx: isRecorded && requiresGradient ? Tensor.zeros(shape) : nil,
+      dw: isRecorded && weight.requiresGradient ? Tensor.zeros(w.shape) : nil)
+    let loss = Tensor(scalar: Float(work.run(rows: rows, size: size, vocabulary: vocabulary)))
+    let (dx, dw) = (work.dx, work.dw)
+    return Self.record(loss, inputs: [self, weight]) { dy, inputs in
+      let factor = dy.item()
+      if let dx { inputs.add(factor == 1 ? dx : dx.scaled(by: factor), to: 0) }
+      if let dw { inputs.add(factor == 1 ? dw : dw.scaled(by: factor), to: 1) }
+    }
+  }
+
+  /// The negative log-likelihood of each target under `self weightᵀ`, in chunks, `[tokens]`;
+  /// 0 where a target is ignored. For evaluation: nothing is recorded.
+  public func tokenLosses(weight: Tensor, targets: Tensor) -> Tensor {
+    let (rows, vocabulary) = (shape.rowCount, weight.shape[0])
+    _ = targets.checkedTargetCount(rows: rows, vocabulary: vocabulary)
+    let x = value
+    return Tensor(shape: [rows]) { losses in
+      withExtendedLifetime((x, targets)) {
+        forEachChunk(rows: rows, vocabulary: vocabulary) { range, logits in
+          multiply(
+            rows: range.count, x.floats + range.lowerBound * shape.innermost, byTransposeOf: weight,
+            into: logits)
+          parallelTiles(range.count, tile: 8) {
+            let first = range.lowerBound + $0.lowerBound
+            lk_cross_entropy(
+              $0.count, vocabulary, logits + $0.lowerBound * vocabulary, targets.ids + first,
+              losses + first, nil)
+          }
+        }
+      }
+    }
+  }
+}
+
+/// Calls `body` with consecutive ranges of rows and memory for their logits: as many rows as fit
+/// 16 MiB, at least 16.
+private func forEachChunk(
+  rows: Int, vocabulary: Int, _ body: (Range<Int>, UnsafeMutablePointer<Float>) -> Void
+) {
+  let chunk = max(1, min(rows, max(16, (4 << 20) / max(vocabulary, 1))))
+  withScratch(chunk * vocabulary) { logits in
+    for start in stride(from: 0, to: rows, by: chunk) { body(start..<min(rows, start + chunk), logits) }
+  }
+}
+
+/// The state of ``Variable/linearCrossEntropy(weight:targets:scale:)``.
+private struct ChunkedLoss {
+  let x: Tensor
+  let w: Tensor
+  let targets: Tensor
+  let scale: Float
+  var dx: Tensor?
+  var dw: Tensor?
+
+  mutating func run(rows: Int, size: Int, vocabulary: Int) -> Double {
+    let losses = Tensor.zeros([rows])
+    let lse = Tensor.zeros([rows])
+    let dxPointer = dx.map { UnsafeMutablePointer(mutating: $0.floats) }
+    let dwPointer = dw.map { UnsafeMutablePointer(mutating: $0.floats) }
+    withExtendedLifetime((self, losses, lse)) {
+      let lossPointer = UnsafeMutablePointer(mutating: losses.floats)
+      let lsePointer = UnsafeMutablePointer(mutating: lse.floats)
+      forEachChunk(rows: rows, vocabulary: vocabulary) { range, logits in
+        let first = range.lowerBound
+        multiply(
+          rows: range.count, x.floats + first * size, byTransposeOf: w, into: logits)
+        parallelTiles(range.count, tile: 8) {
+          let row = first + $0.lowerBound
+          let part = logits + $0.lowerBound * vocabulary
+          lk_cross_entropy(
+            $0.count, vocabulary, part, targets.ids + row, lossPointer + row, lsePointer + row)
+          if dxPointer != nil || dwPointer != nil {
+            lk_cross_entropy_backward(
+              $0.count, vocabulary, part, targets.ids + row, lse.floats + row, scale)
+          }
+        }
+        if let dxPointer {
+          multiply(rows: range.count, logits, by: w, into: dxPointer + first * size)
+        }
+        if let dwPointer {
+          gemm(
+            transposeA: true, m: vocabulary, n: size, k: range.count, logits, lda: vocabulary,
+            x.floats + first * size, ldb: size, beta: 1, dwPointer, ldc: size)
+        }
+      }
+    }
+    return losses.sum() * Double(scale)
+  }
+}
+
+extension Tensor {
+  /// The int64 elements' address, valid while the tensor is kept alive by the caller.
+  var ids: UnsafePointer<Int64> {
+    precondition(dtype == .int64, "token ids are int64, not \(dtype)")
+    return UnsafeRawPointer(storage.base + offset).assumingMemoryBound(to: Int64.self)
+  }
+
+  /// How many of these targets count; traps if their number or one of them does not fit.
+  func checkedTargetCount(rows: Int, vocabulary: Int) -> Int {
+    precondition(elementCount == rows, "\(elementCount) targets for \(rows) rows")
+    return withUnsafeElements(of: Int64.self) { ids in
+      var count = 0
+      for id in ids where id >= 0 {
+        precondition(id < vocabulary, "target \(id) beyond a vocabulary of \(vocabulary)")
+        count += 1
+      }
+      return count
+    }
+  }
+}

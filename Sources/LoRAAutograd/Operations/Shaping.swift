@@ -1,0 +1,53 @@
+public import LoRATensor
+
+extension Variable {
+  /// The same elements under another shape.
+  public func reshaped(to newShape: Shape) -> Variable {
+    let shape = shape
+    return Self.record(value.reshaped(to: newShape), inputs: [self]) { dy, inputs in
+      inputs.add(dy.reshaped(to: shape), to: 0)
+    }
+  }
+
+  /// The tensor whose dimension `i` is this one's `order[i]`.
+  public func permuted(_ order: [Int]) -> Variable {
+    Self.record(value.permuted(order), inputs: [self]) { dy, inputs in
+      var inverse = order
+      for (position, axis) in order.enumerated() { inverse[axis] = position }
+      inputs.add(dy.permuted(inverse), to: 0)
+    }
+  }
+
+  /// The transpose of a matrix.
+  public func transposed() -> Variable { permuted([1, 0]) }
+
+  /// The slices `range` along `axis`. Negative axes count from the end.
+  public func sliced(axis: Int, _ range: Range<Int>) -> Variable {
+    let axis = axis < 0 ? shape.count + axis : axis
+    let shape = shape
+    return Self.record(value.sliced(axis: axis, range), inputs: [self]) { dy, inputs in
+      var before = shape.dimensions
+      before[axis] = range.lowerBound
+      var after = shape.dimensions
+      after[axis] = shape[axis] - range.upperBound
+      let parts = [Tensor.zeros(Shape(before)), dy, Tensor.zeros(Shape(after))]
+      inputs.add(.concatenated(parts, axis: axis), to: 0)
+    }
+  }
+
+  /// The variables joined along `axis`. Negative axes count from the end.
+  public static func concatenated(_ parts: [Variable], axis: Int = 0) -> Variable {
+    precondition(!parts.isEmpty, "concatenating no variables")
+    let axis = axis < 0 ? parts[0].shape.count + axis : axis
+    let extents = parts.map { $0.shape[axis] }
+    return record(.concatenated(parts.map(\.value), axis: axis), inputs: parts) { dy, inputs in
+      var start = 0
+      for (index, extent) in extents.enumerated() {
+        if inputs.isNeeded(index) {
+          inputs.add(dy.sliced(axis: axis, start..<start + extent), to: index)
+        }
+        start += extent
+      }
+    }
+  }
+}

@@ -1,0 +1,46 @@
+public import LoRATensor
+import Synchronization
+
+/// A tensor of a model that can be trained, saved and replaced.
+///
+/// The value is immutable; an optimizer puts a new one in its place. A reader therefore always has
+/// one consistent value, whatever other tasks do, and keeps it as long as it likes.
+public final class Parameter: Sendable {
+  private struct State {
+    var value: Tensor
+    var isTrainable: Bool
+  }
+
+  private let state: Mutex<State>
+
+  /// The extents, which never change.
+  public let shape: Shape
+
+  /// Creates a parameter. Only float32 values can be trained; narrower ones are for frozen weights.
+  public init(_ value: Tensor, isTrainable: Bool = true) {
+    shape = value.shape
+    state = Mutex(State(value: value, isTrainable: isTrainable))
+  }
+
+  /// The current value. Setting one of another shape traps.
+  public var value: Tensor {
+    get { state.withLock { $0.value } }
+    set {
+      precondition(
+        newValue.shape == shape, "a parameter of shape \(shape) can't become \(newValue.shape)")
+      state.withLock { $0.value = newValue }
+    }
+  }
+
+  /// Whether a gradient is computed for this parameter. One that is not trainable is frozen: it
+  /// costs no gradient buffer, no optimizer state, and keeps no activation alive.
+  public var isTrainable: Bool {
+    get { state.withLock { $0.isTrainable } }
+    set { state.withLock { $0.isTrainable = newValue } }
+  }
+
+  /// Value and trainability, read together.
+  var snapshot: (value: Tensor, isTrainable: Bool) {
+    state.withLock { ($0.value, $0.isTrainable) }
+  }
+}
