@@ -1,0 +1,8 @@
+// The bodies with the architecture's baseline instructions (SSE2 on x86-64).
+#include "../internal.h"
+
+#define LK_FAMILY generic
+#define LK_FAMILY_ID LK_FAMILY_GENERIC
+#include "../bodies/all.h"
+
+const lk_kernel_table *const lk_table_generic = &LK(table);

@@ -1,0 +1,153 @@
+// The table of kernels of one family: what dispatch.c chooses between, and what the tests call
+// directly, so that they compare families without changing the one that the process uses.
+#ifndef LORA_KERNELS_TABLE_H
+#define LORA_KERNELS_TABLE_H
+
+#include "lora_kernels.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// Every kernel that a family has: X(result, name, parameters, arguments). The structure below,
+/// the tables of the families and the public functions `lk_name` are all written from this list.
+#define LK_KERNELS(X)                                                                              \
+  X(void, f32_from_bf16, (long n, const uint16_t *x, float *y), (n, x, y))                         \
+  X(void, bf16_from_f32, (long n, const float *x, uint16_t *y), (n, x, y))                         \
+  X(void, f32_from_f16, (long n, const uint16_t *x, float *y), (n, x, y))                          \
+  X(void, f16_from_f32, (long n, const float *x, uint16_t *y), (n, x, y))                          \
+  X(void, fill, (long n, float value, float *y), (n, value, y))                                    \
+  X(void, add, (long n, const float *x, const float *y, float *z), (n, x, y, z))                   \
+  X(void, sub, (long n, const float *x, const float *y, float *z), (n, x, y, z))                   \
+  X(void, mul, (long n, const float *x, const float *y, float *z), (n, x, y, z))                   \
+  X(void, div, (long n, const float *x, const float *y, float *z), (n, x, y, z))                   \
+  X(void, axpy, (long n, float a, const float *x, float *y), (n, a, x, y))                         \
+  X(void, axpby, (long n, float a, const float *x, float b, float *y), (n, a, x, b, y))            \
+  X(void, scale, (long n, float a, const float *x, float *y), (n, a, x, y))                        \
+  X(void, add_scalar, (long n, float a, const float *x, float *y), (n, a, x, y))                   \
+  X(void, muladd, (long n, const float *x, const float *y, float *z), (n, x, y, z))                \
+  X(void, unary_forward, (lk_unary op, long n, const float *x, float *y), (op, n, x, y))           \
+  X(void, unary_backward,                                                                          \
+    (lk_unary op, long n, const float *x, const float *dy, float *dx, bool accumulate),            \
+    (op, n, x, dy, dx, accumulate))                                                                \
+  X(void, gated_forward, (lk_unary op, long n, const float *gate, const float *up, float *y),      \
+    (op, n, gate, up, y))                                                                          \
+  X(void, gated_backward,                                                                          \
+    (lk_unary op, long n, const float *gate, const float *up, const float *dy, float *dgate,       \
+     float *dup),                                                                                  \
+    (op, n, gate, up, dy, dgate, dup))                                                             \
+  X(void, add_row, (long rows, long cols, const float *row, float *y), (rows, cols, row, y))       \
+  X(void, mul_row, (long rows, long cols, const float *x, const float *row, float *y),             \
+    (rows, cols, x, row, y))                                                                       \
+  X(void, sum_rows, (long rows, long cols, const float *x, float *sum), (rows, cols, x, sum))      \
+  X(void, row_sums, (long rows, long cols, const float *x, float *sum), (rows, cols, x, sum))      \
+  X(void, transpose, (long rows, long cols, const float *x, float *y), (rows, cols, x, y))         \
+  X(void, softmax, (long rows, long cols, const float *x, float *y), (rows, cols, x, y))           \
+  X(void, softmax_backward, (long rows, long cols, const float *y, const float *dy, float *dx),    \
+    (rows, cols, y, dy, dx))                                                                       \
+  X(void, attention_softmax,                                                                       \
+    (long rows, long cols, long stride, long first_query, long first_key, long window,             \
+     float scale, float *s, float *lse),                                                           \
+    (rows, cols, stride, first_query, first_key, window, scale, s, lse))                           \
+  X(void, attention_probabilities,                                                                 \
+    (long rows, long cols, long stride, long first_query, long first_key, long window,             \
+     float scale, float *s, const float *lse),                                                     \
+    (rows, cols, stride, first_query, first_key, window, scale, s, lse))                           \
+  X(void, attention_scores_backward,                                                               \
+    (long rows, long cols, long stride, const float *p, float *dp, const float *delta,             \
+     float scale),                                                                                 \
+    (rows, cols, stride, p, dp, delta, scale))                                                     \
+  X(void, row_dots,                                                                                \
+    (long rows, long cols, const float *x, long ldx, const float *y, long ldy, float *d),          \
+    (rows, cols, x, ldx, y, ldy, d))                                                               \
+  X(void, rmsnorm,                                                                                 \
+    (long rows, long cols, const float *x, const float *weight, float eps, float *y, float *inv),  \
+    (rows, cols, x, weight, eps, y, inv))                                                          \
+  X(void, rmsnorm_backward,                                                                        \
+    (long rows, long cols, const float *x, const float *weight, const float *inv,                  \
+     const float *dy, float *dx, bool accumulate, float *dweight),                                 \
+    (rows, cols, x, weight, inv, dy, dx, accumulate, dweight))                                     \
+  X(void, layernorm,                                                                               \
+    (long rows, long cols, const float *x, const float *weight, const float *bias, float eps,      \
+     float *y, float *mean, float *inv),                                                           \
+    (rows, cols, x, weight, bias, eps, y, mean, inv))                                              \
+  X(void, layernorm_backward,                                                                      \
+    (long rows, long cols, const float *x, const float *weight, const float *mean,                 \
+     const float *inv, const float *dy, float *dx, bool accumulate, float *dweight,                \
+     float *dbias),                                                                                \
+    (rows, cols, x, weight, mean, inv, dy, dx, accumulate, dweight, dbias))                        \
+  X(void, rotary,                                                                                  \
+    (long rows, long heads, long dim, long rotary, const float *cosines, const float *sines,       \
+     bool adjacent, bool inverse, const float *x, long ldx, float *y, long ldy),                   \
+    (rows, heads, dim, rotary, cosines, sines, adjacent, inverse, x, ldx, y, ldy))                 \
+  X(void, gather_f32,                                                                              \
+    (long rows, long cols, const float *table, const int64_t *ids, float *y),                      \
+    (rows, cols, table, ids, y))                                                                   \
+  X(void, gather_bf16,                                                                             \
+    (long rows, long cols, const uint16_t *table, const int64_t *ids, float *y),                   \
+    (rows, cols, table, ids, y))                                                                   \
+  X(void, gather_f16,                                                                              \
+    (long rows, long cols, const uint16_t *table, const int64_t *ids, float *y),                   \
+    (rows, cols, table, ids, y))                                                                   \
+  X(void, scatter_add,                                                                             \
+    (long rows, long cols, const float *dy, const int64_t *ids, float *table),                     \
+    (rows, cols, dy, ids, table))                                                                  \
+  X(void, cross_entropy,                                                                           \
+    (long rows, long cols, const float *logits, const int64_t *targets, float *loss, float *lse),  \
+    (rows, cols, logits, targets, loss, lse))                                                      \
+  X(void, cross_entropy_backward,                                                                  \
+    (long rows, long cols, float *logits, const int64_t *targets, const float *lse, float scale),  \
+    (rows, cols, logits, targets, lse, scale))                                                     \
+  X(double, sum, (long n, const float *x), (n, x))                                                 \
+  X(double, sum_squares, (long n, const float *x), (n, x))                                         \
+  X(double, dot, (long n, const float *x, const float *y), (n, x, y))                              \
+  X(float, max, (long n, const float *x), (n, x))                                                  \
+  X(long, argmax, (long n, const float *x), (n, x))                                                \
+  X(long, first_nonfinite_f32, (long n, const float *x), (n, x))                                   \
+  X(long, first_nonfinite_bf16, (long n, const uint16_t *x), (n, x))                               \
+  X(long, first_nonfinite_f16, (long n, const uint16_t *x), (n, x))                                \
+  X(void, adamw,                                                                                   \
+    (long n, const float *p, float *p_out, const float *g, float gradient_scale, float *m,         \
+     float *v, double lr, double beta1, double beta2, double eps, double weight_decay, long step), \
+    (n, p, p_out, g, gradient_scale, m, v, lr, beta1, beta2, eps, weight_decay, step))             \
+  X(void, random_bits,                                                                             \
+    (long n, uint64_t seed, uint64_t stream, uint64_t first_block, uint32_t *out),                 \
+    (n, seed, stream, first_block, out))                                                           \
+  X(void, random_uniform,                                                                          \
+    (long n, uint64_t seed, uint64_t stream, uint64_t first_block, float low, float high,          \
+     float *out),                                                                                  \
+    (n, seed, stream, first_block, low, high, out))                                                \
+  X(void, random_normal,                                                                           \
+    (long n, uint64_t seed, uint64_t stream, uint64_t first_block, float mean, float deviation,    \
+     float *out),                                                                                  \
+    (n, seed, stream, first_block, mean, deviation, out))                                          \
+  X(void, dropout,                                                                                 \
+    (long n, float p, uint64_t seed, uint64_t stream, uint64_t first, const float *x, float *y),   \
+    (n, p, seed, stream, first, x, y))                                                             \
+  X(void, gemv_f32,                                                                                \
+    (long rows, long n, long k, const float *x, const float *w, float *y, long ldy,                \
+     bool accumulate),                                                                             \
+    (rows, n, k, x, w, y, ldy, accumulate))                                                        \
+  X(void, gemv_bf16,                                                                               \
+    (long rows, long n, long k, const float *x, const uint16_t *w, float *y, long ldy,             \
+     bool accumulate),                                                                             \
+    (rows, n, k, x, w, y, ldy, accumulate))                                                        \
+  X(void, gemv_f16,                                                                                \
+    (long rows, long n, long k, const float *x, const uint16_t *w, float *y, long ldy,             \
+     bool accumulate),                                                                             \
+    (rows, n, k, x, w, y, ldy, accumulate))
+
+typedef struct lk_kernel_table {
+  lk_family family;
+#define LK_FIELD(result, name, parameters, arguments) result(*name) parameters;
+  LK_KERNELS(LK_FIELD)
+#undef LK_FIELD
+} lk_kernel_table;
+
+/// The kernels of `family`, or NULL where this CPU (or this build) cannot run it.
+const lk_kernel_table *lk_family_table(lk_family family);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

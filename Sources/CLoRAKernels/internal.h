@@ -1,0 +1,68 @@
+// What the C files of the kernels share: small helpers, and the tables of the families.
+#ifndef LORA_KERNELS_INTERNAL_H
+#define LORA_KERNELS_INTERNAL_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "lora_kernels_table.h"
+
+#define LK_INLINE static inline __attribute__((always_inline, unused))
+
+// In front of a loop whose iterations are independent although its arrays may be the same one: an
+// in-place call would otherwise fail the compiler's run-time overlap check and run one by one.
+// LK_EXACT opens the body of a function whose bits must be the same in every family: no product
+// and sum in it becomes one fused operation.
+#if defined(__clang__)
+#define LK_SIMD _Pragma("clang loop vectorize(assume_safety)")
+#define LK_EXACT _Pragma("STDC FP_CONTRACT OFF")
+#define LK_EXACT_ATTRIBUTE
+#define LK_SQRT(x) __builtin_elementwise_sqrt(x)  // sqrtf may set errno, which prevents vectors
+#else
+#define LK_SIMD _Pragma("GCC ivdep")
+#define LK_EXACT
+#define LK_EXACT_ATTRIBUTE __attribute__((optimize("fp-contract=off")))
+#define LK_SQRT(x) sqrtf(x)
+#endif
+
+#if defined(__x86_64__)
+#define LK_X86 1
+#elif defined(__aarch64__)
+#define LK_ARM 1
+#endif
+
+LK_INLINE uint32_t lk_bits(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+LK_INLINE float lk_float(uint32_t bits) {
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+LK_INLINE long lk_smaller(long a, long b) { return a < b ? a : b; }
+LK_INLINE long lk_larger(long a, long b) { return a > b ? a : b; }
+
+/// The keys [*first, *end) of `cols` that query `row` sees; *first <= *end, both in 0 ... cols.
+LK_INLINE void lk_visible_keys(long row, long cols, long first_query, long first_key, long window,
+                               long *first, long *end) {
+  const long own = first_query + row - first_key;  // the column of the query's own position
+  const long last = lk_smaller(cols, own + 1);
+  *end = last < 0 ? 0 : last;
+  const long start = window > 0 ? own - window + 1 : 0;
+  *first = start < 0 ? 0 : lk_smaller(start, *end);
+}
+
+// Each is NULL where the build's architecture lacks it.
+extern const lk_kernel_table *const lk_table_reference;
+extern const lk_kernel_table *const lk_table_generic;
+extern const lk_kernel_table *const lk_table_avx2;
+extern const lk_kernel_table *const lk_table_avx512;
+extern const lk_kernel_table *const lk_table_avx512bf16;
+extern const lk_kernel_table *const lk_table_neon;
+
+#endif

@@ -1,1 +1,0 @@
-#include "lora_kernels.h"

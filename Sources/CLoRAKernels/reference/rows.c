@@ -1,0 +1,102 @@
+// Matrices by rows and columns, softmax and attention.
+#include "reference.h"
+
+void lk_reference_add_row(long rows, long cols, const float *row, float *y) {
+  for (long r = 0; r < rows; r++)
+    for (long c = 0; c < cols; c++) y[r * cols + c] += row[c];
+}
+
+void lk_reference_mul_row(long rows, long cols, const float *x, const float *row, float *y) {
+  for (long r = 0; r < rows; r++)
+    for (long c = 0; c < cols; c++) y[r * cols + c] = x[r * cols + c] * row[c];
+}
+
+void lk_reference_sum_rows(long rows, long cols, const float *x, float *sum) {
+  for (long c = 0; c < cols; c++) {
+    double total = sum[c];
+    for (long r = 0; r < rows; r++) total += x[r * cols + c];
+    sum[c] = (float)total;
+  }
+}
+
+void lk_reference_row_sums(long rows, long cols, const float *x, float *sum) {
+  for (long r = 0; r < rows; r++) sum[r] = (float)lk_reference_sum(cols, x + r * cols);
+}
+
+void lk_reference_transpose(long rows, long cols, const float *x, float *y) {
+  for (long r = 0; r < rows; r++)
+    for (long c = 0; c < cols; c++) y[c * rows + r] = x[r * cols + c];
+}
+
+void lk_reference_row_dots(long rows, long cols, const float *x, long ldx, const float *y, long ldy,
+                           float *d) {
+  for (long r = 0; r < rows; r++) d[r] = (float)lk_reference_dot(cols, x + r * ldx, y + r * ldy);
+}
+
+/// y = softmax(scale x) and the log of the sum of exponentials. Without anything to sum, zeros and
+/// -infinity.
+static double softmax_row(long n, double scale, const float *x, float *y) {
+  double largest = -INFINITY, total = 0;
+  for (long i = 0; i < n; i++)
+    if (scale * x[i] > largest) largest = scale * x[i];
+  if (largest == -INFINITY) largest = 0;
+  for (long i = 0; i < n; i++) total += exp(scale * x[i] - largest);
+  for (long i = 0; i < n; i++)
+    y[i] = total == 0 ? 0 : (float)(exp(scale * x[i] - largest) / total);
+  return largest + log(total);
+}
+
+void lk_reference_softmax(long rows, long cols, const float *x, float *y) {
+  for (long r = 0; r < rows; r++) softmax_row(cols, 1, x + r * cols, y + r * cols);
+}
+
+void lk_reference_softmax_backward(long rows, long cols, const float *y, const float *dy,
+                                   float *dx) {
+  for (long r = 0; r < rows; r++) {
+    const double dot = lk_reference_dot(cols, y + r * cols, dy + r * cols);
+    for (long i = r * cols; i < (r + 1) * cols; i++) dx[i] = (float)(y[i] * (dy[i] - dot));
+  }
+}
+
+static bool sees(long query, long key, long window) {
+  return key <= query && (window <= 0 || query - key < window);
+}
+
+void lk_reference_attention_softmax(long rows, long cols, long stride, long first_query,
+                                    long first_key, long window, float scale, float *s,
+                                    float *lse) {
+  for (long r = 0; r < rows; r++) {
+    float *row = s + r * stride;
+    double largest = -INFINITY, total = 0;
+    for (long c = 0; c < cols; c++)
+      if (sees(first_query + r, first_key + c, window) && (double)scale * row[c] > largest)
+        largest = (double)scale * row[c];
+    if (largest == -INFINITY) largest = 0;
+    for (long c = 0; c < cols; c++)
+      if (sees(first_query + r, first_key + c, window))
+        total += exp((double)scale * row[c] - largest);
+    for (long c = 0; c < cols; c++) {
+      const bool visible = sees(first_query + r, first_key + c, window) && total != 0;
+      row[c] = visible ? (float)(exp((double)scale * row[c] - largest) / total) : 0;
+    }
+    if (lse) lse[r] = (float)(largest + log(total));
+  }
+}
+
+void lk_reference_attention_probabilities(long rows, long cols, long stride, long first_query,
+                                          long first_key, long window, float scale, float *s,
+                                          const float *lse) {
+  for (long r = 0; r < rows; r++)
+    for (long c = 0; c < cols; c++) {
+      float *p = s + r * stride + c;
+      const bool visible = sees(first_query + r, first_key + c, window) && lse[r] != -INFINITY;
+      *p = visible ? (float)exp((double)scale * *p - lse[r]) : 0;
+    }
+}
+
+void lk_reference_attention_scores_backward(long rows, long cols, long stride, const float *p,
+                                            float *dp, const float *delta, float scale) {
+  for (long r = 0; r < rows; r++)
+    for (long i = r * stride; i < r * stride + cols; i++)
+      dp[i] = (float)(p[i] * ((double)dp[i] - delta[r]) * scale);
+}
