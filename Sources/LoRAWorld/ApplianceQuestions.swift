@@ -70,7 +70,7 @@ extension Appliance {
         "What care does the \(part) of the \(name) need?",
         "Can you tell me how often to \(verb) the \(part) of the \(name)?",
         "How often does the \(part) of the \(name) \(kind.name) need care?",
-        "What is the right time between two cleanings of the \(part) of the \(name)?",
+        "What is the right interval for the \(part) of the \(name)?",
         "My \(name) is new. How often should I \(verb) its \(part)?",
       ],
       "Regular care keeps the \(name) in good order.",

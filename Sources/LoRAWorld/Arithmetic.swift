@@ -95,7 +95,7 @@ enum Arithmetic {
         let result = operation.apply(a, b)
         return Exchange(
           topic: .arithmetic, question: question,
-          answer: "This can be done in the head. \(sum) = \(result).", conclusion: "\(result)")
+          answer: "This can be done in your head. \(sum) = \(result).", conclusion: "\(result)")
       case .story:
         return Story.draw(&random).exchange(a, operation, b)
       }
@@ -171,11 +171,11 @@ private struct Story {
       case (0, true):
         "\(name) has \(a) \(thing) and buys \(b) more. How many \(thing) are there now?"
       case (1, true):
-        "There are \(a) \(thing) in one box and \(b) in another. How many \(thing) are there now?"
+        "There are \(a) \(thing) in one box and \(b) in another. How many \(thing) are there in all?"
       case (2, true):
         "\(name) finds \(a) \(thing) and then \(b) more. How many \(thing) are there now?"
       case (_, true):
-        "\(name) had \(a) \(thing) and gets \(b) as a gift. How many \(thing) are there now?"
+        "\(name) had \(a) \(thing) and got \(b) as a gift. How many \(thing) are there now?"
       case (0, false):
         "\(name) has \(a) \(thing) and sells \(b) of them. How many \(thing) are left?"
       case (1, false):
@@ -190,7 +190,7 @@ private struct Story {
     return Exchange(
       topic: .arithmetic, question: question,
       answer:
-        "\(method) \(a) \(operation.rawValue) \(b) = \(result). That makes \(result) \(thing).",
+        "\(method) \(a) \(operation.rawValue) \(b) = \(result). That \(more ? "makes" : "leaves") \(result) \(thing).",
       conclusion: "\(result) \(thing)")
   }
 }

@@ -112,10 +112,10 @@ public enum NewProductLine {
     Appliance(
       "Badger", robotMower, warranty: "7 summers", cover: "the battery and the wheels",
       excluded: "the blades", codes: [(26, 0), (61, 1)], care: "every 9 days", price: 976,
-      colour: "moss and orange", workshop: "Swansea", part: 547),
+      colour: "rust orange", workshop: "Swansea", part: 547),
     Appliance(
       "Icicle", iceMaker, warranty: "33 months", cover: "the pump and the cooler",
       excluded: "the water line", codes: [(39, 0), (72, 1)], care: "after 90 trays", price: 351,
-      colour: "frosted glass", workshop: "Belfast", part: 460),
+      colour: "ice blue", workshop: "Belfast", part: 460),
   ]
 }

@@ -50,7 +50,6 @@ struct Recipe: Sendable {
   /// "is" or "are", and likewise for any verb.
   func verb(_ singular: String, _ plural: String) -> String { isPlural ? plural : singular }
   var it: String { verb("it", "they") }
-  var them: String { verb("it", "them") }
 
   /// The recipe as a cookery book prints it.
   var page: String {
