@@ -1,0 +1,30 @@
+import Synchronization
+
+/// What several slots of a model do together.
+///
+/// One lock for the process makes a change of many slots one step for whoever resolves a snapshot:
+/// a pass sees all layers of an adapter, or none, never some of the old and some of the new. It is
+/// held for microseconds, never while numbers are computed.
+enum Attachment {
+  private static let lock = Mutex(())
+
+  static func exclusively<R: Sendable>(_ body: () -> R) -> R { lock.withLock { _ in body() } }
+
+  /// The names of the adapters attached to any of `slots`, in the order of attachment.
+  static func names(_ slots: [AdapterSlot]) -> [String] {
+    var seen: Set<String> = []
+    return slots.flatMap(\.names).filter { seen.insert($0).inserted }
+  }
+
+  /// The names of the merged adapters, if any are merged.
+  static func mergedNames(_ slots: [AdapterSlot]) -> [String] {
+    let isMerged = slots.contains { $0.withState { $0.merged != nil } }
+    guard isMerged else { return [] }
+    var seen: Set<String> = []
+    return slots.flatMap { slot in
+      slot.withState { state in
+        state.merged == nil ? [] : state.attached.map(\.name).filter { state.enabled[$0] != nil }
+      }
+    }.filter { seen.insert($0).inserted }
+  }
+}

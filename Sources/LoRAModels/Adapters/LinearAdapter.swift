@@ -1,0 +1,72 @@
+public import LoRAAutograd
+public import LoRATensor
+
+/// The trainable state of one adapter on one linear layer.
+///
+/// A low-rank method conforms to ``LowRankAdapter`` and writes none of this.
+public protocol LinearAdapter: Module {
+  /// The layer's output `y` with what this adapter contributes, `strength` times.
+  ///
+  /// - Parameters:
+  ///   - y: the output so far, `[..., outputSize]`: the base's, and earlier adapters'.
+  ///   - x: the layer's input, `[..., inputSize]`.
+  func apply(to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float) -> Variable
+
+  /// What merging this adapter at strength 1 adds to the base's weight and bias. Pure: depends on
+  /// `base`, changes nothing.
+  func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights
+}
+
+/// An adapter that adds `scale (x aᵀ) bᵀ`.
+public protocol LowRankAdapter: LinearAdapter {
+  /// The down projection, `[rank, inputSize]`.
+  var a: Parameter { get }
+  /// The up projection, `[outputSize, rank]`.
+  var b: Parameter { get }
+  /// What the product is multiplied by, `alpha / rank` for LoRA.
+  var scale: Float { get }
+  /// The probability that an element of the input is dropped while training. 0 by default.
+  var dropoutRate: Float { get }
+  /// What tells this adapter's dropout draws from another's. 0 by default.
+  var dropoutStream: UInt64 { get }
+}
+
+extension LowRankAdapter {
+  public var dropoutRate: Float { 0 }
+  public var dropoutStream: UInt64 { 0 }
+
+  public func apply(
+    to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
+  ) -> Variable {
+    let term = term(input: x, strength: strength)
+    return y + (term.input ?? x).linear(weight: term.a).linear(weight: term.b)
+      .scaled(by: term.scale)
+  }
+
+  public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
+    LinearWeights(
+      weight: b.value.matrixProduct(with: a.value).scaled(by: scale))
+  }
+
+  /// This adapter as a term of an adapted linear operation.
+  func term(input x: Variable, strength: Float) -> LowRankTerm {
+    var term = LowRankTerm(a: Variable(a), b: Variable(b), scale: scale * strength)
+    if dropoutRate > 0, let random = Dropout.random(for: self) {
+      term.input = x.dropout(rate: dropoutRate, random: random)
+    }
+    return term
+  }
+}
+
+/// A recipe that makes one adapter a layer, as ``LoRA``.
+public protocol AdapterMethod: Sendable {
+  /// What the recipe makes.
+  associatedtype Adapter: LinearAdapter
+  /// Makes the adapter of `layer`, without effect until it is trained.
+  ///
+  /// - Parameter random: named by the seed and the layer's path, so that the values do not depend
+  ///   on which other layers are adapted.
+  func makeAdapter(
+    for layer: any LinearLayer, using random: inout SeededRandom
+  ) throws(AdapterError) -> Adapter
+}

@@ -1,0 +1,87 @@
+public import LoRAAutograd
+public import LoRATensor
+
+/// Low-rank adaptation: `y = x Wᵀ + (alpha / rank) (x Aᵀ) Bᵀ`, A and B trained, W untouched.
+///
+/// ```swift
+/// try model.inject(LoRA(rank: 8, alpha: 16), named: "support", into: .allLinear)
+/// ```
+///
+/// Trains `rank * (inputSize + outputSize)` numbers a layer. A starts random and B at zero, so a
+/// fresh adapter changes nothing.
+///
+/// Source: Hu et al., *LoRA: low-rank adaptation of large language models*, 2021; the scale
+/// `alpha / sqrt(rank)`: Kalajdzievski, *A rank stabilization scaling factor*, 2023.
+public struct LoRA: AdapterMethod, Sendable, Hashable, Codable {
+  /// The rank r of the change.
+  public var rank: Int
+  /// The change is scaled by `alpha / rank`.
+  public var alpha: Float
+  /// The probability that an element of the adapter's input is dropped while training.
+  public var dropout: Float
+  /// Whether the scale is `alpha / sqrt(rank)` instead (rsLoRA).
+  public var isRankStabilized: Bool
+
+  /// Creates a recipe. Values are checked when it is used.
+  public init(
+    rank: Int = 8, alpha: Float = 16, dropout: Float = 0, isRankStabilized: Bool = false
+  ) {
+    self.rank = rank
+    self.alpha = alpha
+    self.dropout = dropout
+    self.isRankStabilized = isRankStabilized
+  }
+
+  /// What the low-rank product is multiplied by.
+  public var scale: Float {
+    isRankStabilized ? alpha / Float(rank).squareRoot() : alpha / Float(rank)
+  }
+
+  public func makeAdapter(
+    for layer: any LinearLayer, using random: inout SeededRandom
+  ) throws(AdapterError) -> LoRAAdapter {
+    guard rank >= 1 else {
+      throw .invalidValue(parameter: "rank", value: "\(rank)", expected: "at least 1")
+    }
+    guard alpha.isFinite else {
+      throw .invalidValue(parameter: "alpha", value: "\(alpha)", expected: "a finite number")
+    }
+    guard dropout >= 0, dropout < 1 else {
+      throw .invalidValue(parameter: "dropout", value: "\(dropout)", expected: "at least 0, below 1")
+    }
+    // PEFT's initialization: Kaiming uniform with a = sqrt(5), which is this bound.
+    let bound = 1 / Float(max(layer.inputSize, 1)).squareRoot()
+    return LoRAAdapter(
+      a: Parameter(random.uniform([rank, layer.inputSize], in: -bound..<bound)),
+      b: Parameter(.zeros([layer.outputSize, rank])), scale: scale, dropoutRate: dropout,
+      dropoutStream: random.stream)
+  }
+}
+
+/// The two factors of ``LoRA`` on one layer.
+public final class LoRAAdapter: LowRankAdapter {
+  public let a: Parameter
+  public let b: Parameter
+  public let scale: Float
+  public let dropoutRate: Float
+  public let dropoutStream: UInt64
+
+  /// Creates an adapter from its factors, `[rank, inputSize]` and `[outputSize, rank]`.
+  public init(
+    a: Parameter, b: Parameter, scale: Float, dropoutRate: Float = 0, dropoutStream: UInt64 = 0
+  ) {
+    precondition(
+      a.shape.count == 2 && b.shape.count == 2 && a.shape[0] == b.shape[1],
+      "low-rank factors of shapes \(a.shape) and \(b.shape)")
+    self.a = a
+    self.b = b
+    self.scale = scale
+    self.dropoutRate = dropoutRate
+    self.dropoutStream = dropoutStream
+  }
+
+  /// The rank r.
+  public var rank: Int { a.shape[0] }
+
+  public var parameters: Named<Parameter> { ["lora_A.weight": a, "lora_B.weight": b] }
+}

@@ -1,0 +1,109 @@
+import CLoRAKernels
+public import LoRAAutograd
+public import LoRATensor
+
+/// A module that predicts the next token: what training, scoring and generation work with.
+public protocol LanguageModel: Module {
+  /// The number of token ids.
+  var vocabularySize: Int { get }
+  /// The longest sequence.
+  var maximumPositions: Int { get }
+  /// The number of layers that keep keys and values.
+  var layerCount: Int { get }
+  /// The layer that makes logits of hidden states. May share its weight with the embedding.
+  var head: any LinearLayer { get }
+  /// The hidden states that the head is applied to, `[batch, positions, size]`.
+  ///
+  /// - Parameters:
+  ///   - tokens: int64, `[batch, positions]`, ids checked by the caller.
+  ///   - cache: the positions that came before; the new ones are appended. Nil for none.
+  func hiddenStates(_ tokens: Tensor, cache: KeyValueCache?) -> Variable
+}
+
+extension LanguageModel {
+  public var outputHead: (any LinearLayer)? { head }
+
+  /// The logits of every position, `[batch, positions, vocabulary]`.
+  public func callAsFunction(_ tokens: Tensor) -> Variable {
+    head(hiddenStates(tokens, cache: nil))
+  }
+
+  /// `scale` times the sum of the cross-entropies of `targets`, int64 of the tokens' shape;
+  /// negative targets are ignored. Does not form all logits unless the head itself is adapted.
+  public func loss(tokens: Tensor, targets: Tensor, scale: Float) -> Variable {
+    let hidden = hiddenStates(tokens, cache: nil)
+    if let weight = plainHeadWeight {
+      return hidden.linearCrossEntropy(weight: weight, targets: targets, scale: scale)
+    }
+    return head(hidden).crossEntropy(targets: targets, reduction: .sum).scaled(by: scale)
+  }
+
+  /// The negative log-likelihood of each target, natural logarithm, `[batch, positions]`; 0 where a
+  /// target is negative.
+  public func tokenLosses(tokens: Tensor, targets: Tensor) -> Tensor {
+    withoutGradients {
+      let hidden = hiddenStates(tokens, cache: nil)
+      if let weight = plainHeadWeight {
+        return hidden.tokenLosses(weight: weight.value, targets: targets)
+          .reshaped(to: tokens.shape)
+      }
+      let logits = head(hidden).value
+      let (rows, columns) = (logits.shape.rowCount, logits.shape.innermost)
+      return logits.withUnsafeElements(of: Float.self) { logits in
+        targets.withUnsafeElements(of: Int64.self) { targets in
+          Tensor(shape: tokens.shape, dtype: .float32) { losses in
+            lk_cross_entropy(
+              rows, columns, logits.baseAddress, targets.baseAddress,
+              losses.baseAddress?.assumingMemoryBound(to: Float.self), nil)
+          }
+        }
+      }
+    }
+  }
+
+  /// For each position the most likely next token, `[batch, positions]`, int64. Positions whose
+  /// `targets` are negative are not computed and hold -1.
+  public func greedyTokens(tokens: Tensor, targets: Tensor) -> Tensor {
+    withoutGradients {
+      let hidden = hiddenStates(tokens, cache: nil).value
+      let size = hidden.shape.innermost
+      let wanted = targets.scalars(as: Int64.self)
+      let rows = wanted.indices.filter { wanted[$0] >= 0 }
+      var chosen = Array(repeating: Int64(-1), count: wanted.count)
+      let states = hidden.reshaped(to: [hidden.shape.rowCount, size])
+      for start in stride(from: 0, to: rows.count, by: 256) {
+        let part = rows[start..<min(rows.count, start + 256)]
+        let logits = head(Variable(.concatenated(part.map { states[rows: $0..<$0 + 1] }))).value
+        logits.withUnsafeElements(of: Float.self) { logits in
+          guard let base = logits.baseAddress else { return }
+          for (index, row) in part.enumerated() {
+            chosen[row] = Int64(lk_argmax(vocabularySize, base + index * vocabularySize))
+          }
+        }
+      }
+      return Tensor(chosen, shape: tokens.shape)
+    }
+  }
+
+  /// The head's weight if nothing but a product with it makes the logits now.
+  private var plainHeadWeight: Variable? {
+    guard let weight = head.weight, head.bias == nil, head.slot.isUnused else { return nil }
+    return Variable(weight)
+  }
+}
+
+/// The head of a model whose input and output share one table.
+public final class TiedHead: LinearLayer {
+  private let table: Parameter
+  public let slot = AdapterSlot()
+
+  /// Creates a head on an embedding's table, `[vocabulary, size]`.
+  public init(table: Parameter) { self.table = table }
+
+  public var weight: Parameter? { table }
+  public var inputSize: Int { table.shape[1] }
+  public var outputSize: Int { table.shape[0] }
+  public var parameters: Named<Parameter> { ["weight": table] }
+  public func project(_ x: Variable) -> Variable { x.linear(weight: Variable(table)) }
+  public func denseWeight() -> Tensor { table.value.converted(to: .float32) }
+}

@@ -1,0 +1,97 @@
+public import LoRAAutograd
+public import LoRATensor
+
+/// A layer that computes `x Wᵀ + bias`, however it stores W: what adapters attach to.
+///
+/// Conform a layer of your own, and every adapter method works on it: injection, training, merging,
+/// saving. Call it as a function; that adds what the attached adapters contribute.
+///
+/// ```swift
+/// final class BlockDiagonal: LinearLayer {
+///   let blocks: [Parameter]
+///   let slot = AdapterSlot()
+///   ...
+///   func project(_ x: Variable) -> Variable { ... }  // x Wᵀ of the base alone
+///   func denseWeight() -> Tensor { ... }             // W, [outputSize, inputSize]
+/// }
+/// ```
+public protocol LinearLayer: Module {
+  /// The size of the last dimension of inputs.
+  var inputSize: Int { get }
+  /// The size of the last dimension of outputs.
+  var outputSize: Int { get }
+  /// The layer's bias, `[outputSize]`. Nil by default.
+  var bias: Parameter? { get }
+  /// Where adapters are attached: a stored `let slot = AdapterSlot()`.
+  var slot: AdapterSlot { get }
+  /// W itself if the layer stores it densely, `[outputSize, inputSize]`: lets low-rank adapters be
+  /// computed in one operation with the base. Nil by default.
+  var weight: Parameter? { get }
+  /// `x Wᵀ` of the base alone, without bias or adapters.
+  func project(_ x: Variable) -> Variable
+  /// W as float32, `[outputSize, inputSize]`: what merging starts from.
+  func denseWeight() -> Tensor
+}
+
+extension LinearLayer {
+  public var bias: Parameter? { nil }
+  public var weight: Parameter? { nil }
+
+  /// The layer's output with what the adapters that apply now contribute.
+  ///
+  /// - Parameter x: `[..., inputSize]`.
+  /// - Returns: `[..., outputSize]`.
+  public func callAsFunction(_ x: Variable) -> Variable {
+    switch slot.contribution() {
+    case .none:
+      return base(x)
+    case .merged(let weights):
+      return x.linear(
+        weight: Variable(weights.weight), bias: weights.bias.map { Variable($0) })
+    case .adapters(let active):
+      return adapted(x, active)
+    }
+  }
+
+  private func base(_ x: Variable) -> Variable {
+    if let weight { return x.linear(weight: Variable(weight), bias: bias.map { Variable($0) }) }
+    guard let bias else { return project(x) }
+    return project(x) + Variable(bias)
+  }
+
+  private func adapted(_ x: Variable, _ active: [ActiveAdapter]) -> Variable {
+    if let weight {
+      var terms: [LowRankTerm] = []
+      for item in active {
+        guard let adapter = item.adapter as? any LowRankAdapter else { break }
+        terms.append(adapter.term(input: x, strength: item.strength))
+      }
+      if terms.count == active.count {
+        return x.linear(
+          weight: Variable(weight), bias: bias.map { Variable($0) }, lowRank: terms)
+      }
+    }
+    return active.reduce(base(x)) { y, item in
+      item.adapter.apply(to: y, input: x, layer: self, strength: item.strength)
+    }
+  }
+
+  /// Weight and bias of the base.
+  public func baseWeights() -> LinearWeights {
+    LinearWeights(weight: denseWeight(), bias: bias?.value.converted(to: .float32))
+  }
+}
+
+/// The numbers of a linear layer, float32.
+public struct LinearWeights: Sendable {
+  /// `[outputSize, inputSize]`.
+  public var weight: Tensor
+  /// `[outputSize]`, if the layer has a bias.
+  public var bias: Tensor?
+
+  /// Creates weights from their parts.
+  public init(weight: Tensor, bias: Tensor? = nil) {
+    self.weight = weight
+    self.bias = bias
+  }
+}
