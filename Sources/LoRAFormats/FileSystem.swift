@@ -1,0 +1,162 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+package import LoRAJSON
+package import LoRATensor
+
+/// The few calls of the operating system that reading and writing files needs.
+package enum FileSystem {
+  /// Whether something exists at `path`, after following links.
+  package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+  /// Whether `path` is a folder.
+  package static func isFolder(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+  }
+
+  /// `folder` and `name` joined by one slash.
+  package static func join(_ folder: String, _ name: String) -> String {
+    folder.isEmpty || folder.hasSuffix("/") ? folder + name : folder + "/" + name
+  }
+
+  /// The folder that holds `path`.
+  static func folder(of path: String) -> String {
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
+  /// The last component of `path`.
+  static func name(of path: String) -> String {
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
+    return String(path[path.utf8.index(after: slash)...])
+  }
+
+  /// Makes the folder `path` and those above it where they are missing.
+  package static func makeFolder(_ path: String) throws(FileError) {
+    if path.isEmpty || isFolder(path) { return }
+    let parent = folder(of: path)
+    if parent != path { try makeFolder(parent) }
+    guard mkdir(path, 0o777) == 0 || (errno == EEXIST && isFolder(path)) else {
+      throw FileError(path: path, operation: "make the folder", code: errno)
+    }
+  }
+
+  /// The names of what lies in the folder `path`, sorted; empty if it cannot be listed.
+  static func names(in path: String) -> [String] {
+    guard let folder = opendir(path) else { return [] }
+    defer { closedir(folder) }
+    var names: [String] = []
+    while let entry = readdir(folder) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+
+  /// The bytes of the file at `path`, which may have at most `limit`.
+  package static func read(_ path: String, limit: Int = .max) throws(FormatError) -> [UInt8] {
+    let file = try OpenFile(path)
+    guard file.byteCount <= limit else {
+      throw FormatError(
+        .malformed, file: path,
+        problem: "it has \(file.byteCount) bytes, more than the \(limit) that such a file may have")
+    }
+    var result: FormatError?
+    let bytes = [UInt8](unsafeUninitializedCapacity: file.byteCount) { buffer, count in
+      do throws(FormatError) {
+        try file.read(at: 0, into: UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: file.byteCount))
+        count = file.byteCount
+      } catch {
+        result = error
+      }
+    }
+    if let result { throw result }
+    return bytes
+  }
+
+  /// The JSON object in the file at `path`.
+  package static func readObject(_ path: String) throws(FormatError) -> JSONObject {
+    let bytes = try read(path, limit: 1 << 30)
+    return try object(parsing: bytes, file: path)
+  }
+
+  /// The JSON object that `bytes` are; `file` is for errors.
+  package static func object(
+    parsing bytes: [UInt8], file: String
+  ) throws(FormatError) -> JSONObject {
+    let value: JSONValue
+    do throws(JSONError) {
+      value = try JSONValue(parsing: bytes)
+    } catch {
+      throw FormatError(.malformed, file: file, problem: "it is not JSON: \(error)")
+    }
+    guard let object = value.objectValue else {
+      throw FormatError(
+        .typeMismatch, file: file, problem: "expected a JSON object, found \(value.kind)")
+    }
+    return object
+  }
+}
+
+/// A plain file that is open for reading.
+final class OpenFile {
+  let path: String
+  let byteCount: Int
+  private let descriptor: Int32
+
+  init(_ path: String) throws(FormatError) {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      let code = errno
+      let reason = String(cString: strerror(code))
+      throw code == ENOENT || code == ENOTDIR
+        ? FormatError(
+          .missingFile, file: path, problem: "the file does not exist", remedy: "check the path")
+        : FormatError(.unreadable, file: path, problem: "it cannot be opened: \(reason)")
+    }
+    self.path = path
+    self.descriptor = descriptor
+    var status = stat()
+    let examined = fstat(descriptor, &status) == 0
+    byteCount = Int(status.st_size)
+    guard examined, status.st_mode & S_IFMT == S_IFREG else {
+      let isFolder = examined && status.st_mode & S_IFMT == S_IFDIR
+      throw FormatError(
+        .unreadable, file: path,
+        problem: isFolder ? "expected a file, found a folder" : "it is not a plain file")
+    }
+  }
+
+  deinit { close(descriptor) }
+
+  /// Fills `buffer` from the bytes at `offset`.
+  func read(
+    at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(FormatError) {
+    guard let base = buffer.baseAddress else { return }
+    var done = 0
+    while done < buffer.count {
+      let count = pread(
+        descriptor, base + done, min(buffer.count - done, 1 << 30), off_t(offset + done))
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw FormatError(
+          .unreadable, file: path,
+          problem: "reading failed: \(String(cString: strerror(errno)))")
+      }
+      guard count > 0 else {
+        throw FormatError(
+          .truncated, file: path, problem: "the file became shorter while it was read",
+          remedy: "try again when nothing writes to it")
+      }
+      done += count
+    }
+  }
+}
