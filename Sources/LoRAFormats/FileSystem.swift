@@ -71,7 +71,9 @@ package enum FileSystem {
     var result: FormatError?
     let bytes = [UInt8](unsafeUninitializedCapacity: file.byteCount) { buffer, count in
       do throws(FormatError) {
-        try file.read(at: 0, into: UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: file.byteCount))
+        try file.read(
+          at: 0,
+          into: UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: file.byteCount))
         count = file.byteCount
       } catch {
         result = error

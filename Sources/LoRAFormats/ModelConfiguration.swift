@@ -130,7 +130,8 @@ extension ModelConfiguration {
       storedType: try Self.storedType(fields),
       bosTokenID: object["bos_token_id"] == nil
         ? defaults.bos : try fields.tokenIDs("bos_token_id").first,
-      eosTokenIDs: object["eos_token_id"] == nil ? defaults.eos : try fields.tokenIDs("eos_token_id"))
+      eosTokenIDs: object["eos_token_id"] == nil
+        ? defaults.eos : try fields.tokenIDs("eos_token_id"))
     classNames = try fields.strings("architectures") ?? []
     padTokenID = try fields.int("pad_token_id").flatMap { $0 >= 0 ? $0 : nil }
     hiddenActivation = try fields.string("hidden_act") ?? "silu"
@@ -259,7 +260,8 @@ extension ModelConfiguration {
     guard !headCount.multipliedReportingOverflow(by: headSize).overflow,
       headCount * headSize <= 1 << 31
     else {
-      throw fields.error(.invalidValue, "head_dim", "\(headCount) heads of \(headSize) are too large")
+      throw fields.error(
+        .invalidValue, "head_dim", "\(headCount) heads of \(headSize) are too large")
     }
     if let quantization = fields["quantization_config"] {
       throw fields.error(

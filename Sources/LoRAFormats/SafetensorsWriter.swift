@@ -24,7 +24,9 @@ public enum SafetensorsWriter {
     path: String
   ) throws(FormatError) -> AtomicFile.Part {
     let sorted = tensors.sorted { a, b in
-      let ranks = (SafetensorsType.rank(of: a.tensor.dtype), SafetensorsType.rank(of: b.tensor.dtype))
+      let ranks = (
+        SafetensorsType.rank(of: a.tensor.dtype), SafetensorsType.rank(of: b.tensor.dtype)
+      )
       return ranks.0 != ranks.1
         ? ranks.0 > ranks.1 : a.name.utf8.lexicographicallyPrecedes(b.name.utf8)
     }

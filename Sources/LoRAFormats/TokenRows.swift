@@ -1,0 +1,151 @@
+import LoRAJSON
+import LoRATensor
+
+/// Rows of token ids from a file: JSON `[[id, ...], ...]`, or a `.safetensors` file with an int64
+/// or int32 tensor [rows, length].
+public struct TokenRows: Sendable, Hashable {
+  /// The rows; at least one, each with at least one id, none negative.
+  public let rows: [[Int]]
+  /// The file that they come from, with the tensor's name after a `#` if it has one.
+  public let source: String
+
+  /// Reads the rows that `specification` names: `FILE`, or `FILE#name` for one tensor of a
+  /// safetensors file. Without a name `defaultName` is taken if the file has it, otherwise its only
+  /// tensor.
+  public init(_ specification: String, defaultName: String? = nil) throws(FormatError) {
+    let (path, name) = Self.split(specification)
+    guard path.hasSuffix(".safetensors") else {
+      guard name == nil else {
+        throw FormatError(
+          .invalidValue, file: path, subject: "'\(name ?? "")'",
+          problem: "only .safetensors files have named tensors", remedy: "leave out the '#'")
+      }
+      rows = try Self.rows(json: path)
+      source = path
+      return
+    }
+    let file = try SafetensorsFile(path: path, access: .copied)
+    let choice = try Self.choice(in: file, name, defaultName)
+    rows = try Self.rows(of: choice, in: file)
+    source = "\(path)#\(choice)"
+  }
+
+  /// Reads the tensor `name` of the safetensors file that `specification` names (what follows a `#`
+  /// is ignored); nil if there is no such tensor or if it is another kind of file.
+  public static func ifPresent(
+    _ name: String, in specification: String
+  ) throws(FormatError) -> TokenRows? {
+    let (path, _) = split(specification)
+    guard path.hasSuffix(".safetensors") else { return nil }
+    guard try SafetensorsFile(path: path).entry(named: name) != nil else { return nil }
+    return try TokenRows("\(path)#\(name)")
+  }
+
+  /// The largest id.
+  public var largestID: Int { rows.lazy.compactMap { $0.max() }.max() ?? 0 }
+
+  /// Path and tensor's name; a file whose own name has a `#` counts as a file.
+  private static func split(_ specification: String) -> (path: String, name: String?) {
+    guard !FileSystem.exists(specification),
+      let mark = specification.lastIndex(of: "#")
+    else { return (specification, nil) }
+    return (
+      String(specification[..<mark]), String(specification[specification.index(after: mark)...])
+    )
+  }
+
+  private static func choice(
+    in file: SafetensorsFile, _ name: String?, _ defaultName: String?
+  ) throws(FormatError) -> String {
+    if let name {
+      guard file.entry(named: name) != nil else {
+        throw FormatError(
+          .missingTensor, file: file.path, tensor: name, "there is no such tensor",
+          remedy: "it holds \(listed(file.names))")
+      }
+      return name
+    }
+    if let defaultName, file.entry(named: defaultName) != nil { return defaultName }
+    if file.names.count == 1, let only = file.names.first { return only }
+    throw FormatError(
+      .missingTensor, file: file.path,
+      problem: file.names.isEmpty
+        ? "it holds no tensors"
+        : "it holds \(file.names.count) tensors"
+          + (defaultName.map { ", none named '\($0)'" } ?? ""),
+      remedy: file.names.isEmpty
+        ? "give a file with a tensor of token ids"
+        : "choose one with \(file.path)#NAME: \(listed(file.names))")
+  }
+
+  private static func rows(
+    of name: String, in file: SafetensorsFile
+  ) throws(FormatError) -> [[Int]] {
+    let tensor = try file.tensor(named: name)
+    guard tensor.dtype == .int64 || tensor.dtype == .int32 else {
+      throw FormatError(
+        .typeMismatch, file: file.path, tensor: name,
+        "token ids must be int64 or int32, found \(tensor.dtype)")
+    }
+    guard tensor.shape.count == 2 else {
+      throw FormatError(
+        .shapeMismatch, file: file.path, tensor: name,
+        "expected [rows, length], found \(tensor.shape)")
+    }
+    guard tensor.elementCount > 0 else {
+      throw FormatError(
+        .invalidValue, file: file.path, tensor: name, "it is empty: its shape is \(tensor.shape)")
+    }
+    let ids = tensor.converted(to: .int64).scalars(as: Int.self)
+    let length = tensor.shape[1]
+    if let bad = ids.firstIndex(where: { $0 < 0 }) {
+      throw FormatError(
+        .invalidValue, file: file.path, tensor: name,
+        "the id \(ids[bad]) at [\(bad / length), \(bad % length)] is negative")
+    }
+    return stride(from: 0, to: ids.count, by: length).map { Array(ids[$0..<$0 + length]) }
+  }
+
+  private static func rows(json path: String) throws(FormatError) -> [[Int]] {
+    let bytes = try FileSystem.read(path)
+    let value: JSONValue
+    do throws(JSONError) {
+      value = try JSONValue(parsing: bytes, maximumDepth: 8)
+    } catch {
+      throw FormatError(
+        .malformed, file: path, problem: "it is not JSON: \(error)",
+        remedy: "token files are [[id, ...], ...] or end in .safetensors")
+    }
+    let form = "expected [[id, ...], ...]"
+    guard let array = value.arrayValue else {
+      throw FormatError(.typeMismatch, file: path, problem: "\(form), found \(value.kind)")
+    }
+    guard !array.isEmpty else {
+      throw FormatError(.invalidValue, file: path, problem: "it holds no rows")
+    }
+    var rows: [[Int]] = []
+    rows.reserveCapacity(array.count)
+    for (index, element) in array.enumerated() {
+      let subject = "row \(index)"
+      guard let elements = element.arrayValue else {
+        throw FormatError(
+          .typeMismatch, file: path, subject: subject, problem: "\(form), found \(element.kind)")
+      }
+      guard !elements.isEmpty else {
+        throw FormatError(.invalidValue, file: path, subject: subject, problem: "it is empty")
+      }
+      var row: [Int] = []
+      row.reserveCapacity(elements.count)
+      for (column, element) in elements.enumerated() {
+        guard let id = element.intValue, id >= 0 else {
+          throw FormatError(
+            element.intValue == nil ? .typeMismatch : .invalidValue, file: path, subject: subject,
+            problem: "expected a token id at position \(column), found \(element.encoded())")
+        }
+        row.append(id)
+      }
+      rows.append(row)
+    }
+    return rows
+  }
+}
