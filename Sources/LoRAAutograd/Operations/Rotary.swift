@@ -9,10 +9,11 @@ public struct RotaryAngles: Sendable {
   /// Whether pairs are neighbours, `(2i, 2i + 1)`, rather than `(i, i + rotated / 2)`.
   public let isAdjacent: Bool
 
-  /// The angles `position * frequency` of `positions` for each of `frequencies`, computed in double
-  /// precision and rounded once, cosines and sines multiplied by `amplitude`.
+  /// The angles `position * frequency` of `positions` for each of `frequencies`, cosines and sines
+  /// multiplied by `amplitude`. Frequencies and products are rounded to float32, because that is
+  /// how the models were trained; what follows is rounded once.
   public init(
-    positions: Range<Int>, frequencies: [Double], amplitude: Double = 1, isAdjacent: Bool = false
+    positions: Range<Int>, frequencies: [Float], amplitude: Double = 1, isAdjacent: Bool = false
   ) {
     var cosines: [Float] = []
     var sines: [Float] = []
@@ -20,7 +21,7 @@ public struct RotaryAngles: Sendable {
     sines.reserveCapacity(positions.count * frequencies.count)
     for position in positions {
       for frequency in frequencies {
-        let angle = Double(position) * frequency
+        let angle = Double(Float(position) * frequency)
         cosines.append(Float(cosine(angle) * amplitude))
         sines.append(Float(sine(angle) * amplitude))
       }

@@ -1,0 +1,10 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// The exponential function, under a name that no method here shadows.
+func exponential(_ x: Double) -> Double { exp(x) }

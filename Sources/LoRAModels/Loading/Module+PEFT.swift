@@ -1,0 +1,164 @@
+import LoRAAutograd
+public import LoRAFormats
+import LoRATensor
+
+extension LayerSelector {
+  /// The layers that a PEFT configuration targets: list, regular expression or `all-linear`, less
+  /// what it excludes.
+  public init(_ configuration: PEFTAdapterConfiguration) {
+    let isAll = configuration.targets == .allLinear
+    self.init(description: configuration.targets.text) { path, isOutputHead in
+      configuration.matches(path: path) && !(isAll && isOutputHead)
+    }
+  }
+}
+
+extension Module {
+  /// Reads a PEFT adapter and attaches it under `name`.
+  ///
+  /// Strict: every tensor of the file must belong to a linear layer of this model and fit it, and
+  /// every layer that the configuration targets must have its factors; an adapter for another model
+  /// is an error that names what does not fit.
+  ///
+  /// - Parameters:
+  ///   - isTrainable: whether training can go on from here; else the factors are frozen.
+  ///   - allowsNoEffect: whether an adapter whose every contribution is zero is accepted, as a
+  ///     fresh one is to train from. For inference it is an error: silence is a bug.
+  @discardableResult
+  public func loadAdapter(
+    from path: String, named name: String = "default", isTrainable: Bool = false,
+    allowsNoEffect: Bool = false, enabled: Bool = true
+  ) throws -> PEFTAdapterFile {
+    let file = try PEFTAdapterFile(path: path)
+    if !allowsNoEffect, file.description.hasNoEffect {
+      throw FormatError(
+        .invalidValue, file: path, problem: "every contribution of the adapter is zero",
+        remedy: "it was never trained, or was saved before training; train it, or allow it by name")
+    }
+    try checkTargets(of: file, path: path)
+    try attach(
+      file.description.adapters(
+        dropout: Float(file.configuration.dropout), isTrainable: isTrainable),
+      named: name, enabled: enabled)
+    return file
+  }
+
+  /// Every targeted layer must have factors: a file that lost some would compute another function.
+  private func checkTargets(of file: PEFTAdapterFile, path: String) throws {
+    let present = Set(file.description.layers.map(\.path))
+    let head = outputHead
+    let selector = LayerSelector(file.configuration)
+    for (layerPath, layer) in linearLayers()
+    where selector.selects(layerPath, head.map { $0 === layer } ?? false) {
+      guard present.contains(layerPath) else {
+        throw FormatError(
+          .missingTensor, file: path, subject: "layer '\(layerPath)'",
+          problem: "adapter_config.json targets it, but the file has no factors for it",
+          remedy: "the adapter is incomplete, or made for another model")
+      }
+    }
+  }
+
+  /// Writes the adapter called `name` as a PEFT directory, which PEFT loads as it is.
+  ///
+  /// - Parameters:
+  ///   - configuration: a configuration to keep, as of the adapter that training started from; nil
+  ///     describes the adapter by its layers, ranks and scales.
+  ///   - baseModelName: what the configuration names as its base model.
+  public func saveAdapter(
+    _ name: String, to path: String, configuration: PEFTAdapterConfiguration? = nil,
+    baseModelName: String? = nil
+  ) throws {
+    let adapters = adapters(named: name)
+    guard !adapters.isEmpty else {
+      throw AdapterError.unknownAdapter(name, available: adapterNames)
+    }
+    var layers: [AdapterDescription.LayerFactors] = []
+    for (layer, adapter) in adapters {
+      guard let lowRank = adapter as? any LowRankAdapter else {
+        throw AdapterError.unsupported(
+          layer: layer, reason: "a PEFT LoRA file holds low-rank factors only")
+      }
+      let (a, b) = (lowRank.a.value, lowRank.b.value)
+      if a.firstNonFiniteIndex() != nil || b.firstNonFiniteIndex() != nil {
+        throw AdapterError.nonFinite(layer: layer)
+      }
+      let isStabilized = configuration?.usesRankStabilizedScale ?? false
+      let rank = Double(a.shape[0])
+      let alpha =
+        configuration?.alpha(forPath: layer)
+        ?? (Double(lowRank.scale) * (isStabilized ? rank.squareRoot() : rank)).nearInteger
+      layers.append(
+        .init(path: layer, a: a, b: b, alpha: alpha, scale: Double(lowRank.scale)))
+    }
+    let description = AdapterDescription(layers: layers, metadata: ["format": "pt"])
+    var result =
+      configuration
+      ?? PEFTAdapterConfiguration(
+        describing: layers, of: linearLayers().map(\.path),
+        dropout: (adapters.first?.adapter as? any LowRankAdapter)?.dropoutRate)
+    if let baseModelName { result.baseModelName = baseModelName }
+    try PEFTAdapterFile(configuration: result, description: description).write(to: path)
+  }
+}
+
+extension AdapterDescription {
+  /// The adapters of the described layers.
+  func adapters(dropout: Float, isTrainable: Bool) -> [String: any LinearAdapter] {
+    Dictionary(
+      layers.map { layer in
+        let adapter = LoRAAdapter(
+          a: Parameter(layer.a, isTrainable: isTrainable),
+          b: Parameter(layer.b, isTrainable: isTrainable), scale: Float(layer.scale),
+          dropoutRate: dropout, dropoutStream: SeededRandom(seed: 0, path: layer.path).stream)
+        return (layer.path, adapter)
+      }, uniquingKeysWith: { first, _ in first })
+  }
+}
+
+extension PEFTAdapterConfiguration {
+  /// A configuration that gives each layer its rank and scale: the commonest of each as the rule,
+  /// the others as patterns. Targets are the last components of the paths if those say the same
+  /// among `all` of the model's linear layers, else whole paths.
+  init(describing layers: [AdapterDescription.LayerFactors], of all: [String], dropout: Float?) {
+    func commonest<Value: Hashable & Comparable>(_ values: [Value]) -> Value? {
+      Dictionary(values.map { ($0, 1) }, uniquingKeysWith: +)
+        .max { ($0.value, $0.key) < ($1.value, $1.key) }?.key
+    }
+    let rank = commonest(layers.map(\.rank)) ?? 1
+    let alpha = commonest(layers.map(\.alpha)) ?? 1
+    self.init(
+      rank: rank, alpha: alpha, dropout: Double(dropout ?? 0),
+      targets: .names(Self.targetNames(layers.map(\.path), of: all)))
+    rankPattern = layers.filter { $0.rank != rank }.map { Override(key: $0.path, value: $0.rank) }
+    alphaPattern = layers.filter { $0.alpha != alpha }.map {
+      Override(key: $0.path, value: $0.alpha)
+    }
+  }
+
+  private static func targetNames(_ paths: [String], of all: [String]) -> [String] {
+    func last(_ path: String) -> String { path.split(separator: ".").last.map(String.init) ?? path }
+    let names = Set(paths.map(last))
+    let matched = all.filter { names.contains(last($0)) }
+    return matched.count == paths.count ? names.sorted() : paths
+  }
+}
+
+extension PEFTAdapterConfiguration.Modules {
+  /// The choice as errors name it.
+  fileprivate var text: String {
+    switch self {
+    case .names(let names): "[" + names.map { "'\($0)'" }.joined(separator: ", ") + "]"
+    case .pattern(let pattern): "regex:\(pattern)"
+    case .allLinear: "all-linear"
+    case .unspecified: "null"
+    }
+  }
+}
+
+extension Double {
+  /// This number, or the integer that it is within a float32 rounding of.
+  fileprivate var nearInteger: Double {
+    abs(self - rounded()) <= abs(self) * 1e-6 ? rounded() : self
+  }
+}

@@ -1,0 +1,95 @@
+import LoRAAutograd
+public import LoRAFormats
+public import LoRATensor
+
+extension Module {
+  /// Writes every parameter of this module to a safetensors file, under its path.
+  ///
+  /// A tied parameter is written once. Adapters are not part of it.
+  public func saveParameters(to path: String, metadata: [String: String] = [:]) throws {
+    try SafetensorsWriter.write(
+      namedParameters().map { (name: $0.path, tensor: $0.parameter.value) }, metadata: metadata,
+      to: path)
+  }
+
+  /// Reads every parameter of this module from a file that ``saveParameters(to:metadata:)`` wrote.
+  ///
+  /// Strict and all or nothing: a missing, unexpected, misshapen or non-finite tensor is an error
+  /// that names it, and nothing has changed.
+  public func loadParameters(from path: String) throws {
+    let file = try SafetensorsFile(path: path, access: .copied)
+    let wanted = namedParameters()
+    try replaceParameters(wanted, named: file.names, file: path) { try file.tensor(named: $0) }
+  }
+
+  /// Checks all of `names` against `wanted`, then replaces the values.
+  private func replaceParameters(
+    _ wanted: [NamedParameter], named names: [String], file: String,
+    tensor: (String) throws -> Tensor
+  ) throws {
+    let paths = Set(wanted.map(\.path))
+    for name in names where !paths.contains(name) {
+      throw FormatError(
+        .unexpectedTensor, file: file, subject: "tensor '\(name)'",
+        problem: "the module has no such parameter", remedy: "this is the file of another module")
+    }
+    var values: [(Parameter, Tensor)] = []
+    for (name, parameter) in wanted {
+      let value = try tensor(name)
+      guard value.shape == parameter.shape else {
+        throw FormatError(
+          .shapeMismatch, file: file, subject: "tensor '\(name)'",
+          problem: "the module's is \(parameter.shape), the file's \(value.shape)",
+          remedy: "this is the file of another module")
+      }
+      if let index = value.firstNonFiniteIndex() {
+        throw FormatError(
+          .nonFinite, file: file, subject: "tensor '\(name)'",
+          problem: "element \(index) is not a finite number", remedy: "the file is damaged")
+      }
+      values.append((parameter, value))
+    }
+    for (parameter, value) in values { parameter.value = value }
+  }
+}
+
+extension LlamaModel {
+  /// Writes the model as a Hugging Face directory that transformers and this library read, merged
+  /// adapters included.
+  ///
+  /// - Parameters:
+  ///   - type: what matrices and vectors are stored as; float32, bfloat16 or float16.
+  ///   - otherFiles: more files of the folder, a tokenizer's for example.
+  ///
+  /// Throws if a merged adapter changed what the file can't hold, as a bias that the architecture
+  /// lacks.
+  public func save(
+    to path: String, type: DType = .float32, generation: GenerationConfiguration? = nil,
+    otherFiles: [(name: String, content: [UInt8])] = []
+  ) throws {
+    var values: [String: Tensor] = [:]
+    for (path, layer) in linearLayers() {
+      guard let merged = layer.slot.withState({ $0.merged }) else { continue }
+      if layer === head, configuration.tiesWordEmbeddings {
+        throw AdapterError.unsupported(
+          layer: path, reason: "the merged head is tied to the embedding and can't be stored apart")
+      }
+      values["\(path).weight"] = merged.weight
+      if let bias = merged.bias {
+        guard layer.bias != nil else {
+          throw AdapterError.unsupported(
+            layer: path, reason: "the merged bias has no place in this architecture's files")
+        }
+        values["\(path).bias"] = bias
+      }
+    }
+    let tensors = namedParameters().map { name, parameter in
+      (name: name, tensor: (values[name] ?? parameter.value).converted(to: type))
+    }
+    var stored = configuration
+    stored.storedType = type
+    try ModelDirectory.write(
+      tensors, configuration: stored.encoded(), generation: generation?.encoded(),
+      otherFiles: otherFiles, to: path)
+  }
+}

@@ -1,0 +1,103 @@
+import LoRAAutograd
+public import LoRAFormats
+public import LoRATensor
+
+/// A model that was opened from files, with what lies beside its weights.
+///
+/// ```swift
+/// let pretrained = try PretrainedModel(path: "SmolLM2-135M")
+/// let tokenizer = try pretrained.tokenizer()
+/// let prompt = tokenizer.encode("Once upon a time")
+/// let tokens = try pretrained.model.generate(after: prompt)
+/// print(tokenizer.decode(tokens))
+/// ```
+public struct PretrainedModel: Sendable {
+  /// The model. Its base is frozen.
+  public let model: LlamaModel
+  /// The folder that it was opened from.
+  public let directory: ModelDirectory
+  /// The shape and options.
+  public let configuration: ModelConfiguration
+  /// What `generation_config.json` says: stop tokens and sampling.
+  public let generation: GenerationConfiguration
+
+  /// Opens the Hugging Face directory at `path`. Weights stay memory-mapped, in the type they are
+  /// stored in, unless `type` names another.
+  ///
+  /// Strict: a missing, unexpected or misshapen tensor, one that is not finite, an architecture
+  /// that is not supported, each is an error that names it. Every weight is read once for that.
+  public init(path: String, type: DType? = nil) throws {
+    directory = try ModelDirectory(path: path)
+    configuration = try directory.configuration()
+    generation = try directory.generationConfiguration()
+    model = try LlamaModel(configuration, directory: directory, type: type)
+  }
+
+  /// The tokens that end a text: those of `generation_config.json`, or else of `config.json`.
+  public var stopTokens: Set<Int> { Set(generation.eosTokenIDs) }
+}
+
+extension LlamaModel {
+  /// Builds the model of `directory`, strictly.
+  convenience init(
+    _ configuration: ModelConfiguration, directory: ModelDirectory, type: DType?
+  ) throws {
+    var used: Set<String> = []
+    let source = ParameterSource { name, shape in
+      used.insert(name)
+      return try directory.parameter(named: name, shape: shape, type: type)
+    }
+    try self.init(configuration, source: source)
+    for name in directory.tensorNames where !used.contains(name) {
+      try directory.checkUnused(name, tied: configuration.tiesWordEmbeddings)
+    }
+  }
+}
+
+extension ModelDirectory {
+  fileprivate func parameter(named name: String, shape: Shape, type: DType?) throws -> Parameter {
+    var tensor = try tensor(named: name)
+    guard tensor.shape == shape else {
+      throw FormatError(
+        .shapeMismatch, file: path, subject: "tensor '\(name)'",
+        problem: "config.json makes it \(shape), the file has \(tensor.shape)",
+        remedy: "the configuration and the weights are of different models")
+    }
+    guard tensor.dtype == .float32 || tensor.dtype == .bfloat16 || tensor.dtype == .float16 else {
+      throw FormatError(
+        .typeMismatch, file: path, subject: "tensor '\(name)'",
+        problem: "its elements are \(tensor.dtype)",
+        remedy: "weights must be float32, bfloat16 or float16")
+    }
+    if let index = tensor.firstNonFiniteIndex() {
+      throw FormatError(
+        .nonFinite, file: path, subject: "tensor '\(name)'",
+        problem: "element \(index) is not a finite number",
+        remedy: "the weights are damaged; copy or download them again")
+    }
+    // Vectors are few and read in every pass: widened once.
+    let wanted = shape.count == 1 ? .float32 : type ?? tensor.dtype
+    tensor = tensor.converted(to: wanted)
+    return Parameter(tensor, isTrainable: false)
+  }
+
+  /// Accepts what checkpoints are known to hold beside the parameters, refuses everything else.
+  fileprivate func checkUnused(_ name: String, tied: Bool) throws {
+    // Frequencies that old versions of transformers stored; they follow from the configuration.
+    if name.hasSuffix(".rotary_emb.inv_freq") { return }
+    if name == "lm_head.weight", tied {
+      let (head, table) = (
+        try tensor(named: name), try tensor(named: "model.embed_tokens.weight")
+      )
+      if head == table { return }
+      throw FormatError(
+        .unexpectedTensor, file: path, subject: "tensor '\(name)'",
+        problem: "config.json ties it to the embedding, but its numbers differ",
+        remedy: "set tie_word_embeddings to false, or remove the tensor")
+    }
+    throw FormatError(
+      .unexpectedTensor, file: path, subject: "tensor '\(name)'",
+      problem: "the architecture that config.json describes has no such tensor",
+      remedy: "the configuration and the weights are of different models")
+  }
+}
