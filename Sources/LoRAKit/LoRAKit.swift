@@ -1,1 +1,8 @@
-// LoRAKit
+// One import for all of the library.
+
+@_exported public import LoRAAutograd
+@_exported public import LoRAFormats
+@_exported public import LoRAModels
+@_exported public import LoRATensor
+@_exported public import LoRAText
+@_exported public import LoRATraining
