@@ -1,0 +1,70 @@
+/// Text out of ids that arrive one by one, as in generation.
+///
+/// Each piece consists of whole characters' code points and is never taken back: the pieces joined
+/// equal what `decode` makes of all ids. A token that ends within a code point, or in a run of byte
+/// tokens that later ones may complete, yields an empty piece until its fate is known.
+///
+/// ```swift
+/// var decoder = tokenizer.streamingDecoder()
+/// for id in ids { print(decoder.append(id), terminator: "") }
+/// print(decoder.finish())
+/// ```
+public struct StreamingDecoder: Sendable {
+  private enum State: Sendable {
+    case pipeline(DecoderPipeline, BytePairTokenizer)
+    case repeated(any Tokenizer, ids: [Int], emitted: [UInt8])
+  }
+
+  private var state: State
+  private let skipSpecialTokens: Bool
+
+  /// A decoder for any tokenizer. It decodes all ids for each new one and emits what has become
+  /// longer, holding back a trailing U+FFFD.
+  public init(decoding tokenizer: some Tokenizer, skipSpecialTokens: Bool) {
+    state = .repeated(tokenizer, ids: [], emitted: [])
+    self.skipSpecialTokens = skipSpecialTokens
+  }
+
+  init(pipeline: DecoderPipeline, of tokenizer: BytePairTokenizer, skipSpecialTokens: Bool) {
+    state = .pipeline(pipeline, tokenizer)
+    self.skipSpecialTokens = skipSpecialTokens
+  }
+
+  /// The text that `id` settles; empty if none is settled yet.
+  public mutating func append(_ id: Int) -> String {
+    switch state {
+    case .pipeline(var pipeline, let tokenizer):
+      guard let token = tokenizer.spelling(of: id, skippingSpecial: skipSpecialTokens) else {
+        return ""
+      }
+      let text = pipeline.append(token)
+      state = .pipeline(pipeline, tokenizer)
+      return text
+    case .repeated(let tokenizer, var ids, let emitted):
+      ids.append(id)
+      var text = Array(tokenizer.decode(ids, skipSpecialTokens: skipSpecialTokens).utf8)
+      let replacement: [UInt8] = [0xEF, 0xBF, 0xBD]
+      while text.suffix(3).elementsEqual(replacement) { text.removeLast(3) }
+      guard text.count > emitted.count, text.starts(with: emitted) else {
+        state = .repeated(tokenizer, ids: ids, emitted: emitted)
+        return ""
+      }
+      state = .repeated(tokenizer, ids: ids, emitted: text)
+      return String(decoding: text[emitted.count...], as: UTF8.self)
+    }
+  }
+
+  /// The rest of the text, after the last id. The decoder is then as new.
+  public mutating func finish() -> String {
+    switch state {
+    case .pipeline(var pipeline, let tokenizer):
+      let text = pipeline.finish()
+      state = .pipeline(tokenizer.decoderPipeline, tokenizer)
+      return text
+    case .repeated(let tokenizer, let ids, let emitted):
+      let text = Array(tokenizer.decode(ids, skipSpecialTokens: skipSpecialTokens).utf8)
+      state = .repeated(tokenizer, ids: [], emitted: [])
+      return String(decoding: text.dropFirst(emitted.count), as: UTF8.self)
+    }
+  }
+}

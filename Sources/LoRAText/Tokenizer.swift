@@ -1,0 +1,58 @@
+/// Text to token ids and back.
+///
+/// ``BytePairTokenizer`` reads what models on Hugging Face come with; conform a type of your own to
+/// bring another tokenizer. A conforming type only encodes and decodes; streaming comes with it.
+///
+/// ```swift
+/// let tokenizer = try BytePairTokenizer(contentsOf: "models/stories260k")
+/// let ids = tokenizer.encode("Once upon a time")      // [1, 403, 407, 261, 378]
+/// tokenizer.decode(ids)                               // "Once upon a time"
+/// ```
+public protocol Tokenizer: Sendable {
+  /// The highest id plus one: the least number of rows that a model's embedding must have.
+  var vocabularySize: Int { get }
+
+  /// The id that starts a sequence, nil where the tokenizer's files name none.
+  var beginningOfSequence: Int? { get }
+
+  /// The id that ends a sequence, nil where the tokenizer's files name none.
+  var endOfSequence: Int? { get }
+
+  /// The ids of `text`. Text that spells an added token ("<|im_end|>") becomes that token.
+  ///
+  /// - Parameter addSpecialTokens: Whether to add what the tokenizer's template puts round a
+  ///   sequence, such as its beginning-of-sequence token.
+  func encode(_ text: String, addSpecialTokens: Bool) -> [Int]
+
+  /// The text of `ids`. Bytes that are not UTF-8 become U+FFFD, ids that name no token are skipped.
+  ///
+  /// - Parameter skipSpecialTokens: Whether special tokens are left out of the text.
+  func decode(_ ids: [Int], skipSpecialTokens: Bool) -> String
+
+  /// The id of the token that is spelled `token`, as the vocabulary writes it ("Ġthe", "▁the").
+  func id(of token: String) -> Int?
+
+  /// The token of `id` as the vocabulary writes it.
+  func token(of id: Int) -> String?
+
+  /// A decoder that is given one id after another.
+  func streamingDecoder(skipSpecialTokens: Bool) -> StreamingDecoder
+}
+
+extension Tokenizer {
+  /// The ids of `text`, with the special tokens that the template adds.
+  public func encode(_ text: String) -> [Int] {
+    encode(text, addSpecialTokens: true)
+  }
+
+  /// The text of `ids` without special tokens.
+  public func decode(_ ids: [Int]) -> String {
+    decode(ids, skipSpecialTokens: true)
+  }
+
+  /// A decoder that decodes all ids again for each one that it is given: right for any tokenizer,
+  /// at a cost that grows with the square of the length. A conforming type may bring a better one.
+  public func streamingDecoder(skipSpecialTokens: Bool = true) -> StreamingDecoder {
+    StreamingDecoder(decoding: self, skipSpecialTokens: skipSpecialTokens)
+  }
+}
