@@ -40,7 +40,8 @@ struct AddedTokens: Sendable {
   ) -> Int {
     let known = vocabulary.id(of: token.content)
     let id =
-      idsByContent[token.content] ?? (known >= 0 ? Int(known) : max(highestID + 1, vocabulary.count))
+      idsByContent[token.content]
+      ?? (known >= 0 ? Int(known) : max(highestID + 1, vocabulary.count))
     idsByContent[token.content] = id
     tokens[id] = token
     if token.isSpecial { specialContents.insert(token.content) }

@@ -178,7 +178,8 @@ struct RegularExpressionParser {
     if parts.count == 1, let number = numbers[0], (0...1000).contains(number) {
       return (number, number)
     }
-    if parts.count == 2, parts[0].isEmpty || numbers[0] != nil, parts[1].isEmpty || numbers[1] != nil,
+    if parts.count == 2, parts[0].isEmpty || numbers[0] != nil,
+      parts[1].isEmpty || numbers[1] != nil,
       text != ","
     {
       let (least, most) = (numbers[0] ?? 0, numbers[1] ?? .max)

@@ -71,7 +71,9 @@ struct Vocabulary: Sendable {
     table = [Int32](repeating: -1, count: 2 * table.count)
     for (id, span) in spans.enumerated() where span.length >= 0 {
       let start = Int(span.start)
-      let slot = pool[start..<start + Int(span.length)].withUnsafeBufferPointer { self.slot(of: $0) }
+      let slot = pool[start..<start + Int(span.length)].withUnsafeBufferPointer {
+        self.slot(of: $0)
+      }
       table[slot] = Int32(id)
     }
   }
