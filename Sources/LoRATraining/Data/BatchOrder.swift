@@ -1,0 +1,55 @@
+import LoRATensor
+
+/// In which order the rows of a data set are seen: a function of the seed alone.
+///
+/// Every epoch sees every row once, the last batch being smaller where the rows don't divide. A step
+/// takes `accumulation` batches of one epoch, the epoch's last step what is left of them.
+public struct BatchOrder: Sendable, Hashable {
+  /// The number of rows.
+  public let rowCount: Int
+  /// The number of rows in a batch.
+  public let batchSize: Int
+  /// The number of batches in a step.
+  public let accumulation: Int
+  /// What the shuffling depends on; nil for the data's own order in every epoch.
+  public let seed: UInt64?
+
+  /// Creates an order. Traps if a number is below 1.
+  public init(rowCount: Int, batchSize: Int, accumulation: Int = 1, seed: UInt64?) {
+    precondition(
+      rowCount > 0 && batchSize > 0 && accumulation > 0,
+      "\(rowCount) rows in batches of \(batchSize), \(accumulation) a step")
+    self.rowCount = rowCount
+    self.batchSize = batchSize
+    self.accumulation = accumulation
+    self.seed = seed
+  }
+
+  /// The number of batches in an epoch.
+  public var batchesPerEpoch: Int { (rowCount + batchSize - 1) / batchSize }
+
+  /// The number of steps in an epoch.
+  public var stepsPerEpoch: Int { (batchesPerEpoch + accumulation - 1) / accumulation }
+
+  /// The row indexes of `epoch`, from 0, in the order in which they are seen.
+  ///
+  /// Fisher and Yates' shuffle of the generator named `epoch/<epoch>` under the seed.
+  public func rows(ofEpoch epoch: Int) -> [Int] {
+    var rows = Array(0..<rowCount)
+    guard let seed else { return rows }
+    var random = SeededRandom(seed: seed, path: "epoch/\(epoch)")
+    for last in stride(from: rowCount - 1, to: 0, by: -1) {
+      let other = random.next().multipliedFullWidth(by: UInt64(last + 1)).high
+      rows.swapAt(last, Int(other))
+    }
+    return rows
+  }
+
+  /// The batches of a step of an epoch whose order is `rows`, each the row indexes in it.
+  public func batches(ofStep step: Int, in rows: [Int]) -> [[Int]] {
+    let first = step * accumulation
+    return (first..<min(first + accumulation, batchesPerEpoch)).map {
+      Array(rows[$0 * batchSize..<min(rowCount, ($0 + 1) * batchSize)])
+    }
+  }
+}

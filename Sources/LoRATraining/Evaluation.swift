@@ -1,0 +1,54 @@
+import LoRAAutograd
+public import LoRAModels
+import LoRATensor
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// How well a model predicts a data set.
+public struct Evaluation: Sendable, Hashable, Codable {
+  /// The mean negative log-likelihood of the targets that count, natural logarithm.
+  public let nll: Double
+  /// The number of targets that count.
+  public let tokens: Int
+
+  /// Creates an evaluation.
+  public init(nll: Double, tokens: Int) {
+    self.nll = nll
+    self.tokens = tokens
+  }
+
+  /// `exp(nll)`.
+  public var perplexity: Double { exp(nll) }
+}
+
+extension LanguageModel {
+  /// The mean loss over `data`, with the adapters that apply here; see
+  /// ``LoRAModels/Module/withAdapters(_:_:)-swift.method``.
+  ///
+  /// Nothing is recorded, nothing dropped. Throws ``TrainingError`` for rows that the model can't
+  /// read, and `CancellationError` between batches if the task is cancelled.
+  public func evaluate(on data: TokenDataSet, batchSize: Int = 8) throws -> Evaluation {
+    guard batchSize >= 1 else {
+      throw TrainingError.invalidOption(
+        name: "the batch size", value: "\(batchSize)", expected: "at least 1")
+    }
+    try data.check(for: self)
+    let order = BatchOrder(rowCount: data.rowCount, batchSize: batchSize, seed: nil)
+    let rows = order.rows(ofEpoch: 0)
+    var sum = 0.0
+    for step in 0..<order.stepsPerEpoch {
+      try Task.checkCancellation()
+      for part in order.batches(ofStep: step, in: rows) {
+        let batch = data.batch(of: part)
+        sum += tokenLosses(tokens: batch.tokens, targets: batch.targets).sum()
+      }
+    }
+    return Evaluation(nll: sum / Double(data.targetCount), tokens: data.targetCount)
+  }
+}

@@ -1,0 +1,42 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// How the learning rate changes over a run: a factor on it, a step.
+///
+/// Each begins with a warm-up, in which the factor rises linearly from 0, so the first step of a
+/// warm-up changes nothing. The values are those of `get_scheduler` of Hugging Face transformers
+/// (`constant_with_warmup`, `linear`, `cosine`).
+///
+/// ```swift
+/// LearningRateSchedule.linear.factor(step: 2, warmup: 4, total: 100)   // 0.5
+/// LearningRateSchedule.linear.factor(step: 52, warmup: 4, total: 100)  // 0.5
+/// ```
+public enum LearningRateSchedule: String, Sendable, Hashable, Codable, CaseIterable {
+  /// 1 after the warm-up.
+  case constant
+  /// From 1 down to 0 at the end of the run.
+  case linear
+  /// From 1 down to 0 at the end of the run along half a cosine wave.
+  case cosine
+
+  /// The factor on the learning rate.
+  ///
+  /// - Parameters:
+  ///   - step: how many optimizer steps were made before, from 0.
+  ///   - warmup: the number of steps of the warm-up.
+  ///   - total: the number of steps of the run.
+  public func factor(step: Int, warmup: Int = 0, total: Int) -> Double {
+    if step < warmup { return Double(step) / Double(max(1, warmup)) }
+    let rest = Double(max(1, total - warmup))
+    switch self {
+    case .constant: return 1
+    case .linear: return max(0, Double(total - step) / rest)
+    case .cosine: return max(0, 0.5 * (1 + cos(Double.pi * Double(step - warmup) / rest)))
+    }
+  }
+}

@@ -1,0 +1,98 @@
+/// How long, how fast and in which order to train.
+public struct TrainingOptions: Sendable, Hashable, Codable {
+  /// How long a run is.
+  public enum Duration: Sendable, Hashable, Codable {
+    /// This many optimizer steps, over as many epochs as that takes.
+    case steps(Int)
+    /// This often through the data.
+    case epochs(Int)
+  }
+
+  /// How long the run is.
+  public var duration: Duration
+  /// The number of rows in a batch.
+  public var batchSize: Int
+  /// The number of batches whose gradients make one step: as one large batch, with less memory.
+  public var accumulation: Int
+  /// The learning rate before the schedule's factor.
+  public var learningRate: Double
+  /// How the learning rate changes.
+  public var schedule: LearningRateSchedule
+  /// The number of steps over which the learning rate rises at the beginning.
+  public var warmupSteps: Int
+  /// AdamW's weight decay.
+  public var weightDecay: Double
+  /// AdamW's decay of the gradients' mean.
+  public var beta1: Double
+  /// AdamW's decay of the mean of their squares.
+  public var beta2: Double
+  /// AdamW's addition to the denominator.
+  public var epsilon: Double
+  /// The norm that gradients are clipped to; 0 is off.
+  public var clipNorm: Float
+  /// What shuffling and dropout depend on.
+  public var seed: UInt64
+  /// Whether the rows are shuffled, anew in every epoch.
+  public var shuffles: Bool
+
+  /// Creates options. Values are checked when they are used.
+  public init(
+    duration: Duration = .epochs(1), batchSize: Int = 8, accumulation: Int = 1,
+    learningRate: Double = 1e-3, schedule: LearningRateSchedule = .constant, warmupSteps: Int = 0,
+    weightDecay: Double = 0, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8,
+    clipNorm: Float = 1, seed: UInt64 = 0, shuffles: Bool = true
+  ) {
+    self.duration = duration
+    self.batchSize = batchSize
+    self.accumulation = accumulation
+    self.learningRate = learningRate
+    self.schedule = schedule
+    self.warmupSteps = warmupSteps
+    self.weightDecay = weightDecay
+    self.beta1 = beta1
+    self.beta2 = beta2
+    self.epsilon = epsilon
+    self.clipNorm = clipNorm
+    self.seed = seed
+    self.shuffles = shuffles
+  }
+
+  /// Throws ``TrainingError/invalidOption(name:value:expected:)`` for the first value out of range.
+  public func check() throws(TrainingError) {
+    func demand(
+      _ isRight: Bool, _ name: String, _ value: some CustomStringConvertible, _ expected: String
+    ) throws(TrainingError) {
+      if !isRight {
+        throw .invalidOption(name: name, value: value.description, expected: expected)
+      }
+    }
+    switch duration {
+    case .steps(let steps): try demand(steps >= 1, "the number of steps", steps, "at least 1")
+    case .epochs(let epochs): try demand(epochs >= 1, "the number of epochs", epochs, "at least 1")
+    }
+    try demand(batchSize >= 1, "the batch size", batchSize, "at least 1")
+    try demand(accumulation >= 1, "the number of batches a step", accumulation, "at least 1")
+    try demand(
+      learningRate >= 0 && learningRate.isFinite, "the learning rate", learningRate,
+      "a finite number, at least 0")
+    try demand(warmupSteps >= 0, "the number of warm-up steps", warmupSteps, "at least 0")
+    try demand(
+      weightDecay >= 0 && weightDecay.isFinite, "the weight decay", weightDecay,
+      "a finite number, at least 0")
+    try demand(beta1 >= 0 && beta1 < 1, "beta1", beta1, "at least 0, below 1")
+    try demand(beta2 >= 0 && beta2 < 1, "beta2", beta2, "at least 0, below 1")
+    try demand(
+      epsilon >= 0 && epsilon.isFinite, "epsilon", epsilon, "a finite number, at least 0")
+    try demand(
+      clipNorm >= 0 && clipNorm.isFinite, "the clipping norm", clipNorm,
+      "a finite number, at least 0")
+  }
+
+  /// The number of steps of a run whose epochs have `stepsPerEpoch` steps.
+  public func stepCount(stepsPerEpoch: Int) -> Int {
+    switch duration {
+    case .steps(let steps): steps
+    case .epochs(let epochs): epochs * stepsPerEpoch
+    }
+  }
+}

@@ -1,0 +1,44 @@
+/// What one optimizer step did.
+public struct StepReport: Sendable, Hashable, Codable {
+  /// The number of steps made, this one included: the first is 1.
+  public let step: Int
+  /// The number of steps of the whole run.
+  public let stepCount: Int
+  /// The mean loss over the step's targets, before its update.
+  public let loss: Double
+  /// The norm of all gradients, before clipping.
+  public let gradientNorm: Float
+  /// The learning rate of this step: the options' one times the schedule's factor.
+  public let learningRate: Double
+  /// The number of tokens in the step's batches, without padding.
+  public let tokens: Int
+  /// Tokens divided by the step's time.
+  public let tokensPerSecond: Double
+  /// How often the data were seen after this step, as 1.25.
+  public let epoch: Double
+}
+
+/// Whether a training goes on.
+public enum StepDecision: Sendable, Hashable {
+  /// It does.
+  case `continue`
+  /// It ends after this step, keeping what was learned.
+  case stop
+}
+
+/// How a training ended. What was learned is in the model.
+public struct TrainingResult: Sendable, Hashable, Codable {
+  /// The loss of each step that was made.
+  public internal(set) var losses: [Double] = []
+  /// Whether the task was cancelled before the run's end.
+  public internal(set) var isCancelled = false
+  /// Whether the callback ended it.
+  public internal(set) var isStopped = false
+  /// The number of numbers that were trained.
+  public internal(set) var trainedParameterCount = 0
+  /// The number of tokens in all batches, without padding.
+  public internal(set) var tokens = 0
+
+  /// The number of steps that were made.
+  public var steps: Int { losses.count }
+}
