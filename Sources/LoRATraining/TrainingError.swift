@@ -45,7 +45,7 @@ extension TrainingError: CustomStringConvertible {
       "the gradient of '\(parameter)' in step \(step) is not finite; "
         + "nothing was updated in this step"
     case .noTrainableParameters:
-      "there is no trainable parameter"
+      "there is no trainable parameter; an adapter to go on with is loaded with isTrainable: true"
     }
   }
 
