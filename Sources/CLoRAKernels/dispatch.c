@@ -78,8 +78,10 @@ const char *lk_family_name(lk_family family) {
 }
 
 // Best first.
-static const lk_family preference[] = {LK_FAMILY_AVX512BF16, LK_FAMILY_AVX512,  LK_FAMILY_AVX2,
-                                       LK_FAMILY_NEON,       LK_FAMILY_GENERIC, LK_FAMILY_REFERENCE};
+static const lk_family preference[] = {
+    LK_FAMILY_AVX512BF16, LK_FAMILY_AVX512,  LK_FAMILY_AVX2,
+    LK_FAMILY_NEON,       LK_FAMILY_GENERIC, LK_FAMILY_REFERENCE,
+};
 enum { family_count = sizeof preference / sizeof preference[0] };
 
 static _Atomic(const lk_kernel_table *) active;

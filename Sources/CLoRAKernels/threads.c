@@ -33,7 +33,7 @@ static atomic_bool busy;              // a region is running, or being set up
 static atomic_int gate = closed;      // see above
 static atomic_long next_index;        // of the open region
 static atomic_uint generation;        // how many regions have been published
-static atomic_int workers_wanted;     // by the region in hand: workers from this number on stay away
+static atomic_int workers_wanted;     // by the region in hand: workers numbered higher stay away
 static atomic_int sleepers;           // workers asleep, or about to be
 static atomic_bool owner_waits;       // the owner sleeps until the gate is empty
 static int workers_made;              // only touched by the owner of `busy`
@@ -91,7 +91,9 @@ static int64_t now(void) {
 
 /// Whether spinning can be worth it: with more threads than processors it takes away the processor
 /// that would end the wait.
-LK_INLINE bool may_spin(void) { return atomic_load_explicit(&workers_wanted, memory_order_relaxed) < processors; }
+LK_INLINE bool may_spin(void) {
+  return atomic_load_explicit(&workers_wanted, memory_order_relaxed) < processors;
+}
 
 static void run_indexes(void) {
   const long count = region.count;

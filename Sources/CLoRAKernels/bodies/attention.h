@@ -1,5 +1,5 @@
-// Attention scores of one tile of queries and keys. What a query does not see is never computed: its
-// visible keys are one interval, and the rest of the row is filled with zeros.
+// Attention scores of one tile of queries and keys. What a query does not see is never computed:
+// its visible keys are one interval, and the rest of the row is filled with zeros.
 
 static void LK(attention_softmax)(long rows, long cols, long stride, long first_query,
                                   long first_key, long window, float scale, float *s, float *lse) {

@@ -98,22 +98,24 @@ LK_INLINE float LK(sigmoid)(float x) {
   return x < 0.0f ? e * s : s;
 }
 
+/// The limit at -infinity is zero: beyond LK_EXP_LOWEST x counts as that.
 LK_INLINE float LK(silu)(float x) {
-  const float a = x < LK_EXP_LOWEST ? LK_EXP_LOWEST : x;  // the limit at -infinity is zero
-  const float low = -fabsf(a);
+  const float low = -fabsf(x);
   const LK(exponential) e = LK(exp_parts)(low < LK_EXP_LOWEST ? LK_EXP_LOWEST : low, 0.0f);
-  const float s = a / (1.0f + e.mantissa * e.high * e.low);
-  return a < 0.0f ? s * e.mantissa * e.high * e.low : s;
+  const float bounded = x < LK_EXP_LOWEST ? LK_EXP_LOWEST : x;
+  const float s = bounded / (1.0f + e.mantissa * e.high * e.low);
+  return x < 0.0f ? s * e.mantissa * e.high * e.low : s;
 }
 
-/// f'(x) = s (1 + x (1 - s)), s = sigmoid(x)
+/// f'(x) = s (1 + x (1 - s)), s = sigmoid(x). The exponential is the one of `silu`, so that a loop
+/// with both computes it once.
 LK_INLINE float LK(silu_slope)(float x) {
-  float a = x < LK_EXP_LOWEST ? LK_EXP_LOWEST : x;
-  a = a > -LK_EXP_LOWEST ? -LK_EXP_LOWEST : a;
-  const float e = LK(exp_negative)(a);
+  const float e = LK(exp_negative)(x);
   const float above = 1.0f / (1.0f + e), below = e * above;
-  const float s = a < 0.0f ? below : above, rest = a < 0.0f ? above : below;
-  return s * (1.0f + a * rest);
+  float bounded = x < LK_EXP_LOWEST ? LK_EXP_LOWEST : x;
+  bounded = bounded > -LK_EXP_LOWEST ? -LK_EXP_LOWEST : bounded;
+  const float s = x < 0.0f ? below : above, rest = x < 0.0f ? above : below;
+  return s * (1.0f + bounded * rest);
 }
 
 /// Phi(-a) = e^(-a²/2) tail(a), for a >= 0: the normal distribution's upper tail without its

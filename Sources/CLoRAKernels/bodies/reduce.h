@@ -1,5 +1,5 @@
-// Sums and maxima over arrays. Their lanes are written out as vectors of 16 floats (one, two or four
-// registers, as the family has them), because no compiler may reorder a float sum by itself.
+// Sums and maxima over arrays. Their lanes are written out as vectors of 16 floats (one, two or
+// four registers, as the family has them), because no compiler may reorder a float sum by itself.
 
 typedef float LK(f16x) __attribute__((vector_size(64)));
 typedef float LK(f8x) __attribute__((vector_size(32)));
@@ -158,15 +158,15 @@ static long LK(argmax)(long n, const float *x) {
   return 0;
 }
 
-// Index of the first element with all exponent bits set, or -1: a block at a time, then its element.
-#define LK_FIRST_NONFINITE(bits_of, exponent)                              \
-  for (long base = 0; base < n; base += LK_BLOCK) {                        \
-    const long end = lk_smaller(base + LK_BLOCK, n);                       \
-    uint32_t found = 0;                                                    \
+// Index of the first element with all exponent bits set, or -1: first its block, then itself.
+#define LK_FIRST_NONFINITE(bits_of, exponent)                                    \
+  for (long base = 0; base < n; base += LK_BLOCK) {                              \
+    const long end = lk_smaller(base + LK_BLOCK, n);                             \
+    uint32_t found = 0;                                                          \
     for (long i = base; i < end; i++) found |= (bits_of & exponent) == exponent; \
-    for (long i = base; found && i < end; i++)                             \
-      if ((bits_of & exponent) == exponent) return i;                      \
-  }                                                                        \
+    for (long i = base; found && i < end; i++)                                   \
+      if ((bits_of & exponent) == exponent) return i;                            \
+  }                                                                              \
   return -1;
 
 static long LK(first_nonfinite_f32)(long n, const float *x) {

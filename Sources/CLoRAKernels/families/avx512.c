@@ -12,12 +12,13 @@
 #define LK_FAMILY_ID LK_FAMILY_AVX512
 #define LK_HAS_F16C 1
 
-#define LK_AVX512 "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target(LK_AVX512))), apply_to = function)
+#pragma clang attribute push( \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"))), \
+    apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target(LK_AVX512)
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")
 #endif
 #include "../bodies/all.h"
 #if defined(__clang__)

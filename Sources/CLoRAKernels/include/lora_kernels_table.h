@@ -137,15 +137,31 @@ extern "C" {
      bool accumulate),                                                                             \
     (rows, n, k, x, w, y, ldy, accumulate))
 
+// That no field is NULL lets Swift call them without unwrapping. Which arrays may be NULL is not
+// said here, and clang would have all or nothing of a header say it.
+#if defined(__clang__)
+#define LK_PRESENT _Nonnull
+#define LK_MAY_BE_NULL _Nullable
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wnullability-completeness"
+#else
+#define LK_PRESENT
+#define LK_MAY_BE_NULL
+#endif
+
 typedef struct lk_kernel_table {
   lk_family family;
-#define LK_FIELD(result, name, parameters, arguments) result(*name) parameters;
+#define LK_FIELD(result, name, parameters, arguments) result(*LK_PRESENT name) parameters;
   LK_KERNELS(LK_FIELD)
 #undef LK_FIELD
 } lk_kernel_table;
 
 /// The kernels of `family`, or NULL where this CPU (or this build) cannot run it.
-const lk_kernel_table *lk_family_table(lk_family family);
+const lk_kernel_table *LK_MAY_BE_NULL lk_family_table(lk_family family);
+
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
 
 #ifdef __cplusplus
 }

@@ -41,12 +41,14 @@ void lk_reference_f16_from_f32(long n, const float *x, uint16_t *y) {
     const double magnitude = fabs((double)x[i]);
     if (isnan(x[i])) {
       y[i] = (uint16_t)(sign | 0x7e00 | (bits >> 13 & 0x3ff));
+    } else if (magnitude == 0.0) {
+      y[i] = sign;
     } else if (magnitude >= 65520.0) {  // half way between the largest number and the next
       y[i] = sign | 0x7c00;
     } else {
       int exponent;
-      frexp(magnitude, &exponent);                // magnitude in [2^(exponent-1), 2^exponent)
-      if (exponent < -13) exponent = -13;         // subnormals share the smallest exponent
+      frexp(magnitude, &exponent);         // magnitude in [2^(exponent-1), 2^exponent)
+      if (exponent < -13) exponent = -13;  // subnormals share the smallest exponent
       // In units of the last place; rint rounds to nearest even. A carry into the next exponent
       // comes out right, because the formats of neighbouring exponents join.
       const uint16_t units = (uint16_t)rint(ldexp(magnitude, 11 - exponent));
@@ -132,7 +134,7 @@ static double slope(lk_unary op, double x) {
     case LK_EXP: return exp(x);
     case LK_LOG: return 1 / x;
     case LK_SQRT: return 0.5 / sqrt(x);
-    case LK_RSQRT: return -0.5 / (x * sqrt(x));
+    case LK_RSQRT: return -0.5 * pow(1 / sqrt(x), 3);
     case LK_SQUARE: return 2 * x;
     case LK_TANH: {
       const double e = exp(-2 * fabs(x));
