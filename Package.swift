@@ -76,6 +76,12 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),
+    .executableTarget(
+      name: "lora-world",
+      dependencies: [
+        "LoRAKit", "LoRAWorld", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
 
     tests("LoRAJSONTests", ["LoRAJSON"]),
     tests("LoRATensorTests", ["LoRATensor", "CLoRAKernels"]),

@@ -1,6 +1,7 @@
 import LoRAAutograd
 public import LoRAFormats
 public import LoRATensor
+public import LoRAText
 
 /// A model that was opened from files, with what lies beside its weights.
 ///
@@ -31,6 +32,11 @@ public struct PretrainedModel: Sendable {
     configuration = try directory.configuration()
     generation = try directory.generationConfiguration()
     model = try LlamaModel(configuration, directory: directory, type: type)
+  }
+
+  /// The tokenizer that lies beside the weights.
+  public func tokenizer() throws -> BytePairTokenizer {
+    try BytePairTokenizer(contentsOf: directory.path)
   }
 
   /// The tokens that end a text: those of `generation_config.json`, or else of `config.json`.

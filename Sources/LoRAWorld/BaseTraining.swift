@@ -1,0 +1,72 @@
+import Foundation
+public import LoRAKit
+
+/// Makes the built-in base from nothing: the vocabulary, then the weights, from generated text.
+///
+/// The same code, seed and kernel family give the same bits; `Scripts/train-base.sh` runs it.
+public struct BaseTraining: Sendable {
+  /// How many tokens are trained on.
+  public var tokenBudget = 8_000_000
+  /// Tokens in a row: documents are packed one behind the other.
+  public var rowLength = 256
+  /// Rows in a batch.
+  public var batchSize = 16
+  /// The largest learning rate, after the warm-up.
+  public var learningRate = 3e-3
+  /// What the text, the initial weights and the order depend on.
+  public var seed: UInt64 = 1
+
+  /// Creates the recipe that the shipped base was made with.
+  public init() {}
+
+  /// Trains, and writes the model to `path` in bfloat16 with its tokenizer.
+  ///
+  /// - Returns: how the written model, read back, answers the held-out questions.
+  public func run(
+    writingTo path: String, onStep: @escaping @Sendable (StepReport) -> Void
+  ) throws -> Examination {
+    let sample = World.trainingDocuments(seed: seed, count: 40_000)
+    let tokenizerJSON = BytePairTrainer.tokenizerJSON(
+      texts: sample, vocabularySize: BuiltInBase.vocabularySize)
+    try FileManager.default.createDirectory(
+      atPath: path, withIntermediateDirectories: true)
+    try AtomicFile.write(Array(tokenizerJSON.utf8), to: path + "/tokenizer.json")
+    let tokenizer = try BytePairTokenizer(contentsOf: path)
+
+    let configuration = BuiltInBase.configuration(vocabularySize: tokenizer.vocabularySize)
+    let model = try LlamaModel(randomFor: configuration, seed: seed)
+    let options = TrainingOptions(
+      duration: .epochs(1), batchSize: batchSize, learningRate: learningRate, schedule: .cosine,
+      warmupSteps: 100, weightDecay: 0.1, beta2: 0.95, clipNorm: 1, seed: seed)
+    let data = try TokenDataSet(examples: rows(tokenizer))
+    let trainer = try Trainer(model, training: .full, on: data, options: options)
+    try trainer.run {
+      onStep($0)
+      return .continue
+    }
+    try model.save(
+      to: path, type: .bfloat16, generation: GenerationConfiguration(eosTokenIDs: [0]),
+      otherFiles: [(name: "tokenizer.json", content: Array(tokenizerJSON.utf8))])
+    let written = try PretrainedModel(path: path)
+    return try Examiner(model: written.model, tokenizer: tokenizer)
+      .exactMatches(World.heldOutQuestions)
+  }
+
+  /// Documents one behind the other, each after an end of text, cut into rows.
+  private func rows(_ tokenizer: BytePairTokenizer) -> [TrainingExample] {
+    var examples: [TrainingExample] = []
+    var row: [Int] = []
+    let wanted = tokenBudget / rowLength
+    let endOfText = tokenizer.id(of: BytePairTrainer.endOfText) ?? 0
+    for document in World.trainingDocuments(seed: seed, count: .max) {
+      row += [endOfText] + tokenizer.encode(document, addSpecialTokens: false)
+      while row.count > rowLength {
+        // A row overlaps the next by one token, so that every token is predicted once.
+        examples.append(TrainingExample(row: Array(row.prefix(rowLength + 1))))
+        row.removeFirst(rowLength)
+        if examples.count == wanted { return examples }
+      }
+    }
+    return examples
+  }
+}

@@ -1,0 +1,84 @@
+import ArgumentParser
+import Foundation
+import LoRAKit
+import LoRAWorld
+
+/// The workshop of the built-in base: prints its text, trains it, examines it.
+@main
+struct LoRAWorldCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "lora-world",
+    abstract: "Makes and examines the built-in base of the quickstart.",
+    subcommands: [Text.self, Train.self, Examine.self])
+
+  struct Text: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Prints training documents, a blank line between them.",
+      discussion: "Example: lora-world text --count 20")
+    @Option(help: "How many documents.") var count = 10
+    @Option(help: "What the choice depends on.") var seed: UInt64 = 1
+
+    func run() {
+      for document in World.trainingDocuments(seed: seed, count: count) { print(document + "\n") }
+    }
+  }
+
+  struct Train: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Trains the base from nothing and writes it.",
+      discussion: "Example: lora-world train --output Sources/LoRAWorld/Base")
+    @Option(help: "The folder to write.") var output: String
+    @Option(help: "How many tokens to train on.") var tokens = BaseTraining().tokenBudget
+    @Option(help: "The largest learning rate.") var learningRate = BaseTraining().learningRate
+    @Option(help: "Rows of 256 tokens in a batch.") var batch = BaseTraining().batchSize
+    @Option(help: "What everything random depends on.") var seed: UInt64 = 1
+
+    func run() throws {
+      var training = BaseTraining()
+      training.tokenBudget = tokens
+      training.learningRate = learningRate
+      training.batchSize = batch
+      training.seed = seed
+      let start = Date()
+      let result = try training.run(writingTo: output) { report in
+        if report.step % 10 == 0 || report.step == report.stepCount {
+          let line = String(
+            format: "step %d/%d  loss %.4f  norm %.2f  %.0f tokens/s  %.0f s\n", report.step,
+            report.stepCount, report.loss, Double(report.gradientNorm), report.tokensPerSecond,
+            Date().timeIntervalSince(start))
+          FileHandle.standardError.write(Data(line.utf8))
+        }
+      }
+      describe(result)
+    }
+  }
+
+  struct Examine: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Asks a base every held-out question of its world.",
+      discussion: "Example: lora-world examine --model Sources/LoRAWorld/Base --wrong 5")
+    @Option(help: "The model's folder; the shipped base if none.") var model: String?
+    @Option(help: "How many wrong answers to show.") var wrong = 0
+
+    func run() throws {
+      let pretrained = try PretrainedModel(path: model ?? BuiltInBase.path)
+      let examiner = Examiner(model: pretrained.model, tokenizer: try pretrained.tokenizer())
+      describe(try examiner.exactMatches(World.heldOutQuestions))
+      var shown = 0
+      for exchange in World.heldOutQuestions where shown < wrong {
+        let answer = try examiner.answer(exchange)
+        if AnswerChecker.isCorrect(answer, for: exchange) { continue }
+        shown += 1
+        print("\(exchange.question)\n  expected: \(exchange.answer)\n  answered: \(answer)")
+      }
+    }
+  }
+}
+
+/// Prints an examination's result, topic by topic.
+private func describe(_ result: Examination) {
+  for (topic, part) in result.topics.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+    print("\(topic.rawValue): \(part.right) of \(part.questions)")
+  }
+  print(String(format: "exact: %d of %d (%.1f %%)", result.right, result.questions, 100 * result.share))
+}
