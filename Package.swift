@@ -86,7 +86,7 @@ let package = Package(
     tests("LoRAJSONTests", ["LoRAJSON"]),
     tests("LoRATensorTests", ["LoRATensor", "CLoRAKernels"]),
     tests("LoRAAutogradTests", ["LoRAAutograd", "LoRATesting", "LoRAFormats"]),
-    tests("LoRAFormatsTests", ["LoRAFormats", "LoRATesting"]),
+    tests("LoRAFormatsTests", ["LoRAFormats", "LoRATesting", "LoRAJSON"]),
     tests("LoRATextTests", ["LoRAText", "LoRAJSON"]),
     tests("LoRAModelsTests", ["LoRAModels", "LoRATesting", "LoRAJSON"]),
     tests("LoRATrainingTests", ["LoRATraining", "LoRATesting", "LoRAJSON"]),

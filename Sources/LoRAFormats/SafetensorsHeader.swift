@@ -39,6 +39,8 @@ struct SafetensorsHeader {
   }
 
   private func parseMetadata(_ value: JSONValue) throws(FormatError) -> [String: String] {
+    // MLX writes null where it has none, and the reference implementation reads it.
+    if value.isNull { return [:] }
     guard let object = value.objectValue else {
       throw FormatError(
         .malformed, file: file, key: Self.metadataKey, "expected an object, found \(value.kind)")

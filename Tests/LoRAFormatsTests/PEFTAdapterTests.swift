@@ -1,0 +1,334 @@
+import Foundation
+import LoRAFormats
+import LoRAJSON
+import LoRATensor
+import Testing
+
+@Suite("PEFT adapters")
+struct PEFTAdapterTests {
+  static let fixture = "formats/adapter"
+
+  @Test("targets, exclusions, layers and patterns match as PEFT matches them")
+  func matching() throws {
+    let cases = try JSONValue(parsing: bytes(of: Fixtures.path("formats/peft.json")))
+    for one in try #require(cases.arrayValue) {
+      let text = try #require(one["config"]).encoded()
+      let configuration = try PEFTAdapterConfiguration(parsing: Array(text.utf8))
+      for (index, path) in try #require(one["paths"]?.arrayValue).enumerated() {
+        let path = try #require(path.stringValue)
+        #expect(
+          configuration.matches(path: path) == one["matches"]?[index]?.boolValue,
+          "\(path): \(text)")
+        #expect(
+          configuration.rank(forPath: path) == one["ranks"]?[index]?.intValue, "\(path): \(text)")
+        #expect(
+          configuration.alpha(forPath: path) == one["alphas"]?[index]?.doubleValue,
+          "\(path): \(text)")
+      }
+    }
+  }
+
+  @Test("an adapter that PEFT saved: factors, ranks and true scales")
+  func read() throws {
+    let adapter = try PEFTAdapterFile(path: Fixtures.path(Self.fixture))
+    let scales = try #require(
+      try JSONValue(parsing: bytes(of: Fixtures.path(Self.fixture + "/scales.json"))).objectValue)
+    let layers = adapter.description.layers
+    #expect(layers.count == scales.count)
+    for layer in layers {
+      #expect(layer.scale == scales[layer.path]?.doubleValue, "\(layer.path)")
+      #expect(layer.rank == (layer.path == "model.layers.10.mlp.down_proj" ? 2 : 4))
+      #expect(layer.a.dtype == .float32 && layer.storedType == .bfloat16)
+      #expect(!layer.hasNoEffect)
+    }
+    // Layer 10 after layer 9, as numbers.
+    #expect(layers.last?.path == "model.layers.10.self_attn.q_proj")
+    #expect(layers.first?.path == "model.layers.0.mlp.down_proj")
+    #expect(adapter.description.metadata == ["format": "pt"])
+    #expect(adapter.configuration.dropout == 0.125)
+    #expect(adapter.configuration.taskType == "CAUSAL_LM")
+    #expect(adapter.configuration.baseModelName == "tiny")
+    #expect(adapter.configuration.initialization == .random)
+  }
+
+  @Test("written again, both files say the same as PEFT's")
+  func write() throws {
+    let scratch = try Scratch()
+    let source = Fixtures.path(Self.fixture)
+    let adapter = try PEFTAdapterFile(path: source)
+    try adapter.write(to: scratch.file("a/b"), storedType: .bfloat16)
+    #expect(
+      try bytes(of: scratch.file("a/b/adapter_model.safetensors"))
+        == bytes(of: source + "/adapter_model.safetensors"))
+    let text = try bytes(of: scratch.file("a/b/adapter_config.json"))
+    #expect(
+      try JSONValue(parsing: text) == JSONValue(parsing: bytes(of: source + "/adapter_config.json"))
+    )
+    #expect(
+      try FileManager.default.contentsOfDirectory(atPath: scratch.file("a/b")).sorted() == [
+        "adapter_config.json", "adapter_model.safetensors",
+      ])
+    let again = try PEFTAdapterFile(path: scratch.file("a/b"))
+    for (x, y) in zip(again.description.layers, adapter.description.layers) {
+      #expect(x.path == y.path && x.a == y.a && x.b == y.b && x.scale == y.scale)
+    }
+  }
+
+  @Test("a recipe made in code has the fields that PEFT writes")
+  func encoded() throws {
+    var recipe = PEFTAdapterConfiguration(
+      rank: 8, alpha: 16, targets: .names(["q_proj"]), usesRankStabilizedScale: true)
+    recipe.alphaPattern = [.init(key: "q_proj", value: 2.5)]
+    let text = recipe.encoded()
+    let object = try #require(try JSONValue(parsing: text).objectValue)
+    let reference = try #require(
+      try JSONValue(parsing: bytes(of: Fixtures.path(Self.fixture + "/adapter_config.json")))
+        .objectValue)
+    #expect(object.keys == reference.keys)
+    #expect(object["lora_alpha"] == 16)
+    #expect(object["lora_dropout"] == .number(0))
+    var read = try PEFTAdapterConfiguration(parsing: text)
+    #expect(read.scale(forPath: "model.q_proj") == 2.5 / 8.0.squareRoot())
+    read.original = [:]
+    #expect(read == recipe)
+  }
+
+  @Test("unknown fields survive")
+  func unknownFields() throws {
+    let text = #"{"peft_type": "LORA", "r": 4, "target_modules": ["a"], "from_the_future": [1]}"#
+    let recipe = try PEFTAdapterConfiguration(parsing: Array(text.utf8))
+    #expect(recipe.alpha == 8)
+    #expect(try JSONValue(parsing: recipe.encoded())["from_the_future"] == [1])
+  }
+
+  struct Bad: Sendable, CustomTestStringConvertible {
+    var members: String
+    var kind: FormatError.Kind
+    var text: String
+    var testDescription: String { members }
+
+    init(_ members: String, _ kind: FormatError.Kind, _ text: String) {
+      (self.members, self.kind, self.text) = (members, kind, text)
+    }
+  }
+
+  @Test(
+    "configurations that are refused by the field's name",
+    arguments: [
+      Bad(#""peft_type": "LOHA""#, .unsupported, "'LOHA'"),
+      Bad(#""peft_type": null"#, .missingKey, "'peft_type'"),
+      Bad(#""peft_type": null, "fine_tune_type": "lora""#, .unsupported, "MLX"),
+      Bad(#""r": 0"#, .invalidValue, "'r': expected a rank from 1, found 0"),
+      Bad(#""r": -4"#, .invalidValue, "found -4"),
+      Bad(#""r": 8.0"#, .typeMismatch, "found 8.0"),
+      Bad(#""r": "8""#, .typeMismatch, "'r'"),
+      Bad(#""lora_dropout": 1"#, .invalidValue, "'lora_dropout'"),
+      Bad(#""rank_pattern": {"q_proj": 0}"#, .invalidValue, "'rank_pattern.q_proj'"),
+      Bad(#""rank_pattern": {"q_(proj": 4}"#, .invalidValue, "not a regular expression"),
+      Bad(#""alpha_pattern": {"q_proj": "x"}"#, .typeMismatch, "'alpha_pattern.q_proj'"),
+      Bad(#""target_modules": ".*(q|v""#, .invalidValue, "'target_modules': '.*(q|v'"),
+      Bad(#""target_modules": 5"#, .typeMismatch, "'target_modules'"),
+      Bad(#""target_modules": [""]"#, .invalidValue, "'target_modules'"),
+      Bad(
+        "\"target_modules\": \"\(String(repeating: "(", count: 5000))\"", .invalidValue,
+        "nested too deeply"),
+      Bad(#""exclude_modules": "[""#, .invalidValue, "'exclude_modules'"),
+      Bad(
+        #""target_modules": "all-linear", "layers_to_transform": [1]"#, .invalidValue,
+        "'layers_to_transform'"),
+      Bad(#""layers_pattern": "layers""#, .invalidValue, "'layers_pattern'"),
+      Bad(#""use_dora": true"#, .unsupported, "'use_dora'"),
+      Bad(#""fan_in_fan_out": true"#, .unsupported, "'fan_in_fan_out'"),
+      Bad(#""bias": "all""#, .unsupported, "'bias': \"all\""),
+      Bad(#""lora_bias": true"#, .unsupported, "'lora_bias'"),
+      Bad(#""modules_to_save": ["lm_head"]"#, .unsupported, "'modules_to_save'"),
+      Bad(#""layer_replication": [[0, 4], [2, 5]]"#, .unsupported, "'layer_replication'"),
+      Bad(#""trainable_token_indices": [1]"#, .unsupported, "'trainable_token_indices'"),
+      Bad(#""target_parameters": ["w"]"#, .unsupported, "'target_parameters'"),
+      Bad(#""use_qalora": true"#, .unsupported, "'use_qalora'"),
+      Bad(#""alora_invocation_tokens": [1]"#, .unsupported, "'alora_invocation_tokens'"),
+      Bad(#""megatron_config": {"a": 1}"#, .unsupported, "'megatron_config'"),
+      Bad(#""use_bdlora": {"nblocks": 2}"#, .unsupported, "'use_bdlora'"),
+      Bad(#""kasa_config": {}"#, .unsupported, "'kasa_config'"),
+      Bad(#""init_lora_weights": "pissa_niter_4""#, .unsupported, "path_initial_model"),
+      Bad(#""init_lora_weights": "olora""#, .unsupported, "'olora'"),
+    ])
+  func refused(_ bad: Bad) throws {
+    var defaults = ["peft_type": #""LORA""#, "r": "8", "target_modules": #"["q_proj"]"#]
+    for key in Array(defaults.keys) where bad.members.contains("\"\(key)\":") {
+      defaults[key] = nil
+    }
+    let members = defaults.sorted { $0.key < $1.key }.map { "\"\($0.key)\": \($0.value)" }
+    let text = "{\((members + [bad.members]).joined(separator: ", "))}"
+    expectError(bad.kind, "adapter_config.json: ", bad.text) {
+      _ = try PEFTAdapterConfiguration(parsing: Array(text.utf8))
+    }
+  }
+
+  // MARK: Weights
+
+  private func open(
+    _ tensors: [(name: String, tensor: Tensor)],
+    configuration: String = #"{"peft_type": "LORA", "r": 2, "target_modules": ["q", "v"]}"#
+  ) throws -> PEFTAdapterFile {
+    let scratch = try Scratch()
+    try scratch.write("adapter_config.json", configuration)
+    try SafetensorsWriter.write(tensors, to: scratch.file("adapter_model.safetensors"))
+    return try PEFTAdapterFile(path: scratch.path)
+  }
+
+  private let a = Tensor([Float](repeating: 1, count: 6), shape: [2, 3])
+  private let b = Tensor([Float](repeating: 2, count: 8), shape: [4, 2])
+  private let qA = "base_model.model.m.q.lora_A.weight"
+  private let qB = "base_model.model.m.q.lora_B.weight"
+
+  @Test("names with and without the adapter's name, and adapters without an effect")
+  func accepted() throws {
+    let plain = try open([(qA, a), (qB, b)])
+    #expect(plain.description.layers.map(\.path) == ["m.q"])
+    #expect(plain.description.layers[0].scale == 4)
+    #expect(plain.description.layers[0].inputSize == 3)
+    #expect(plain.description.layers[0].outputSize == 4)
+    #expect(!plain.description.hasNoEffect)
+    let named = try open([
+      ("base_model.model.m.q.lora_A.mine.weight", a),
+      ("base_model.model.m.q.lora_B.mine.weight", b.converted(to: .float16)),
+    ])
+    #expect(named.description.layers[0].b == b)
+    let idle = try open([(qA, a), (qB, Tensor.zeros([4, 2]))])
+    #expect(idle.description.hasNoEffect)
+  }
+
+  @Test("tensors that are refused by name")
+  func tensors() throws {
+    func expect(
+      _ kind: FormatError.Kind, _ text: String, _ tensors: [(name: String, tensor: Tensor)],
+      sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+      expectError(kind, "adapter_model.safetensors", text, sourceLocation: sourceLocation) {
+        _ = try open(tensors)
+      }
+    }
+    let prefix = "base_model.model.m."
+    expect(.missingTensor, "no factors", [])
+    expect(.missingTensor, "tensor '\(qB)': it is missing", [(qA, a)])
+    expect(.missingTensor, "tensor '\(qA)': it is missing", [(qB, b)])
+    expect(.unexpectedTensor, "tensor 'x'", [(qA, a), (qB, b), ("x", a)])
+    expect(.unexpectedTensor, "neither", [(qA, a), (qB, b), (prefix + "q.weight", a)])
+    expect(.unexpectedTensor, "neither", [("base_model.model.lora_A.weight", a)])
+    expect(
+      .unexpectedTensor, "do not match 'm.o'",
+      [(prefix + "o.lora_A.weight", a), (prefix + "o.lora_B.weight", b)])
+    expect(
+      .unexpectedTensor, "several adapters", [(qA, a), (prefix + "q.lora_B.other.weight", b)])
+    expect(
+      .shapeMismatch, "rank 2, found [3, 3]", [(qA, Tensor.zeros([3, 3])), (qB, b)])
+    expect(.shapeMismatch, "found [2, 4]", [(qA, a), (qB, Tensor.zeros([2, 4]))])
+    expect(.shapeMismatch, "found [6]", [(qA, a.reshaped(to: [6])), (qB, b)])
+    expect(.shapeMismatch, "found [2, 0]", [(qA, Tensor.zeros([2, 0])), (qB, b)])
+    expect(.typeMismatch, "found int32", [(qA, a.converted(to: .int32)), (qB, b)])
+    expect(
+      .nonFinite, "tensor '\(qB)': the element at [3, 1]",
+      [(qA, a), (qB, Tensor([0, 0, 0, 0, 0, 0, 0, Float.nan], shape: [4, 2]))])
+    for (name, what) in [
+      ("q.lora_magnitude_vector", "DoRA"), ("q.lora_embedding_A", "embeddings"),
+      ("q.lora_B.bias", "lora_bias"), ("q.modules_to_save.weight", "saved whole"),
+      ("q.base_layer.weight", "base model"),
+      ("q.token_adapter.trainable_tokens_delta", "trained rows"),
+    ] {
+      expect(.unsupported, what, [(qA, a), (qB, b), (prefix + name, a)])
+    }
+  }
+
+  @Test("folders without an adapter, with a pickled one, with named ones")
+  func folders() throws {
+    let scratch = try Scratch()
+    expectError(.missingFile, "adapter_config.json") {
+      _ = try PEFTAdapterFile(path: scratch.file("none"))
+    }
+    try scratch.write("mine/adapter_config.json", "{}")
+    expectError(.missingFile, "named adapters: give one of 'mine'") {
+      _ = try PEFTAdapterFile(path: scratch.path)
+    }
+    try scratch.write("adapter_config.json", #"{"peft_type": "LORA", "target_modules": ["q"]}"#)
+    expectError(.missingFile, "adapter_model.safetensors") {
+      _ = try PEFTAdapterFile(path: scratch.path)
+    }
+    try scratch.write("adapter_model.bin", "")
+    expectError(.unsupported, "adapter_model.bin", "save_pretrained") {
+      _ = try PEFTAdapterFile(path: scratch.path)
+    }
+  }
+
+  @Test("a description that its configuration does not describe is not written")
+  func inconsistent() throws {
+    let scratch = try Scratch()
+    let recipe = PEFTAdapterConfiguration(rank: 2, alpha: 8, targets: .names(["q"]))
+    func layer(_ path: String, a: Tensor, b: Tensor, scale: Double = 4)
+      -> AdapterDescription.LayerFactors
+    {
+      AdapterDescription.LayerFactors(path: path, a: a, b: b, alpha: 8, scale: scale)
+    }
+    let nan = Tensor([Float](repeating: .infinity, count: 8), shape: [4, 2])
+    let bad: [(AdapterDescription.LayerFactors, FormatError.Kind, String)] = [
+      (layer("m.v", a: a, b: b), .invalidValue, "layer 'm.v': the configuration's targets"),
+      (layer("m.q", a: a, b: b, scale: 1), .invalidValue, "scale is 1.0"),
+      (layer("m.q", a: Tensor.zeros([3, 3]), b: Tensor.zeros([4, 3])), .invalidValue, "rank 3"),
+      (layer("m.q", a: a, b: nan), .nonFinite, "element 0 of B"),
+    ]
+    for (layer, kind, text) in bad {
+      let file = PEFTAdapterFile(
+        configuration: recipe, description: AdapterDescription(layers: [layer]))
+      expectError(kind, text) { try file.write(to: scratch.file("out")) }
+    }
+    #expect(scratch.names.isEmpty)
+  }
+
+  @Test("PEFT's adapters of all the fixtures are read")
+  func fixtures() throws {
+    let models = Fixtures.path("models")
+    for name in try FileManager.default.contentsOfDirectory(atPath: models) {
+      let path = "\(models)/\(name)/adapter"
+      guard FileManager.default.fileExists(atPath: "\(path)/adapter_config.json") else { continue }
+      let adapter = try PEFTAdapterFile(path: path)
+      #expect(!adapter.description.layers.isEmpty)
+    }
+  }
+
+  @Test("the reference run's adapters", .enabled(if: Fixtures.shared != nil))
+  func shared() throws {
+    let folder = try #require(Fixtures.shared) + "/reference/stories260k-lora"
+    let initial = try PEFTAdapterFile(path: folder + "/init")
+    #expect(initial.description.hasNoEffect)
+    #expect(initial.description.layers.count == 35)
+    let final = try PEFTAdapterFile(path: folder + "/final")
+    #expect(!final.description.hasNoEffect)
+    let scratch = try Scratch()
+    try final.write(to: scratch.path)
+    #expect(
+      try bytes(of: scratch.file("adapter_model.safetensors"))
+        == bytes(of: folder + "/final/adapter_model.safetensors"))
+    expectError(.unsupported, "MLX") {
+      _ = try PEFTAdapterFile(path: Fixtures.shared.map { $0 + "/adapters/mlx-qwen2.5-0.5b" } ?? "")
+    }
+  }
+
+  @Test("2,000 damaged configurations: an error or a usable one, never a crash")
+  func fuzz() throws {
+    let cases = try JSONValue(parsing: bytes(of: Fixtures.path("formats/peft.json")))
+    let texts = try #require(cases.arrayValue).compactMap { $0["config"]?.encodedBytes() }
+    var random = SplitMix(state: 11)
+    var parsed = 0
+    for round in 0..<2000 {
+      let damaged = mutated(texts[round % texts.count], using: &random)
+      do throws(FormatError) {
+        let recipe = try PEFTAdapterConfiguration(parsing: damaged)
+        _ = recipe.matches(path: "model.layers.0.self_attn.q_proj")
+        _ = recipe.scale(forPath: "model.layers.0.self_attn.q_proj")
+        _ = try PEFTAdapterConfiguration(parsing: recipe.encoded())
+        parsed += 1
+      } catch {}
+    }
+    #expect(parsed > 0)
+  }
+}
