@@ -54,8 +54,20 @@ public struct Tensor: Sendable {
     }
   }
 
-  /// Creates a tensor from its elements in row-major order. Traps if their number does not fit.
+  /// Creates a float32 tensor from its elements in row-major order. Traps if their number does not
+  /// fit. Literals without a type are float32: `Tensor([1, 2], shape: [2])`.
+  public init(_ scalars: [Float], shape: Shape) {
+    self.init(elements: scalars, shape: shape)
+  }
+
+  /// Creates a tensor of the elements' own type, in row-major order. Traps if their number does not
+  /// fit.
+  @_disfavoredOverload
   public init<Element: TensorElement>(_ scalars: [Element], shape: Shape) {
+    self.init(elements: scalars, shape: shape)
+  }
+
+  private init<Element: TensorElement>(elements scalars: [Element], shape: Shape) {
     precondition(
       scalars.count == shape.elementCount,
       "\(scalars.count) elements do not fill the shape \(shape)")
@@ -64,14 +76,20 @@ public struct Tensor: Sendable {
     }
   }
 
-  /// Creates a one-dimensional tensor.
-  public init<Element: TensorElement>(_ scalars: [Element]) {
-    self.init(scalars, shape: [scalars.count])
+  /// Creates a one-dimensional float32 tensor.
+  public init(_ scalars: [Float]) {
+    self.init(elements: scalars, shape: [scalars.count])
   }
 
-  /// Creates a tensor without dimensions.
-  public init<Element: TensorElement>(scalar: Element) {
-    self.init([scalar], shape: [])
+  /// Creates a one-dimensional tensor of the elements' own type.
+  @_disfavoredOverload
+  public init<Element: TensorElement>(_ scalars: [Element]) {
+    self.init(elements: scalars, shape: [scalars.count])
+  }
+
+  /// Creates a float32 tensor without dimensions.
+  public init(scalar: Float) {
+    self.init(elements: [scalar], shape: [])
   }
 
   /// A tensor of zeros.

@@ -19,7 +19,7 @@ struct TokenRowsTests {
   func tensors() throws {
     let scratch = try Scratch()
     let path = scratch.file("a.safetensors")
-    let train = Tensor([1, 2, 3, 4], shape: [2, 2])
+    let train = Tensor([Int64(1), 2, 3, 4], shape: [2, 2])
     let eval = Tensor([Int32(7), 8], shape: [1, 2])
     try SafetensorsWriter.write([("train", train), ("eval", eval)], to: path)
     #expect(try TokenRows(path, defaultName: "train").rows == [[1, 2], [3, 4]])
@@ -44,9 +44,9 @@ struct TokenRowsTests {
     let path = scratch.file("a.safetensors")
     let bad: [(Tensor, FormatError.Kind, String)] = [
       (Tensor([Float(1)], shape: [1, 1]), .typeMismatch, "found float32"),
-      (Tensor([1, 2]), .shapeMismatch, "[rows, length], found [2]"),
+      (Tensor([Int64(1), 2]), .shapeMismatch, "[rows, length], found [2]"),
       (Tensor([Int](), shape: [0, 4]), .invalidValue, "empty"),
-      (Tensor([1, 2, 3, -4], shape: [2, 2]), .invalidValue, "the id -4 at [1, 1]"),
+      (Tensor([Int64(1), 2, 3, -4], shape: [2, 2]), .invalidValue, "the id -4 at [1, 1]"),
     ]
     for (tensor, kind, text) in bad {
       try SafetensorsWriter.write([("train", tensor)], to: path)
