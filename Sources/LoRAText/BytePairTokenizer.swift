@@ -73,6 +73,7 @@ public final class BytePairTokenizer: Tokenizer {
     endOfSequence = definition.endOfSequence
   }
 
+  /// The ids of `text`; see ``Tokenizer/encode(_:addSpecialTokens:)``.
   public func encode(_ text: String, addSpecialTokens: Bool) -> [Int] {
     var state = idleState.withLock { $0.take() } ?? EncodingState()
     state.ids.removeAll(keepingCapacity: true)
@@ -143,6 +144,7 @@ public final class BytePairTokenizer: Tokenizer {
     state.cache.insert(word, hash: hash, ids: state.ids[start...])
   }
 
+  /// The text of `ids`; see ``Tokenizer/decode(_:skipSpecialTokens:)``.
   public func decode(_ ids: [Int], skipSpecialTokens: Bool) -> String {
     var pipeline = decoderPipeline
     var text = ""
@@ -153,6 +155,7 @@ public final class BytePairTokenizer: Tokenizer {
     return text + pipeline.finish()
   }
 
+  /// The id of a token as the vocabulary or the added tokens spell it; nil if there is none.
   public func id(of token: String) -> Int? {
     let bytes = Array(token.utf8)
     if let id = added.id(of: bytes) { return id }
@@ -160,6 +163,7 @@ public final class BytePairTokenizer: Tokenizer {
     return id < 0 ? nil : Int(id)
   }
 
+  /// The token of an id, an added one in its normalized form; nil if there is none.
   public func token(of id: Int) -> String? {
     spelling(of: id, skippingSpecial: false).map { String(decoding: $0, as: UTF8.self) }
   }

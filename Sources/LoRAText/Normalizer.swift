@@ -1,5 +1,3 @@
-import Foundation
-
 /// A text pattern of `tokenizer.json`: a string or a regular expression.
 enum TextPattern: Sendable {
   case literal([UInt8])
@@ -104,64 +102,6 @@ indirect enum Normalizer: Sendable {
       result.bytes = pattern.replacingMatches(in: result.bytes, with: content)
     case .sequence(let normalizers):
       for normalizer in normalizers { normalizer.apply(to: &result) }
-    }
-  }
-}
-
-extension Normalizer.UnicodeForm {
-  /// Normalizes with the data of Unicode 9, which is what Hugging Face's `tokenizers` has. Code
-  /// points that came later are ordinary starters there: they stay, and nothing moves across them.
-  func normalize(_ text: [UInt8]) -> [UInt8] {
-    if isUnchanged(text) { return text }
-    var output: [UInt8] = []
-    output.reserveCapacity(text.count)
-    var segment = String.UnicodeScalarView()
-    func flush() {
-      guard !segment.isEmpty else { return }
-      output.append(contentsOf: normalize(String(segment)).utf8)
-      segment = String.UnicodeScalarView()
-    }
-    for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {
-      // Only what can change at all needs its age.
-      if scalar.value < 0x300 || UnicodeClasses.isAssigned(scalar.properties, by: 9) {
-        segment.append(scalar)
-      } else {
-        flush()
-        output.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
-      }
-    }
-    flush()
-    return output
-  }
-
-  private func normalize(_ text: String) -> String {
-    switch self {
-    case .nfc: text.precomposedStringWithCanonicalMapping
-    case .nfd: text.decomposedStringWithCanonicalMapping
-    case .nfkc: text.precomposedStringWithCompatibilityMapping
-    case .nfkd: text.decomposedStringWithCompatibilityMapping
-    }
-  }
-
-  /// Whether the text consists only of code points that this form leaves as they are, whatever their
-  /// neighbours: for NFC that is ASCII, Latin letters, kana, ideographs, Hangul syllables, ...
-  private func isUnchanged(_ text: [UInt8]) -> Bool {
-    text.withUnsafeBufferPointer { bytes in
-      var i = 0
-      while i < bytes.count {
-        let (code, count) = decodeScalar(bytes, at: i)
-        i += count
-        if code < 0x80 { continue }
-        guard self == .nfc else { return false }
-        switch code {
-        case 0x80..<0x300, 0x400...0x482, 0x48A...0x590, 0x2010...0x2027, 0x2030...0x205E,
-          0x2500...0x27BF, 0x3000...0x3029, 0x3030...0x3098, 0x309B...0x31FF, 0x3400...0x4DBF,
-          0x4E00...0x9FFF, 0xAC00...0xD7A3, 0xFF01...0xFFEF, 0x1F300...0x1F6FF:
-          continue
-        default: return false
-        }
-      }
-      return true
     }
   }
 }
