@@ -1,13 +1,17 @@
 // The kernels of the library: every loop over elements that Swift orchestrates.
 //
 // Conventions. Pointers are contiguous arrays, row-major; `n` counts elements, `rows` x `cols`
-// describe matrices. `float` is float32; `uint16_t *` holds bfloat16 or float16 bit patterns, as the
-// name says. An output may be the same array as an input where the comment says "in place".
-// Nothing allocates unless it says so, nothing prints, nothing keeps state but the thread pool and
-// the chosen family.
+// describe matrices. `float` is float32; `uint16_t *` holds bfloat16 or float16 bit patterns, as
+// the name says. An output may be the same array as an input where the comment says "in place";
+// arrays never overlap in any other way. Sizes may be 0. Nothing allocates unless it says so,
+// nothing prints, nothing keeps state but the thread pool and the chosen family.
 //
-// Each kernel exists as a plain reference (reference.c) and as bodies that are compiled once per
-// instruction set; `lk_select_family` picks at start-up the best one that this CPU runs.
+// Every kernel runs on the calling thread and may run on many at once; how a
+// caller divides elements, rows, or columns of a product among threads never changes a bit of the
+// results (what is summed over, dweight and dbias included, is not to be divided).
+//
+// Each kernel exists as a plain reference (reference/) and as a body (bodies/) that is compiled once
+// per instruction set (families/); the first call picks the best that this CPU runs (dispatch.c).
 #ifndef LORA_KERNELS_H
 #define LORA_KERNELS_H
 
@@ -44,7 +48,8 @@ const char *lk_family_name(lk_family family);
 
 /// How many threads work on a parallel region, the caller included. At least 1.
 int lk_thread_count(void);
-/// Sets that number; 0 means one per processor that this process may run on. Default 0, or LORA_THREADS.
+/// Sets that number; 0 means one per processor that this process may run on. Default 0, or
+/// LORA_THREADS. At most 256.
 void lk_set_thread_count(int count);
 /// Runs body(context, 0) ... body(context, count - 1), each once, and returns when all are done.
 /// Indexes are handed out dynamically. While the pool is busy with another region (a concurrent
@@ -67,7 +72,8 @@ void lk_sub(long n, const float *x, const float *y, float *z);
 void lk_mul(long n, const float *x, const float *y, float *z);
 void lk_div(long n, const float *x, const float *y, float *z);
 void lk_axpy(long n, float a, const float *x, float *y);              // y += a x
-void lk_axpby(long n, float a, const float *x, float b, float *y);    // y = a x + b y (b 0: y not read)
+/// y = a x + b y; y is not read if b is 0.
+void lk_axpby(long n, float a, const float *x, float b, float *y);
 void lk_scale(long n, float a, const float *x, float *y);             // y = a x
 void lk_add_scalar(long n, float a, const float *x, float *y);        // y = x + a
 void lk_muladd(long n, const float *x, const float *y, float *z);     // z += x * y (z is not x, y)
@@ -83,65 +89,81 @@ typedef enum lk_unary {
 /// y = f(x). Relative error a few float32 roundings over the whole finite range, exact limits at
 /// infinities, NaN stays NaN.
 void lk_unary_forward(lk_unary op, long n, const float *x, float *y);
-/// dx = dy f'(x), or dx += with `accumulate`.
-void lk_unary_backward(lk_unary op, long n, const float *x, const float *dy, float *dx, bool accumulate);
+/// dx = dy f'(x), or dx += with `accumulate`. In place (dx is x or dy) allowed unless accumulating.
+void lk_unary_backward(lk_unary op, long n, const float *x, const float *dy, float *dx,
+                       bool accumulate);
 
-/// y = f(gate) * up; f is LK_SILU, LK_GELU or LK_GELU_TANH.
+/// y = f(gate) * up; f is LK_SILU, LK_GELU or LK_GELU_TANH. In place allowed.
 void lk_gated_forward(lk_unary op, long n, const float *gate, const float *up, float *y);
-/// dgate = dy up f'(gate), dup = dy f(gate). Either may be NULL; in place (dgate == gate, dup == up) allowed.
+/// dgate = dy up f'(gate), dup = dy f(gate). Either may be NULL; in place (dgate == gate,
+/// dup == up) allowed.
 void lk_gated_backward(lk_unary op, long n, const float *gate, const float *up, const float *dy,
                        float *dgate, float *dup);
 
 // MARK: Rows and columns
 
 void lk_add_row(long rows, long cols, const float *row, float *y);    // y[r,:] += row (bias)
-void lk_mul_row(long rows, long cols, const float *x, const float *row, float *y);  // y[r,:] = x[r,:] * row
-void lk_sum_rows(long rows, long cols, const float *x, float *sum);   // sum[c] += sum over r of x[r,c]
-void lk_row_sums(long rows, long cols, const float *x, float *sum);   // sum[r] = sum over c of x[r,c]
-void lk_transpose(long rows, long cols, const float *x, float *y);    // y[c,r] = x[r,c], tiled
+/// y[r,:] = x[r,:] * row; in place allowed.
+void lk_mul_row(long rows, long cols, const float *x, const float *row, float *y);
+void lk_sum_rows(long rows, long cols, const float *x, float *sum);  // sum[c] += over r of x[r,c]
+void lk_row_sums(long rows, long cols, const float *x, float *sum);  // sum[r] = over c of x[r,c]
+void lk_transpose(long rows, long cols, const float *x, float *y);   // y[c,r] = x[r,c], tiled
 
-/// Softmax of each row; in place allowed. A row of -infinity only gives zeros.
+/// Softmax of each row; in place allowed. A row of -infinity only gives zeros, a NaN makes its row
+/// NaN.
 void lk_softmax(long rows, long cols, const float *x, float *y);
 /// dx = y (dy - sum(y dy)) per row; in place allowed (dx == dy).
 void lk_softmax_backward(long rows, long cols, const float *y, const float *dy, float *dx);
 
 /// Scores of `rows` consecutive queries against `cols` keys, in place: s = softmax(scale s + mask).
 /// Query r (absolute position first_query + r) sees key c (position first_key + c) if
-/// first_key + c <= first_query + r and, when window > 0, first_query + r - (first_key + c) < window.
+/// first_key + c <= first_query + r and, when window > 0, first_query + r - (first_key + c) is
+/// below window.
+/// What it does not see becomes 0; a query that sees nothing gets zeros and lse -infinity.
 /// lse[r] (may be NULL) gets the log of the sum of exponentials; rows are `stride` floats apart.
 void lk_attention_softmax(long rows, long cols, long stride, long first_query, long first_key,
                           long window, float scale, float *s, float *lse);
 /// From scores s (not yet scaled) and lse, p = exp(scale s - lse) under the same mask, in place.
+/// Zeros where lse is -infinity.
 void lk_attention_probabilities(long rows, long cols, long stride, long first_query, long first_key,
                                 long window, float scale, float *s, const float *lse);
 /// ds = p (dp - delta[r]) * scale, in place in dp. Both matrices have rows `stride` floats apart.
 void lk_attention_scores_backward(long rows, long cols, long stride, const float *p, float *dp,
                                   const float *delta, float scale);
 /// d[r] = sum over c of x[r,c] y[r,c]; rows of x and y are ldx and ldy floats apart.
-void lk_row_dots(long rows, long cols, const float *x, long ldx, const float *y, long ldy, float *d);
+void lk_row_dots(long rows, long cols, const float *x, long ldx, const float *y, long ldy,
+                 float *d);
 
 // MARK: Norms
 
-/// y = x * inv[r] * weight, inv[r] = 1 / sqrt(mean(x^2) + eps). `inv` has `rows` floats (may be NULL).
-void lk_rmsnorm(long rows, long cols, const float *x, const float *weight, float eps, float *y, float *inv);
-/// dx = gradient (or += with accumulate; dx may be NULL); dweight += (may be NULL).
-void lk_rmsnorm_backward(long rows, long cols, const float *x, const float *weight, const float *inv,
-                         const float *dy, float *dx, bool accumulate, float *dweight);
-/// y = (x - mean) * inv * weight + bias (bias may be NULL). mean, inv: `rows` floats each (may be NULL).
-void lk_layernorm(long rows, long cols, const float *x, const float *weight, const float *bias, float eps,
-                  float *y, float *mean, float *inv);
-void lk_layernorm_backward(long rows, long cols, const float *x, const float *weight, const float *mean,
-                           const float *inv, const float *dy, float *dx, bool accumulate,
-                           float *dweight, float *dbias);
+/// y = x * inv[r] * weight, inv[r] = 1 / sqrt(mean(x^2) + eps). `inv` has `rows` floats (may be
+/// NULL). In place allowed.
+void lk_rmsnorm(long rows, long cols, const float *x, const float *weight, float eps, float *y,
+                float *inv);
+/// dx = gradient (or += with accumulate; dx may be NULL, or dy without accumulate); dweight += (may
+/// be NULL).
+void lk_rmsnorm_backward(long rows, long cols, const float *x, const float *weight,
+                         const float *inv, const float *dy, float *dx, bool accumulate,
+                         float *dweight);
+/// y = (x - mean) * inv * weight + bias (bias may be NULL). mean, inv: `rows` floats each (may be
+/// NULL). The variance is the biased one. In place allowed.
+void lk_layernorm(long rows, long cols, const float *x, const float *weight, const float *bias,
+                  float eps, float *y, float *mean, float *inv);
+/// As lk_rmsnorm_backward; dbias += (may be NULL).
+void lk_layernorm_backward(long rows, long cols, const float *x, const float *weight,
+                           const float *mean, const float *inv, const float *dy, float *dx,
+                           bool accumulate, float *dweight, float *dbias);
 
 // MARK: Rotary embedding
 
-/// Rotates `heads` vectors of `dim` floats a row; row r uses cosines[r * half ...], sines[r * half ...]
+/// Rotates `heads` vectors of `dim` floats a row; row r uses cosines[r * half ...], sines likewise,
 /// with half = rotary / 2, on the first `rotary` elements of each head (the others are copied).
-/// Pairs are (i, i + half), or (2i, 2i + 1) if `adjacent`. `inverse` rotates back (the backward pass).
+/// Pairs are (i, i + half), or (2i, 2i + 1) if `adjacent`. `inverse` rotates back (the backward
+/// pass).
 /// x has rows ldx floats apart and y ldy; in place allowed.
-void lk_rotary(long rows, long heads, long dim, long rotary, const float *cosines, const float *sines,
-               bool adjacent, bool inverse, const float *x, long ldx, float *y, long ldy);
+void lk_rotary(long rows, long heads, long dim, long rotary, const float *cosines,
+               const float *sines, bool adjacent, bool inverse, const float *x, long ldx, float *y,
+               long ldy);
 
 // MARK: Embedding
 
@@ -154,52 +176,66 @@ void lk_scatter_add(long rows, long cols, const float *dy, const int64_t *ids, f
 
 // MARK: Loss
 
-/// For each row: loss[r] = lse - logits[target], lse[r] = log sum exp (may be NULL). A target < 0 is
-/// ignored: loss 0.
-void lk_cross_entropy(long rows, long cols, const float *logits, const int64_t *targets, float *loss, float *lse);
-/// In place: logits[r,c] = (exp(logits - lse[r]) - [c == target]) * scale; an ignored row becomes zeros.
-void lk_cross_entropy_backward(long rows, long cols, float *logits, const int64_t *targets, const float *lse,
-                               float scale);
+/// For each row: loss[r] = lse - logits[target], lse[r] = log sum exp (may be NULL; an ignored row
+/// has it too). A target < 0 is ignored: loss 0. The caller checks that targets are < cols.
+void lk_cross_entropy(long rows, long cols, const float *logits, const int64_t *targets,
+                      float *loss, float *lse);
+/// In place: logits[r,c] = (exp(logits - lse[r]) - [c == target]) * scale; an ignored row becomes
+/// zeros.
+void lk_cross_entropy_backward(long rows, long cols, float *logits, const int64_t *targets,
+                               const float *lse, float scale);
 
-// MARK: Reductions (fixed order: the same bits whatever the thread count)
+// MARK: Reductions (fixed order: the same bits in every run). Sums are in double throughout.
 
 double lk_sum(long n, const float *x);
 double lk_sum_squares(long n, const float *x);
 double lk_dot(long n, const float *x, const float *y);
-float lk_max(long n, const float *x);          // n >= 1; NaN if any is NaN
-long lk_argmax(long n, const float *x);        // first of the largest; n >= 1; NaN is never larger
-long lk_first_nonfinite_f32(long n, const float *x);      // index, or -1
+float lk_max(long n, const float *x);  // n >= 1; NaN if any is NaN
+/// Index of the first of the largest that are not NaN; 0 if all are. n >= 1.
+long lk_argmax(long n, const float *x);
+long lk_first_nonfinite_f32(long n, const float *x);  // index, or -1
 long lk_first_nonfinite_bf16(long n, const uint16_t *x);
 long lk_first_nonfinite_f16(long n, const uint16_t *x);
 
 // MARK: Optimizer
 
 /// One pass of AdamW as torch.optim.AdamW computes it (foreach=False, capturable=False):
-/// p1 = p (1 - lr wd); m += (g' - m)(1 - beta1); v = beta2 v + (1 - beta2) g'^2, g' = g gradient_scale;
-/// p1 -= lr / (1 - beta1^step) * m / (sqrt(v) / sqrt(1 - beta2^step) + eps).  p_out may be p.
-void lk_adamw(long n, const float *p, float *p_out, const float *g, float gradient_scale, float *m, float *v,
-              double lr, double beta1, double beta2, double eps, double weight_decay, long step);
+/// p1 = p (1 - lr wd); m += (g' - m)(1 - beta1); v = beta2 v + (1 - beta2) g'^2,
+/// g' = g gradient_scale; p_out = p1 - lr / (1 - beta1^step) * m / (sqrt(v) / sqrt(1 - beta2^step)
+/// + eps). p_out may be p. `step` counts from 1.
+void lk_adamw(long n, const float *p, float *p_out, const float *g, float gradient_scale, float *m,
+              float *v, double lr, double beta1, double beta2, double eps, double weight_decay,
+              long step);
 
 // MARK: Random numbers (Philox 4x32-10; the same bits on every machine and in every family)
 
-/// out[i] is word i % 4 of the block with 128-bit counter (first_block + i / 4, stream), key `seed`.
+/// out[i] is word i % 4 of the block with 128-bit counter (first_block + i / 4, stream), key seed.
 void lk_random_bits(long n, uint64_t seed, uint64_t stream, uint64_t first_block, uint32_t *out);
-/// Uniform in [low, high): low + (high - low) * (bits >> 8) 2^-24.
-void lk_random_uniform(long n, uint64_t seed, uint64_t stream, uint64_t first_block, float low, float high, float *out);
+/// Uniform in [low, high): low + (high - low) * (bits >> 8) 2^-24, kept below `high` where rounding
+/// would reach it.
+void lk_random_uniform(long n, uint64_t seed, uint64_t stream, uint64_t first_block, float low,
+                       float high, float *out);
 /// Normal by Box-Muller on pairs of words, with logarithm and sine of our own in IEEE basic
 /// operations only (no libm, no contraction), so that the bits are the same everywhere.
-void lk_random_normal(long n, uint64_t seed, uint64_t stream, uint64_t first_block, float mean, float deviation, float *out);
+void lk_random_normal(long n, uint64_t seed, uint64_t stream, uint64_t first_block, float mean,
+                      float deviation, float *out);
 /// y = x * keep / (1 - p), keep drawn from (seed, stream) by element index + first; call it on the
-/// gradient with the same arguments for the backward pass. In place allowed. `first` is a multiple of 4.
-void lk_dropout(long n, float p, uint64_t seed, uint64_t stream, uint64_t first, const float *x, float *y);
+/// gradient with the same arguments for the backward pass. What is dropped is 0 even if it was not
+/// finite. In place allowed. `first` is a multiple of 4.
+void lk_dropout(long n, float p, uint64_t seed, uint64_t stream, uint64_t first, const float *x,
+                float *y);
 
 // MARK: Matrix times vectors with narrow weights (decoding)
 
-/// y[r * ldy + j] = (accumulate ? y : 0) + sum over i of x[r * k + i] w[j * k + i], for j in [0, n): x Wᵀ for few rows
-/// (rows <= 8 is the intended use). Products and sums in float32; bfloat16 widened exactly.
-void lk_gemv_f32(long rows, long n, long k, const float *x, const float *w, float *y, long ldy, bool accumulate);
-void lk_gemv_bf16(long rows, long n, long k, const float *x, const uint16_t *w, float *y, long ldy, bool accumulate);
-void lk_gemv_f16(long rows, long n, long k, const float *x, const uint16_t *w, float *y, long ldy, bool accumulate);
+/// y[r * ldy + j] = (accumulate ? y : 0) + sum over i of x[r * k + i] w[j * k + i], 0 <= j < n:
+/// x Wᵀ for few rows (rows <= 8 is the intended use). Products and sums in float32; narrow weights
+/// are widened exactly.
+void lk_gemv_f32(long rows, long n, long k, const float *x, const float *w, float *y, long ldy,
+                 bool accumulate);
+void lk_gemv_bf16(long rows, long n, long k, const float *x, const uint16_t *w, float *y, long ldy,
+                  bool accumulate);
+void lk_gemv_f16(long rows, long n, long k, const float *x, const uint16_t *w, float *y, long ldy,
+                 bool accumulate);
 
 #ifdef __cplusplus
 }
