@@ -10,8 +10,9 @@
 // caller divides elements, rows, or columns of a product among threads never changes a bit of the
 // results (what is summed over, dweight and dbias included, is not to be divided).
 //
-// Each kernel exists as a plain reference (reference/) and as a body (bodies/) that is compiled once
-// per instruction set (families/); the first call picks the best that this CPU runs (dispatch.c).
+// Each kernel exists as a plain reference (reference/) and as a body (bodies/) that is compiled
+// once per instruction set (families/); the first call picks the best that this CPU runs
+// (dispatch.c).
 #ifndef LORA_KERNELS_H
 #define LORA_KERNELS_H
 
