@@ -1,0 +1,217 @@
+import LoRAModels
+import LoRATensor
+import LoRATraining
+import Testing
+
+/// Training a tiny language model: what repeats, what stays, what is refused.
+@Suite(.serialized) struct LanguageModelTrainingTests {
+  private func model(_ name: String = "llama-grouped") throws -> LlamaModel {
+    try PretrainedModel(path: Fixtures.path("models/\(name)")).model
+  }
+
+  private func rows(_ count: Int = 24, seed: UInt64 = 0) -> [[Int]] {
+    patternRows(count, length: 20, vocabulary: 64, seed: seed).enumerated().map { index, row in
+      Array(row.prefix(8 + index % 13))
+    }
+  }
+
+  private func adapter(
+    dropout: Float = 0.1, seed: UInt64 = 3, threads: Int = 2, on model: LlamaModel? = nil
+  ) throws -> (values: [Tensor], losses: [Double]) {
+    let before = Threads.count
+    Threads.count = threads
+    defer { Threads.count = before }
+    let model = try model ?? self.model()
+    try model.inject(LoRA(rank: 4, alpha: 8, dropout: dropout), named: "a", seed: seed)
+    let options = TrainingOptions(
+      duration: .epochs(2), batchSize: 4, accumulation: 2, learningRate: 1e-2, seed: seed)
+    let result = try Trainer(
+      model, training: .adapter("a"), on: TokenDataSet(rows: rows()), options: options
+    ).run()
+    return (model.adapterValues("a"), result.losses)
+  }
+
+  @Test func oneSeedGivesTheSameBits() throws {
+    let first = try adapter(threads: 2)
+    let again = try adapter(threads: 2)
+    let alone = try adapter(threads: 1)
+    #expect(first.values == again.values && first.losses == again.losses)
+    #expect(first.values == alone.values && first.losses == alone.losses)
+    let other = try adapter(seed: 4)
+    #expect(first.values != other.values)
+  }
+
+  @Test func trainingLeavesTheBaseAlone() throws {
+    let model = try model()
+    let data = try TokenDataSet(rows: rows(4, seed: 9))
+    let batch = data.batch(of: [0, 1, 2, 3])
+    let untouched = model(batch.tokens).value
+    let base = model.values
+    _ = try adapter(on: model)
+    #expect(model.values == base)
+    #expect(model(batch.tokens).value != untouched)
+    #expect(try model.withAdapters([:]) { model(batch.tokens).value } == untouched)
+    try model.detach("a")
+    #expect(model(batch.tokens).value == untouched)
+  }
+
+  @Test func dropoutIsForTrainingOnly() throws {
+    let data = try TokenDataSet(rows: rows())
+    let with = try adapter(dropout: 0.5)
+    let without = try adapter(dropout: 0)
+    // B starts at zero, so the first loss shows no dropout; later ones do.
+    #expect(with.losses.dropFirst() != without.losses.dropFirst())
+    let model = try model()
+    try model.inject(LoRA(rank: 4, dropout: 0.5), named: "a")
+    var random = SeededRandom(seed: 1)
+    for (_, parameter) in model.adapterParameters(named: "a") {
+      parameter.value = random.normal(parameter.shape, standardDeviation: 0.1)
+    }
+    let once = try model.evaluate(on: data)
+    #expect(try model.evaluate(on: data) == once)
+    let other = try self.model()
+    try other.inject(LoRA(rank: 4, dropout: 0), named: "a")
+    for (new, old) in zip(other.adapterParameters(named: "a"), model.adapterParameters(named: "a"))
+    {
+      new.parameter.value = old.parameter.value
+    }
+    #expect(try other.evaluate(on: data) == once)
+  }
+
+  @Test func paddingChangesNoLoss() throws {
+    let model = try model()
+    let data = try TokenDataSet(rows: rows(9))
+    var padded = data
+    padded.paddingMultiple = 16
+    padded.paddingToken = 5
+    let alone = try model.evaluate(on: data, batchSize: 1)
+    for evaluation in [
+      try model.evaluate(on: data, batchSize: 4), try model.evaluate(on: padded, batchSize: 9),
+    ] {
+      #expect(abs(evaluation.nll - alone.nll) < 1e-5 && evaluation.tokens == alone.tokens)
+    }
+    #expect(abs(alone.perplexity.squareRoot() - (alone.nll / 2).exponential) < 1e-9)
+  }
+
+  @Test func accumulationWeighsTargetsEqually() throws {
+    // Rows of different lengths: a mean of the batches' means would differ.
+    func losses(_ batchSize: Int, _ accumulation: Int) throws -> [Double] {
+      let model = try model()
+      try model.inject(LoRA(rank: 2), named: "a")
+      let options = TrainingOptions(
+        duration: .epochs(3), batchSize: batchSize, accumulation: accumulation,
+        learningRate: 1e-2, shuffles: false)
+      return try Trainer(
+        model, training: .adapter("a"), on: TokenDataSet(rows: rows()), options: options
+      ).run().losses
+    }
+    #expect(largestRelativeDifference(try losses(2, 4), try losses(8, 1)) < 1e-5)
+  }
+
+  @Test func narrowWeightsAreWidenedForFullTraining() throws {
+    let model = try model("llama-llama3-bfloat16")
+    let narrow = model.namedParameters().map { ($0.path, $0.parameter.value) }
+    #expect(narrow.contains { $0.1.dtype == .bfloat16 })
+    model.prepareForFullTraining()
+    for ((path, old), new) in zip(narrow, model.values) {
+      #expect(new.dtype == .float32 && new == old.converted(to: .float32), "\(path)")
+    }
+    let data = try TokenDataSet(rows: rows())
+    let result = try Trainer(
+      model, training: .full, on: data,
+      options: TrainingOptions(duration: .epochs(6), learningRate: 3e-3)
+    ).run()
+    #expect(try #require(result.losses.last) < 0.8 * result.losses[0])
+  }
+
+  @Test func anAdapterOnNarrowWeightsLearns() throws {
+    let model = try model("llama-llama3-bfloat16")
+    let base = model.values
+    let result = try adapter(on: model)
+    #expect(try #require(result.losses.last) < result.losses[0])
+    #expect(model.values == base)
+  }
+
+  @Test func rowsThatTheModelCannotReadAreErrors() throws {
+    let model = try model()
+    try model.inject(LoRA(), named: "a")
+    let size = model.vocabularySize
+    func train(_ rows: [[Int]]) throws {
+      _ = try Trainer(model, training: .adapter("a"), on: TokenDataSet(rows: rows))
+    }
+    #expect(
+      throws: TrainingError.tokenOutOfVocabulary(id: size, row: 1, position: 1, vocabulary: size)
+    ) { try train([[1, 2], [1, size, 2]]) }
+    #expect(
+      throws: TrainingError.tokenOutOfVocabulary(id: size, row: 0, position: 2, vocabulary: size)
+    ) { try train([[1, 2, size]]) }
+    #expect(
+      throws: TrainingError.tokenOutOfVocabulary(id: -3, row: 0, position: 0, vocabulary: size)
+    ) { try train([[-3, 2]]) }
+    let limit = model.maximumPositions
+    try train([Array(repeating: 1, count: limit + 1)])
+    #expect(throws: TrainingError.rowTooLong(row: 0, length: limit + 1, limit: limit)) {
+      try train([Array(repeating: 1, count: limit + 2)])
+    }
+    #expect(throws: TrainingError.rowTooLong(row: 0, length: limit + 1, limit: limit)) {
+      try model.evaluate(on: TokenDataSet(rows: [Array(repeating: 1, count: limit + 2)]))
+    }
+  }
+
+  @Test func aFrozenAdapterCannotBeTrained() throws {
+    let model = try model()
+    try model.loadAdapter(from: Fixtures.path("models/llama-grouped/adapter"), named: "a")
+    #expect(throws: TrainingError.noTrainableParameters) {
+      try Trainer(model, training: .adapter("a"), on: TokenDataSet(rows: rows()))
+    }
+  }
+
+  /// Two tasks use a model with an adapter each while a third trains another adapter on it.
+  @Test func tasksDoNotSeeEachOther() async throws {
+    let data = try TokenDataSet(rows: rows(6, seed: 20))
+    func prepared() throws -> LlamaModel {
+      let model = try model()
+      for (index, name) in ["x", "y"].enumerated() {
+        try model.inject(LoRA(rank: 2, alpha: 4), named: name)
+        var random = SeededRandom(seed: UInt64(index), path: name)
+        for (_, parameter) in model.adapterParameters(named: name) {
+          parameter.value = random.normal(parameter.shape, standardDeviation: 0.2)
+        }
+      }
+      return model
+    }
+    let separate = try prepared()
+    let x = try separate.withAdapters(["x": 1]) { try separate.evaluate(on: data) }
+    let y = try separate.withAdapters(["y": 1]) { try separate.evaluate(on: data) }
+    #expect(x != y)
+    let trained = try adapter(on: separate)
+
+    let model = try prepared()
+    func evaluations(_ name: String) async throws -> Set<Evaluation> {
+      var seen: Set<Evaluation> = []
+      for _ in 0..<20 {
+        seen.insert(try model.withAdapters([name: 1]) { try model.evaluate(on: data) })
+        await Task.yield()
+      }
+      return seen
+    }
+    async let xs = evaluations("x")
+    async let ys = evaluations("y")
+    async let values = Task { try adapter(on: model).values }.value
+    #expect(try await xs == [x])
+    #expect(try await ys == [y])
+    #expect(try await values == trained.values)
+  }
+}
+
+extension Double {
+  /// `e` to this power, without the C library: a series is enough for a test.
+  fileprivate var exponential: Double {
+    var (sum, term) = (1.0, 1.0)
+    for n in 1..<60 {
+      term *= self / Double(n)
+      sum += term
+    }
+    return sum
+  }
+}

@@ -1,0 +1,134 @@
+import LoRAAutograd
+import LoRATensor
+import LoRATraining
+import Testing
+
+/// Agreement with PyTorch's optimizer and clipping and with transformers' schedules; see
+/// Tests/Reference/training.py.
+@Suite struct OptimizationTests {
+  private struct AdamWCase: Decodable {
+    let `case`: String
+    let betas: [Double]
+    let eps: Double
+    let learning_rate: Double
+    let weight_decay: Double
+  }
+
+  @Test func adamWFollowsPyTorch() throws {
+    let reference = try ReferenceFile("adamw.safetensors")
+    let cases = try reference.metadata("cases", as: [AdamWCase].self)
+    #expect(cases.count >= 5)
+    for item in cases {
+      let parameter = Parameter(try reference.tensor("\(item.case)/initial"))
+      let gradients = try reference.tensor("\(item.case)/gradients")
+      let expected = try reference.tensor("\(item.case)/parameters")
+      var optimizer = AdamW(
+        [
+          ParameterGroup(
+            [("p", parameter)], learningRate: item.learning_rate, weightDecay: item.weight_decay)
+        ], beta1: item.betas[0], beta2: item.betas[1], epsilon: item.eps)
+      for step in 0..<gradients.shape[0] {
+        let before = parameter.value
+        let kept = before.scalars()
+        var found = Gradients()
+        // Twice the gradient at half the scale: the clipping coefficient is exact here.
+        found[parameter] = gradients[row: step].scaled(by: 2)
+        optimizer.step(found, factor: 1, gradientScale: 0.5)
+        let difference = largestDifference(parameter.value, expected[row: step])
+        // A few roundings of numbers of magnitude 1 a step.
+        #expect(difference < 2e-7 * Float(step + 1), "\(item.case), step \(step)")
+        #expect(before.scalars() == kept, "values are replaced, not written to")
+      }
+    }
+  }
+
+  @Test func aParameterWithoutGradientStays() {
+    let (a, b) = (Parameter(Tensor([1, 2])), Parameter(Tensor([3])))
+    var optimizer = AdamW([ParameterGroup([("a", a), ("b", b)], learningRate: 1, weightDecay: 1)])
+    var gradients = Gradients()
+    gradients[a] = Tensor([1, 1])
+    optimizer.step(gradients)
+    #expect(a.value != Tensor([1, 2]) && b.value == Tensor([3]))
+  }
+
+  @Test func groupsHaveTheirOwnRates() {
+    let (a, b) = (Parameter(Tensor([0])), Parameter(Tensor([0])))
+    var optimizer = AdamW([
+      ParameterGroup([("a", a)], learningRate: 0.5), ParameterGroup([("b", b)], learningRate: 2),
+    ])
+    var gradients = Gradients()
+    gradients[a] = Tensor([3])
+    gradients[b] = Tensor([3])
+    optimizer.step(gradients, factor: 0.5)
+    // Adam's first step is its learning rate, whatever the gradient.
+    #expect(abs(a.value.item() + 0.25) < 1e-6 && abs(b.value.item() + 1) < 1e-6)
+  }
+
+  /// Large enough for several tiles.
+  @Test func aLargeParameterEqualsItsParts() {
+    var random = SeededRandom(seed: 3)
+    let values = random.normal([100_003])
+    let gradient = random.normal([100_003])
+    func updated(_ range: Range<Int>) -> Tensor {
+      let parameter = Parameter(values[rows: range])
+      var optimizer = AdamW([
+        ParameterGroup([("p", parameter)], learningRate: 0.1, weightDecay: 0.1)
+      ])
+      var gradients = Gradients()
+      gradients[parameter] = gradient[rows: range]
+      for _ in 0..<3 { optimizer.step(gradients, gradientScale: 0.3) }
+      return parameter.value
+    }
+    let parts = [updated(0..<40_000), updated(40_000..<100_003)]
+    #expect(updated(0..<100_003) == .concatenated(parts))
+  }
+
+  private struct ClipCase: Decodable {
+    let `case`: String
+    let max_norm: Float
+    let gradients: Int
+  }
+
+  @Test func clippingFollowsPyTorch() throws {
+    let reference = try ReferenceFile("clip.safetensors")
+    for item in try reference.metadata("cases", as: [ClipCase].self) {
+      var gradients = Gradients()
+      var parameters: [Parameter] = []
+      for index in 0..<item.gradients {
+        let gradient = try reference.tensor("\(item.case)/gradient\(index)")
+        let parameter = Parameter(.zeros(gradient.shape))
+        gradients[parameter] = gradient
+        parameters.append(parameter)
+      }
+      let norm = gradients.norm(over: parameters)
+      let expected = try reference.tensor("\(item.case)/norm").item()
+      #expect(abs(norm - expected) <= 1e-6 * expected, "\(item.case)")
+      let coefficient = GradientClipping.coefficient(norm: norm, limit: item.max_norm)
+      for (index, parameter) in parameters.enumerated() {
+        let clipped = try #require(gradients[parameter]).scaled(by: coefficient)
+        let wanted = try reference.tensor("\(item.case)/clipped\(index)")
+        #expect(largestDifference(clipped, wanted) < 1e-6, "\(item.case)")
+      }
+    }
+    #expect(GradientClipping.coefficient(norm: 1e9, limit: 0) == 1, "0 is off")
+  }
+
+  private struct ScheduleCase: Decodable {
+    let `case`: String
+    let schedule: LearningRateSchedule
+    let warmup: Int
+    let total: Int
+  }
+
+  @Test func schedulesFollowTransformers() throws {
+    let reference = try ReferenceFile("schedules.safetensors")
+    let cases = try reference.metadata("cases", as: [ScheduleCase].self)
+    #expect(Set(cases.map(\.schedule)) == Set(LearningRateSchedule.allCases))
+    for item in cases {
+      for (step, expected) in try reference.numbers(item.case).enumerated() {
+        let factor = item.schedule.factor(step: step, warmup: item.warmup, total: item.total)
+        #expect(abs(factor - expected) < 1e-7, "\(item.case), step \(step)")
+      }
+    }
+  }
+}
