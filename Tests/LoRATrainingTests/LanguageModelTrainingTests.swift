@@ -1,3 +1,4 @@
+import LoRAAutograd
 import LoRAModels
 import LoRATensor
 import LoRATraining
@@ -42,7 +43,7 @@ import Testing
   }
 
   @Test func trainingLeavesTheBaseAlone() throws {
-    let model = try model()
+    let model = try self.model()
     let data = try TokenDataSet(rows: rows(4, seed: 9))
     let batch = data.batch(of: [0, 1, 2, 3])
     let untouched = model(batch.tokens).value
@@ -61,7 +62,7 @@ import Testing
     let without = try adapter(dropout: 0)
     // B starts at zero, so the first loss shows no dropout; later ones do.
     #expect(with.losses.dropFirst() != without.losses.dropFirst())
-    let model = try model()
+    let model = try self.model()
     try model.inject(LoRA(rank: 4, dropout: 0.5), named: "a")
     var random = SeededRandom(seed: 1)
     for (_, parameter) in model.adapterParameters(named: "a") {
@@ -79,7 +80,7 @@ import Testing
   }
 
   @Test func paddingChangesNoLoss() throws {
-    let model = try model()
+    let model = try self.model()
     let data = try TokenDataSet(rows: rows(9))
     var padded = data
     padded.paddingMultiple = 16
@@ -96,7 +97,7 @@ import Testing
   @Test func accumulationWeighsTargetsEqually() throws {
     // Rows of different lengths: a mean of the batches' means would differ.
     func losses(_ batchSize: Int, _ accumulation: Int) throws -> [Double] {
-      let model = try model()
+      let model = try self.model()
       try model.inject(LoRA(rank: 2), named: "a")
       let options = TrainingOptions(
         duration: .epochs(3), batchSize: batchSize, accumulation: accumulation,
@@ -133,7 +134,7 @@ import Testing
   }
 
   @Test func rowsThatTheModelCannotReadAreErrors() throws {
-    let model = try model()
+    let model = try self.model()
     try model.inject(LoRA(), named: "a")
     let size = model.vocabularySize
     func train(_ rows: [[Int]]) throws {
@@ -159,7 +160,7 @@ import Testing
   }
 
   @Test func aFrozenAdapterCannotBeTrained() throws {
-    let model = try model()
+    let model = try self.model()
     try model.loadAdapter(from: Fixtures.path("models/llama-grouped/adapter"), named: "a")
     #expect(throws: TrainingError.noTrainableParameters) {
       try Trainer(model, training: .adapter("a"), on: TokenDataSet(rows: rows()))
@@ -170,7 +171,7 @@ import Testing
   @Test func tasksDoNotSeeEachOther() async throws {
     let data = try TokenDataSet(rows: rows(6, seed: 20))
     func prepared() throws -> LlamaModel {
-      let model = try model()
+      let model = try self.model()
       for (index, name) in ["x", "y"].enumerated() {
         try model.inject(LoRA(rank: 2, alpha: 4), named: name)
         var random = SeededRandom(seed: UInt64(index), path: name)

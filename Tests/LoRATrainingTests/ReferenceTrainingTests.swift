@@ -1,4 +1,6 @@
 import Foundation
+import LoRAAutograd
+import LoRAFormats
 import LoRAModels
 import LoRATensor
 import LoRATraining

@@ -26,7 +26,8 @@ struct Points: TrainingData {
 
   init(count: Int, seed: UInt64) {
     var random = SeededRandom(seed: seed, path: "points")
-    x = random.uniform([count, 3], in: -1..<1)
+    let x = random.uniform([count, 3], in: -1..<1)
+    self.x = x
     y = Tensor(
       (0..<count).map { row in
         let x = x[row: row].scalars()

@@ -1,0 +1,106 @@
+public import LoRAText
+
+/// How texts become rows.
+public enum TextPacking: Sendable, Hashable {
+  /// One row a text; one longer than the sequence length is an error.
+  case separate
+  /// All texts after one another, cut every sequence length: no padding, nothing left out. A row may
+  /// hold the end of one text and the beginning of the next.
+  case packed
+}
+
+/// A question and the answer to learn: only the answer's tokens count.
+public struct PromptCompletion: Sendable, Hashable, Codable {
+  /// What is given.
+  public var prompt: String
+  /// What is learned.
+  public var completion: String
+
+  /// Creates a pair.
+  public init(prompt: String, completion: String) {
+    self.prompt = prompt
+    self.completion = completion
+  }
+}
+
+extension TokenDataSet {
+  /// Creates a data set of texts, each between what the tokenizer's template puts round it, and its
+  /// end-of-sequence token, where it has one.
+  ///
+  /// - Parameters:
+  ///   - texts: the documents.
+  ///   - sequenceLength: the most positions of a row. Packed rows overlap by one token, so that
+  ///     every token but the first is predicted once; the last row is as long as what is left.
+  ///   - packing: whether rows hold one text each or are cut from all texts together.
+  ///   - source: what errors call the data, as its file's name.
+  public init(
+    texts: [String], tokenizer: any Tokenizer, sequenceLength: Int,
+    packing: TextPacking = .packed, source: String = "the texts"
+  ) throws(TrainingError) {
+    try Self.check(sequenceLength)
+    let rows = texts.map { Self.terminated(tokenizer.encode($0), tokenizer) }
+    switch packing {
+    case .separate:
+      let examples = rows.map { TrainingExample(row: $0) }
+      try self.init(examples: try Self.limited(examples, to: sequenceLength), source: source)
+    case .packed:
+      let stream = Array(rows.joined())
+      let starts = stride(from: 0, to: max(0, stream.count - 1), by: sequenceLength)
+      try self.init(
+        rows: starts.map { Array(stream[$0..<min(stream.count, $0 + sequenceLength + 1)]) },
+        source: source)
+    }
+  }
+
+  /// Creates a data set of pairs, one a row: the completion and the end-of-sequence token count,
+  /// the prompt does not.
+  ///
+  /// A prompt is read as it will be when the model is asked. Where the tokens of prompt and
+  /// completion together begin with the prompt's, that is how both are read; else the completion is
+  /// encoded by itself, so that a token never spans the two.
+  public init(
+    pairs: [PromptCompletion], tokenizer: any Tokenizer, sequenceLength: Int,
+    source: String = "the pairs"
+  ) throws(TrainingError) {
+    try Self.check(sequenceLength)
+    let examples = pairs.map { pair in
+      let prompt = Self.opened(pair.prompt, tokenizer)
+      var row = tokenizer.encode(pair.prompt + pair.completion)
+      if !row.starts(with: prompt) {
+        row = prompt + tokenizer.encode(pair.completion, addSpecialTokens: false)
+      }
+      return TrainingExample(row: Self.terminated(row, tokenizer), promptLength: prompt.count)
+    }
+    try self.init(examples: try Self.limited(examples, to: sequenceLength), source: source)
+  }
+
+  private static func check(_ sequenceLength: Int) throws(TrainingError) {
+    guard sequenceLength >= 1 else {
+      throw .invalidOption(
+        name: "the sequence length", value: "\(sequenceLength)", expected: "at least 1")
+    }
+  }
+
+  /// The prompt's ids without an end of sequence that the tokenizer's template adds.
+  private static func opened(_ prompt: String, _ tokenizer: any Tokenizer) -> [Int] {
+    let ids = tokenizer.encode(prompt)
+    guard let end = tokenizer.endOfSequence, ids.last == end,
+      tokenizer.encode(prompt, addSpecialTokens: false).last != end
+    else { return ids }
+    return ids.dropLast()
+  }
+
+  private static func terminated(_ row: [Int], _ tokenizer: any Tokenizer) -> [Int] {
+    guard let end = tokenizer.endOfSequence, row.last != end else { return row }
+    return row + [end]
+  }
+
+  private static func limited(
+    _ examples: [TrainingExample], to limit: Int
+  ) throws(TrainingError) -> [TrainingExample] {
+    for (row, example) in examples.enumerated() where example.tokens.count > limit {
+      throw .rowTooLong(row: row, length: example.tokens.count, limit: limit)
+    }
+    return examples
+  }
+}
