@@ -92,7 +92,7 @@ extension Tensor {
     case .int32: scalars(as: Int32.self).map(Double.init)
     case .int16: scalars(as: Int16.self).map(Double.init)
     case .int8: scalars(as: Int8.self).map(Double.init)
-    case .uint64: scalars(as: UInt64.self).map(Double.init)
+    case .uint64: scalars(as: UInt64.self).map { Double($0) }
     case .uint32: scalars(as: UInt32.self).map(Double.init)
     case .uint16: scalars(as: UInt16.self).map(Double.init)
     case .uint8: scalars(as: UInt8.self).map(Double.init)
