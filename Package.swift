@@ -1,13 +1,16 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+/// Set where the package itself is checked. A user's newer compiler may know more warnings.
+let warningsAreErrors = Context.environment["LORA_WARNINGS_AS_ERRORS"] != nil
+
 /// Settings of every Swift target: Swift 6 mode comes with the tools version, these add the
 /// upcoming features that the code is written for.
 let strict: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
   .enableUpcomingFeature("MemberImportVisibility"),
   .enableUpcomingFeature("InternalImportsByDefault"),
-]
+] + (warningsAreErrors ? [.treatAllWarnings(as: .error)] : [])
 
 /// A library target and its unit tests, which share their settings.
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -46,7 +49,7 @@ let package = Package(
         // A kernel at -O0 is up to 30 times slower; a user's debug build stays usable this way.
         // Tools version 6.2 lets a package that does this still be a versioned dependency.
         .unsafeFlags(["-O3"], .when(configuration: .debug)),
-      ]),
+      ] + (warningsAreErrors ? [.treatAllWarnings(as: .error)] : [])),
     .systemLibrary(
       name: "COpenBLAS", pkgConfig: "openblas",
       providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),

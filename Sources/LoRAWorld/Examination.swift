@@ -67,55 +67,99 @@ public struct Examiner: Sendable {
 
   /// Counts the questions whose greedy answer is exactly the expected one, its end included.
   ///
-  /// The greedy answer is the expected one if and only if every token of it is the most likely one
-  /// after those before it; so one pass over question and answer together decides, many rows at
-  /// once, instead of generating token by token.
+  /// - Parameter adapters: what applies; nil for what is enabled on the model or merged into it.
   public func exactMatches(
-    _ exchanges: [Exchange], adapters: AdapterSelection = [:]
+    _ exchanges: [Exchange], adapters: AdapterSelection? = [:]
   ) throws -> Examination {
-    var result = Examination()
-    // Rows of similar length together, so that little is computed for padding.
-    let examples = exchanges.map { ($0, example($0)) }
-      .sorted { $0.1.tokens.count < $1.1.tokens.count }
-    try model.withAdapters(adapters) {
-      for start in stride(from: 0, to: examples.count, by: 32) {
-        let part = examples[start..<min(examples.count, start + 32)]
-        let data = try TokenDataSet(examples: part.map(\.1))
-        let batch = data.batch(of: Array(0..<part.count))
-        let chosen = model.greedyTokens(tokens: batch.tokens, targets: batch.targets)
-        for (row, (exchange, _)) in part.enumerated() {
-          let wanted = batch.targets[row: row].scalars(as: Int64.self)
-          let found = chosen[row: row].scalars(as: Int64.self)
-          result.count(
-            exchange.topic, isRight: zip(wanted, found).allSatisfy { $0 < 0 || $0 == $1 })
-        }
-      }
-    }
-    return result
+    marked(exchanges, try answersExactly(exchanges, adapters: adapters))
   }
 
-  /// Counts the questions whose generated answer comes to the right conclusion, in whatever style.
+  /// Counts the questions whose greedy answer comes to the right conclusion, in whatever style.
+  ///
+  /// An answer that is the expected one to the letter does, in the plain or in the polite tone: only
+  /// the others are generated and judged.
   public func rightConclusions(
     _ exchanges: [Exchange], adapters: AdapterSelection = [:]
   ) throws -> Examination {
-    try examine(exchanges, adapters) { AnswerChecker.concludes($0, for: $1) }
+    let plain = try answersExactly(exchanges, adapters: adapters)
+    let polite = try answersExactly(exchanges.map(PoliteTone.polite), adapters: adapters)
+    return marked(
+      exchanges,
+      try exchanges.indices.map { index in
+        if plain[index] || polite[index] { return true }
+        let answer = try answer(exchanges[index], adapters: adapters)
+        return AnswerChecker.concludes(answer, for: exchanges[index])
+      })
   }
 
   /// Counts the questions whose generated answer passes every rule of the polite tone.
   public func politeAnswers(
     _ exchanges: [Exchange], adapters: AdapterSelection = [:]
   ) throws -> Examination {
-    try examine(exchanges, adapters) { PoliteTone.check(answer: $0, for: $1).passes }
+    marked(
+      exchanges,
+      try exchanges.map { exchange in
+        PoliteTone.check(answer: try answer(exchange, adapters: adapters), for: exchange).passes
+      })
   }
 
-  private func examine(
-    _ exchanges: [Exchange], _ adapters: AdapterSelection, _ isRight: (String, Exchange) -> Bool
-  ) throws -> Examination {
+  /// Whether the greedy answer to each question is exactly the expected one, its end included.
+  ///
+  /// It is if and only if every token of the expected answer is the most likely one after those
+  /// before it; so one pass over question and answer together decides, many rows at once, instead
+  /// of generating token by token.
+  private func answersExactly(
+    _ exchanges: [Exchange], adapters: AdapterSelection?
+  ) throws -> [Bool] {
+    var isRight = Array(repeating: false, count: exchanges.count)
+    // Rows of similar length together, so that little is computed for padding.
+    let examples = exchanges.map(example)
+    let order = examples.indices.sorted { examples[$0].tokens.count < examples[$1].tokens.count }
+    try within(adapters) {
+      for start in stride(from: 0, to: order.count, by: 32) {
+        let part = order[start..<min(order.count, start + 32)]
+        let batch = try TokenDataSet(examples: part.map { examples[$0] })
+          .batch(of: Array(0..<part.count))
+        let chosen = model.greedyTokens(tokens: batch.tokens, targets: batch.targets)
+        for (row, index) in part.enumerated() {
+          let wanted = batch.targets[row: row].scalars(as: Int64.self)
+          let found = chosen[row: row].scalars(as: Int64.self)
+          isRight[index] = zip(wanted, found).allSatisfy { $0 < 0 || $0 == $1 }
+        }
+      }
+    }
+    return isRight
+  }
+
+  private func marked(_ exchanges: [Exchange], _ isRight: [Bool]) -> Examination {
     var result = Examination()
-    for exchange in exchanges {
-      let answer = try answer(exchange, adapters: adapters)
-      result.count(exchange.topic, isRight: isRight(answer, exchange))
+    for (exchange, isRight) in zip(exchanges, isRight) {
+      result.count(exchange.topic, isRight: isRight)
     }
     return result
+  }
+
+  /// The logits of every position of the exchanges' texts as one number: equal numbers mean equal
+  /// bits (FNV-1a, 64 bits), which is how "the base answers as before" is proved.
+  public func fingerprint(
+    _ exchanges: [Exchange], adapters: AdapterSelection? = nil
+  ) throws -> UInt64 {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    func add(_ exchange: Exchange) {
+      let row = example(exchange).tokens
+      let logits = withoutGradients { model(Tensor(row, shape: [1, row.count])).value }
+      logits.withUnsafeBytes { bytes in
+        for word in bytes.bindMemory(to: UInt32.self) {
+          hash = (hash ^ UInt64(word)) &* 0x100_0000_01b3
+        }
+      }
+    }
+    try within(adapters) { exchanges.forEach(add) }
+    return hash
+  }
+
+  private func within(_ adapters: AdapterSelection?, _ body: () throws -> Void) throws {
+    guard let adapters else { return try body() }
+    try model.withAdapters(adapters, body)
   }
 }
