@@ -13,7 +13,14 @@ package func gemm(
   guard m > 0, n > 0 else { return }
   guard k > 0 else {
     if beta == 1 { return }
-    for row in 0..<m { lk_scale(n, beta, c + row * ldc, c + row * ldc) }
+    for row in 0..<m {
+      // 0 times what happens to be in uninitialized memory may be NaN.
+      if beta == 0 {
+        lk_fill(n, 0, c + row * ldc)
+      } else {
+        lk_scale(n, beta, c + row * ldc, c + row * ldc)
+      }
+    }
     return
   }
   let (tileM, tileN) = tileShape(m: m, n: n, k: k)
@@ -84,13 +91,16 @@ package func multiply(
   let out = w.shape[0]
   let inner = w.shape[1]
   guard rows > 0, inner > 0 else { return }
+  if out == 0 {
+    // A sum of nothing: beta dx.
+    return gemm(m: rows, n: inner, k: 0, dy, lda: 0, dy, ldb: inner, beta: beta, dx, ldc: inner)
+  }
   if w.dtype == .float32 {
     return withExtendedLifetime(w) {
       gemm(
         m: rows, n: inner, k: out, dy, lda: out, w.floats, ldb: inner, beta: beta, dx, ldc: inner)
     }
   }
-  guard out > 0 else { return }
   // Widening needs whole rows to be fast, independent outputs need columns: widen a band of rows
   // in parallel, multiply it in column tiles, and go on to the next band.
   let band = min(out, 256)

@@ -21,7 +21,9 @@ extension Tensor {
         case (.float32, .float16):
           lk_f16_from_f32(n, x.floats, y.assumingMemoryBound(to: UInt16.self))
         case (.bfloat16, .float16), (.float16, .bfloat16):
-          converted(to: .float32).converted(to: target).withUnsafeBytes { bytes.copyMemory(from: $0) }
+          converted(to: .float32).converted(to: target).withUnsafeBytes {
+            bytes.copyMemory(from: $0)
+          }
         default:
           convertBySteps(to: target, into: bytes)
         }
@@ -33,7 +35,8 @@ extension Tensor {
   /// which holds every float32 and every integer up to 2^53 exactly.
   private func convertBySteps(to target: DType, into bytes: UnsafeMutableRawBufferPointer) {
     if target == .bfloat16 || target == .float16 {
-      converted(to: .float32).converted(to: target).withUnsafeBytes { bytes.copyMemory(from: $0) }
+      // Two roundings to nearest are not one; rounding to odd first keeps what the second needs.
+      roundedToOdd().converted(to: target).withUnsafeBytes { bytes.copyMemory(from: $0) }
       return
     }
     if dtype == .bfloat16 || dtype == .float16 {
@@ -46,7 +49,7 @@ extension Tensor {
     }
     switch target {
     case .float64: store(Double.self) { $0 }
-    case .float32: store(Float.self) { Float($0) }
+    case .float32: nearestFloats().withUnsafeBytes { bytes.copyMemory(from: $0) }
     case .int64: integers(Int64.self, into: bytes)
     case .int32: integers(Int32.self, into: bytes)
     case .int16: integers(Int16.self, into: bytes)
@@ -83,19 +86,67 @@ extension Tensor {
     values.withUnsafeBytes { bytes.copyMemory(from: $0) }
   }
 
+  /// The float32 numbers nearest to the elements.
+  private func nearestFloats() -> [Float] {
+    switch dtype {
+    case .int64: scalars(as: Int64.self).map { Float($0) }
+    case .uint64: scalars(as: UInt64.self).map { Float($0) }
+    default: doubles().map { Float($0) }
+    }
+  }
+
+  /// The elements as float32, those that it cannot hold as the neighbour whose last bit is one:
+  /// rounding that to fewer bits gives what rounding the element itself would.
+  ///
+  /// Source: Boldo and Melquiond, *Emulation of a FMA and correctly rounded sums*, 2008.
+  private func roundedToOdd() -> Tensor {
+    func odd(_ nearest: Float, isExact: Bool, isTooLarge: Bool) -> Float {
+      if isExact || nearest.isNaN { return nearest }
+      // Toward zero, and then the last bit set.
+      let magnitude = nearest.magnitude.bitPattern - (isTooLarge ? 1 : 0)
+      return Float(sign: nearest.sign, exponent: 0, significand: 1)
+        * Float(bitPattern: magnitude | 1)
+    }
+    let floats: [Float]
+    switch dtype {
+    case .int64:
+      floats = scalars(as: Int64.self).map { x in
+        let y = Float(x)
+        return odd(y, isExact: Int64(exactly: y) == x, isTooLarge: isAbove(y, x))
+      }
+    case .uint64:
+      floats = scalars(as: UInt64.self).map { x in
+        let y = Float(x)
+        return odd(y, isExact: UInt64(exactly: y) == x, isTooLarge: isAbove(y, x))
+      }
+    default:
+      floats = doubles().map { x in
+        let y = Float(x)
+        return odd(y, isExact: Double(y) == x, isTooLarge: Double(y).magnitude > x.magnitude)
+      }
+    }
+    return Tensor(floats, shape: shape)
+  }
+
+  /// Whether `y` has a larger magnitude than the integer `x` that it was rounded from.
+  private func isAbove<T: FixedWidthInteger>(_ y: Float, _ x: T) -> Bool {
+    guard let whole = T(exactly: y) else { return true }
+    return whole.magnitude > x.magnitude
+  }
+
   private func doubles() -> [Double] {
     switch dtype {
     case .float64: scalars(as: Double.self)
-    case .float32: scalars(as: Float.self).map(Double.init)
+    case .float32: scalars(as: Float.self).map { Double($0) }
     case .float16, .bfloat16: converted(to: .float32).doubles()
-    case .int64: scalars(as: Int64.self).map(Double.init)
-    case .int32: scalars(as: Int32.self).map(Double.init)
-    case .int16: scalars(as: Int16.self).map(Double.init)
-    case .int8: scalars(as: Int8.self).map(Double.init)
+    case .int64: scalars(as: Int64.self).map { Double($0) }
+    case .int32: scalars(as: Int32.self).map { Double($0) }
+    case .int16: scalars(as: Int16.self).map { Double($0) }
+    case .int8: scalars(as: Int8.self).map { Double($0) }
     case .uint64: scalars(as: UInt64.self).map { Double($0) }
-    case .uint32: scalars(as: UInt32.self).map(Double.init)
-    case .uint16: scalars(as: UInt16.self).map(Double.init)
-    case .uint8: scalars(as: UInt8.self).map(Double.init)
+    case .uint32: scalars(as: UInt32.self).map { Double($0) }
+    case .uint16: scalars(as: UInt16.self).map { Double($0) }
+    case .uint8: scalars(as: UInt8.self).map { Double($0) }
     case .bool: scalars(as: Bool.self).map { $0 ? 1 : 0 }
     }
   }

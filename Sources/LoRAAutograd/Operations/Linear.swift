@@ -43,14 +43,17 @@ extension Variable {
     let (rows, inner, out) = (shape.rowCount, w.shape[1], w.shape[0])
     // The down-projected inputs, [rows, rank] a term: small, and needed again for the gradient of b.
     let reduced = lowRank.map { term in
-      (term.input?.value ?? x).rowProduct(byTransposeOf: term.a.value)
+      precondition(
+        term.input == nil || term.input?.shape == shape,
+        "linear: input \(shape), and \(String(describing: term.input?.shape)) of a low-rank term")
+      return (term.input?.value ?? x).rowProduct(byTransposeOf: term.a.value)
     }
     let y = Tensor(shape: shape.replacingInnermost(with: out)) { y in
       x.withUnsafeElements(of: Float.self) { x in
         guard let x = x.baseAddress else { return }
         multiply(rows: rows, x, byTransposeOf: w, into: y)
       }
-      if let bias = bias?.value {
+      if let bias = bias?.value.converted(to: .float32) {
         precondition(bias.shape == [out], "linear: bias \(bias.shape) for \(out) outputs")
         withExtendedLifetime(bias) { lk_add_row(rows, out, bias.floats, y) }
       }
