@@ -88,11 +88,12 @@ let package = Package(
 
     tests("LoRAJSONTests", ["LoRAJSON"]),
     tests("LoRATensorTests", ["LoRATensor", "CLoRAKernels"]),
-    tests("LoRAAutogradTests", ["LoRAAutograd", "LoRATesting", "LoRAFormats"]),
+    tests("LoRAAutogradTests", ["LoRAAutograd", "LoRATesting", "LoRAFormats", "LoRAJSON"]),
     tests("LoRAFormatsTests", ["LoRAFormats", "LoRATesting", "LoRAJSON"]),
     tests("LoRATextTests", ["LoRAText", "LoRAJSON"]),
     tests("LoRAModelsTests", ["LoRAModels", "LoRATesting", "LoRAJSON"]),
     tests("LoRATrainingTests", ["LoRATraining", "LoRATesting", "LoRAJSON"]),
+    tests("LoRATestingTests", ["LoRATesting"]),
     tests("LoRAWorldTests", ["LoRAWorld"]),
     tests("CommandLineTests", ["lora", "LoRAFormats", "LoRAJSON"]),
   ]
