@@ -24,9 +24,10 @@ private func naive(
   static let sizes: [(m: Int, n: Int, k: Int)] = {
     var all: [(m: Int, n: Int, k: Int)] = []
     for m in 0...9 { for n in 0...9 { for k in 0...9 { all.append((m, n, k)) } } }
-    let some = [1, 5, 17, 33, 65, 130]
-    for m in some { for n in some { for k in [1, 33, 130] { all.append((m, n, k)) } } }
-    return all
+    // Larger than a tile, with remainders: every pair of sides, the third one small.
+    let some = [17, 33, 65, 130]
+    for p in some { for q in some { all += [(p, q, 9), (p, 3, q), (5, p, q)] } }
+    return all + [(65, 130, 33), (130, 65, 130)]
   }()
 
   /// c = alpha op(a) op(b) + beta c, c starting as NaN where beta is 0.
