@@ -1,0 +1,44 @@
+import Foundation
+public import LoRAKit
+
+/// Points on the arms of a spiral: generated, so that the example needs no download.
+public struct SpiralData: TrainingData {
+  /// What the loss is computed from.
+  public struct Batch: Sendable {
+    /// `[rows, 2]`.
+    public let points: Tensor
+    /// Which arm each lies on, int64, `[rows]`.
+    public let labels: Tensor
+  }
+
+  let points: Tensor
+  let labels: Tensor
+
+  /// Creates `count` points on `arms` arms that wind once round the origin.
+  ///
+  /// - Parameters:
+  ///   - turn: by how much of a full circle the spiral is turned: 1 / `arms` puts each arm where
+  ///     its neighbour was.
+  ///   - seed: of the positions along the arms and of the noise.
+  public init(count: Int, arms: Int = 3, turn: Float = 0, seed: UInt64) {
+    var random = SeededRandom(seed: seed, path: "spiral")
+    let noise = random.normal([count], standardDeviation: 0.12).scalars()
+    var coordinates: [Float] = []
+    for row in 0..<count {
+      let radius = 0.15 + 0.85 * Float(random.nextUniform())
+      let arm = Float(row % arms) / Float(arms)
+      let angle = 2 * Float.pi * (arm + radius + turn) + noise[row]
+      coordinates += [2 * radius * cos(angle), 2 * radius * sin(angle)]
+    }
+    points = Tensor(coordinates, shape: [count, 2])
+    labels = Tensor((0..<count).map { Int64($0 % arms) })
+  }
+
+  public var rowCount: Int { labels.elementCount }
+
+  public func batch(of rows: [Int]) -> Batch {
+    Batch(
+      points: .concatenated(rows.map { points[rows: $0..<$0 + 1] }),
+      labels: .concatenated(rows.map { labels[rows: $0..<$0 + 1] }))
+  }
+}
