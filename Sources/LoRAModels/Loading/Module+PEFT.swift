@@ -91,13 +91,19 @@ extension Module {
       layers.append(
         .init(path: layer, a: a, b: b, alpha: alpha, scale: Double(lowRank.scale)))
     }
-    let description = AdapterDescription(layers: layers, metadata: ["format": "pt"])
     var result =
       configuration
       ?? PEFTAdapterConfiguration(
         describing: layers, of: linearLayers().map(\.path),
         dropout: (adapters.first?.adapter as? any LowRankAdapter)?.dropoutRate)
     if let baseModelName { result.baseModelName = baseModelName }
+    // The adapter's scale is a float32, the configuration's follows from alpha and rank: one is the
+    // other rounded, for a rank of 3 for example.
+    for index in layers.indices {
+      let scale = result.scale(forPath: layers[index].path)
+      if abs(scale - layers[index].scale) <= 1e-6 * abs(scale) { layers[index].scale = scale }
+    }
+    let description = AdapterDescription(layers: layers, metadata: ["format": "pt"])
     try PEFTAdapterFile(configuration: result, description: description).write(to: path)
   }
 }
