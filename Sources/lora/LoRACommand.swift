@@ -1,1 +1,34 @@
-@main struct LoRACommand { static func main() {} }
+import ArgumentParser
+
+/// The command line: a thin shell over the library, a page of code a command.
+@main
+struct LoRACommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "lora",
+    abstract: "Low-rank adaptation of language models: train, score, generate, merge, inspect.",
+    discussion: """
+      MODEL is a Hugging Face directory, ADAPTER a PEFT directory; ADAPTER:SCALE multiplies its \
+      strength, and repeated adapters sum. Results go to standard output, progress to standard \
+      error. The exit status is 0, 1 for a failure, or 64 for wrong usage.
+
+        lora train --model MODEL --data rows.safetensors --output support-adapter
+        lora generate --model MODEL --adapter support-adapter:0.5 --prompt 'Once upon a time'
+      """,
+    subcommands: [
+      TrainCommand.self, ScoreCommand.self, GenerateCommand.self, MergeCommand.self,
+      InspectCommand.self, BenchCommand.self,
+    ])
+
+  static func main() async {
+    do {
+      var command = try parseAsRoot()
+      if var command = command as? any AsyncParsableCommand {
+        try await command.run()
+      } else {
+        try command.run()
+      }
+    } catch {
+      ErrorReport.exit(with: error)
+    }
+  }
+}

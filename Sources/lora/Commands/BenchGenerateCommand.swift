@@ -1,0 +1,62 @@
+import ArgumentParser
+import LoRAJSON
+import LoRAKit
+
+/// `lora bench generate`: the speed of reading a prompt and of generating.
+struct BenchGenerateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "generate",
+    abstract: "Measure greedy generation after a prompt of random tokens.",
+    discussion: """
+      Prefill reads the prompt and computes its last position's logits; decode makes one token \
+      after another. The second of two runs is reported.
+
+        lora bench generate --model MODEL --prompt-tokens 256 --max-tokens 48 --json
+      """)
+
+  @Option(help: ArgumentHelp("The model's Hugging Face directory.", valueName: "dir"))
+  var model: String
+  @Option(help: ArgumentHelp("The length of the prompt.", valueName: "tokens"))
+  var promptTokens = 256
+  @Option(help: ArgumentHelp("The number of tokens to generate.", valueName: "tokens"))
+  var maxTokens = 48
+  @Option(help: "The type of the weights in memory; auto: as they are stored.")
+  var dtype: WeightType = .auto
+  @OptionGroup var output: OutputOptions
+
+  func validate() throws {
+    guard promptTokens > 0, maxTokens > 0 else {
+      throw ValidationError("--prompt-tokens and --max-tokens must be at least 1")
+    }
+  }
+
+  func run() throws {
+    let model = try PretrainedModel(path: model, type: dtype.type).model
+    let prompt = BenchCommand.randomIDs(
+      promptTokens, vocabularySize: model.vocabularySize, path: "bench/prompt")
+    if promptTokens + maxTokens > model.maximumPositions {
+      throw SequenceError.tooLong(
+        row: 0, count: promptTokens + maxTokens, limit: model.maximumPositions)
+    }
+    var (prefill, decode) = (0.0, 0.0)
+    let clock = ContinuousClock()
+    for _ in 0..<2 {
+      let session = try GenerationSession(
+        model, prompt: prompt, options: GenerationOptions(maximumTokens: maxTokens + 1))
+      prefill = clock.measure { _ = session.next() }.seconds / Double(promptTokens)
+      decode = clock.measure { while session.next() != nil {} }.seconds / Double(maxTokens)
+    }
+    let memory = Machine.peakResidentBytes
+    guard output.isJSON else {
+      return try StandardOutput.line(
+        "prefill \((1 / prefill).text(1)) tokens/s, decode \((1 / decode).text(2)) tokens/s, "
+          + "peak memory \((memory >> 20).grouped) MiB, \(Threads.count) threads, "
+          + Machine.kernels)
+    }
+    try StandardOutput.json([
+      "prefill_tokens_per_second": .number(1 / prefill),
+      "decode_tokens_per_second": .number(1 / decode), "peak_rss_bytes": JSONValue(memory),
+      "threads": JSONValue(Threads.count), "kernels": .string(Machine.kernels),
+    ])
+  }
+}

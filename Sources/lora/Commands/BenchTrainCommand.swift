@@ -1,0 +1,90 @@
+import ArgumentParser
+import LoRAJSON
+import LoRAKit
+
+/// `lora bench train`: the speed of training steps.
+struct BenchTrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train",
+    abstract: "Measure training steps on random tokens.",
+    discussion: """
+      One step more than asked for is made; the first is not counted. Times are medians.
+
+        lora bench train --model MODEL --batch 1 --sequence-length 512 --rank 16 --json
+      """)
+
+  @Option(help: ArgumentHelp("The model's Hugging Face directory.", valueName: "dir"))
+  var model: String
+  @Option(help: "The number of rows in a batch.")
+  var batch = 1
+  @Option(help: ArgumentHelp("The positions of a row.", valueName: "tokens"))
+  var sequenceLength = 512
+  @Option(help: "The adapter's rank; its alpha is twice that.")
+  var rank = 16
+  @Option(help: ArgumentHelp("The layers, as for lora train.", valueName: "layers"))
+  var targets: TargetArgument?
+  @Option(help: "The type of the weights in memory.")
+  var dtype: WeightType = .bfloat16
+  @Option(help: "The number of measured steps.")
+  var steps = 4
+  @Option(help: "What to train: an adapter, or the whole model.")
+  var method: TrainingMethod = .lora
+  @OptionGroup var output: OutputOptions
+
+  func validate() throws {
+    guard batch > 0, sequenceLength > 0, steps > 0 else {
+      throw ValidationError("--batch, --sequence-length and --steps must be at least 1")
+    }
+  }
+
+  func run() throws {
+    let model = try PretrainedModel(path: model, type: dtype.type).model
+    if method == .lora {
+      let recipe = PEFTAdapterConfiguration(
+        rank: rank, alpha: 2 * Double(rank), targets: targets?.modules ?? .allLinear)
+      for warning in try model.inject(recipe).warnings { StandardError.warning(warning) }
+    }
+    let count = (steps + 1) * batch
+    let rows = (0..<count).map { row in
+      BenchCommand.randomIDs(
+        sequenceLength + 1, vocabularySize: model.vocabularySize, path: "bench/\(row)")
+    }
+    let trainer = try Trainer(
+      model, training: method == .lora ? .adapter("default") : .full,
+      on: try TokenDataSet(rows: rows),
+      options: TrainingOptions(
+        duration: .steps(steps + 1), batchSize: batch, learningRate: 1e-4, clipNorm: 0,
+        shuffles: false), logger: WarningLog.logger)
+    var seconds: [Double] = []
+    var losses: [Double] = []
+    var progress = Progress()
+    let result = try trainer.run { report in
+      progress.report(report.step, of: report.stepCount, "loss \(report.loss.text(4))")
+      if report.step > 1 {
+        seconds.append(Double(report.tokens) / report.tokensPerSecond)
+        losses.append(report.loss)
+      }
+      return .continue
+    }
+    progress.finish()
+    try report(result, median(seconds), losses)
+  }
+
+  private func report(_ result: TrainingResult, _ step: Double, _ losses: [Double]) throws {
+    let speed = Double(batch * sequenceLength) / step
+    let memory = Machine.peakResidentBytes
+    guard output.isJSON else {
+      return try StandardOutput.line(
+        "\(speed.text(1)) tokens/s, \(step.text(4)) s a step, peak memory "
+          + "\((memory >> 20).grouped) MiB, \(result.trainedParameterCount.grouped) parameters, "
+          + "\(Threads.count) threads, \(Machine.kernels)")
+    }
+    try StandardOutput.json([
+      "tokens_per_second": .number(speed), "step_seconds": .number(step),
+      "peak_rss_bytes": JSONValue(memory),
+      "trainable_parameters": JSONValue(result.trainedParameterCount),
+      "loss": JSONValue(losses), "threads": JSONValue(Threads.count),
+      "kernels": .string(Machine.kernels),
+    ])
+  }
+}

@@ -1,0 +1,77 @@
+import LoRAJSON
+import LoRAKit
+
+extension InspectCommand.Report {
+  /// What a PEFT adapter holds.
+  init(_ adapter: PEFTAdapterFile, path: String) {
+    let configuration = adapter.configuration
+    let layers = adapter.description.layers
+    let parameters = layers.reduce(0) { $0 + $1.a.elementCount + $1.b.elementCount }
+    let silent = layers.filter(\.hasNoEffect)
+    object = [
+      "kind": "adapter", "format": "peft", "method": "lora", "path": .string(path),
+      "base_model": configuration.baseModelName.map { .string($0) } ?? .null,
+      "rank": JSONValue(configuration.rank), "alpha": .number(configuration.alpha),
+      "dropout": .number(configuration.dropout),
+      "rslora": .bool(configuration.usesRankStabilizedScale),
+      "targets": configuration.targets.json, "parameters": JSONValue(parameters),
+      "zero_effect_layers": JSONValue(silent.count),
+    ]
+    object["layers"] = .array(
+      layers.map { layer in
+        [
+          "path": .string(layer.path), "shape": JSONValue([layer.outputSize, layer.inputSize]),
+          "rank": JSONValue(layer.rank), "alpha": .number(layer.alpha),
+          "scale": .number(layer.scale), "norm": .number(layer.changeNorm),
+          "dtype": .string(layer.storedType.rawValue), "zero_effect": .bool(layer.hasNoEffect),
+        ]
+      })
+    object["metadata"] = Self.json(adapter.description.metadata)
+
+    lines = [
+      "PEFT LoRA adapter, \(parameters.grouped) parameters in \(layers.count) layers",
+      "base model: \(configuration.baseModelName ?? "not named")",
+      "rank \(configuration.rank), alpha \(configuration.alpha), dropout \(configuration.dropout)"
+        + (configuration.usesRankStabilizedScale ? ", rank-stabilized scale" : ""),
+      "targets: \(configuration.targets.json.encoded())",
+    ]
+    lines += Self.metadataLines(adapter.description.metadata)
+    lines += Self.table(
+      layers.map { layer in
+        [
+          layer.path, "\(layer.outputSize)x\(layer.inputSize)", "\(layer.rank)",
+          layer.scale.text(4), layer.changeNorm.text(6), layer.storedType.rawValue,
+          layer.hasNoEffect ? "no effect" : "",
+        ]
+      }, header: ["layer", "shape", "rank", "scale", "norm", "type", ""])
+    if !silent.isEmpty {
+      lines.append(
+        silent.count == layers.count
+          ? "the adapter has no effect: it computes what the base computes"
+          : "\(silent.count) of \(layers.count) layers have no effect")
+    }
+  }
+}
+
+extension AdapterDescription.LayerFactors {
+  /// The Frobenius norm of scale · B A, which is not formed: ‖B A‖² is the sum of the products of
+  /// the elements of Bᵀ B and A Aᵀ.
+  var changeNorm: Double {
+    let left = b.matrixProduct(with: b, transposeSelf: true).scalars(as: Float.self)
+    let right = a.matrixProduct(with: a, transposeOther: true).scalars(as: Float.self)
+    let square = zip(left, right).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
+    return abs(scale) * max(0, square).squareRoot()
+  }
+}
+
+extension PEFTAdapterConfiguration.Modules {
+  /// As `adapter_config.json` writes it.
+  var json: JSONValue {
+    switch self {
+    case .names(let names): JSONValue(names)
+    case .pattern(let text): .string(text)
+    case .allLinear: "all-linear"
+    case .unspecified: nil
+    }
+  }
+}

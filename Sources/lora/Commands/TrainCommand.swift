@@ -1,0 +1,155 @@
+import ArgumentParser
+import LoRAFormats
+import LoRAJSON
+import LoRAKit
+
+/// `lora train`: an adapter, or a whole model, from data.
+struct TrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train",
+    abstract: "Train an adapter, or a whole model, on token rows or text.",
+    discussion: """
+      Writes a PEFT adapter, or with --method full a model directory in the base's stored type. \
+      An interrupt (Ctrl-C) saves what was learned so far and ends with status 1.
+
+        lora train --model MODEL --data rows.safetensors --rank 8 --steps 200 --output adapter
+        lora train --model MODEL --data questions.jsonl --epochs 3 --schedule cosine --output a2
+      """)
+
+  @OptionGroup var model: ModelOptions
+  @Option(
+    help: ArgumentHelp(
+      "Token rows (.json, or .safetensors with the tensor 'train'), .txt, or .jsonl of {text} or "
+        + "{prompt, completion}.", valueName: "file[#name]"))
+  var data: String
+  @Option(
+    help: ArgumentHelp(
+      "Data to measure before and after. Without it the tensor 'eval' of a token file, if any.",
+      valueName: "file[#name]"))
+  var evalData: String?
+  @Option(help: ArgumentHelp("The folder to write.", valueName: "dir"))
+  var output: String
+  @OptionGroup(title: "Adapter") var recipe: RecipeOptions
+  @OptionGroup(title: "Training") var schedule: ScheduleOptions
+  @Option(
+    help: ArgumentHelp(
+      "Write one object a step: step, loss, gradient_norm, learning_rate, tokens_per_second.",
+      valueName: "file.jsonl"))
+  var log: String?
+  @OptionGroup var format: OutputOptions
+
+  private static let name = "default"
+
+  func run() throws {
+    try schedule.training.check()
+    let pretrained = try model.load()
+    let reader = try TrainingFile(
+      [data, evalData ?? data], model: pretrained, sequenceLength: schedule.sequenceLength)
+    let rows = try reader.read(data, tensor: "train")
+    let heldOut =
+      try evalData.map { try reader.read($0, tensor: "eval") }
+      ?? reader.evaluationRows(in: data)
+    var configuration: PEFTAdapterConfiguration?
+    if recipe.method == .lora {
+      let attached = try recipe.attach(
+        to: pretrained.model, named: Self.name, seed: schedule.seed)
+      for warning in attached.warnings { StandardError.warning(warning) }
+      configuration = attached.configuration
+    }
+    let folder = try OutputFolder(output)
+    do {
+      try folder.check(isNot: model.path)
+      let lines = try log.map { try LineFile(path: $0) }
+      try train(pretrained, rows, heldOut, configuration, lines)
+    } catch {
+      folder.discard()
+      throw error
+    }
+  }
+
+  private func train(
+    _ pretrained: PretrainedModel, _ rows: TokenDataSet, _ heldOut: TokenDataSet?,
+    _ configuration: PEFTAdapterConfiguration?, _ lines: LineFile?
+  ) throws {
+    let before = try heldOut.map { try pretrained.model.evaluate(on: $0) }
+    if let before { StandardError.line("evaluation before: NLL \(before.nll.text(5))") }
+    let trainer = try Trainer(
+      pretrained.model, training: configuration == nil ? .full : .adapter(Self.name), on: rows,
+      options: schedule.training, logger: WarningLog.logger)
+    var progress = Progress()
+    var failure: FileError?
+    Interrupt.watch()
+    let result = try trainer.run { report in
+      progress.report(report.step, of: report.stepCount, Self.text(report))
+      do throws(FileError) {
+        try lines?.append(Self.json(report))
+      } catch {
+        // A log that cannot be written ends the training, but does not lose it.
+        failure = error
+      }
+      return failure != nil || Interrupt.isRequested ? .stop : .continue
+    }
+    progress.finish()
+    try save(pretrained, configuration)
+    let isInterrupted = Interrupt.isRequested
+    Interrupt.release()
+    let after =
+      result.isStopped ? nil : try heldOut.map { try pretrained.model.evaluate(on: $0) }
+    if !result.isStopped || format.isJSON {
+      try report(result, before, after, isInterrupted: isInterrupted)
+    }
+    guard result.isStopped else { return }
+    let state = "what was learned in \(result.steps) steps is saved in \(output)"
+    if let failure { throw CommandError("\(failure); \(state)") }
+    throw CommandError("interrupted; \(state)")
+  }
+
+  private func save(
+    _ pretrained: PretrainedModel, _ configuration: PEFTAdapterConfiguration?
+  ) throws {
+    if var configuration {
+      configuration.baseModelName = configuration.baseModelName ?? model.path
+      try pretrained.model.saveAdapter(Self.name, to: output, configuration: configuration)
+    } else {
+      try pretrained.model.save(
+        to: output, type: model.dtype.type ?? pretrained.directory.storedType,
+        otherFiles: pretrained.directory.companionFiles())
+    }
+  }
+
+  private static func text(_ report: StepReport) -> String {
+    "loss \(report.loss.text(4)), gradient \(Double(report.gradientNorm).text(3)), "
+      + "\(report.tokensPerSecond.text(0)) tokens/s"
+  }
+
+  private static func json(_ report: StepReport) -> JSONObject {
+    [
+      "step": JSONValue(report.step), "loss": .number(report.loss),
+      "gradient_norm": .number(Double(report.gradientNorm)),
+      "learning_rate": .number(report.learningRate),
+      "tokens_per_second": .number(report.tokensPerSecond),
+    ]
+  }
+
+  private func report(
+    _ result: TrainingResult, _ before: Evaluation?, _ after: Evaluation?, isInterrupted: Bool
+  ) throws {
+    let loss = result.losses.last ?? 0
+    if format.isJSON {
+      var object: JSONObject = ["steps": JSONValue(result.steps), "loss": .number(loss)]
+      if let before { object["eval_nll_before"] = .number(before.nll) }
+      if let after { object["eval_nll_after"] = .number(after.nll) }
+      object["trainable_parameters"] = JSONValue(result.trainedParameterCount)
+      object["output"] = .string(output)
+      if isInterrupted { object["interrupted"] = true }
+      return try StandardOutput.json(object)
+    }
+    var text =
+      "\(output): \(result.trainedParameterCount.grouped) parameters trained in "
+      + "\(result.steps) steps, loss \(loss.text(4))"
+    if let before, let after {
+      text += ", evaluation NLL \(before.nll.text(5)) before, \(after.nll.text(5)) after"
+    }
+    try StandardOutput.line(text)
+  }
+}

@@ -1,0 +1,39 @@
+import ArgumentParser
+import LoRAKit
+
+/// The type that weights are computed from.
+enum WeightType: String, ExpressibleByArgument, CaseIterable, Sendable {
+  /// As they are stored.
+  case auto
+  case float32
+  case bfloat16
+
+  /// The type to convert to; nil to leave weights as they are.
+  var type: DType? {
+    switch self {
+    case .auto: nil
+    case .float32: .float32
+    case .bfloat16: .bfloat16
+    }
+  }
+}
+
+/// The model that a command works with.
+struct ModelOptions: ParsableArguments {
+  @Option(
+    name: .customLong("model"),
+    help: ArgumentHelp("The model's Hugging Face directory.", valueName: "dir"))
+  var path: String
+
+  @Option(help: "The type of the weights in memory; auto: as they are stored.")
+  var dtype: WeightType = .auto
+
+  /// Opens the model.
+  func load() throws -> PretrainedModel { try PretrainedModel(path: path, type: dtype.type) }
+}
+
+/// How results are written.
+struct OutputOptions: ParsableArguments {
+  @Flag(name: .customLong("json"), help: "Print one JSON object and nothing else.")
+  var isJSON = false
+}

@@ -1,0 +1,141 @@
+import ArgumentParser
+import LoRAKit
+
+/// What is trained: `lora` an adapter, `full` the model itself.
+enum TrainingMethod: String, ExpressibleByArgument, CaseIterable, Sendable {
+  case lora
+  case full
+}
+
+/// What an adapter is made of, by flags, by a configuration file, or by an adapter to go on from.
+struct RecipeOptions: ParsableArguments {
+  @Option(help: "What to train: an adapter, or the whole model.")
+  var method: TrainingMethod = .lora
+  @Option(help: "The adapter's rank. (default: 8)")
+  var rank: Int?
+  @Option(help: "The adapter's change is scaled by alpha / rank. (default: 16)")
+  var alpha: Double?
+  @Option(help: "The probability of dropping an element of the adapter's input. (default: 0)")
+  var dropout: Double?
+  @Flag(help: "Scale by alpha / sqrt(rank).")
+  var rslora = false
+  @Option(
+    help: ArgumentHelp(
+      "The layers: all-linear, a list q_proj,v_proj, or regex:EXPRESSION over whole paths. "
+        + "(default: all-linear)", valueName: "layers"))
+  var targets: TargetArgument?
+  @Option(
+    help: ArgumentHelp(
+      "A PEFT adapter to go on from; it fixes rank and targets.", valueName: "dir"))
+  var initAdapter: String?
+  @Option(
+    help: ArgumentHelp("PEFT's adapter_config.json as a recipe.", valueName: "file.json"))
+  var config: String?
+
+  func validate() throws {
+    if config != nil, initAdapter != nil {
+      throw ValidationError("--config and --init-adapter both fix the adapter; give one of them")
+    }
+    guard method == .full else { return }
+    let given = [
+      ("--rank", rank != nil), ("--alpha", alpha != nil), ("--dropout", dropout != nil),
+      ("--rslora", rslora), ("--targets", targets != nil), ("--config", config != nil),
+      ("--init-adapter", initAdapter != nil),
+    ].filter(\.1).map(\.0)
+    if !given.isEmpty {
+      throw ValidationError(
+        "\(given.joined(separator: ", ")) make no sense with --method full, which trains no adapter"
+      )
+    }
+  }
+
+  /// Attaches the adapter that will be trained to `model`; the configuration to save it with, and
+  /// warnings.
+  func attach(
+    to model: LlamaModel, named name: String, seed: UInt64
+  ) throws -> (configuration: PEFTAdapterConfiguration, warnings: [String]) {
+    if let initAdapter {
+      let file = try model.loadAdapter(
+        from: initAdapter, named: name, isTrainable: true, allowsNoEffect: true)
+      try check(file.configuration, initAdapter, model)
+      return (file.configuration, [])
+    }
+    var configuration: PEFTAdapterConfiguration
+    if let config {
+      configuration = try PEFTAdapterConfiguration(path: config)
+      try check(configuration, config, model)
+    } else {
+      configuration = PEFTAdapterConfiguration(
+        rank: rank ?? 8, alpha: alpha ?? 16, dropout: dropout ?? 0,
+        targets: targets?.modules ?? .allLinear, usesRankStabilizedScale: rslora)
+    }
+    let report = try model.inject(configuration, named: name, seed: seed)
+    if configuration.targets == .allLinear {
+      // As PEFT saves it: what "all" was is not for the reader to find out.
+      let names = report.layers.map { $0.split(separator: ".").last.map(String.init) ?? $0 }
+      configuration.targets = .names(Set(names).sorted())
+    }
+    return (configuration, report.warnings)
+  }
+
+  /// Throws if a flag says otherwise than the configuration that came from `source`.
+  private func check(
+    _ configuration: PEFTAdapterConfiguration, _ source: String, _ model: LlamaModel
+  ) throws {
+    func demand(_ isSame: Bool, _ flag: String, _ found: String) throws {
+      if !isSame {
+        throw ValidationError(
+          "\(flag) contradicts '\(source)', which has \(found); leave out the one or the other")
+      }
+    }
+    if let rank {
+      try demand(rank == configuration.rank, "--rank \(rank)", "\(configuration.rank)")
+    }
+    if let alpha {
+      try demand(alpha == configuration.alpha, "--alpha \(alpha)", "\(configuration.alpha)")
+    }
+    if let dropout {
+      try demand(
+        dropout == configuration.dropout, "--dropout \(dropout)", "\(configuration.dropout)")
+    }
+    if rslora {
+      try demand(configuration.usesRankStabilizedScale, "--rslora", "the scale alpha / rank")
+    }
+    if let targets {
+      let wanted = PEFTAdapterConfiguration(rank: 1, alpha: 1, targets: targets.modules)
+      try demand(
+        wanted.layers(of: model) == configuration.layers(of: model), "--targets \(targets.text)",
+        "other targets")
+    }
+  }
+}
+
+/// The layers as `--targets` names them.
+struct TargetArgument: ExpressibleByArgument, Sendable {
+  let text: String
+  let modules: PEFTAdapterConfiguration.Modules
+
+  init?(argument: String) {
+    text = argument
+    if argument == "all-linear" {
+      modules = .allLinear
+    } else if argument.hasPrefix("regex:") {
+      let pattern = String(argument.dropFirst("regex:".count))
+      guard !pattern.isEmpty, (try? Regex(pattern)) != nil else { return nil }
+      modules = .pattern(pattern)
+    } else {
+      let names = argument.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+      guard names.allSatisfy({ !$0.isEmpty }) else { return nil }
+      modules = .names(names)
+    }
+  }
+}
+
+extension PEFTAdapterConfiguration {
+  /// The paths of the layers of `model` that the targets select.
+  fileprivate func layers(of model: LlamaModel) -> [String] {
+    model.linearLayers().filter { path, layer in
+      matches(path: path) && !(targets == .allLinear && layer === model.head)
+    }.map(\.path)
+  }
+}

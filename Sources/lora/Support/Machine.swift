@@ -1,0 +1,55 @@
+import LoRAJSON
+import LoRATensor
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// What a measurement says about the machine that it ran on.
+enum Machine {
+  /// The kernels in use: the library's own, and those that OpenBLAS chose.
+  static var kernels: String {
+    "\(KernelFamily.active.name), OpenBLAS \(MatrixEngine.openBLASCore)"
+  }
+
+  /// The most memory that this process had resident, mapped files included, in bytes.
+  static var peakResidentBytes: Int {
+    var usage = rusage()
+    #if os(Linux)
+      // The kernel's own high-water mark; getrusage's survives an exec of a larger parent.
+      if let file = fopen("/proc/self/status", "r") {
+        defer { fclose(file) }
+        var line = [CChar](repeating: 0, count: 256)
+        while fgets(&line, Int32(line.count), file) != nil {
+          let text = line.withUnsafeBytes { bytes in
+            String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+          }
+          guard text.hasPrefix("VmHWM:") else { continue }
+          if let kilobytes = Int(text.filter(\.isNumber)) { return kilobytes * 1024 }
+        }
+      }
+      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+      return usage.ru_maxrss * 1024
+    #else
+      getrusage(RUSAGE_SELF, &usage)
+      return usage.ru_maxrss
+    #endif
+  }
+}
+
+/// The middle one of `values`, or the mean of the two middle ones; 0 of none.
+func median(_ values: [Double]) -> Double {
+  if values.isEmpty { return 0 }
+  let sorted = values.sorted()
+  let middle = sorted.count / 2
+  return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+extension Duration {
+  /// This time in seconds.
+  var seconds: Double { self / .seconds(1) }
+}

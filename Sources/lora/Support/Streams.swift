@@ -1,0 +1,83 @@
+import LoRAJSON
+import LoRATensor
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// Writes all of `text` to an open file; the error number if that fails, otherwise nil.
+private func write(_ text: String, to descriptor: Int32) -> Int32? {
+  let bytes = Array(text.utf8)
+  var done = 0
+  while done < bytes.count {
+    let count = bytes[done...].withUnsafeBytes { buffer in
+      #if canImport(Glibc)
+        Glibc.write(descriptor, buffer.baseAddress, buffer.count)
+      #elseif canImport(Musl)
+        Musl.write(descriptor, buffer.baseAddress, buffer.count)
+      #else
+        Darwin.write(descriptor, buffer.baseAddress, buffer.count)
+      #endif
+    }
+    if count < 0, errno == EINTR { continue }
+    guard count > 0 else { return errno }
+    done += count
+  }
+  return nil
+}
+
+/// Where results go.
+enum StandardOutput {
+  /// Writes `text` at once, so that what streams is seen as it comes.
+  static func write(_ text: String) throws(FileError) {
+    if let code = lora.write(text, to: STDOUT_FILENO) {
+      throw FileError(
+        path: "standard output", operation: "write", reason: String(cString: strerror(code)))
+    }
+  }
+
+  /// Writes `text` and a line break.
+  static func line(_ text: String) throws(FileError) { try write(text + "\n") }
+
+  /// Writes one JSON object on a line.
+  static func json(_ object: JSONObject) throws(FileError) { try line(object.encoded()) }
+}
+
+/// Where progress, warnings and failures go. A failure to write there is nobody's business.
+enum StandardError {
+  /// Whether somebody watches: a terminal, for live progress.
+  static let isTerminal = isatty(STDERR_FILENO) == 1
+
+  static func write(_ text: String) { _ = lora.write(text, to: STDERR_FILENO) }
+
+  static func line(_ text: String) { write(text + "\n") }
+
+  static func warning(_ text: String) { line("warning: \(text)") }
+}
+
+/// A file that lines are appended to as they come, as a training's log.
+final class LineFile {
+  private let path: String
+  private let descriptor: Int32
+
+  /// Creates the file, or empties it.
+  init(path: String) throws(FileError) {
+    descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    self.path = path
+    guard descriptor >= 0 else {
+      throw FileError(path: path, operation: "write", reason: String(cString: strerror(errno)))
+    }
+  }
+
+  deinit { close(descriptor) }
+
+  func append(_ object: JSONObject) throws(FileError) {
+    if let code = lora.write(object.encoded() + "\n", to: descriptor) {
+      throw FileError(path: path, operation: "write", reason: String(cString: strerror(code)))
+    }
+  }
+}
