@@ -13,7 +13,7 @@ struct ScheduleOptions: ParsableArguments {
   var batch = 8
   @Option(
     help: ArgumentHelp(
-      "The tokens in a row of text; longer examples are cut. (default: 512, or the model's limit)",
+      "The most positions of a row of text. (default: 512, or the model's limit if lower)",
       valueName: "tokens"))
   var sequenceLength: Int?
   @Option(help: "The learning rate before the schedule's factor.")
@@ -35,8 +35,8 @@ struct ScheduleOptions: ParsableArguments {
 
   func validate() throws {
     if steps != nil, epochs != nil { throw ValidationError("give --steps or --epochs, not both") }
-    if let sequenceLength, sequenceLength < 2 {
-      throw ValidationError("--sequence-length must be at least 2")
+    if let sequenceLength, sequenceLength < 1 {
+      throw ValidationError("--sequence-length must be at least 1")
     }
   }
 
