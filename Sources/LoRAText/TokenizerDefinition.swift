@@ -175,7 +175,7 @@ struct TokenizerDefinition {
     let mapReader = DefinitionReader(.object(map ?? [:]), file: mapFile)
     func named(_ key: String) throws(TokenizerError) -> AddedToken? {
       guard let entry = reader.optional(key) ?? mapReader.optional(key) else { return nil }
-      if entry.value.stringValue == nil { return try AddedToken(entry) }
+      if case .object = entry.value { return try AddedToken(entry) }
       return AddedToken(
         content: Array(try entry.string().utf8), isNormalized: false, isSpecial: true)
     }
