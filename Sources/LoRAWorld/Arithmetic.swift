@@ -1,4 +1,8 @@
-/// Sums, with their working or at once, and small word problems.
+/// Sums with their working, the multiplication table, and small word problems.
+///
+/// Every sum is worked out column by column from the right, word problems too. A model of a few
+/// million parameters learns the small tables that the columns need from some thousand examples;
+/// to write a sum's leftmost digit first, it would have to foresee every carry.
 ///
 /// A pair of operands is held out as a whole: no training text of any form adds, subtracts or
 /// multiplies it. Pairs with a one-digit operand, the tables that everything is made of, are never
@@ -34,84 +38,82 @@ enum Arithmetic {
 
   /// A kind of exercise.
   enum Exercise: CaseIterable, Sendable {
-    case workedSum, workedDifference, workedProduct, table, atOnce, story
+    case sum, difference, product, story
 
     /// An exercise whose operands are held out, or are not.
     func draw(_ random: inout SplitMix64, heldOut: Bool) -> Exchange {
       while true {
-        let operands = operands(&random)
-        let (a, operation, b) = operands
-        if self != .table, Arithmetic.isHeldOut(a, operation, b) != heldOut { continue }
-        // The last step of a product is a sum, which must not give a held-out one away.
-        if operation == .times, Arithmetic.isHeldOut(a / 10 * 10 * b, .plus, a % 10 * b) {
-          continue
+        let (a, operation, b) = operands(&random)
+        if Arithmetic.isHeldOut(a, operation, b) == heldOut {
+          return self == .story
+            ? Story.draw(&random).exchange(a, operation, b)
+            : Arithmetic.worked(a, operation, b, &random)
         }
-        return exchange(a, operation, b, &random)
       }
     }
 
     private func operands(_ random: inout SplitMix64) -> (Int, Operation, Int) {
       switch self {
-      case .workedSum:
+      case .sum:
         let range = random.below(4) == 0 ? 11...99 : 101...999
         return (random.number(in: range), .plus, random.number(in: range))
-      case .workedDifference:
+      case .difference:
         let (low, high) = random.below(4) == 0 ? (10, 99) : (100, 999)
         // As many digits come out as go in: the working never ends in a zero that is not written.
         let a = random.number(in: 2 * low...high)
         return (a, .minus, random.number(in: low...a - low))
-      case .workedProduct:
+      case .product:
         return (random.number(in: 13...99), .times, random.number(in: 2...9))
-      case .table:
-        return (random.number(in: 2...12), .times, random.number(in: 2...9))
-      case .atOnce, .story:
+      case .story:
         let total = random.number(in: 20...99)
         let part = random.number(in: 10...total - 10)
         return random.below(2) == 0 ? (part, .plus, total - part) : (total, .minus, part)
       }
     }
+  }
 
-    private func exchange(
-      _ a: Int, _ operation: Operation, _ b: Int, _ random: inout SplitMix64
-    ) -> Exchange {
-      switch self {
-      case .workedSum, .workedDifference, .workedProduct:
-        let sum = "\(a) \(operation.rawValue) \(b)"
-        let question = random.pick([
-          "Work out \(sum) step by step.", "What is \(sum)? Show the steps.",
-          "Please show how to work out \(sum).", "How do I work out \(sum)?",
-          "Explain \(sum) step by step.", "Find \(sum) and show the working.",
-        ])
-        return Exchange(
-          topic: .arithmetic, question: question,
-          answer: "\(working(a, operation, b)) The answer is \(operation.apply(a, b)).",
-          conclusion: "\(operation.apply(a, b))", showsWorking: true)
-      case .table, .atOnce:
-        let sum = "\(a) \(operation.rawValue) \(b)"
-        let question = random.pick([
-          "What is \(sum)?", "How much is \(sum)?", "What does \(sum) make?",
-          "Can you tell me \(sum)?", "What do I get for \(sum)?", "What is the result of \(sum)?",
-        ])
-        let result = operation.apply(a, b)
-        return Exchange(
-          topic: .arithmetic, question: question,
-          answer: "This can be done in your head. \(sum) = \(result).", conclusion: "\(result)")
-      case .story:
-        return Story.draw(&random).exchange(a, operation, b)
-      }
+  private static func worked(
+    _ a: Int, _ operation: Operation, _ b: Int, _ random: inout SplitMix64
+  ) -> Exchange {
+    let sum = "\(a) \(operation.rawValue) \(b)"
+    let question = random.pick([
+      "Work out \(sum) step by step.", "What is \(sum)? Show the steps.",
+      "Please show how to work out \(sum).", "How do I work out \(sum)?",
+      "Explain \(sum) step by step.", "Find \(sum) and show the working.",
+    ])
+    return Exchange(
+      topic: .arithmetic, question: question,
+      answer: "\(working(a, operation, b)) The answer is \(operation.apply(a, b)).",
+      conclusion: "\(operation.apply(a, b))", showsWorking: true)
+  }
+
+  /// The multiplication table, known by heart: facts like those of the other topics, held out by
+  /// the way of asking.
+  static let table: [Fact] = (2...12).flatMap { a in
+    (2...9).map { b in
+      Fact(
+        topic: .arithmetic, key: "\(a) x \(b)",
+        questions: [
+          "What is \(a) x \(b)?", "How much is \(a) x \(b)?", "What does \(a) x \(b) make?",
+          "Can you tell me \(a) x \(b)?", "What do I get for \(a) x \(b)?",
+          "What is the result of \(a) x \(b)?", "What is \(a) times \(b)?",
+          "Which number is \(a) x \(b)?",
+        ],
+        answer: "This is in the multiplication table. \(a) x \(b) = \(a * b).",
+        conclusion: "\(a * b)")
     }
   }
 
   /// The written method, digit by digit from the right, as it is taught at school.
-  private static func working(_ a: Int, _ operation: Operation, _ b: Int) -> String {
+  fileprivate static func working(_ a: Int, _ operation: Operation, _ b: Int) -> String {
     switch operation {
     case .plus:
-      columns(a, b) { x, y, carry in
+      return columns(a, b) { x, y, carry in
         let sum = x + y + carry
         return (sum % 10, sum / 10, "\(x) + \(y)\(carry > 0 ? " + 1" : "") = \(sum)")
       }
     case .minus:
-      columns(a, b) { x, y, borrowed in
+      return columns(a, b) { x, y, borrowed in
         let steps = " - \(y)\(borrowed > 0 ? " - 1" : "")"
         let difference = x - y - borrowed
         return difference >= 0
@@ -119,10 +121,13 @@ enum Arithmetic {
           : (difference + 10, 1, "\(x + 10)\(steps) = \(difference + 10)")
       }
     case .times:
-      """
-      Tens: \(a / 10 * 10) x \(b) = \(a / 10 * 10 * b). Ones: \(a % 10) x \(b) = \(a % 10 * b). \
-      Together: \(a / 10 * 10 * b) + \(a % 10 * b) = \(a * b).
-      """
+      let (tens, ones) = (a / 10 * b, a % 10 * b)
+      let carry = ones / 10
+      let first = "Ones: \(a % 10) x \(b) = \(ones), write \(ones % 10)"
+      return carry > 0
+        ? "\(first), carry \(carry). Tens: \(a / 10) x \(b) = \(tens), "
+          + "\(tens) + \(carry) = \(tens + carry), write \(tens + carry)."
+        : "\(first). Tens: \(a / 10) x \(b) = \(tens), write \(tens)."
     }
   }
 
@@ -185,12 +190,10 @@ private struct Story {
       case (_, false):
         "\(name) had \(a) \(thing) and lost \(b) of them. How many \(thing) are left?"
       }
-    let method =
-      more ? "We add \(a) and \(b)." : "We take \(b) from \(a)."
+    let working = Arithmetic.working(a, operation, b)
     return Exchange(
       topic: .arithmetic, question: question,
-      answer:
-        "\(method) \(a) \(operation.rawValue) \(b) = \(result). That \(more ? "makes" : "leaves") \(result) \(thing).",
-      conclusion: "\(result) \(thing)")
+      answer: "\(working) That \(more ? "makes" : "leaves") \(result) \(thing).",
+      conclusion: "\(result) \(thing)", showsWorking: true)
   }
 }

@@ -13,11 +13,12 @@ public enum World {
   /// Ways of asking for a fact that are kept out of training.
   static let heldOutPhrasings = 2
 
-  /// Every fact of the appliances and the recipes.
+  /// Every fact of the appliances, the recipes and the multiplication table.
   static let facts: [Fact] =
     ApplianceCatalogue.models.flatMap(\.facts) + RecipeBook.recipes.flatMap(\.facts)
+    + Arithmetic.table
 
-  /// How many facts about appliances and recipes there are to know.
+  /// How many facts there are to know, those of the multiplication table among them.
   public static var factCount: Int { facts.count }
 
   /// What may be asked in training, fact by fact, for each topic.
@@ -44,12 +45,11 @@ public enum World {
   static func exchange(_ random: inout SplitMix64) -> Exchange {
     switch random.below(100) {
     case ..<38: fact(.appliances, &random)
-    case ..<65: fact(.recipes, &random)
-    case ..<76: Arithmetic.Exercise.workedSum.draw(&random, heldOut: false)
-    case ..<85: Arithmetic.Exercise.workedDifference.draw(&random, heldOut: false)
-    case ..<90: Arithmetic.Exercise.workedProduct.draw(&random, heldOut: false)
-    case ..<92: Arithmetic.Exercise.table.draw(&random, heldOut: false)
-    case ..<97: Arithmetic.Exercise.atOnce.draw(&random, heldOut: false)
+    case ..<66: fact(.recipes, &random)
+    case ..<71: fact(.arithmetic, &random)
+    case ..<79: Arithmetic.Exercise.sum.draw(&random, heldOut: false)
+    case ..<87: Arithmetic.Exercise.difference.draw(&random, heldOut: false)
+    case ..<94: Arithmetic.Exercise.product.draw(&random, heldOut: false)
     default: Arithmetic.Exercise.story.draw(&random, heldOut: false)
     }
   }
@@ -69,11 +69,7 @@ public enum World {
   public static let heldOutQuestions: [Exchange] =
     facts.flatMap { $0.split(heldOut: heldOutPhrasings).heldOut.prefix(1) }
     + heldOutExercises(
-      seed: 2,
-      [
-        (.workedSum, 50), (.workedDifference, 40), (.workedProduct, 40), (.atOnce, 40),
-        (.story, 30),
-      ])
+      seed: 2, [(.sum, 50), (.difference, 40), (.product, 40), (.story, 40)])
 
   /// Exercises with held-out operands, no question twice.
   static func heldOutExercises(
