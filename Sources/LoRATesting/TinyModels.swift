@@ -1,0 +1,45 @@
+public import LoRAFormats
+public import LoRAModels
+public import LoRATensor
+
+/// Transformers of a few thousand random numbers: for tests that need a whole model, and no file.
+///
+/// ```swift
+/// let model = try TinyModels.make(.llama)
+/// try model.inject(LoRA(rank: 2, alpha: 6))
+/// let logits = model(TinyModels.tokens([2, 7]))
+/// ```
+///
+/// The same seed gives the same model on every machine. Weights are ten times larger than a real
+/// model's before training, so that a mistake shows in the logits.
+public enum TinyModels {
+  /// The number of token ids of every tiny model.
+  public static let vocabularySize = 24
+
+  /// Two layers, four heads of size 4 that share two key heads, and tied embeddings except for
+  /// Llama.
+  public static func configuration(
+    _ architecture: ModelConfiguration.Architecture = .llama
+  ) -> ModelConfiguration {
+    ModelConfiguration(
+      architecture: architecture, hiddenSize: 16, intermediateSize: 24, layerCount: 2,
+      headCount: 4, keyValueHeadCount: 2, vocabularySize: vocabularySize,
+      tiesWordEmbeddings: architecture != .llama, maximumPositions: 64, eosTokenIDs: [1])
+  }
+
+  /// A model of ``configuration(_:)`` with random weights, all of them trainable.
+  public static func make(
+    _ architecture: ModelConfiguration.Architecture = .llama, seed: UInt64 = 0
+  ) throws -> LlamaModel {
+    try LlamaModel(randomFor: configuration(architecture), standardDeviation: 0.2, seed: seed)
+  }
+
+  /// Random token ids of every tiny model, int64.
+  public static func tokens(_ shape: Shape, seed: UInt64 = 0) -> Tensor {
+    var random = SeededRandom(seed: seed, path: "TinyModels.tokens")
+    let ids = (0..<shape.elementCount).map { _ in
+      Int64.random(in: 0..<Int64(vocabularySize), using: &random)
+    }
+    return Tensor(ids, shape: shape)
+  }
+}

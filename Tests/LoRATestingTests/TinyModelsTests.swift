@@ -1,0 +1,51 @@
+import LoRAAutograd
+import LoRAFormats
+import LoRAModels
+import LoRATensor
+import LoRATesting
+import Testing
+
+@Suite struct TinyModelsTests {
+  private static let architectures = ModelConfiguration.Architecture.allCases
+
+  @Test(arguments: architectures)
+  func seedsAreModels(_ architecture: ModelConfiguration.Architecture) throws {
+    let tokens = TinyModels.tokens([2, 7])
+    #expect(tokens == TinyModels.tokens([2, 7]) && tokens != TinyModels.tokens([2, 7], seed: 1))
+    let logits = try TinyModels.make(architecture)(tokens).value
+    #expect(logits.shape == [2, 7, TinyModels.vocabularySize])
+    #expect(logits.firstNonFiniteIndex() == nil)
+    #expect(try TinyModels.make(architecture)(tokens).value == logits)
+    #expect(try TinyModels.make(architecture, seed: 1)(tokens).value != logits)
+  }
+
+  /// Gradients through a whole model: of its own parameters, and of adapters on a frozen base. The
+  /// step is larger than usual because a loss is one number, whose rounding does not average out.
+  @Test(arguments: architectures)
+  func gradientsAgreeWithFiniteDifferences(
+    _ architecture: ModelConfiguration.Architecture
+  ) throws {
+    let model = try TinyModels.make(architecture)
+    let (tokens, targets) = (TinyModels.tokens([2, 6]), TinyModels.tokens([2, 6], seed: 1))
+    let base = model.namedParameters()
+    let whole = checkGradients(of: base.map(\.parameter), step: 0x1p-5, maximumElements: 4) {
+      model.loss(tokens: tokens, targets: targets, scale: 0.25)
+    }
+    #expect(whole.isWithin(5e-3), "\(whole)")
+
+    model.setTrainable(false)
+    try model.inject(LoRA(rank: 2, alpha: 6))
+    let adapter = model.adapterParameters(named: "default")
+    for (path, parameter) in adapter {
+      var random = SeededRandom(seed: 2, path: path)
+      parameter.value = random.normal(parameter.shape, standardDeviation: 0.2)
+    }
+    let adapted = checkGradients(of: adapter.map(\.parameter), step: 0x1p-5, maximumElements: 4) {
+      model.loss(tokens: tokens, targets: targets, scale: 0.25)
+    }
+    #expect(adapted.isWithin(5e-3), "\(adapted)")
+    let gradients = model.loss(tokens: tokens, targets: targets, scale: 1).gradients()
+    #expect(gradients.parameters.count == adapter.count)
+    for (path, parameter) in base { #expect(gradients[parameter] == nil, "\(path)") }
+  }
+}
