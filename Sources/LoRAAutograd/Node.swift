@@ -12,7 +12,7 @@ package final class Node: Sendable {
   let inputs: [Node?]
   /// The parameter that this node stands for; nil inside the graph.
   let parameter: Parameter?
-  private let backward: Mutex<Backward?>
+  private let backward: Locked<Backward?>
 
   /// What `Variable.record` is given.
   package typealias Backward = @Sendable (_ gradient: Tensor, _ inputs: InputGradients) -> Void
@@ -21,14 +21,14 @@ package final class Node: Sendable {
     id = Self.counter.add(1, ordering: .relaxed).newValue
     inputs = []
     self.parameter = parameter
-    backward = Mutex(nil)
+    backward = Locked(nil)
   }
 
   init(inputs: [Node?], backward: @escaping Backward) {
     id = Self.counter.add(1, ordering: .relaxed).newValue
     self.inputs = inputs
     parameter = nil
-    self.backward = Mutex(backward)
+    self.backward = Locked(backward)
   }
 
   /// Hands over the backward step and forgets it, so that what it captured is freed once it ran.

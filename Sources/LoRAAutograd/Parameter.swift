@@ -1,5 +1,4 @@
 public import LoRATensor
-import Synchronization
 
 /// A tensor of a model that can be trained, saved and replaced.
 ///
@@ -11,7 +10,7 @@ public final class Parameter: Sendable {
     var isTrainable: Bool
   }
 
-  private let state: Mutex<State>
+  private let state: Locked<State>
 
   /// The extents, which never change.
   public let shape: Shape
@@ -19,7 +18,7 @@ public final class Parameter: Sendable {
   /// Creates a parameter. Only float32 values can be trained; narrower ones are for frozen weights.
   public init(_ value: Tensor, isTrainable: Bool = true) {
     shape = value.shape
-    state = Mutex(State(value: value, isTrainable: isTrainable))
+    state = Locked(State(value: value, isTrainable: isTrainable))
   }
 
   /// The current value. Setting one of another shape traps.

@@ -1,4 +1,3 @@
-import Synchronization
 
 #if canImport(Glibc)
   import Glibc
@@ -32,13 +31,13 @@ public final class BufferPool: Sendable {
   }
 
   private struct State {
-    // Addresses rather than pointers: a Mutex wants Sendable contents.
+    // Addresses rather than pointers: a lock wants Sendable contents.
     var free: [Int: [UInt]] = [:]
     var statistics = Statistics()
     var cacheLimit = 2 << 30
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   /// Buffers below this size go straight to the system's allocator, which is as fast for them.
   private static let smallest = 4096

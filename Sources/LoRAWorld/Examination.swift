@@ -10,6 +10,9 @@ public struct Examination: Sendable, Hashable {
   public var topics: [Topic: (questions: Int, right: Int)] { byTopic.mapValues { ($0[0], $0[1]) } }
   private var byTopic: [Topic: [Int]] = [:]
 
+  /// Creates an examination of no questions.
+  public init() {}
+
   /// The share of right answers, 0 to 1; 0 without questions.
   public var share: Double { questions == 0 ? 0 : Double(right) / Double(questions) }
 

@@ -15,6 +15,7 @@ struct LoRACommand: AsyncParsableCommand {
         lora generate --model MODEL --adapter support-adapter:0.5 --prompt 'Once upon a time'
       """,
     subcommands: [
+      QuickstartCommand.self,
       TrainCommand.self, ScoreCommand.self, GenerateCommand.self, MergeCommand.self,
       InspectCommand.self, BenchCommand.self,
     ])

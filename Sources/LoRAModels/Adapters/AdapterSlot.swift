@@ -1,4 +1,4 @@
-import Synchronization
+import LoRATensor
 
 /// Where adapters are attached to a linear layer: a stored property of the layer.
 ///
@@ -6,7 +6,7 @@ import Synchronization
 /// decided by the pass: by ``Module/withAdapters(_:_:)-swift.method`` where it is used, else by
 /// what is enabled on the model.
 public final class AdapterSlot: Sendable {
-  struct State {
+  struct State: Sendable {
     var attached: [(name: String, adapter: any LinearAdapter)] = []
     /// The adapters that apply to a pass that chooses none itself, and how strongly.
     var enabled: [String: Float] = [:]
@@ -14,12 +14,12 @@ public final class AdapterSlot: Sendable {
     var merged: LinearWeights?
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   /// Creates an empty slot.
   public init() {}
 
-  func withState<R>(_ body: (inout sending State) -> sending R) -> R { state.withLock(body) }
+  func withState<R>(_ body: (inout State) -> R) -> R { state.withLock(body) }
 
   /// The names of the attached adapters, in the order of attachment.
   public var names: [String] { state.withLock { $0.attached.map(\.name) } }

@@ -1,4 +1,4 @@
-import Synchronization
+import LoRATensor
 
 /// What several slots of a model do together.
 ///
@@ -6,7 +6,7 @@ import Synchronization
 /// a pass sees all layers of an adapter, or none, never some of the old and some of the new. It is
 /// held for microseconds, never while numbers are computed.
 enum Attachment {
-  private static let lock = Mutex(())
+  private static let lock = Locked(())
 
   static func exclusively<R: Sendable>(_ body: () -> R) -> R { lock.withLock { _ in body() } }
 

@@ -1,6 +1,6 @@
 import LoRAAutograd
 import LoRAFormats
-import Synchronization
+import LoRATensor
 
 #if canImport(Glibc)
   import Glibc
@@ -13,11 +13,11 @@ import Synchronization
 /// The rotary angles of a model's positions, computed when a sequence first gets that far.
 final class RotaryTable: Sendable {
   private let frequencies: [Float]
-  private let angles: Mutex<RotaryAngles>
+  private let angles: Locked<RotaryAngles>
 
   init(_ configuration: RotaryConfiguration, headSize: Int) {
     frequencies = configuration.frequencies(headSize: headSize)
-    angles = Mutex(RotaryAngles(positions: 0..<0, frequencies: frequencies))
+    angles = Locked(RotaryAngles(positions: 0..<0, frequencies: frequencies))
   }
 
   /// The angles of `positions`. Shares the table's memory.

@@ -1,0 +1,40 @@
+import ArgumentParser
+import LoRAKit
+import LoRAWorld
+
+/// Shows on the built-in base what LoRA is: two adapters are trained, switched, mixed, merged and
+/// taken off again, and the base is what it was.
+struct QuickstartCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "quickstart",
+    abstract: "Trains two adapters on the built-in base and shows what they do, in about a minute.",
+    discussion: """
+      Needs no download. The adapters are written as PEFT directories.
+
+        lora quickstart --output my-first-adapters
+      """)
+
+  @Option(help: ArgumentHelp("The folder for the two adapters.", valueName: "dir"))
+  var output = "lora-quickstart"
+
+  func run() throws {
+    let clock = ContinuousClock()
+    let start = clock.now
+    let base = try BuiltInBase.open()
+    let examiner = Examiner(model: base.model, tokenizer: try base.tokenizer())
+    let tour = QuickstartTour(base: base, examiner: examiner, output: output)
+    try tour.meetTheBase()
+    try tour.teach(.products)
+    try tour.teach(.polite)
+    try tour.switchAndMix()
+    try tour.turnTheStrength()
+    try tour.mergeAndTakeOff()
+    let seconds = (clock.now - start) / .seconds(1)
+    try StandardOutput.line("\nDone in \(decimal(seconds, 0)) s. The adapters lie in '\(output)':")
+    try StandardOutput.line(
+      """
+        lora inspect \(output)/products
+        lora generate --model \(BuiltInBase.path) --adapter \(output)/products --prompt 'Q: ...'
+      """)
+  }
+}
