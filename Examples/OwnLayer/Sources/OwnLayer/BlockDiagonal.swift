@@ -43,7 +43,9 @@ public final class BlockDiagonal: LinearLayer {
 
   /// The number of blocks.
   public var blockCount: Int { blocks.shape[0] }
+  /// The size of the last dimension of inputs.
   public var inputSize: Int { blockCount * blocks.shape[2] }
+  /// The size of the last dimension of outputs.
   public var outputSize: Int { blockCount * blocks.shape[1] }
 
   /// The names are those in files: `mix.blocks` and `mix.bias` if the layer is called `mix`.

@@ -18,6 +18,7 @@ public struct HalfLoRA: AdapterMethod, Sendable, Hashable, Codable {
     self.alpha = alpha
   }
 
+  /// A drawn and frozen, B zero, so that a fresh adapter changes nothing.
   public func makeAdapter(
     for layer: any LinearLayer, using random: inout SeededRandom
   ) throws(AdapterError) -> HalfLoRAAdapter {
@@ -38,6 +39,7 @@ public final class HalfLoRAAdapter: LowRankAdapter {
   public let a: Parameter
   /// `[outputSize, rank]`.
   public let b: Parameter
+  /// What the product is multiplied by.
   public let scale: Float
 
   /// Creates an adapter from its factors.
@@ -47,5 +49,6 @@ public final class HalfLoRAAdapter: LowRankAdapter {
     self.scale = scale
   }
 
+  /// Under the names that PEFT's files have.
   public var parameters: Named<Parameter> { ["lora_A.weight": a, "lora_B.weight": b] }
 }

@@ -12,6 +12,7 @@ public struct RowScaling: AdapterMethod, Sendable, Hashable, Codable {
   /// Creates the recipe. There is nothing to choose.
   public init() {}
 
+  /// Zeros, so that a fresh adapter changes nothing.
   public func makeAdapter(
     for layer: any LinearLayer, using random: inout SeededRandom
   ) throws(AdapterError) -> RowScalingAdapter {
@@ -27,14 +28,17 @@ public final class RowScalingAdapter: LinearAdapter {
   /// Creates an adapter from its numbers.
   public init(scales: Parameter) { self.scales = scales }
 
+  /// What is trained and saved.
   public var parameters: Named<Parameter> { ["scales": scales] }
 
+  /// Computes from the base, not from `y`, which holds what other adapters added.
   public func apply(
     to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
   ) -> Variable {
     y + (layer.project(x) * Variable(scales)).scaled(by: strength)
   }
 
+  /// What merging adds: each row of the base's weight times its scale.
   public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
     LinearWeights(weight: base.weight * scales.value.reshaped(to: [scales.shape[0], 1]))
   }

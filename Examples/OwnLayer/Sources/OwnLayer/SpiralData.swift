@@ -34,8 +34,10 @@ public struct SpiralData: TrainingData {
     labels = Tensor((0..<count).map { Int64($0 % arms) })
   }
 
+  /// The number of points.
   public var rowCount: Int { labels.elementCount }
 
+  /// The points of these indexes, in this order.
   public func batch(of rows: [Int]) -> Batch {
     Batch(
       points: .concatenated(rows.map { points[rows: $0..<$0 + 1] }),

@@ -1,0 +1,101 @@
+// The Swift of README.md and of the article Getting Started, as compiled and run code.
+// DocumentationTests compares the texts: change both.
+
+import LoRAKit
+
+/// README.md.
+func readme() async throws {
+  let pretrained = try PretrainedModel(path: "SmolLM2-135M")  // a Hugging Face directory
+  let (model, tokenizer) = (pretrained.model, try pretrained.tokenizer())
+
+  let pairs = [PromptCompletion(prompt: "Which light blinks?", completion: " The filter light.")]
+  let data = try TokenDataSet(pairs: pairs, tokenizer: tokenizer, sequenceLength: 256)
+  try model.inject(LoRA(rank: 8, alpha: 16), named: "support")
+  let trainer = try Trainer(
+    model, training: .adapter("support"), on: data, options: TrainingOptions(duration: .epochs(20)))
+  try await trainer.run { report in
+    print(report.step, report.loss)
+    return .continue
+  }
+  try model.saveAdapter("support", to: "support-adapter")  // a directory that PEFT loads
+
+  let prompt = tokenizer.encode("Which light blinks?")
+  let options = GenerationOptions(maximumTokens: 40, stopTokens: pretrained.stopTokens)
+  let adapted = try model.generate(after: prompt, options: options)
+  let base = try model.generate(after: prompt, options: options, adapters: [:])  // switched off
+  print(tokenizer.decode(adapted), tokenizer.decode(base))
+}
+
+/// GettingStarted.md.
+func gettingStarted() async throws {
+  let pretrained = try PretrainedModel(path: "SmolLM2-135M")
+  let model = pretrained.model
+  let tokenizer = try pretrained.tokenizer()
+
+  let pairs = [
+    PromptCompletion(prompt: "Which light blinks?", completion: " The filter light."),
+    PromptCompletion(prompt: "How long is the warranty?", completion: " Four years."),
+  ]
+  let data = try TokenDataSet(pairs: pairs, tokenizer: tokenizer, sequenceLength: 256)
+
+  let report = try model.inject(LoRA(rank: 8, alpha: 16), named: "support", into: .allLinear)
+  print("\(report.parameterCount) numbers to train in \(report.layers.count) layers")
+
+  let options = TrainingOptions(
+    duration: .epochs(20), batchSize: 2, learningRate: 2e-3, schedule: .cosine, warmupSteps: 2)
+  let trainer = try Trainer(model, training: .adapter("support"), on: data, options: options)
+  let result = try await trainer.run { step in
+    print("step \(step.step) of \(step.stepCount): loss \(step.loss)")
+    return step.loss < 0.01 ? .stop : .continue
+  }
+
+  try model.saveAdapter("support", to: "support-adapter")
+
+  let another = try PretrainedModel(path: "SmolLM2-135M").model
+  try another.loadAdapter(from: "support-adapter", named: "support")
+
+  let prompt = tokenizer.encode("How long is the warranty?")
+  let generation = GenerationOptions(maximumTokens: 40, stopTokens: pretrained.stopTokens)
+  var decoder = tokenizer.streamingDecoder()
+  for try await token in try model.tokens(after: prompt, options: generation) {
+    print(decoder.append(token), terminator: "")
+  }
+  print(decoder.finish())
+
+  let base = try model.generate(after: prompt, options: generation, adapters: [:])
+  let half = try model.generate(after: prompt, options: generation, adapters: ["support": 0.5])
+  let evaluation = try model.withAdapters(["support": 1]) { try model.evaluate(on: data) }
+
+  try model.disableAdapters()
+  try model.enableAdapters(["support": 1])
+  try model.setStrength(0.7, of: "support")
+
+  try model.mergeAdapters(["support": 1])
+  try model.save(to: "merged-model", type: .bfloat16)
+  try model.unmergeAdapters()
+  try model.detach("support")
+
+  _ = (result, base, half, evaluation)
+}
+
+/// Numerics.md.
+func numerics(model: LlamaModel, tokens: Tensor) throws {
+  let before = model(tokens).value
+  try model.inject(LoRA(), named: "a")
+  try model.mergeAdapters(["a": 1])
+  try model.unmergeAdapters()
+  try model.disableAdapters()
+  precondition(model(tokens).value == before)  // equality of tensors compares bits
+}
+
+/// WritingALayer.md: an operation with a backward step of its own.
+func cubed(_ x: Variable) -> Variable {
+  let value = x.value
+  let square = value * value
+  return .record(square * value, inputs: [x]) { dy, inputs in
+    inputs.add((dy * square).scaled(by: 3), to: 0)
+  }
+}
+
+/// Prints nothing: what a random model says is no sight.
+private func print(_ items: Any..., terminator: String = "\n") {}
