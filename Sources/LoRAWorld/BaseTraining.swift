@@ -1,4 +1,3 @@
-import Foundation
 public import LoRAKit
 
 /// Makes the built-in base from nothing: the vocabulary, then the weights, from generated text.
@@ -6,13 +5,13 @@ public import LoRAKit
 /// The same code, seed and kernel family give the same bits; `Scripts/train-base.sh` runs it.
 public struct BaseTraining: Sendable {
   /// How many tokens are trained on.
-  public var tokenBudget = 8_000_000
+  public var tokenBudget = 6_000_000
   /// Tokens in a row: documents are packed one behind the other.
   public var rowLength = 256
   /// Rows in a batch.
-  public var batchSize = 16
+  public var batchSize = 4
   /// The largest learning rate, after the warm-up.
-  public var learningRate = 3e-3
+  public var learningRate = 2e-3
   /// What the text, the initial weights and the order depend on.
   public var seed: UInt64 = 1
 
@@ -25,13 +24,11 @@ public struct BaseTraining: Sendable {
   public func run(
     writingTo path: String, onStep: @escaping @Sendable (StepReport) -> Void
   ) throws -> Examination {
-    let sample = World.trainingDocuments(seed: seed, count: 40_000)
-    let tokenizerJSON = BytePairTrainer.tokenizerJSON(
-      texts: sample, vocabularySize: BuiltInBase.vocabularySize)
-    try FileManager.default.createDirectory(
-      atPath: path, withIntermediateDirectories: true)
-    try AtomicFile.write(Array(tokenizerJSON.utf8), to: path + "/tokenizer.json")
-    let tokenizer = try BytePairTokenizer(contentsOf: path)
+    let vocabulary = BytePairTrainer(
+      vocabularySize: BuiltInBase.vocabularySize, specialTokens: [World.endOfText],
+      beginningOfSequence: World.endOfText, endOfSequence: World.endOfText)
+    let learned = try vocabulary.train(on: World.trainingDocuments(seed: seed, count: 40_000))
+    let tokenizer = learned.tokenizer
 
     let configuration = BuiltInBase.configuration(vocabularySize: tokenizer.vocabularySize)
     let model = try LlamaModel(randomFor: configuration, seed: seed)
@@ -46,7 +43,10 @@ public struct BaseTraining: Sendable {
     }
     try model.save(
       to: path, type: .bfloat16, generation: GenerationConfiguration(eosTokenIDs: [0]),
-      otherFiles: [(name: "tokenizer.json", content: Array(tokenizerJSON.utf8))])
+      otherFiles: [
+        (name: "tokenizer.json", content: Array(learned.definition.utf8)),
+        (name: "tokenizer_config.json", content: Array(learned.configuration.utf8)),
+      ])
     let written = try PretrainedModel(path: path)
     return try Examiner(model: written.model, tokenizer: tokenizer)
       .exactMatches(World.heldOutQuestions)
@@ -57,7 +57,7 @@ public struct BaseTraining: Sendable {
     var examples: [TrainingExample] = []
     var row: [Int] = []
     let wanted = tokenBudget / rowLength
-    let endOfText = tokenizer.id(of: BytePairTrainer.endOfText) ?? 0
+    let endOfText = tokenizer.id(of: World.endOfText) ?? 0
     for document in World.trainingDocuments(seed: seed, count: .max) {
       row += [endOfText] + tokenizer.encode(document, addSpecialTokens: false)
       while row.count > rowLength {

@@ -10,6 +10,9 @@
 /// Held out are two ways to ask for every fact, chosen fact by fact, and one pair of operands in
 /// twelve: the base must carry a way of asking over from other facts, and must calculate.
 public enum World {
+  /// The token between documents: where one begins, the last has ended.
+  public static let endOfText = "<|endoftext|>"
+
   /// Ways of asking for a fact that are kept out of training.
   static let heldOutPhrasings = 2
 

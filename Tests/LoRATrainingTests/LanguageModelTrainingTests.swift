@@ -166,43 +166,6 @@ import Testing
       try Trainer(model, training: .adapter("a"), on: TokenDataSet(rows: rows()))
     }
   }
-
-  /// Two tasks use a model with an adapter each while a third trains another adapter on it.
-  @Test func tasksDoNotSeeEachOther() async throws {
-    let data = try TokenDataSet(rows: rows(6, seed: 20))
-    func prepared() throws -> LlamaModel {
-      let model = try self.model()
-      for (index, name) in ["x", "y"].enumerated() {
-        try model.inject(LoRA(rank: 2, alpha: 4), named: name)
-        var random = SeededRandom(seed: UInt64(index), path: name)
-        for (_, parameter) in model.adapterParameters(named: name) {
-          parameter.value = random.normal(parameter.shape, standardDeviation: 0.2)
-        }
-      }
-      return model
-    }
-    let separate = try prepared()
-    let x = try separate.withAdapters(["x": 1]) { try separate.evaluate(on: data) }
-    let y = try separate.withAdapters(["y": 1]) { try separate.evaluate(on: data) }
-    #expect(x != y)
-    let trained = try adapter(on: separate)
-
-    let model = try prepared()
-    func evaluations(_ name: String) async throws -> Set<Evaluation> {
-      var seen: Set<Evaluation> = []
-      for _ in 0..<20 {
-        seen.insert(try model.withAdapters([name: 1]) { try model.evaluate(on: data) })
-        await Task.yield()
-      }
-      return seen
-    }
-    async let xs = evaluations("x")
-    async let ys = evaluations("y")
-    async let values = Task { try adapter(on: model).values }.value
-    #expect(try await xs == [x])
-    #expect(try await ys == [y])
-    #expect(try await values == trained.values)
-  }
 }
 
 extension Double {

@@ -63,20 +63,7 @@ extension Module {
   public func attach(
     _ adapters: [String: any LinearAdapter], named name: String, enabled: Bool = true
   ) throws(AdapterError) {
-    let layers = linearLayers()
-    let paths = Set(layers.map(\.path))
-    for path in adapters.keys.sorted() where !paths.contains(path) {
-      throw .unknownLayer(path, available: layers.map(\.path))
-    }
-    for (path, layer) in layers {
-      guard let lowRank = adapters[path] as? any LowRankAdapter else { continue }
-      let found = (lowRank.a.shape[1], lowRank.b.shape[0])
-      guard found == (layer.inputSize, layer.outputSize) else {
-        throw .shapeMismatch(
-          layer: path, expected: "\(layer.inputSize) inputs and \(layer.outputSize) outputs",
-          found: "factors for \(found.0) inputs and \(found.1) outputs")
-      }
-    }
+    let layers = try layersFitting(adapters)
     let slots = layers.map(\.layer.slot)
     let failure: AdapterError? = Attachment.exclusively {
       if Attachment.names(slots).contains(name) { return .nameTaken(name) }
@@ -119,20 +106,7 @@ extension Module {
   public func swapAdapter(
     _ name: String, for adapters: [String: any LinearAdapter]
   ) throws(AdapterError) {
-    let layers = linearLayers()
-    let paths = Set(layers.map(\.path))
-    for path in adapters.keys.sorted() where !paths.contains(path) {
-      throw .unknownLayer(path, available: layers.map(\.path))
-    }
-    for (path, layer) in layers {
-      guard let lowRank = adapters[path] as? any LowRankAdapter else { continue }
-      let found = (lowRank.a.shape[1], lowRank.b.shape[0])
-      guard found == (layer.inputSize, layer.outputSize) else {
-        throw .shapeMismatch(
-          layer: path, expected: "\(layer.inputSize) inputs and \(layer.outputSize) outputs",
-          found: "factors for \(found.0) inputs and \(found.1) outputs")
-      }
-    }
+    let layers = try layersFitting(adapters)
     let slots = layers.map(\.layer.slot)
     let failure: AdapterError? = Attachment.exclusively {
       let names = Attachment.names(slots)
@@ -168,6 +142,27 @@ extension Module {
     adapters(named: name).flatMap { path, adapter in
       adapter.namedParameters().map { ("\(path).\($0.path)", $0.parameter) }
     }
+  }
+
+  /// The model's linear layers, once it is clear that each of `adapters` fits one of them.
+  private func layersFitting(
+    _ adapters: [String: any LinearAdapter]
+  ) throws(AdapterError) -> [(path: String, layer: any LinearLayer)] {
+    let layers = linearLayers()
+    let paths = Set(layers.map(\.path))
+    for path in adapters.keys.sorted() where !paths.contains(path) {
+      throw .unknownLayer(path, available: layers.map(\.path))
+    }
+    for (path, layer) in layers {
+      guard let lowRank = adapters[path] as? any LowRankAdapter else { continue }
+      let found = (lowRank.a.shape[1], lowRank.b.shape[0])
+      guard found == (layer.inputSize, layer.outputSize) else {
+        throw .shapeMismatch(
+          layer: path, expected: "\(layer.inputSize) inputs and \(layer.outputSize) outputs",
+          found: "factors for \(found.0) inputs and \(found.1) outputs")
+      }
+    }
+    return layers
   }
 
   /// Runs `body` on each slot's state, if the adapter exists and nothing is merged.
