@@ -9,33 +9,53 @@ package final class Node: Sendable {
   private static let counter = Atomic<UInt64>(0)
 
   let id: UInt64
-  let inputs: [Node?]
+  /// Where the inputs came from.
+  var inputs: [Node?] { links.withLock { $0.inputs } }
   /// The parameter that this node stands for; nil inside the graph.
   let parameter: Parameter?
-  private let backward: Locked<Backward?>
+  private let links: Locked<Links>
+
+  private struct Links: Sendable {
+    var inputs: [Node?] = []
+    var backward: Backward?
+  }
 
   /// What `Variable.record` is given.
   package typealias Backward = @Sendable (_ gradient: Tensor, _ inputs: InputGradients) -> Void
 
   init(leafOf parameter: Parameter?) {
     id = Self.counter.add(1, ordering: .relaxed).newValue
-    inputs = []
     self.parameter = parameter
-    backward = Locked(nil)
+    links = Locked(Links())
   }
 
   init(inputs: [Node?], backward: @escaping Backward) {
     id = Self.counter.add(1, ordering: .relaxed).newValue
-    self.inputs = inputs
     parameter = nil
-    self.backward = Locked(backward)
+    links = Locked(Links(inputs: inputs, backward: backward))
+  }
+
+  /// Frees the nodes that only this one holds, and those that only they hold, one after the other:
+  /// freeing them from within each other would need a stack as deep as the graph.
+  deinit {
+    var orphans = takeInputs()
+    while var node = orphans.popLast() {
+      if isKnownUniquelyReferenced(&node) { orphans += node.takeInputs() }
+    }
+  }
+
+  private func takeInputs() -> [Node] {
+    links.withLock { links in
+      defer { links.inputs = [] }
+      return links.inputs.compactMap { $0 }
+    }
   }
 
   /// Hands over the backward step and forgets it, so that what it captured is freed once it ran.
   func takeBackward() -> Backward? {
-    backward.withLock { backward in
-      defer { backward = nil }
-      return backward
+    links.withLock { links in
+      defer { links.backward = nil }
+      return links.backward
     }
   }
 }
