@@ -39,6 +39,7 @@ public struct ConformanceFailure: Sendable, Hashable, CustomStringConvertible {
 /// before afterwards.
 ///
 /// - Parameters:
+///   - method: the recipe to check.
 ///   - layer: a linear layer without adapters, small: gradients cost hundreds of passes.
 ///   - seed: of the batch and of the adapter's values.
 ///   - tolerance: what results that are not to be equal in every bit may differ by, relative to the

@@ -71,6 +71,7 @@ extension GradientReport: CustomStringConvertible {
 ///   - maximumElements: how many elements of each input are checked, drawn at random if it has
 ///     more. Each costs four runs of `body`.
 ///   - seed: of the random numbers.
+///   - body: the computation, given the inputs as variables.
 public func checkGradients(
   at inputs: [Tensor], step: Double = 0x1p-7, tolerance: Double = 1e-3, maximumElements: Int = 64,
   seed: UInt64 = 0, _ body: ([Variable]) -> Variable
@@ -86,8 +87,14 @@ public func checkGradients(
 /// The parameters are changed and put back while this runs. See
 /// ``checkGradients(at:step:tolerance:maximumElements:seed:_:)`` for how.
 ///
-/// - Parameter parameters: trainable ones. A frozen one, or one that `body` does not read, has the
-///   gradient zero here.
+/// - Parameters:
+///   - parameters: trainable ones. A frozen one, or one that `body` does not read, has the gradient
+///     zero here.
+///   - step: the smaller step, as there.
+///   - tolerance: what ``GradientReport/isCorrect`` allows.
+///   - maximumElements: how many elements of each parameter are checked.
+///   - seed: of the random numbers.
+///   - body: the computation, which reads the parameters.
 public func checkGradients(
   of parameters: [Parameter], step: Double = 0x1p-7, tolerance: Double = 1e-3,
   maximumElements: Int = 64, seed: UInt64 = 0, _ body: () -> Variable

@@ -20,13 +20,17 @@ public protocol Tokenizer: Sendable {
 
   /// The ids of `text`. Text that spells an added token ("<|im_end|>") becomes that token.
   ///
-  /// - Parameter addSpecialTokens: Whether to add what the tokenizer's template puts round a
-  ///   sequence, such as its beginning-of-sequence token.
+  /// - Parameters:
+  ///   - text: Any text, the empty one too.
+  ///   - addSpecialTokens: Whether to add what the tokenizer's template puts round a sequence, such
+  ///     as its beginning-of-sequence token.
   func encode(_ text: String, addSpecialTokens: Bool) -> [Int]
 
   /// The text of `ids`. Bytes that are not UTF-8 become U+FFFD, ids that name no token are skipped.
   ///
-  /// - Parameter skipSpecialTokens: Whether special tokens are left out of the text.
+  /// - Parameters:
+  ///   - ids: The ids of a whole text.
+  ///   - skipSpecialTokens: Whether special tokens are left out of the text.
   func decode(_ ids: [Int], skipSpecialTokens: Bool) -> String
 
   /// The id of the token that is spelled `token`, as the vocabulary writes it ("Ġthe", "▁the").

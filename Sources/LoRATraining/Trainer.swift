@@ -42,6 +42,9 @@ public struct Trainer<Data: TrainingData>: Sendable {
   ///
   /// - Parameters:
   ///   - parameters: what is trained, with names for errors; those that are frozen are left out.
+  ///   - data: the rows to learn from.
+  ///   - options: how long, how fast and in which order.
+  ///   - logger: where warnings go.
   ///   - loss: computes `scale` times the sum of the losses of a batch; the scale is 1 / (number
   ///     of targets in the step), see ``TrainingData/targetCount(of:)``.
   ///

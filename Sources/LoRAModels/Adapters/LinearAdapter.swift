@@ -10,6 +10,8 @@ public protocol LinearAdapter: Module {
   /// - Parameters:
   ///   - y: the output so far, `[..., outputSize]`: the base's, and earlier adapters'.
   ///   - x: the layer's input, `[..., inputSize]`.
+  ///   - layer: the layer that the adapter is attached to; it computes the base's part of an output.
+  ///   - strength: what the contribution is multiplied by.
   func apply(to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float) -> Variable
 
   /// What merging this adapter at strength 1 adds to the base's weight and bias. Pure: depends on
@@ -64,8 +66,10 @@ public protocol AdapterMethod: Sendable {
   associatedtype Adapter: LinearAdapter
   /// Makes the adapter of `layer`, without effect until it is trained.
   ///
-  /// - Parameter random: named by the seed and the layer's path, so that the values do not depend
-  ///   on which other layers are adapted.
+  /// - Parameters:
+  ///   - layer: the layer that the adapter will be attached to.
+  ///   - random: named by the seed and the layer's path, so that the values do not depend on which
+  ///     other layers are adapted.
   func makeAdapter(
     for layer: any LinearLayer, using random: inout SeededRandom
   ) throws(AdapterError) -> Adapter

@@ -16,6 +16,9 @@ public final class GenerationSession {
   /// Prepares a generation; nothing is computed yet.
   ///
   /// - Parameters:
+  ///   - model: what predicts the next token.
+  ///   - prompt: the ids to continue, at least one.
+  ///   - options: how tokens are chosen, and when to end.
   ///   - adapters: what applies, whatever happens to the model meanwhile; nil for what applies in
   ///     the scope of this call, or else is enabled on the model now.
   public init(

@@ -21,9 +21,12 @@ extension Module {
   /// is an error that names what does not fit.
   ///
   /// - Parameters:
+  ///   - path: the folder that holds `adapter_config.json`.
+  ///   - name: what the adapter is called from now on.
   ///   - isTrainable: whether training can go on from here; else the factors are frozen.
   ///   - allowsNoEffect: whether an adapter whose every contribution is zero is accepted, as a
   ///     fresh one is to train from. For inference it is an error: silence is a bug.
+  ///   - enabled: whether it applies from now on, at strength 1.
   @discardableResult
   public func loadAdapter(
     from path: String, named name: String = "default", isTrainable: Bool = false,
@@ -62,6 +65,8 @@ extension Module {
   /// Writes the adapter called `name` as a PEFT directory, which PEFT loads as it is.
   ///
   /// - Parameters:
+  ///   - name: the adapter to write.
+  ///   - path: the folder to write; made if it is missing.
   ///   - configuration: a configuration to keep, as of the adapter that training started from; nil
   ///     describes the adapter by its layers, ranks and scales.
   ///   - baseModelName: what the configuration names as its base model.

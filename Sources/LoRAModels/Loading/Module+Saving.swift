@@ -58,7 +58,9 @@ extension LlamaModel {
   /// adapters included.
   ///
   /// - Parameters:
+  ///   - path: the folder to write; made if it is missing.
   ///   - type: what matrices and vectors are stored as; float32, bfloat16 or float16.
+  ///   - generation: what becomes `generation_config.json`; no such file if nil.
   ///   - otherFiles: more files of the folder, a tokenizer's for example.
   ///
   /// Throws if a merged adapter changed what the file can't hold, as a bias that the architecture

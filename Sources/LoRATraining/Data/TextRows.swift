@@ -29,6 +29,7 @@ extension TokenDataSet {
   ///
   /// - Parameters:
   ///   - texts: the documents.
+  ///   - tokenizer: the model's.
   ///   - sequenceLength: the most positions of a row. Packed rows overlap by one token, so that
   ///     every token but the first is predicted once; the last row is as long as what is left.
   ///   - packing: whether rows hold one text each or are cut from all texts together.

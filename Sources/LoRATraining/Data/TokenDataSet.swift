@@ -29,7 +29,9 @@ public struct TokenDataSet: TrainingData {
 
   /// Creates a data set of examples.
   ///
-  /// - Parameter source: what errors call the data, as its file's name.
+  /// - Parameters:
+  ///   - examples: the rows, at least one.
+  ///   - source: what errors call the data, as its file's name.
   ///
   /// Throws ``TrainingError`` if there is none, or if one has nothing to predict.
   public init(

@@ -19,7 +19,9 @@ public struct TrainingExample: Sendable, Hashable {
   /// Creates the example that predicts each token of `row` from those before: a row of n tokens
   /// has n - 1 positions.
   ///
-  /// - Parameter promptLength: how many tokens at the beginning are given, not learned.
+  /// - Parameters:
+  ///   - row: the token ids of a text.
+  ///   - promptLength: how many tokens at the beginning are given, not learned.
   public init(row: [Int], promptLength: Int = 0) {
     tokens = Array(row.dropLast())
     targets = Array(row.dropFirst())
