@@ -33,6 +33,7 @@ public enum DType: String, Sendable, Hashable, CaseIterable {
 }
 
 extension DType: CustomStringConvertible {
+  /// The name.
   public var description: String { rawValue }
 }
 
@@ -46,38 +47,50 @@ public protocol TensorElement: BitwiseCopyable, Sendable {
 }
 
 extension Double: TensorElement {
+  /// ``DType/float64``.
   public static var dtype: DType { .float64 }
 }
 extension Float: TensorElement {
+  /// ``DType/float32``.
   public static var dtype: DType { .float32 }
 }
 extension Int64: TensorElement {
+  /// ``DType/int64``.
   public static var dtype: DType { .int64 }
 }
 extension Int: TensorElement {
+  /// ``DType/int64``.
   public static var dtype: DType { .int64 }
 }
 extension Int32: TensorElement {
+  /// ``DType/int32``.
   public static var dtype: DType { .int32 }
 }
 extension Int16: TensorElement {
+  /// ``DType/int16``.
   public static var dtype: DType { .int16 }
 }
 extension Int8: TensorElement {
+  /// ``DType/int8``.
   public static var dtype: DType { .int8 }
 }
 extension UInt64: TensorElement {
+  /// ``DType/uint64``.
   public static var dtype: DType { .uint64 }
 }
 extension UInt32: TensorElement {
+  /// ``DType/uint32``.
   public static var dtype: DType { .uint32 }
 }
 extension UInt16: TensorElement {
+  /// ``DType/uint16``.
   public static var dtype: DType { .uint16 }
 }
 extension UInt8: TensorElement {
+  /// ``DType/uint8``.
   public static var dtype: DType { .uint8 }
 }
 extension Bool: TensorElement {
+  /// ``DType/bool``.
   public static var dtype: DType { .bool }
 }

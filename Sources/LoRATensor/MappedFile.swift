@@ -26,6 +26,7 @@ public struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
     self.init(path: path, operation: operation, reason: String(cString: strerror(code)))
   }
 
+  /// What was tried, on which file, and why it failed.
   public var description: String { "cannot \(operation) '\(path)': \(reason)" }
 }
 
@@ -74,7 +75,9 @@ public final class MappedFile: @unchecked Sendable {
   }
 
   /// The file's bytes, valid while the object lives.
-  package var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: byteCount) }
+  package var bytes: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: base, count: byteCount)
+  }
 
   /// Calls `body` with the file's bytes, which are valid only during the call.
   public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {

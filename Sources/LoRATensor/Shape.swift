@@ -41,9 +41,12 @@ public struct Shape: Sendable, Hashable, RandomAccessCollection, ExpressibleByAr
     self.elementCount = hasZero ? 0 : count
   }
 
+  /// The shape of these extents.
   public init(arrayLiteral elements: Int...) { self.init(elements) }
 
+  /// The position of the outermost extent.
   public var startIndex: Int { 0 }
+  /// The number of dimensions.
   public var endIndex: Int { dimensions.count }
   /// The extent of dimension `position`; negative positions count from the end.
   public subscript(position: Int) -> Int {
@@ -63,5 +66,6 @@ public struct Shape: Sendable, Hashable, RandomAccessCollection, ExpressibleByAr
 }
 
 extension Shape: CustomStringConvertible {
+  /// The extents in brackets.
   public var description: String { "\(dimensions)" }
 }

@@ -173,12 +173,15 @@ extension Tensor {
   public func matrixProduct(
     with other: Tensor, transposeSelf: Bool = false, transposeOther: Bool = false
   ) -> Tensor {
-    precondition(shape.count == 2 && other.shape.count == 2, "matrices wanted: \(shape), \(other.shape)")
+    precondition(
+      shape.count == 2 && other.shape.count == 2, "matrices wanted: \(shape), \(other.shape)")
     let (m, k) = transposeSelf ? (shape[1], shape[0]) : (shape[0], shape[1])
-    let (k2, n) = transposeOther ? (other.shape[1], other.shape[0]) : (other.shape[0], other.shape[1])
+    let (k2, n) =
+      transposeOther ? (other.shape[1], other.shape[0]) : (other.shape[0], other.shape[1])
     precondition(
       k == k2,
-      "product of \(shape)\(transposeSelf ? "ᵀ" : "") and \(other.shape)\(transposeOther ? "ᵀ" : "")")
+      "product of \(shape)\(transposeSelf ? "ᵀ" : "") and \(other.shape)\(transposeOther ? "ᵀ" : "")"
+    )
     return withUnsafeElements(of: Float.self) { a in
       other.withUnsafeElements(of: Float.self) { b in
         Tensor(shape: [m, n]) { c in
@@ -282,7 +285,8 @@ extension Tensor {
         tensor.withUnsafeBytes { x in
           guard run > 0, let x = x.baseAddress, let y = y.baseAddress else { return }
           for o in 0..<outer {
-            (y + o * dimensions[axis] * inner + offset).copyMemory(from: x + o * run, byteCount: run)
+            (y + o * dimensions[axis] * inner + offset).copyMemory(
+              from: x + o * run, byteCount: run)
           }
         }
         offset += run

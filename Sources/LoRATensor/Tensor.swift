@@ -29,7 +29,8 @@ public struct Tensor: Sendable {
   package let offset: Int
 
   package init(shape: Shape, dtype: DType, storage: Storage, offset: Int = 0) {
-    assert(offset >= 0 && offset + dtype.byteCount(ofElements: shape.elementCount) <= storage.byteCount)
+    assert(
+      offset >= 0 && offset + dtype.byteCount(ofElements: shape.elementCount) <= storage.byteCount)
     self.shape = shape
     self.dtype = dtype
     self.storage = storage
@@ -38,7 +39,8 @@ public struct Tensor: Sendable {
 
   /// Creates a tensor whose bytes `fill` writes, all of them: the buffer starts uninitialized.
   public init(
-    shape: Shape, dtype: DType, initializingBytes fill: (UnsafeMutableRawBufferPointer) throws -> Void
+    shape: Shape, dtype: DType,
+    initializingBytes fill: (UnsafeMutableRawBufferPointer) throws -> Void
   ) rethrows {
     let byteCount = dtype.byteCount(ofElements: shape.elementCount)
     let storage = Storage(byteCount: byteCount)

@@ -29,7 +29,7 @@ public struct Evaluation: Sendable, Hashable, Codable {
 
 extension LanguageModel {
   /// The mean loss over `data`, with the adapters that apply here; see
-  /// ``LoRAModels/Module/withAdapters(_:_:)-swift.method``.
+  /// `Module.withAdapters(_:_:)`.
   ///
   /// Nothing is recorded, nothing dropped. Throws ``TrainingError`` for rows that the model can't
   /// read, and `CancellationError` between batches if the task is cancelled.

@@ -61,7 +61,7 @@ public struct Trainer<Data: TrainingData>: Sendable {
   /// Creates a trainer of a module, or of an adapter on it, under any loss.
   ///
   /// Training an adapter freezes the base's parameters; ``TrainingTarget/full`` makes them float32
-  /// and trainable, see ``LoRAModels/Module/prepareForFullTraining()``.
+  /// and trainable, see `Module.prepareForFullTraining()`.
   public init(
     _ model: some Module, training target: TrainingTarget, on data: Data,
     options: TrainingOptions = TrainingOptions(), logger: Logger = .silent, loss: @escaping Loss
@@ -101,7 +101,7 @@ extension Trainer where Data == TokenDataSet {
   /// Creates a trainer of a language model, or of an adapter on it, on next-token prediction.
   ///
   /// Throws ``TrainingError`` for rows that the model can't read, options out of range or nothing
-  /// trainable, and ``LoRAModels/AdapterError`` for an adapter that is not attached.
+  /// trainable, and `AdapterError` for an adapter that is not attached.
   public init(
     _ model: any LanguageModel, training target: TrainingTarget, on data: TokenDataSet,
     options: TrainingOptions = TrainingOptions(), logger: Logger = .silent

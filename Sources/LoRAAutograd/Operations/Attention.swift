@@ -170,7 +170,8 @@ private struct AttentionProblem: Sendable {
           lk_attention_scores_backward(m, n, n, p, dp, d, scale)
           // dq = ds k;  dk += dsᵀ q
           MatrixEngine.sgemm(
-            false, false, m, D, n, 1, dp, n, keyRows, K * D, 0, dq + queryOffset(b, start, h), H * D)
+            false, false, m, D, n, 1, dp, n, keyRows, K * D, 0, dq + queryOffset(b, start, h), H * D
+          )
           MatrixEngine.sgemm(true, false, n, D, m, 1, dp, n, queries, H * D, 1, dKeys, K * D)
         }
       }

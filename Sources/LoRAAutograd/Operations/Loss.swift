@@ -43,7 +43,8 @@ extension Variable {
           parallelRows(logits.shape) {
             let first = $0.lowerBound
             lk_cross_entropy_backward(
-              $0.count, columns, d + first * columns, targets.ids + first, lse.floats + first, scale)
+              $0.count, columns, d + first * columns, targets.ids + first, lse.floats + first, scale
+            )
           }
         }
       }
@@ -113,7 +114,9 @@ private func forEachChunk(
 ) {
   let chunk = max(1, min(rows, max(16, (4 << 20) / max(vocabulary, 1))))
   withScratch(chunk * vocabulary) { logits in
-    for start in stride(from: 0, to: rows, by: chunk) { body(start..<min(rows, start + chunk), logits) }
+    for start in stride(from: 0, to: rows, by: chunk) {
+      body(start..<min(rows, start + chunk), logits)
+    }
   }
 }
 

@@ -5,6 +5,7 @@ public import LoRATensor
 public struct RotaryAngles: Sendable {
   /// Cosines and sines, `[positions, rotated / 2]`, float32.
   public let cosines: Tensor
+  /// `[positions, rotary / 2]`, as the cosines.
   public let sines: Tensor
   /// Whether pairs are neighbours, `(2i, 2i + 1)`, rather than `(i, i + rotated / 2)`.
   public let isAdjacent: Bool

@@ -1,4 +1,3 @@
-
 /// What can be wrong with attaching, selecting or merging adapters.
 public enum AdapterError: Error, Sendable, Hashable {
   /// A selector matched no linear layer; `available` lists their paths.
@@ -24,6 +23,7 @@ public enum AdapterError: Error, Sendable, Hashable {
 }
 
 extension AdapterError: CustomStringConvertible {
+  /// What is wrong, where, and what to do.
   public var description: String {
     switch self {
     case .noMatchingLayer(let selector, let available):

@@ -11,6 +11,7 @@ public struct AdapterSelection: Sendable, Hashable, ExpressibleByDictionaryLiter
   /// One adapter at strength 1.
   public init(_ name: String) { strengths = [name: 1] }
 
+  /// Creates a selection; strengths given twice for one name add up.
   public init(dictionaryLiteral elements: (String, Float)...) {
     strengths = Dictionary(elements, uniquingKeysWith: +)
   }

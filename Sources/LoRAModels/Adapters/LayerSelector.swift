@@ -2,6 +2,7 @@
 public struct LayerSelector: Sendable, CustomStringConvertible {
   /// Whether the layer at `path` is selected; `isOutputHead` says whether it makes the logits.
   let selects: @Sendable (_ path: String, _ isOutputHead: Bool) -> Bool
+  /// The choice as errors name it.
   public let description: String
 
   /// Every linear layer but the output head, as PEFT's `all-linear`.
@@ -40,5 +41,6 @@ public struct LayerSelector: Sendable, CustomStringConvertible {
 }
 
 extension LayerSelector: ExpressibleByArrayLiteral {
+  /// The layers of these names; see ``names(_:)``.
   public init(arrayLiteral elements: String...) { self = .names(elements) }
 }

@@ -34,17 +34,23 @@ public protocol LowRankAdapter: LinearAdapter {
 }
 
 extension LowRankAdapter {
+  /// Nothing is dropped.
   public var dropoutRate: Float { 0 }
+  /// The first stream.
   public var dropoutStream: UInt64 { 0 }
 
+  /// `y + strength scale (x aᵀ) bᵀ`. A layer that stores its weight densely computes that in one
+  /// operation with its own product instead.
   public func apply(
     to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
   ) -> Variable {
     let term = term(input: x, strength: strength)
-    return y + (term.input ?? x).linear(weight: term.a).linear(weight: term.b)
+    return y
+      + (term.input ?? x).linear(weight: term.a).linear(weight: term.b)
       .scaled(by: term.scale)
   }
 
+  /// `scale b a`.
   public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
     LinearWeights(
       weight: b.value.matrixProduct(with: a.value).scaled(by: scale))

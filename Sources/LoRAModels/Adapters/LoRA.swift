@@ -37,6 +37,7 @@ public struct LoRA: AdapterMethod, Sendable, Hashable, Codable {
     isRankStabilized ? alpha / Float(rank).squareRoot() : alpha / Float(rank)
   }
 
+  /// A fresh adapter: A uniform within `1 / sqrt(inputSize)`, as PEFT draws it, B zero.
   public func makeAdapter(
     for layer: any LinearLayer, using random: inout SeededRandom
   ) throws(AdapterError) -> LoRAAdapter {
@@ -47,7 +48,8 @@ public struct LoRA: AdapterMethod, Sendable, Hashable, Codable {
       throw .invalidValue(parameter: "alpha", value: "\(alpha)", expected: "a finite number")
     }
     guard dropout >= 0, dropout < 1 else {
-      throw .invalidValue(parameter: "dropout", value: "\(dropout)", expected: "at least 0, below 1")
+      throw .invalidValue(
+        parameter: "dropout", value: "\(dropout)", expected: "at least 0, below 1")
     }
     // PEFT's initialization: Kaiming uniform with a = sqrt(5), which is this bound.
     let bound = 1 / Float(max(layer.inputSize, 1)).squareRoot()
@@ -60,10 +62,15 @@ public struct LoRA: AdapterMethod, Sendable, Hashable, Codable {
 
 /// The two factors of ``LoRA`` on one layer.
 public final class LoRAAdapter: LowRankAdapter {
+  /// A, `[rank, inputSize]`.
   public let a: Parameter
+  /// B, `[outputSize, rank]`.
   public let b: Parameter
+  /// What the product is multiplied by.
   public let scale: Float
+  /// The probability that an element of the input is dropped while training.
   public let dropoutRate: Float
+  /// What tells this adapter's dropout draws from another's.
   public let dropoutStream: UInt64
 
   /// Creates an adapter from its factors, `[rank, inputSize]` and `[outputSize, rank]`.
@@ -83,5 +90,6 @@ public final class LoRAAdapter: LowRankAdapter {
   /// The rank r.
   public var rank: Int { a.shape[0] }
 
+  /// A and B, under the names that PEFT gives them.
   public var parameters: Named<Parameter> { ["lora_A.weight": a, "lora_B.weight": b] }
 }

@@ -41,7 +41,9 @@ extension Module {
   }
 
   /// Whether adapters are merged into the weights now.
-  public var isMerged: Bool { linearLayers().contains { $0.layer.slot.withState { $0.merged != nil } } }
+  public var isMerged: Bool {
+    linearLayers().contains { $0.layer.slot.withState { $0.merged != nil } }
+  }
 }
 
 extension LinearLayer {

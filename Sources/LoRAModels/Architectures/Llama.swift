@@ -11,6 +11,7 @@ public final class LlamaModel: LanguageModel {
   /// The shape and the options that the model was made with.
   public let configuration: ModelConfiguration
   let body: LlamaBody
+  /// The output head; shares the embedding's table if the configuration ties them.
   public let head: any LinearLayer
 
   init(configuration: ModelConfiguration, body: LlamaBody, head: any LinearLayer) {
@@ -19,11 +20,16 @@ public final class LlamaModel: LanguageModel {
     self.head = head
   }
 
+  /// The names of Hugging Face checkpoints.
   public var children: Named<any Module> { ["model": body, "lm_head": head] }
+  /// The number of token ids.
   public var vocabularySize: Int { configuration.vocabularySize }
+  /// The longest sequence.
   public var maximumPositions: Int { configuration.maximumPositions }
+  /// The number of blocks.
   public var layerCount: Int { configuration.layerCount }
 
+  /// The hidden states after the last norm, `[batch, positions, hiddenSize]`.
   public func hiddenStates(_ tokens: Tensor, cache: KeyValueCache?) -> Variable {
     body(tokens, cache: cache)
   }

@@ -98,6 +98,7 @@ public struct TokenStream: AsyncSequence, Sendable {
     }
   }
 
+  /// Starts at the prompt. Each iterator generates by itself.
   public func makeAsyncIterator() -> Iterator { Iterator(start) }
 }
 

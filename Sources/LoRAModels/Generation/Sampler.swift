@@ -37,7 +37,8 @@ public struct GenerationOptions: Sendable, Hashable {
     }
     try check("maximum tokens", maximumTokens, maximumTokens >= 0, "0 or more")
     try check(
-      "temperature", temperature, temperature >= 0 && temperature.isFinite, "0 or a positive number")
+      "temperature", temperature, temperature >= 0 && temperature.isFinite, "0 or a positive number"
+    )
     try check("top-k", topK, topK >= 0, "0 or more")
     try check("top-p", topP, topP > 0 && topP <= 1, "above 0, at most 1")
   }

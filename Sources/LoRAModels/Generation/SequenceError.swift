@@ -9,6 +9,7 @@ public enum SequenceError: Error, Sendable, Hashable, CustomStringConvertible {
   /// An option of generation is out of its range.
   case invalidOption(name: String, value: String, expected: String)
 
+  /// What is wrong, where, and what to do.
   public var description: String {
     switch self {
     case .empty(let row):

@@ -21,6 +21,7 @@ public protocol LanguageModel: Module {
 }
 
 extension LanguageModel {
+  /// The head, which ``LayerSelector/allLinear`` leaves out.
   public var outputHead: (any LinearLayer)? { head }
 
   /// The logits of every position, `[batch, positions, vocabulary]`.
@@ -95,15 +96,22 @@ extension LanguageModel {
 /// The head of a model whose input and output share one table.
 public final class TiedHead: LinearLayer {
   private let table: Parameter
+  /// Where adapters are attached.
   public let slot = AdapterSlot()
 
   /// Creates a head on an embedding's table, `[vocabulary, size]`.
   public init(table: Parameter) { self.table = table }
 
+  /// The embedding's table.
   public var weight: Parameter? { table }
+  /// The size of a hidden state.
   public var inputSize: Int { table.shape[1] }
+  /// The number of token ids.
   public var outputSize: Int { table.shape[0] }
+  /// The table, which belongs to the embedding too and counts once.
   public var parameters: Named<Parameter> { ["weight": table] }
+  /// The logits of hidden states, without adapters.
   public func project(_ x: Variable) -> Variable { x.linear(weight: Variable(table)) }
+  /// The table as float32.
   public func denseWeight() -> Tensor { table.value.converted(to: .float32) }
 }

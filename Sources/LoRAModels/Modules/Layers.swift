@@ -6,7 +6,9 @@ public final class Linear: LinearLayer {
   /// W, `[outputSize, inputSize]`, in the type it is stored in.
   public let weight: Parameter?
   private let matrix: Parameter
+  /// `[outputSize]`.
   public let bias: Parameter?
+  /// Where adapters are attached.
   public let slot = AdapterSlot()
 
   /// Creates a layer from its parameters. Traps if they are not a matrix and a vector that fit.
@@ -30,13 +32,18 @@ public final class Linear: LinearLayer {
     self.init(weight: Parameter(weight), bias: offset.map { Parameter($0) })
   }
 
+  /// The size of the last dimension of inputs.
   public var inputSize: Int { matrix.shape[1] }
+  /// The size of the last dimension of outputs.
   public var outputSize: Int { matrix.shape[0] }
 
+  /// `weight`, and `bias` if there is one.
   public var parameters: Named<Parameter> { ["weight": matrix] + .optional("bias", bias) }
 
+  /// `x Wᵀ`, without bias or adapters.
   public func project(_ x: Variable) -> Variable { x.linear(weight: Variable(matrix)) }
 
+  /// W as float32.
   public func denseWeight() -> Tensor { matrix.value.converted(to: .float32) }
 }
 
@@ -60,9 +67,10 @@ public final class Embedding: Module {
         random.normal([vocabularySize, size], standardDeviation: standardDeviation)))
   }
 
+  /// `weight`.
   public var parameters: Named<Parameter> { ["weight": weight] }
 
-  /// The vectors of `ids`, int64 of any shape; see ``LoRAAutograd/Variable/gathered(_:)``.
+  /// The vectors of `ids`, int64 of any shape; see `Variable.gathered(_:)`.
   public func callAsFunction(_ ids: Tensor) -> Variable { Variable(weight).gathered(ids) }
 }
 
@@ -85,6 +93,7 @@ public final class RMSNorm: Module {
       weight: Parameter(Tensor(Array(repeating: Float(1), count: size))), epsilon: epsilon)
   }
 
+  /// `weight`.
   public var parameters: Named<Parameter> { ["weight": weight] }
 
   /// Normalizes the last dimension.
@@ -116,6 +125,7 @@ public final class LayerNorm: Module {
       bias: Parameter(.zeros([size])), epsilon: epsilon)
   }
 
+  /// `weight`, and `bias` if there is one.
   public var parameters: Named<Parameter> { ["weight": weight] + .optional("bias", bias) }
 
   /// Normalizes the last dimension.

@@ -34,7 +34,9 @@ public protocol LinearLayer: Module {
 }
 
 extension LinearLayer {
+  /// No bias.
   public var bias: Parameter? { nil }
+  /// Not stored densely.
   public var weight: Parameter? { nil }
 
   /// The layer's output with what the adapters that apply now contribute.

@@ -25,8 +25,11 @@ public protocol Module: AnyObject, Sendable {
 }
 
 extension Module {
+  /// No children.
   public var children: Named<any Module> { [:] }
+  /// No parameters of its own.
   public var parameters: Named<Parameter> { [:] }
+  /// No output head.
   public var outputHead: (any LinearLayer)? { nil }
 }
 

@@ -10,12 +10,16 @@ public struct Named<Element>: RandomAccessCollection, ExpressibleByDictionaryLit
   /// Creates the collection of `elements`.
   public init(_ elements: [(name: String, value: Element)] = []) { self.elements = elements }
 
+  /// Creates the collection of these pairs, in the order they are written in.
   public init(dictionaryLiteral elements: (String, Element)...) {
     self.elements = elements.map { (name: $0.0, value: $0.1) }
   }
 
+  /// The position of the first pair.
   public var startIndex: Int { 0 }
+  /// The number of pairs.
   public var endIndex: Int { elements.count }
+  /// The pair at `position`.
   public subscript(position: Int) -> (name: String, value: Element) { elements[position] }
 
   /// The value called `name`, if there is one.

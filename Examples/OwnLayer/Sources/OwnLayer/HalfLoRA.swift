@@ -3,7 +3,7 @@ public import LoRAKit
 /// LoRA whose down projection stays as it was drawn: half of the numbers to train.
 ///
 /// A low-rank method says what its factors are; computing, merging and saving for PEFT come with
-/// ``LoRAModels/LowRankAdapter``.
+/// `LowRankAdapter`.
 ///
 /// Source: Zhang et al., *LoRA-FA*, 2023.
 public struct HalfLoRA: AdapterMethod, Sendable, Hashable, Codable {
