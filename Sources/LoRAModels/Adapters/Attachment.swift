@@ -6,7 +6,9 @@ import LoRATensor
 /// a pass sees all layers of an adapter, or none, never some of the old and some of the new. It is
 /// held for microseconds, never while numbers are computed.
 enum Attachment {
-  private static let lock = Locked(())
+  // A value of some size: one without any would share its address with the lock's own pointer, and
+  // ThreadSanitizer would take reading that for a race.
+  private static let lock = Locked(UInt8(0))
 
   static func exclusively<R: Sendable>(_ body: () -> R) -> R { lock.withLock { _ in body() } }
 
