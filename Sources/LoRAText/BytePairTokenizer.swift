@@ -1,4 +1,4 @@
-import Synchronization
+import Foundation
 
 /// Byte-pair encoding with everything round it that a Hugging Face `tokenizer.json` can ask for.
 ///
@@ -42,7 +42,12 @@ public final class BytePairTokenizer: Tokenizer {
   public let endOfSequence: Int?
 
   /// Working memory: who encodes takes it, or makes one if another has it.
-  private let idleState = Mutex<EncodingState?>(nil)
+  ///
+  /// Unsafe only to the compiler: it is read and written nowhere but in ``takeState()`` and
+  /// ``putBack(_:)``, under `lock`. That is not a `Mutex` because ThreadSanitizer, which users run on
+  /// their programs, sees races in a contended one where there are none.
+  private nonisolated(unsafe) var idleState: EncodingState?
+  private let lock = NSLock()
 
   /// Reads a tokenizer.
   ///
@@ -75,7 +80,7 @@ public final class BytePairTokenizer: Tokenizer {
 
   /// The ids of `text`; see ``Tokenizer/encode(_:addSpecialTokens:)``.
   public func encode(_ text: String, addSpecialTokens: Bool) -> [Int] {
-    var state = idleState.withLock { $0.take() } ?? EncodingState()
+    var state = takeState()
     state.ids.removeAll(keepingCapacity: true)
     let bytes = Array(text.utf8)
     added.forEachPart(of: bytes, range: bytes.indices, stage: .raw) { range, id in
@@ -87,8 +92,7 @@ public final class BytePairTokenizer: Tokenizer {
     }
     var ids = state.ids.map(Int.init)
     state.trim()
-    let returned = state
-    idleState.withLock { $0 = returned }
+    putBack(state)
     for template in templates {
       ids = template.flatMap { piece in
         switch piece {
@@ -98,6 +102,14 @@ public final class BytePairTokenizer: Tokenizer {
       }
     }
     return ids
+  }
+
+  private func takeState() -> EncodingState {
+    lock.withLock { idleState.take() } ?? EncodingState()
+  }
+
+  private func putBack(_ state: EncodingState) {
+    lock.withLock { idleState = state }
   }
 
   /// Encodes a part of the text between added tokens.
