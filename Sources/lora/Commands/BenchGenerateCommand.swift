@@ -49,8 +49,8 @@ struct BenchGenerateCommand: ParsableCommand {
     let memory = Machine.peakResidentBytes
     guard output.isJSON else {
       return try StandardOutput.line(
-        "prefill \((1 / prefill).text(1)) tokens/s, decode \((1 / decode).text(2)) tokens/s, "
-          + "peak memory \((memory >> 20).grouped) MiB, \(Threads.count) threads, "
+        "prefill \(decimal(1 / prefill, 1)) tokens/s, decode \(decimal(1 / decode, 2)) tokens/s, "
+          + "peak memory \(grouped(memory >> 20)) MiB, \(Threads.count) threads, "
           + Machine.kernels)
     }
     try StandardOutput.json([

@@ -42,7 +42,7 @@ struct BenchTrainCommand: ParsableCommand {
     if method == .lora {
       let recipe = PEFTAdapterConfiguration(
         rank: rank, alpha: 2 * Double(rank), targets: targets?.modules ?? .allLinear)
-      for warning in try model.inject(recipe).warnings { StandardError.warning(warning) }
+      StandardError.warnings(try model.inject(recipe).warnings)
     }
     let count = (steps + 1) * batch
     let rows = (0..<count).map { row in
@@ -59,7 +59,7 @@ struct BenchTrainCommand: ParsableCommand {
     var losses: [Double] = []
     var progress = Progress()
     let result = try trainer.run { report in
-      progress.report(report.step, of: report.stepCount, "loss \(report.loss.text(4))")
+      progress.report(report.step, of: report.stepCount, "loss \(decimal(report.loss, 4))")
       if report.step > 1 {
         seconds.append(Double(report.tokens) / report.tokensPerSecond)
         losses.append(report.loss)
@@ -75,8 +75,8 @@ struct BenchTrainCommand: ParsableCommand {
     let memory = Machine.peakResidentBytes
     guard output.isJSON else {
       return try StandardOutput.line(
-        "\(speed.text(1)) tokens/s, \(step.text(4)) s a step, peak memory "
-          + "\((memory >> 20).grouped) MiB, \(result.trainedParameterCount.grouped) parameters, "
+        "\(decimal(speed, 1)) tokens/s, \(decimal(step, 4)) s a step, peak memory "
+          + "\(grouped(memory >> 20)) MiB, \(grouped(result.trainedParameterCount)) parameters, "
           + "\(Threads.count) threads, \(Machine.kernels)")
     }
     try StandardOutput.json([

@@ -29,7 +29,7 @@ extension InspectCommand.Report {
     object["metadata"] = Self.json(adapter.description.metadata)
 
     lines = [
-      "PEFT LoRA adapter, \(parameters.grouped) parameters in \(layers.count) layers",
+      "PEFT LoRA adapter, \(grouped(parameters)) parameters in \(layers.count) layers",
       "base model: \(configuration.baseModelName ?? "not named")",
       "rank \(configuration.rank), alpha \(configuration.alpha), dropout \(configuration.dropout)"
         + (configuration.usesRankStabilizedScale ? ", rank-stabilized scale" : ""),
@@ -40,7 +40,7 @@ extension InspectCommand.Report {
       layers.map { layer in
         [
           layer.path, "\(layer.outputSize)x\(layer.inputSize)", "\(layer.rank)",
-          layer.scale.text(4), layer.changeNorm.text(6), layer.storedType.rawValue,
+          decimal(layer.scale, 4), decimal(layer.changeNorm, 6), layer.storedType.rawValue,
           layer.hasNoEffect ? "no effect" : "",
         ]
       }, header: ["layer", "shape", "rank", "scale", "norm", "type", ""])

@@ -19,7 +19,7 @@ extension InspectCommand.Report {
     ]
     lines = [
       "model \(directory.modelType ?? "of an architecture that is not named"), "
-        + "\(parameters.grouped) parameters in \(entries.count) tensors, "
+        + "\(grouped(parameters)) parameters in \(entries.count) tensors, "
         + types.map { "\($0.value) \($0.key)" }.joined(separator: ", "),
       "files: " + directory.files.map(\.path).joined(separator: ", "),
     ]

@@ -42,8 +42,8 @@ struct MergeCommand: ParsableCommand {
     let parameters = pretrained.model.parameterCount
     guard format.isJSON else {
       return try StandardOutput.line(
-        "\(output): \(parameters.grouped) parameters in \(type), "
-          + "\(adapters.adapters.count) adapters merged")
+        "\(output): \(grouped(parameters)) parameters in \(type), "
+          + "\(counted(adapters.adapters.count, "adapter")) merged")
     }
     try StandardOutput.json([
       "output": .string(output), "parameters": JSONValue(parameters),

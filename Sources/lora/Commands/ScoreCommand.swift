@@ -121,12 +121,14 @@ struct ScoreCommand: ParsableCommand {
     }
     for (index, (score, sum)) in zip(scores, sums).enumerated() {
       let mean = sum / Double(score.count)
-      try StandardOutput.line("document \(index + 1): \(score.count) tokens, NLL \(mean.text(6))")
+      try StandardOutput.line(
+        "document \(index + 1): \(score.count) tokens, NLL \(decimal(mean, 6))")
       if perToken {
-        try StandardOutput.line("  " + score.map { Double($0).text(6) }.joined(separator: " "))
+        try StandardOutput.line("  " + score.map { decimal(Double($0), 6) }.joined(separator: " "))
       }
     }
     try StandardOutput.line(
-      "all: \(tokens) tokens, NLL \(total.nll.text(6)), perplexity \(total.perplexity.text(4))")
+      "all: \(tokens) tokens, NLL \(decimal(total.nll, 6)), perplexity \(decimal(total.perplexity, 4))"
+    )
   }
 }

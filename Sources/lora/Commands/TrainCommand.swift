@@ -53,7 +53,7 @@ struct TrainCommand: ParsableCommand {
     if recipe.method == .lora {
       let attached = try recipe.attach(
         to: pretrained.model, named: Self.name, seed: schedule.seed)
-      for warning in attached.warnings { StandardError.warning(warning) }
+      StandardError.warnings(attached.warnings)
       configuration = attached.configuration
     }
     let folder = try OutputFolder(output)
@@ -72,7 +72,7 @@ struct TrainCommand: ParsableCommand {
     _ configuration: PEFTAdapterConfiguration?, _ lines: LineFile?
   ) throws {
     let before = try heldOut.map { try pretrained.model.evaluate(on: $0) }
-    if let before { StandardError.line("evaluation before: NLL \(before.nll.text(5))") }
+    if let before { StandardError.line("evaluation before: NLL \(decimal(before.nll, 5))") }
     let trainer = try Trainer(
       pretrained.model, training: configuration == nil ? .full : .adapter(Self.name), on: rows,
       options: schedule.training, logger: WarningLog.logger)
@@ -99,7 +99,7 @@ struct TrainCommand: ParsableCommand {
       try report(result, before, after, isInterrupted: isInterrupted)
     }
     guard result.isStopped else { return }
-    let state = "what was learned in \(result.steps) steps is saved in \(output)"
+    let state = "what was learned in \(counted(result.steps, "step")) is saved in \(output)"
     if let failure { throw CommandError("\(failure); \(state)") }
     throw CommandError("interrupted; \(state)")
   }
@@ -118,8 +118,8 @@ struct TrainCommand: ParsableCommand {
   }
 
   private static func text(_ report: StepReport) -> String {
-    "loss \(report.loss.text(4)), gradient \(Double(report.gradientNorm).text(3)), "
-      + "\(report.tokensPerSecond.text(0)) tokens/s"
+    "loss \(decimal(report.loss, 4)), gradient \(decimal(Double(report.gradientNorm), 3)), "
+      + "\(decimal(report.tokensPerSecond, 0)) tokens/s"
   }
 
   private static func json(_ report: StepReport) -> JSONObject {
@@ -145,10 +145,10 @@ struct TrainCommand: ParsableCommand {
       return try StandardOutput.json(object)
     }
     var text =
-      "\(output): \(result.trainedParameterCount.grouped) parameters trained in "
-      + "\(result.steps) steps, loss \(loss.text(4))"
+      "\(output): \(grouped(result.trainedParameterCount)) parameters trained in "
+      + "\(counted(result.steps, "step")), loss \(decimal(loss, 4))"
     if let before, let after {
-      text += ", evaluation NLL \(before.nll.text(5)) before, \(after.nll.text(5)) after"
+      text += ", evaluation NLL \(decimal(before.nll, 5)) before, \(decimal(after.nll, 5)) after"
     }
     try StandardOutput.line(text)
   }

@@ -35,8 +35,12 @@ struct AdapterOptions: ParsableArguments {
     var selection = AdapterSelection()
     for (index, adapter) in adapters.enumerated() {
       let name = "adapter-\(index)"
-      try model.loadAdapter(
-        from: adapter.path, named: name, allowsNoEffect: adapter.strength == 0)
+      do {
+        try model.loadAdapter(
+          from: adapter.path, named: name, allowsNoEffect: adapter.strength == 0)
+      } catch let error as AdapterError {
+        throw CommandError(adapter.path, error)
+      }
       selection.strengths[name] = adapter.strength
     }
     try model.enableAdapters(selection)

@@ -84,8 +84,9 @@ struct RecipeOptions: ParsableArguments {
   ) throws {
     func demand(_ isSame: Bool, _ flag: String, _ found: String) throws {
       if !isSame {
-        throw ValidationError(
-          "\(flag) contradicts '\(source)', which has \(found); leave out the one or the other")
+        throw ContradictionError(
+          description:
+            "\(flag) contradicts '\(source)', which has \(found); leave out the one or the other")
       }
     }
     if let rank {

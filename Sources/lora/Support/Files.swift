@@ -20,7 +20,8 @@ func readText(_ path: String) throws(FormatError) -> String {
 }
 
 /// A folder that results will be written to: made and tried before the work starts, so that a
-/// training does not end with the news that there was no place for it.
+/// training does not end with the news that there was no place for it. Nothing of it is left before
+/// there are results.
 struct OutputFolder {
   let path: String
   private let made: [String]
@@ -46,6 +47,7 @@ struct OutputFolder {
       discard()
       throw error
     }
+    discard()
   }
 
   /// Removes the folders that were made, as far as they are empty.
@@ -55,7 +57,8 @@ struct OutputFolder {
 
   /// Throws if this is also the folder of the model at `other`.
   func check(isNot other: String) throws {
-    guard let here = realpath(path, nil), let there = realpath(other, nil) else { return }
+    guard FileSystem.exists(path), let here = realpath(path, nil), let there = realpath(other, nil)
+    else { return }
     defer { free(here); free(there) }
     if strcmp(here, there) == 0 {
       throw CommandError(

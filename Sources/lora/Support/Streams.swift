@@ -1,3 +1,4 @@
+import LoRAFormats
 import LoRAJSON
 import LoRATensor
 
@@ -56,7 +57,11 @@ enum StandardError {
 
   static func line(_ text: String) { write(text + "\n") }
 
-  static func warning(_ text: String) { line("warning: \(text)") }
+  /// The first few of `texts`, and how many more there are: a model has many layers.
+  static func warnings(_ texts: [String]) {
+    for text in texts.prefix(3) { line("warning: \(text)") }
+    if texts.count > 3 { line("warning: the same of \(texts.count - 3) more") }
+  }
 }
 
 /// A file that lines are appended to as they come, as a training's log.
@@ -64,8 +69,11 @@ final class LineFile {
   private let path: String
   private let descriptor: Int32
 
-  /// Creates the file, or empties it.
+  /// Creates the file, and the folder that holds it, or empties it.
   init(path: String) throws(FileError) {
+    if let slash = path.lastIndex(of: "/"), slash > path.startIndex {
+      try FileSystem.makeFolder(String(path[..<slash]))
+    }
     descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
     self.path = path
     guard descriptor >= 0 else {

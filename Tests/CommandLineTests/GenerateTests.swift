@@ -1,0 +1,89 @@
+import LoRAFormats
+import LoRAJSON
+import LoRATensor
+import Testing
+
+@Suite struct GenerateTests {
+  @Test func streamsWhatJSONHolds() throws {
+    let model = try Fixtures.modelWithTokenizer()
+    let arguments = ["generate", "--model", model, "--prompt", "Abc", "--max-tokens", "12"]
+    let plain = try Command.start(arguments).outcome()
+    let result = try Command.start(arguments + ["--json"]).outcome().json()
+    #expect(plain.status == 0)
+    #expect(result["text"]?.stringValue.map { $0 + "\n" } == plain.output)
+    #expect(result["prompt_tokens"]?.intValue == 4)
+    let count = result["tokens"]?.arrayValue?.count ?? 0
+    let stopped = result["stopped"]?.stringValue
+    #expect(count == 12 ? stopped == "length" : stopped == "stop_token")
+  }
+
+  @Test func sameSeedSameText() throws {
+    let model = try Fixtures.modelWithTokenizer()
+    func text(seed: String) throws -> String {
+      try Command.succeed(
+        "generate", "--model", model, "--prompt", "Abc", "--max-tokens", "20", "--temperature",
+        "1.5", "--top-k", "30", "--top-p", "0.95", "--seed", seed
+      ).output
+    }
+    #expect(try text(seed: "1") == text(seed: "1"))
+    #expect(try text(seed: "1") != text(seed: "2"))
+  }
+
+  /// The model's last position ends a generation, and is no error.
+  @Test func endsAtTheLastPosition() throws {
+    let model = try Fixtures.modelWithTokenizer()
+    let prompt = String(repeating: "a", count: 62)
+    let result = try Command.succeed(
+      "generate", "--model", model, "--prompt", prompt, "--json", "--temperature", "5"
+    ).json()
+    #expect((result["tokens"]?.arrayValue?.count ?? 9) <= 2)
+    let longer = try Command.run("generate", "--model", model, "--prompt", prompt + "aa")
+    #expect(longer.status == 1)
+    #expect(longer.errors.contains("64 positions"))
+  }
+
+  @Test func refusesOptionsOutOfRange() throws {
+    let model = try Fixtures.modelWithTokenizer()
+    for flags in [["--temperature", "-1"], ["--top-p", "0"], ["--top-k", "-3"]] {
+      let outcome = try Command.run(
+        "generate", "--model", model, "--prompt", "a", "\(flags[0])=\(flags[1])")
+      #expect(outcome.status == 1)
+      #expect(outcome.output.isEmpty)
+      #expect(outcome.errors.hasPrefix("error: "))
+    }
+  }
+}
+
+@Suite struct MergeTests {
+  @Test(arguments: ["llama-grouped", "qwen2-tied-v4-bfloat16"])
+  func computesWhatTheAdapterDoes(name: String) throws {
+    let model = Fixtures.model(name)
+    let output = try Command.temporaryFolder() + "/merged"
+    let result = try Command.succeed(
+      "merge", "--model", model, "--adapter", model + "/adapter:0.5", "--output", output, "--json"
+    ).json()
+    let type = try ModelDirectory(path: model).entry(named: "model.embed_tokens.weight")?.dtype
+    #expect(result["dtype"]?.stringValue == type?.rawValue)
+    let merged = try ModelDirectory(path: output)
+    for tensor in merged.tensorNames { #expect(merged.entry(named: tensor)?.dtype == type) }
+    func nll(_ arguments: String...) throws -> Double {
+      let ids = ["--ids", model + "/expected.safetensors#ids", "--json"]
+      let value = try Command.start(["score"] + arguments + ids).outcome().json()["nll"]
+      return try #require(value?.doubleValue)
+    }
+    let difference = try abs(
+      nll("--model", output) - nll("--model", model, "--adapter", model + "/adapter:0.5"))
+    #expect(difference < (type == .float32 ? 1e-5 : 2e-2))
+  }
+
+  @Test func refusesTheModelsOwnFolder() throws {
+    let model = try Fixtures.copy("llama-grouped")
+    let before = Fixtures.names(in: model)
+    let outcome = try Command.run(
+      "merge", "--model", model, "--adapter", model + "/adapter", "--output", model + "/.")
+    #expect(outcome.status == 1)
+    #expect(outcome.errors.contains("the model's own"))
+    #expect(Fixtures.names(in: model) == before)
+    #expect(try Command.run("merge", "--model", model, "--output", model + "/m").status == 64)
+  }
+}

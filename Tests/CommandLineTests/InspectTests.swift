@@ -1,0 +1,105 @@
+import Foundation
+import LoRAFormats
+import LoRAJSON
+import LoRATensor
+import Testing
+
+@Suite struct InspectTests {
+  @Test func showsAnAdapter() throws {
+    let path = Fixtures.model("llama-grouped") + "/adapter"
+    let result = try Command.succeed("inspect", path, "--json").json()
+    let adapter = try PEFTAdapterFile(path: path)
+    #expect(result["kind"]?.stringValue == "adapter")
+    #expect(result["rank"]?.intValue == adapter.configuration.rank)
+    let layers = try #require(result["layers"]?.arrayValue)
+    #expect(layers.count == adapter.description.layers.count)
+    for (shown, layer) in zip(layers, adapter.description.layers) {
+      #expect(shown["path"]?.stringValue == layer.path)
+      #expect(shown["shape"]?[0]?.intValue == layer.outputSize)
+      #expect(shown["shape"]?[1]?.intValue == layer.inputSize)
+      #expect(shown["scale"]?.doubleValue == layer.scale)
+      #expect(shown["zero_effect"]?.boolValue == false)
+      let norm = layer.b.matrixProduct(with: layer.a).sumOfSquares().squareRoot() * layer.scale
+      #expect(abs((shown["norm"]?.doubleValue ?? 0) - norm) < 1e-5 * norm)
+    }
+    let text = try Command.succeed("inspect", path).output
+    #expect(text.contains("model.layers.1.mlp.down_proj"))
+  }
+
+  @Test func namesLayersWithoutEffect() throws {
+    let adapter = try PEFTAdapterFile(path: Fixtures.model("llama-grouped") + "/adapter")
+    var changed = adapter
+    changed.description.layers[0].b = .zeros(adapter.description.layers[0].b.shape)
+    let folder = try Command.temporaryFolder()
+    try changed.write(to: folder)
+    let result = try Command.succeed("inspect", folder, "--json").json()
+    #expect(result["zero_effect_layers"]?.intValue == 1)
+    #expect(result["layers"]?[0]?["zero_effect"]?.boolValue == true)
+    #expect(result["layers"]?[0]?["norm"]?.doubleValue == 0)
+    #expect(try Command.succeed("inspect", folder).output.contains("no effect"))
+  }
+
+  @Test func showsAModel() throws {
+    let model = try Fixtures.modelWithTokenizer()
+    let result = try Command.succeed("inspect", model, "--json").json()
+    #expect(result["kind"]?.stringValue == "model")
+    #expect(result["architecture"]?.stringValue == "llama")
+    #expect(result["configuration"]?["hidden_size"]?.intValue == 32)
+    #expect(result["tokenizer"]?["bos"]?.intValue == 1)
+    #expect(result["tokenizer"]?["vocabulary"]?.intValue == 46)
+    let directory = try ModelDirectory(path: model)
+    #expect(result["tensors"]?.arrayValue?.count == directory.tensorNames.count)
+    #expect(try Command.succeed("inspect", model).output.contains("begins with 1 '<s>'"))
+  }
+
+  @Test func showsAnUnknownArchitecture() throws {
+    let model = try Fixtures.copy("llama-grouped")
+    let path = model + "/config.json"
+    let text = try String(contentsOfFile: path, encoding: .utf8)
+    try Fixtures.write(text.replacing("\"llama\"", with: "\"gpt_neox\""), to: path)
+    let result = try Command.succeed("inspect", model, "--json").json()
+    #expect(result["architecture"]?.stringValue == "gpt_neox")
+    #expect(result["unsupported"]?.stringValue?.contains("not supported") == true)
+  }
+
+  @Test func showsAFile() throws {
+    let path = Fixtures.model("llama-grouped") + "/expected.safetensors"
+    let result = try Command.succeed("inspect", path, "--json").json()
+    #expect(result["kind"]?.stringValue == "safetensors")
+    let tensors = result["tensors"]?.arrayValue ?? []
+    #expect(tensors.contains { $0["name"]?.stringValue == "ids" && $0["dtype"] == "I64" })
+    #expect(try Command.run("inspect", Fixtures.path("models")).status == 1)
+    #expect(try Command.run("inspect", "/nowhere").status == 1)
+  }
+}
+
+@Suite struct BenchTests {
+  @Test func measuresTraining() throws {
+    for method in ["lora", "full"] {
+      let result = try Command.succeed(
+        "bench", "train", "--model", Fixtures.model("llama-grouped"), "--sequence-length", "16",
+        "--rank", "4", "--steps", "2", "--method", method, "--json"
+      ).json()
+      for key in ["tokens_per_second", "step_seconds", "peak_rss_bytes", "threads"] {
+        #expect((result[key]?.doubleValue ?? 0) > 0, "\(key)")
+      }
+      #expect((result["trainable_parameters"]?.intValue ?? 0) > 0)
+      #expect(result["loss"]?.arrayValue?.count == 2)
+      #expect(result["kernels"]?.stringValue?.contains("OpenBLAS") == true)
+    }
+  }
+
+  @Test func measuresGeneration() throws {
+    let result = try Command.succeed(
+      "bench", "generate", "--model", Fixtures.model("llama-grouped"), "--prompt-tokens", "20",
+      "--max-tokens", "6", "--json"
+    ).json()
+    for key in ["prefill_tokens_per_second", "decode_tokens_per_second", "peak_rss_bytes"] {
+      #expect((result[key]?.doubleValue ?? 0) > 0, "\(key)")
+    }
+    let tooLong = try Command.run(
+      "bench", "generate", "--model", Fixtures.model("llama-grouped"), "--json")
+    #expect(tooLong.status == 1)
+    #expect(tooLong.output.isEmpty)
+  }
+}

@@ -1,0 +1,197 @@
+import Foundation
+import LoRAFormats
+import LoRAJSON
+import LoRATensor
+import Testing
+
+@Suite struct TrainTests {
+  let model = Fixtures.model("llama-grouped")
+
+  /// The recipe of Tests/Reference/training.py from its initial adapter: losses and norms by PEFT.
+  @Test func followsPEFT() throws {
+    let reference = try SafetensorsFile(path: Fixtures.path("training/lora.safetensors"))
+    let folder = try Command.temporaryFolder()
+    let tensors = try reference.names.filter { $0.hasPrefix("initial/") }.map { name in
+      (name: String(name.dropFirst("initial/".count)), tensor: try reference.tensor(named: name))
+    }
+    try FileManager.default.createDirectory(
+      atPath: folder + "/initial", withIntermediateDirectories: true)
+    try SafetensorsWriter.write(tensors, to: folder + "/initial/adapter_model.safetensors")
+    try Fixtures.write(
+      #"{"peft_type":"LORA","r":4,"lora_alpha":8,"target_modules":["q_proj","k_proj","v_proj","#
+        + #""o_proj","gate_proj","up_proj","down_proj"]}"#,
+      to: folder + "/initial/adapter_config.json")
+    _ = try Command.succeed(
+      "train", "--model", model, "--data", reference.path + "#ids", "--init-adapter",
+      folder + "/initial", "--output", folder + "/result", "--steps", "10", "--batch", "2",
+      "--accumulate", "2", "--learning-rate", "0.01", "--schedule", "cosine", "--warmup", "2",
+      "--weight-decay", "0.1", "--clip-norm", "0.5", "--no-shuffle", "--log", folder + "/log.jsonl")
+    let log = try String(contentsOfFile: folder + "/log.jsonl", encoding: .utf8)
+      .split(separator: "\n").map { try JSONValue(parsing: String($0)) }
+    let losses = try reference.tensor(named: "losses").scalars(as: Float.self)
+    let norms = try reference.tensor(named: "gradient_norms").scalars(as: Float.self)
+    #expect(log.count == losses.count)
+    for (index, line) in log.enumerated() {
+      #expect(line["step"]?.intValue == index + 1)
+      let (loss, norm) = (Double(losses[index]), Double(norms[index]))
+      #expect(abs((line["loss"]?.doubleValue ?? 0) - loss) < 1e-4 * loss)
+      #expect(abs((line["gradient_norm"]?.doubleValue ?? 0) - norm) < 1e-3 * norm)
+      #expect(line["learning_rate"]?.doubleValue != nil)
+      #expect((line["tokens_per_second"]?.doubleValue ?? 0) > 0)
+    }
+    #expect(log[0]["learning_rate"]?.doubleValue == 0)
+  }
+
+  @Test func reportsOneObject() throws {
+    let output = try Command.temporaryFolder() + "/new/adapter"
+    let rows = try Fixtures.rows()
+    let outcome = try Command.succeed(
+      "train", "--model", model, "--data", rows, "--eval-data", rows, "--output", output,
+      "--rank", "3", "--rslora", "--steps", "4", "--learning-rate", "0.01", "--json")
+    let result = try outcome.json()
+    let before = try #require(result["eval_nll_before"]?.doubleValue)
+    let after = try #require(result["eval_nll_after"]?.doubleValue)
+    #expect(after < before)
+    #expect(result["steps"]?.intValue == 4)
+    #expect(result["output"]?.stringValue == output)
+    #expect(Fixtures.names(in: output) == ["adapter_config.json", "adapter_model.safetensors"])
+    let adapter = try PEFTAdapterFile(path: output)
+    #expect(adapter.configuration.rank == 3)
+    #expect(adapter.configuration.usesRankStabilizedScale)
+    #expect(adapter.configuration.baseModelName == model)
+    let parameters = adapter.description.layers.reduce(0) {
+      $0 + $1.a.elementCount + $1.b.elementCount
+    }
+    #expect(result["trainable_parameters"]?.intValue == parameters)
+    let score = try Command.succeed(
+      "score", "--model", model, "--adapter", output, "--ids", rows, "--json"
+    ).json()
+    #expect(abs((score["nll"]?.doubleValue ?? 0) - after) < 1e-5)
+  }
+
+  @Test func repeatsBitForBit() throws {
+    let folder = try Command.temporaryFolder()
+    let rows = try Fixtures.rows()
+    for name in ["a", "b"] {
+      _ = try Command.succeed(
+        "train", "--model", model, "--data", rows, "--output", folder + "/" + name, "--dropout",
+        "0.1", "--epochs", "2", "--batch", "3", "--seed", "5")
+    }
+    for file in ["adapter_model.safetensors", "adapter_config.json"] {
+      #expect(
+        FileManager.default.contentsEqual(
+          atPath: folder + "/a/" + file, andPath: folder + "/b/" + file))
+    }
+  }
+
+  @Test func takesARecipe() throws {
+    let output = try Command.temporaryFolder() + "/adapter"
+    let recipe = try Fixtures.file(
+      "adapter_config.json",
+      #"{"peft_type":"LORA","r":2,"lora_alpha":6,"target_modules":["q_proj","up_proj"],"#
+        + #""rank_pattern":{"up_proj":5},"alpha_pattern":{"layers.1.mlp.up_proj":3}}"#)
+    _ = try Command.succeed(
+      "train", "--model", model, "--data", try Fixtures.rows(), "--config", recipe, "--steps", "1",
+      "--output", output)
+    let layers = try PEFTAdapterFile(path: output).description.layers
+    #expect(
+      layers.map { "\($0.path) \($0.rank) \($0.alpha)" } == [
+        "model.layers.0.mlp.up_proj 5 6.0", "model.layers.0.self_attn.q_proj 2 6.0",
+        "model.layers.1.mlp.up_proj 5 3.0", "model.layers.1.self_attn.q_proj 2 6.0",
+      ])
+  }
+
+  @Test func selectsByExpression() throws {
+    let output = try Command.temporaryFolder() + "/adapter"
+    _ = try Command.succeed(
+      "train", "--model", model, "--data", try Fixtures.rows(), "--steps", "1", "--output", output,
+      "--targets", #"regex:.*\.1\..*(q|v)_proj"#)
+    let paths = try PEFTAdapterFile(path: output).description.layers.map(\.path)
+    #expect(paths == ["model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.v_proj"])
+  }
+
+  /// Contradictions are wrong usage; saying the same twice is not.
+  @Test func initialAdapterFixesRankAndTargets() throws {
+    let adapter = model + "/adapter"
+    let configuration = try PEFTAdapterFile(path: adapter).configuration
+    let folder = try Command.temporaryFolder()
+    let rows = try Fixtures.rows()
+    func train(_ flags: String...) throws -> Command.Outcome {
+      try Command.start(
+        [
+          "train", "--model", model, "--data", rows, "--init-adapter", adapter, "--steps", "1",
+          "--output", folder + "/result",
+        ] + flags
+      ).outcome()
+    }
+    #expect(try train("--rank", "\(configuration.rank)").status == 0)
+    for flags in [
+      ["--rank", "\(configuration.rank + 1)"], ["--alpha", "999"], ["--targets", "q_proj"],
+      ["--method", "full"], ["--config", "some.json"],
+    ] {
+      let outcome = try train(flags[0], flags[1])
+      #expect(outcome.status == 64, "\(flags)")
+      #expect(outcome.errors.hasPrefix("error: "), "\(outcome.errors)")
+    }
+  }
+
+  @Test func trainsAWholeModel() throws {
+    let output = try Command.temporaryFolder() + "/model"
+    let model = try Fixtures.modelWithTokenizer()
+    let rows = try Fixtures.rows()
+    let result = try Command.succeed(
+      "train", "--model", model, "--data", rows, "--eval-data", rows, "--method", "full",
+      "--steps", "3", "--output", output, "--json"
+    ).json()
+    #expect(
+      Fixtures.names(in: output) == [
+        "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
+        "tokenizer_config.json",
+      ])
+    let score = try Command.succeed("score", "--model", output, "--ids", rows, "--json").json()
+    let after = try #require(result["eval_nll_after"]?.doubleValue)
+    #expect(abs((score["nll"]?.doubleValue ?? 0) - after) < 1e-5)
+  }
+
+  @Test func readsTextAndQuestions() throws {
+    let model = try Fixtures.modelWithTokenizer()
+    let folder = try Command.temporaryFolder()
+    let files = [
+      try Fixtures.file("a.txt", String(repeating: "He did it. ", count: 20)),
+      try Fixtures.file("b.jsonl", "{\"text\":\"Abc\"}\n\n{\"text\":\"def ghi\"}\r\n"),
+      try Fixtures.file("c.jsonl", "{\"prompt\":\"Abc? \",\"completion\":\"Def.\"}\n"),
+    ]
+    for file in files {
+      let outcome = try Command.succeed(
+        "train", "--model", model, "--data", file, "--output", folder + "/a", "--steps", "2",
+        "--sequence-length", "32", "--batch", "1")
+      #expect(outcome.output.contains("parameters trained in 2 steps"))
+    }
+  }
+
+  @Test(.enabled(if: Fixtures.shared != nil))
+  func followsPEFTOnAPretrainedModel() throws {
+    let shared = try #require(Fixtures.shared)
+    let reference = shared + "/reference/stories260k-lora"
+    let folder = try Command.temporaryFolder()
+    let run = try JSONValue(
+      parsing: try String(contentsOfFile: reference + "/run.json", encoding: .utf8))
+    let result = try Command.succeed(
+      "train", "--model", shared + "/models/stories260k", "--data",
+      reference + "/inputs.safetensors", "--init-adapter", reference + "/init", "--output",
+      folder + "/adapter", "--steps", "200", "--batch", "8", "--learning-rate", "2e-3",
+      "--clip-norm", "0", "--no-shuffle", "--log", folder + "/log.jsonl", "--json"
+    ).json()
+    #expect(abs((result["eval_nll_before"]?.doubleValue ?? 0) - 4.71513) < 1e-4)
+    #expect(abs((result["eval_nll_after"]?.doubleValue ?? 0) - 2.87487) < 1e-4)
+    let log = try String(contentsOfFile: folder + "/log.jsonl", encoding: .utf8)
+      .split(separator: "\n").map { try JSONValue(parsing: String($0)) }
+    #expect(log.count == 200)
+    for (index, line) in log.enumerated() {
+      let loss = try #require(run["losses"]?[index]?.doubleValue)
+      let norm = try #require(run["grad_norms"]?[index]?.doubleValue)
+      #expect(abs((line["loss"]?.doubleValue ?? 0) - loss) < 1e-5 * loss)
+      #expect(abs((line["gradient_norm"]?.doubleValue ?? 0) - norm) < 1e-4 * norm)
+    }
+  }
+}
