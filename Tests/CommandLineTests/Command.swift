@@ -46,7 +46,7 @@ struct Command {
     let folder = try temporaryFolder()
     let output = folder + "/output"
     let errors = folder + "/errors"
-    for path in [output, errors] { FileManager.default.createFile(atPath: path, contents: nil) }
+    for path in [output, errors] { try Data().write(to: URL(filePath: path)) }
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = FileHandle(forWritingAtPath: output)
     process.standardError = FileHandle(forWritingAtPath: errors)

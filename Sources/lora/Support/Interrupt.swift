@@ -20,6 +20,12 @@ enum Interrupt {
   /// Catches the next SIGINT or SIGTERM.
   static func watch() {
     requested.store(false, ordering: .relaxed)
+    // Whoever started this process may have had them blocked, as threads of libdispatch have.
+    var numbers = sigset_t()
+    sigemptyset(&numbers)
+    sigaddset(&numbers, SIGINT)
+    sigaddset(&numbers, SIGTERM)
+    pthread_sigmask(SIG_UNBLOCK, &numbers, nil)
     for number in [SIGINT, SIGTERM] {
       _ = signal(number) { number in
         // Only what is safe in a handler: an atomic store, and the default for the next signal.
