@@ -89,7 +89,7 @@ import Testing
 
   @Test func adaptersThatDoNotFit() throws {
     let model = Fixtures.model("llama-grouped")
-    let other = Fixtures.model("qwen2-untied") + "/adapter"
+    let other = Fixtures.model("mistral-v4") + "/adapter"
     #expect(try score(model, "--adapter", other).contains(other))
     #expect(try score(model, "--adapter", "/nowhere:0.5").contains("/nowhere/adapter_config.json"))
 

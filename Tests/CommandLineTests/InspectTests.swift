@@ -46,7 +46,7 @@ import Testing
     #expect(result["architecture"]?.stringValue == "llama")
     #expect(result["configuration"]?["hidden_size"]?.intValue == 32)
     #expect(result["tokenizer"]?["bos"]?.intValue == 1)
-    #expect(result["tokenizer"]?["vocabulary"]?.intValue == 46)
+    #expect(result["tokenizer"]?["vocabulary"]?.intValue == 45)
     let directory = try ModelDirectory(path: model)
     #expect(result["tensors"]?.arrayValue?.count == directory.tensorNames.count)
     #expect(try Command.succeed("inspect", model).output.contains("begins with 1 '<s>'"))

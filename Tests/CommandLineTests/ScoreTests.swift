@@ -76,9 +76,9 @@ import Testing
 
   @Test func readsTextForPeople() throws {
     let model = try Fixtures.modelWithTokenizer()
-    let text = try Fixtures.file("text.txt", "Abc def.\n---\n\n---\nHe did it!\n")
+    let text = try Fixtures.file("text.txt", "Abc def.\n-- \n\n-- \nHe did it!\n")
     let outcome = try Command.succeed(
-      "score", "--model", model, "--text", text, "--split", "---", "--per-token")
+      "score", "--model", model, "--text", text, "--split", "-- ", "--per-token")
     let lines = outcome.output.split(separator: "\n")
     #expect(lines.count == 5)
     #expect(lines[0].hasPrefix("document 1: 8 tokens, NLL "))

@@ -17,7 +17,7 @@ struct GenerateCommand: ParsableCommand {
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var adapters: AdapterOptions
-  @Option(help: "The text to continue.")
+  @Option(parsing: .unconditional, help: "The text to continue.")
   var prompt: String
   @Option(help: "The most tokens to generate.")
   var maxTokens = 128

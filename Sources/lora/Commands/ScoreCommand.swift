@@ -21,7 +21,9 @@ struct ScoreCommand: ParsableCommand {
   @OptionGroup var adapters: AdapterOptions
   @Option(help: ArgumentHelp("A text file, encoded by the model's tokenizer.", valueName: "file"))
   var text: String?
-  @Option(help: "What separates the documents of the text; without it the text is one document.")
+  @Option(
+    parsing: .unconditional,
+    help: "What separates the documents of the text; without it the text is one document.")
   var split: String?
   @Option(
     help: ArgumentHelp(
