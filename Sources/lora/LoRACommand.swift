@@ -12,7 +12,7 @@ struct LoRACommand: AsyncParsableCommand {
       error. The exit status is 0, 1 for a failure, or 64 for wrong usage.
 
         lora train --model MODEL --data rows.safetensors --output support-adapter
-        lora generate --model MODEL --adapter support-adapter:0.5 --prompt 'Once upon a time'
+        lora generate --model MODEL --adapter support-adapter:0.5 --prompt 'Once'
       """,
     subcommands: [
       QuickstartCommand.self,

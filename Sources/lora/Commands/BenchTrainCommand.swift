@@ -10,7 +10,7 @@ struct BenchTrainCommand: ParsableCommand {
     discussion: """
       One step more than asked for is made; the first is not counted. Times are medians.
 
-        lora bench train --model MODEL --batch 1 --sequence-length 512 --rank 16 --json
+        lora bench train --model MODEL --sequence-length 512 --rank 16 --json
       """)
 
   @Option(help: ArgumentHelp("The model's Hugging Face directory.", valueName: "dir"))

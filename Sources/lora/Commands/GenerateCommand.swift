@@ -12,7 +12,7 @@ struct GenerateCommand: ParsableCommand {
       --max-tokens, or at the model's last position. The same seed gives the same text.
 
         lora generate --model MODEL --prompt 'Once upon a time' --max-tokens 64
-        lora generate --model MODEL --adapter polite:0.5 --prompt 'Hello' --temperature 0.8
+        lora generate --model MODEL --adapter polite:0.5 --prompt 'Hello'
       """)
 
   @OptionGroup var model: ModelOptions

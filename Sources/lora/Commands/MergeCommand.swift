@@ -11,7 +11,7 @@ struct MergeCommand: ParsableCommand {
       The result is a Hugging Face directory in the base's stored type, with the base's tokenizer; \
       it needs no adapter any more. Each sum is rounded once.
 
-        lora merge --model MODEL --adapter support:0.8 --adapter polite:0.4 --output merged
+        lora merge --model MODEL --adapter support --adapter polite:0.4 --output m
       """)
 
   @Option(help: ArgumentHelp("The model's Hugging Face directory.", valueName: "dir"))

@@ -12,8 +12,8 @@ struct TrainCommand: ParsableCommand {
       Writes a PEFT adapter, or with --method full a model directory in the base's stored type. \
       An interrupt (Ctrl-C) saves what was learned so far and ends with status 1.
 
-        lora train --model MODEL --data rows.safetensors --rank 8 --steps 200 --output adapter
-        lora train --model MODEL --data questions.jsonl --epochs 3 --schedule cosine --output a2
+        lora train --model MODEL --data rows.safetensors --steps 200 --output a1
+        lora train --model MODEL --data questions.jsonl --epochs 3 --output a2
       """)
 
   @OptionGroup var model: ModelOptions
