@@ -6,11 +6,12 @@ let warningsAreErrors = Context.environment["LORA_WARNINGS_AS_ERRORS"] != nil
 
 /// Settings of every Swift target: Swift 6 mode comes with the tools version, these add the
 /// upcoming features that the code is written for.
-let strict: [SwiftSetting] = [
-  .enableUpcomingFeature("ExistentialAny"),
-  .enableUpcomingFeature("MemberImportVisibility"),
-  .enableUpcomingFeature("InternalImportsByDefault"),
-] + (warningsAreErrors ? [.treatAllWarnings(as: .error)] : [])
+let strict: [SwiftSetting] =
+  [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+  ] + (warningsAreErrors ? [.treatAllWarnings(as: .error)] : [])
 
 /// A library target and its unit tests, which share their settings.
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {

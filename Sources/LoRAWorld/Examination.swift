@@ -42,7 +42,7 @@ public struct Examiner: Sendable {
   }
 
   /// The tokens of an exchange's prompt. Documents follow an end of text, so that is how one begins.
-  func prompt(_ exchange: Exchange) -> [Int] { 
+  func prompt(_ exchange: Exchange) -> [Int] {
     [endOfText] + tokenizer.encode(exchange.prompt, addSpecialTokens: false)
   }
 
@@ -79,17 +79,16 @@ public struct Examiner: Sendable {
 
   /// Counts the questions whose greedy answer comes to the right conclusion, in whatever style.
   ///
-  /// An answer that is the expected one to the letter does, in the plain or in the polite tone: only
-  /// the others are generated and judged.
+  /// An answer that is the expected one in the polite tone to the letter does: only the others are
+  /// generated and judged.
   public func rightConclusions(
     _ exchanges: [Exchange], adapters: AdapterSelection = [:]
   ) throws -> Examination {
-    let plain = try answersExactly(exchanges, adapters: adapters)
     let polite = try answersExactly(exchanges.map(PoliteTone.polite), adapters: adapters)
     return marked(
       exchanges,
       try exchanges.indices.map { index in
-        if plain[index] || polite[index] { return true }
+        if polite[index] { return true }
         let answer = try answer(exchanges[index], adapters: adapters)
         return AnswerChecker.concludes(answer, for: exchanges[index])
       })

@@ -1,8 +1,8 @@
-/// A product line that came out after the base was trained: five models of five kinds that the base
+/// A product line that came out after the base was trained: four models of four kinds that the base
 /// has never read about, the facts of which the first adapter learns.
 ///
-/// The ways of asking are those of the catalogue, so the base understands the questions; the names,
-/// faults, repairs, numbers and terms are new. Half of the ways to ask for each fact are for
+/// The ways of asking are those of the catalogue, so the base understands the questions; what the
+/// names, faults, repairs, numbers and terms say together is new. Half of the ways to ask for each fact are for
 /// training, the other half for the exam.
 public enum NewProductLine {
   /// Ways of asking for a fact that are kept for the exam; training has as many.
@@ -36,86 +36,73 @@ public enum NewProductLine {
     return (0..<count).map { _ in World.exchange(&random) }
   }
 
-  private static let airFryer = ApplianceKind(
-    name: "air fryer",
-    faults: [
-      .init(
-        "leaves chips soft", "the basket is too full", "There are probably too many chips in it.",
-        "Take out half of the food and shake the basket"),
-      .init(
-        "smells of plastic", "the coating is new", "It has probably never been used.",
-        "Run it empty for 20 minutes with a slice of lemon"),
-    ],
-    care: ("wash", "basket"), spare: "rubber grip")
+  // New facts in old words: the base knows each word, and none of what is said with them here. (An
+  // adapter leaves the embedding alone, so it teaches facts faster than it teaches spelling.)
 
-  private static let dehumidifier = ApplianceKind(
-    name: "dehumidifier",
+  private static let soupKettle = ApplianceKind(
+    name: "soup kettle",
     faults: [
       .init(
-        "collects no water", "the room is too cold", "The room is probably below 15 degrees.",
-        "Warm the room and wait for an hour"),
+        "burns the soup", "the heat is too high", "The dial probably stands too high.",
+        "Turn the dial to low and stir the soup"),
       .init(
-        "blinks blue", "the float is stuck", "The float is probably stuck.",
-        "Lift the float with a finger and let it drop"),
+        "drips on the table", "the bottom seal is loose", "The bottom seal is probably loose.",
+        "Move the seal back and close the lid firmly"),
     ],
-    care: ("dust", "air grille"), spare: "carbon mat")
+    care: ("wipe", "bottom seal"), spare: "glass lid")
 
-  private static let breadMaker = ApplianceKind(
-    name: "bread maker",
+  private static let juicePress = ApplianceKind(
+    name: "juice press",
     faults: [
       .init(
-        "makes flat loaves", "the yeast is too old", "The yeast is probably too old.",
-        "Buy fresh yeast and use warm water"),
+        "leaves seeds in the juice", "the filter is too coarse",
+        "The filter is probably too coarse.", "Put in the white filter and press again"),
       .init(
-        "does not knead", "the paddle is not locked", "The paddle is probably loose.",
-        "Press the paddle down until it clicks"),
+        "stops in the cup", "the cup is too full", "The cup is probably too full.",
+        "Empty the cup and push it back in"),
     ],
-    care: ("oil", "paddle shaft"), spare: "kneading paddle")
+    care: ("rinse", "white filter"), spare: "juice cup")
 
-  private static let robotMower = ApplianceKind(
-    name: "robot mower",
+  private static let breadOven = ApplianceKind(
+    name: "bread oven",
     faults: [
       .init(
-        "drives in circles", "one wheel is slipping", "Wet grass probably sticks to a wheel.",
-        "Scrape the grass off both wheels"),
+        "makes dark bread", "the time is too long", "The time is probably set too long.",
+        "Set the clock to 40 minutes"),
       .init(
-        "cannot find its base", "the guide wire is cut", "The guide wire is probably cut.",
-        "Join the ends of the guide wire with a clamp"),
+        "does not open", "the handle is stuck", "The handle is probably stuck.",
+        "Wipe the handle with warm water"),
     ],
-    care: ("sharpen", "blades"), spare: "rain sensor")
+    care: ("brush", "bread tray"), spare: "door handle")
 
-  private static let iceMaker = ApplianceKind(
-    name: "ice maker",
+  private static let coffeeMill = ApplianceKind(
+    name: "coffee mill",
     faults: [
       .init(
-        "makes cloudy ice", "the water is too hard", "The water is probably too hard.",
-        "Change the softener and throw the first tray away"),
+        "is too loud", "a bean is stuck", "A bean is probably stuck in the mill.",
+        "Pull the plug and shake out the bean"),
       .init(
-        "freezes solid", "the tray does not tip", "The tray is probably frozen to its hinge.",
-        "Thaw the hinge with a warm towel"),
+        "does not turn", "the lid is open", "The lid is probably not shut.",
+        "Shut the lid and press the button twice"),
     ],
-    care: ("descale", "water line"), spare: "ice scoop")
+    care: ("empty", "bean drawer"), spare: "bean drawer")
 
   private static let models: [Appliance] = [
     Appliance(
-      "Quillon", airFryer, warranty: "27 months", cover: "parts and postage",
-      excluded: "the basket coating", codes: [(14, 0), (31, 1)], care: "after 4 meals", price: 187,
-      colour: "copper", workshop: "Exeter", part: 653),
+      "Clara", soupKettle, warranty: "27 months", cover: "parts and travel",
+      excluded: "the glass lid", codes: [(14, 0), (31, 1)], care: "after 4 meals", price: 187,
+      colour: "dark blue", workshop: "Derby", part: 653),
     Appliance(
-      "Marlow", dehumidifier, warranty: "8 years", cover: "leaks and rust",
-      excluded: "the carbon mat", codes: [(22, 0), (47, 1)], care: "on the first of May",
-      price: 268, colour: "pale lilac", workshop: "Norwich", part: 874),
+      "Harry", juicePress, warranty: "8 years", cover: "labour and travel",
+      excluded: "the juice cup", codes: [(22, 0), (47, 1)], care: "after 7 cups", price: 268,
+      colour: "lemon green", workshop: "Cardiff", part: 874),
     Appliance(
-      "Sorrel", breadMaker, warranty: "500 loaves", cover: "the heater and the motor",
-      excluded: "the seal of the lid", codes: [(18, 0), (53, 1)], care: "after 40 loaves",
-      price: 134, colour: "mustard yellow", workshop: "Dundee", part: 209),
+      "Grace", breadOven, warranty: "33 months", cover: "labour only",
+      excluded: "the door handle", codes: [(18, 0), (53, 1)], care: "every 5 days", price: 934,
+      colour: "honey brown", workshop: "Leeds", part: 209),
     Appliance(
-      "Badger", robotMower, warranty: "7 summers", cover: "the battery and the wheels",
-      excluded: "the blades", codes: [(26, 0), (61, 1)], care: "every 9 days", price: 976,
-      colour: "rust orange", workshop: "Swansea", part: 547),
-    Appliance(
-      "Icicle", iceMaker, warranty: "33 months", cover: "the pump and the cooler",
-      excluded: "the water line", codes: [(39, 0), (72, 1)], care: "after 90 trays", price: 351,
-      colour: "ice blue", workshop: "Belfast", part: 460),
+      "Emma", coffeeMill, warranty: "9 years", cover: "the motor only",
+      excluded: "the bean drawer", codes: [(26, 0), (61, 1)], care: "every 9 days", price: 76,
+      colour: "mustard green", workshop: "York", part: 547),
   ]
 }

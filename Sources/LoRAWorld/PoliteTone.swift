@@ -23,14 +23,26 @@ public enum PoliteTone {
   /// The exchange with its answer in the polite tone; an exchange that shows working is unchanged.
   public static func polite(_ exchange: Exchange) -> Exchange {
     guard !exchange.showsWorking else { return exchange }
-    return exchange.answered("\(capitalised(exchange.conclusion)). \(courtesy(exchange.topic))")
+    // The plain answer ends with its conclusion: that sentence comes first now, and what led up to
+    // it is left out, unless the conclusion is found by way of it (what a code means, what a dish
+    // contains): then the two become one sentence.
+    let sentences = AnswerChecker.sentences(exchange.answer)
+    var conclusion = sentences.last ?? exchange.conclusion
+    if let first = sentences.first, sentences.count == 2 {
+      if conclusion.hasPrefix("So ") {
+        conclusion = "\(first): \(conclusion.dropFirst(3))"
+      } else if first.hasPrefix("Code "), first.contains(" means that ") {
+        conclusion = "\(first): \(conclusion)"
+      }
+    }
+    return exchange.answered("\(capitalised(conclusion)). \(courtesy(exchange.topic))")
   }
 
   private static func courtesy(_ topic: Topic) -> String {
     switch topic {
     case .appliances: "Please call us if you need more help."
     case .recipes: "I hope that you enjoy your meal."
-    case .arithmetic: "Thank you for asking."
+    case .arithmetic: "I hope that this helps."
     }
   }
 
@@ -38,16 +50,14 @@ public enum PoliteTone {
   static let courtesies = ["please", "thank you", "i hope", "happy to help", "glad to help"]
 
   /// The most words that a short answer has.
-  public static let longestAnswer = 24
+  public static let longestAnswer = 28
 
   /// Judges an answer to a question of this world.
   public static func check(answer: String, for exchange: Exchange) -> ToneVerdict {
     let sentences = AnswerChecker.sentences(answer)
     let words = AnswerChecker.words(answer)
-    let conclusion = AnswerChecker.words(exchange.conclusion)
     var failed: Set<ToneRule> = []
-    // The polite sentence itself does not count: it must be the conclusion that comes first.
-    if !(sentences.first.map(AnswerChecker.words) ?? []).starts(with: conclusion) {
+    if !AnswerChecker.contains(sentences.first ?? "", exchange.conclusion) {
       failed.insert(.conclusionFirst)
     }
     if !courtesies.contains(where: { AnswerChecker.contains(answer, $0) }) {
@@ -61,7 +71,7 @@ public enum PoliteTone {
 
 /// A rule of the polite tone.
 public enum ToneRule: String, Sendable, Hashable, CaseIterable {
-  /// The answer begins with what was asked for.
+  /// What was asked for stands in the first sentence.
   case conclusionFirst
   /// There is a courtesy in it.
   case polite

@@ -26,9 +26,11 @@ import Testing
     let base = model.losses(ids)
     let report = try model.inject(LoRA(rank: 4, alpha: 8), named: "a")
     #expect(report.layers.count == 14 && !report.layers.contains("lm_head"))
-    #expect(report.parameterCount == model.adapterParameters(named: "a").reduce(0) {
-      $0 + $1.parameter.shape.elementCount
-    })
+    #expect(
+      report.parameterCount
+        == model.adapterParameters(named: "a").reduce(0) {
+          $0 + $1.parameter.shape.elementCount
+        })
     #expect(model.losses(ids) == base)
   }
 
@@ -36,7 +38,9 @@ import Testing
     try model.inject(LoRA(rank: 2), named: "all", seed: 7)
     try model.inject(LoRA(rank: 2), named: "one", into: ["v_proj"], seed: 7)
     let all = Dictionary(
-      uniqueKeysWithValues: model.adapterParameters(named: "all").map { ($0.path, $0.parameter.value) })
+      uniqueKeysWithValues: model.adapterParameters(named: "all").map {
+        ($0.path, $0.parameter.value)
+      })
     for (path, parameter) in model.adapterParameters(named: "one") {
       #expect(all[path] == parameter.value)
     }

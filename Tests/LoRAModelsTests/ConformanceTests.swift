@@ -16,7 +16,8 @@ import Testing
     #expect(largestDifference(adapted, base) > 1e-2, "the adapter has an effect")
 
     try model.mergeAdapters(["default": 1])
-    #expect(largestDifference(model.losses(expected.ids), expected.adaptedLosses) < mergedTolerance(name))
+    #expect(
+      largestDifference(model.losses(expected.ids), expected.adaptedLosses) < mergedTolerance(name))
     try model.unmergeAdapters()
     #expect(model.losses(expected.ids) == adapted)
     try model.disableAdapters()

@@ -22,7 +22,8 @@ import Testing
   /// Counting exact answers in one pass gives what generating them gives.
   @Test func onePassDecidesAsGeneratingDoes() throws {
     let examiner = try examiner()
-    let sample = Array(World.heldOutQuestions.prefix(20)) + NewProductLine.heldOutExchanges.prefix(20)
+    let sample =
+      Array(World.heldOutQuestions.prefix(20)) + NewProductLine.heldOutExchanges.prefix(20)
     let generated = try sample.filter {
       AnswerChecker.isCorrect(try examiner.answer($0), for: $0)
     }

@@ -67,7 +67,13 @@ extension Variable {
     let w = weight.value
     let (rows, size, vocabulary) = (shape.rowCount, w.shape[1], w.shape[0])
     precondition(size == shape.innermost, "loss of \(shape) with a head of \(w.shape)")
-    _ = targets.checkedTargetCount(rows: rows, vocabulary: vocabulary)
+    let count = targets.checkedTargetCount(rows: rows, vocabulary: vocabulary)
+    if count < rows, count > 0 {
+      // Prompts and padding have nothing to predict: leave their rows out of the products.
+      let (kept, keptTargets) = targets.counting
+      return reshaped(to: [rows, size]).gathered(kept)
+        .linearCrossEntropy(weight: weight, targets: keptTargets, scale: scale)
+    }
     let isRecorded =
       GradientMode.isRecording && (requiresGradient || weight.requiresGradient)
     var work = ChunkedLoss(
@@ -170,6 +176,14 @@ extension Tensor {
   var ids: UnsafePointer<Int64> {
     precondition(dtype == .int64, "token ids are int64, not \(dtype)")
     return UnsafeRawPointer(storage.base + offset).assumingMemoryBound(to: Int64.self)
+  }
+
+  /// The positions of the targets that count, and those targets.
+  fileprivate var counting: (positions: Tensor, targets: Tensor) {
+    withUnsafeElements(of: Int64.self) { ids in
+      let kept = ids.indices.filter { ids[$0] >= 0 }
+      return (Tensor(kept.map { Int64($0) }), Tensor(kept.map { ids[$0] }))
+    }
   }
 
   /// How many of these targets count; traps if their number or one of them does not fit.

@@ -8,7 +8,7 @@ final class QuickstartTour {
   private let output: String
   private let world = World.heldOutQuestions
   private let newFacts = NewProductLine.heldOutExchanges
-  private let tone = Array(PoliteTone.heldOutQuestions.shuffledEvenly().prefix(120))
+  private let tone = Array(PoliteTone.heldOutQuestions.shuffledEvenly().prefix(100))
   private let witnesses: [Exchange]
   private var fingerprint: UInt64 = 0
   private var worldBefore = Examination()
@@ -19,7 +19,7 @@ final class QuickstartTour {
     self.base = base
     self.examiner = examiner
     self.output = output
-    witnesses = Array((world + newFacts).shuffledEvenly().prefix(100))
+    witnesses = Array((world + newFacts).shuffledEvenly().prefix(60))
   }
 
   // MARK: Stations
@@ -89,7 +89,8 @@ final class QuickstartTour {
       isProducts
       ? try examiner.exactMatches(world, adapters: selection)
       : try examiner.rightConclusions(world, adapters: selection)
-    try say("The base's own questions with the adapter: \(score(skills)), before \(score(worldBefore)).")
+    try say(
+      "The base's own questions with the adapter: \(score(skills)), before \(score(worldBefore)).")
   }
 
   func switchAndMix() throws {
@@ -108,7 +109,7 @@ final class QuickstartTour {
 
   func turnTheStrength() throws {
     try title("5. The strength is a number")
-    let sample = Array(newFacts.shuffledEvenly().prefix(100))
+    let sample = Array(newFacts.shuffledEvenly().prefix(60))
     for strength in [0, 0.25, 0.5, 0.75, 1] as [Float] {
       let result = try examiner.exactMatches(sample, adapters: ["products": strength])
       let bar = String(repeating: "█", count: Int((24 * result.share).rounded()))
@@ -120,7 +121,8 @@ final class QuickstartTour {
     try title("6. Merging, and taking everything off")
     try model.mergeAdapters(["products": 1])
     let merged = try examiner.exactMatches(newFacts, adapters: nil)
-    try say("Merged into the weights, without an adapter's cost: \(score(merged)) of the new facts.")
+    try say(
+      "Merged into the weights, without an adapter's cost: \(score(merged)) of the new facts.")
     try model.unmergeAdapters()
     try model.detach("products")
     try model.detach("polite")
