@@ -6,12 +6,15 @@ let warningsAreErrors = Context.environment["LORA_WARNINGS_AS_ERRORS"] != nil
 
 /// Settings of every Swift target: Swift 6 mode comes with the tools version, these add the
 /// upcoming features that the code is written for.
-let strict: [SwiftSetting] =
-  [
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-    .enableUpcomingFeature("InternalImportsByDefault"),
-  ] + (warningsAreErrors ? [.treatAllWarnings(as: .error)] : [])
+let features: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+/// The settings of what ships. Tests have the features only: the macros of Swift Testing expand to
+/// code that warns.
+let strict = features + (warningsAreErrors ? [.treatAllWarnings(as: .error)] : [])
 
 /// A library target and its unit tests, which share their settings.
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -19,7 +22,7 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+  .testTarget(name: name, dependencies: dependencies, swiftSettings: features)
 }
 
 let package = Package(
