@@ -6,7 +6,8 @@ let package = Package(
   name: "lora-kit-benchmarks",
   platforms: [.macOS(.v15)],
   dependencies: [
-    .package(path: ".."),
+    // The name, because a package at a path is otherwise called after the checkout's folder.
+    .package(name: "lora-kit", path: ".."),
     .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.0", traits: []),
   ],
   targets: [
