@@ -18,6 +18,8 @@ struct QuickstartCommand: ParsableCommand {
   var output = "lora-quickstart"
 
   func run() throws {
+    // Tried before a minute is spent on training what could not be written.
+    _ = try OutputFolder(output)
     let clock = ContinuousClock()
     let start = clock.now
     let base = try BuiltInBase.open()
