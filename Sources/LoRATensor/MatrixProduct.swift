@@ -61,7 +61,7 @@ package func multiply(
   let out = w.shape[0]
   let inner = w.shape[1]
   guard rows > 0, out > 0 else { return }
-  if rows <= 4, beta == 0 || beta == 1, inner > 0 {
+  if rows <= mostFewRows, beta == 0 || beta == 1, inner > 0 {
     return multiplyFewRows(rows: rows, x, byTransposeOf: w, accumulate: beta == 1, into: y)
   }
   if w.dtype == .float32 {
@@ -115,36 +115,6 @@ package func multiply(
       gemm(
         m: rows, n: inner, k: depth, dy + start, lda: out, panel, ldb: inner,
         beta: start == 0 ? beta : 1, dx, ldc: inner)
-    }
-  }
-}
-
-private func multiplyFewRows(
-  rows: Int, _ x: UnsafePointer<Float>, byTransposeOf w: Tensor, accumulate: Bool,
-  into y: UnsafeMutablePointer<Float>
-) {
-  let out = w.shape[0]
-  let inner = w.shape[1]
-  // A tile of at least 64 KiB of weights pays for handing it to another thread.
-  let tile = max(16, (32 << 10) / max(inner, 1))
-  w.withUnsafeBytes { bytes in
-    guard let base = bytes.baseAddress else { return }
-    parallelTiles(out, tile: tile) { range in
-      let start = base + range.lowerBound * inner * w.dtype.stride
-      let target = y + range.lowerBound
-      switch w.dtype {
-      case .float32:
-        lk_gemv_f32(rows, range.count, inner, x, start.floats, target, out, accumulate)
-      case .bfloat16:
-        lk_gemv_bf16(
-          rows, range.count, inner, x, start.assumingMemoryBound(to: UInt16.self), target, out,
-          accumulate)
-      case .float16:
-        lk_gemv_f16(
-          rows, range.count, inner, x, start.assumingMemoryBound(to: UInt16.self), target, out,
-          accumulate)
-      default: preconditionFailure("a weight of type \(w.dtype) can't be multiplied")
-      }
     }
   }
 }
