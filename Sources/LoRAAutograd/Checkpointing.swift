@@ -11,15 +11,18 @@ public func checkpointed(
   _ x: Variable, _ body: @escaping @Sendable (Variable) -> Variable
 ) -> Variable {
   guard GradientMode.isRecording else { return body(x) }
-  let input = x.value
-  let output = withoutGradients { body(Variable(input)) }.value
+  let (input, isNeeded) = (x.saved, x.requiresGradient)
+  // Recorded, to learn whether there will be anything to differentiate; the record goes at once.
+  let first = body(Variable(value: x.value, node: isNeeded ? Node(leafOf: nil) : nil))
+  guard first.requiresGradient else { return first }
   let node = Node(inputs: [x.node]) { dy, inputs in
-    let leaf = Node(leafOf: nil)
-    let again = withGradients { body(Variable(value: input, node: leaf)) }
-    guard let root = again.node else { return }
-    let table = Variable.propagate(dy, from: root)
-    if let dx = table.take(leaf) { inputs.add(dx, to: 0) }
-    inputs.add(table.leaves)
+    let leaf = isNeeded ? Node(leafOf: nil) : nil
+    // Of the result only how it was computed is wanted.
+    let root = withGradients { body(Variable(value: input(), node: leaf)).node }
+    guard let root else { return }
+    let seed = dy
+    dy = .zeros([0])
+    if let dx = inputs.propagate(seed, from: root, to: leaf) { inputs.add(dx, to: 0) }
   }
-  return Variable(value: output, node: node)
+  return Variable(value: first.value, node: node)
 }

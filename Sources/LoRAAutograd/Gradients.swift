@@ -33,13 +33,14 @@ public struct Gradients: Sendable {
 
   mutating func accumulate(_ gradient: Tensor, for parameter: Parameter) {
     let key = ObjectIdentifier(parameter)
-    if var sum = values.removeValue(forKey: key) {
-      sum.add(gradient)
-      values[key] = sum
-    } else {
-      parameters.append(parameter)
-      values[key] = gradient
-    }
+    if !values.accumulate(gradient, at: key) { parameters.append(parameter) }
+  }
+
+  mutating func accumulate(
+    for parameter: Parameter, shape: Shape, _ body: (UnsafeMutablePointer<Float>, Float) -> Void
+  ) {
+    let key = ObjectIdentifier(parameter)
+    if !values.accumulate(at: key, shape: shape, body) { parameters.append(parameter) }
   }
 
   /// The square root of the sum of squares over the gradients of `parameters`, in that order.
@@ -52,18 +53,71 @@ public struct Gradients: Sendable {
   }
 }
 
+extension [ObjectIdentifier: Tensor] {
+  /// Adds `gradient` to what is at `key`, in place; false if nothing was there before.
+  fileprivate mutating func accumulate(_ gradient: Tensor, at key: ObjectIdentifier) -> Bool {
+    guard var sum = removeValue(forKey: key) else {
+      self[key] = gradient
+      return false
+    }
+    sum.add(gradient)
+    self[key] = sum
+    return true
+  }
+
+  /// Lets `body` compute `d = contribution + beta d` on what is at `key`; false if nothing was there
+  /// before, and beta 0.
+  fileprivate mutating func accumulate(
+    at key: ObjectIdentifier, shape: Shape, _ body: (UnsafeMutablePointer<Float>, Float) -> Void
+  ) -> Bool {
+    guard var sum = removeValue(forKey: key) else {
+      self[key] = Tensor(shape: shape) { body($0, 0) }
+      return false
+    }
+    precondition(sum.shape == shape, "a gradient of shape \(shape) for one of \(sum.shape)")
+    sum.withUnsafeMutableBytes { bytes in
+      if let base = bytes.baseAddress { body(base.floats, 1) }
+    }
+    self[key] = sum
+    return true
+  }
+}
+
 /// The gradients that have reached the nodes of a graph so far, during one backward pass.
+///
+/// What reaches a parameter adds up under the parameter, however many variables stand for it: a
+/// table that input and output share has one gradient, not two.
 final class GradientTable {
   private var pending: [ObjectIdentifier: Tensor] = [:]
-  var leaves = Gradients()
+  var leaves: Gradients
 
+  init(leaves: Gradients) { self.leaves = leaves }
+
+  /// Hands over the gradient of a node within the graph, which is complete.
   func take(_ node: Node) -> Tensor? { pending.removeValue(forKey: ObjectIdentifier(node)) }
-  func put(_ gradient: Tensor, for node: Node) { pending[ObjectIdentifier(node)] = gradient }
+
+  func add(_ gradient: Tensor, to node: Node) {
+    if let parameter = node.parameter {
+      leaves.accumulate(gradient, for: parameter)
+    } else {
+      _ = pending.accumulate(gradient, at: ObjectIdentifier(node))
+    }
+  }
+
+  func accumulate(
+    to node: Node, shape: Shape, _ body: (UnsafeMutablePointer<Float>, Float) -> Void
+  ) {
+    if let parameter = node.parameter {
+      leaves.accumulate(for: parameter, shape: shape, body)
+    } else {
+      _ = pending.accumulate(at: ObjectIdentifier(node), shape: shape, body)
+    }
+  }
 }
 
 /// Where an operation's backward step puts the gradients of its inputs.
 ///
-/// Inputs are numbered as they were given to ``Variable/record(_:inputs:backward:)``.
+/// Inputs are numbered as they were given to ``Variable/record(_:inputs:recompute:backward:)``.
 public struct InputGradients {
   let inputs: [Node?]
   let table: GradientTable
@@ -73,13 +127,7 @@ public struct InputGradients {
 
   /// Adds `gradient`, of the input's shape, to what has reached input `index` from elsewhere.
   public func add(_ gradient: Tensor, to index: Int) {
-    guard let node = inputs[index] else { return }
-    if var sum = table.take(node) {
-      sum.add(gradient)
-      table.put(sum, for: node)
-    } else {
-      table.put(gradient, for: node)
-    }
+    if let node = inputs[index] { table.add(gradient, to: node) }
   }
 
   /// Lets `body` write the gradient of input `index` where it belongs: it computes
@@ -88,20 +136,19 @@ public struct InputGradients {
   package func accumulate(
     to index: Int, shape: Shape, _ body: (_ d: UnsafeMutablePointer<Float>, _ beta: Float) -> Void
   ) {
-    guard let node = inputs[index] else { return }
-    if var sum = table.take(node) {
-      precondition(sum.shape == shape, "a gradient of shape \(shape) for one of \(sum.shape)")
-      sum.withUnsafeMutableBytes { bytes in
-        if let base = bytes.baseAddress { body(base.floats, 1) }
-      }
-      table.put(sum, for: node)
-    } else {
-      table.put(Tensor(shape: shape) { body($0, 0) }, for: node)
-    }
+    if let node = inputs[index] { table.accumulate(to: node, shape: shape, body) }
   }
 
-  /// Adds what a recomputed part of the graph found for its own parameters.
-  func add(_ gradients: Gradients) { table.leaves.add(gradients) }
+  /// Differentiates a recomputed part of the graph: its parameters' gradients add up with the
+  /// others', that of `leaf` is returned.
+  func propagate(_ seed: consuming Tensor, from root: Node, to leaf: Node?) -> Tensor? {
+    let part = GradientTable(leaves: table.leaves)
+    // One owner, so that sums happen in place.
+    table.leaves = Gradients()
+    Variable.propagate(seed, from: root, into: part)
+    table.leaves = part.leaves
+    return leaf.flatMap { part.take($0) }
+  }
 }
 
 extension Variable {
@@ -119,18 +166,33 @@ extension Variable {
   /// - Parameters:
   ///   - value: the result of the forward computation.
   ///   - inputs: what it was computed from.
+  ///   - recompute: computes `value` again, the same bits. Give it where that is much cheaper than
+  ///     the memory, and from what `backward` keeps anyway: backward steps that save the result with
+  ///     ``saved`` then keep nothing of it.
   ///   - backward: given the gradient of the result, adds the gradients of the inputs that need
   ///     one. It runs at most once, after the forward pass, outside of its scopes; what it captures
   ///     is kept until then, so capture no more than it needs. It is dropped at once, and the result
   ///     is a constant, if no input needs a gradient or nothing is being recorded.
   public static func record(
-    _ value: Tensor, inputs: [Variable],
+    _ value: Tensor, inputs: [Variable], recompute: (@Sendable () -> Tensor)? = nil,
     backward: @escaping @Sendable (_ gradient: Tensor, _ inputs: InputGradients) -> Void
+  ) -> Variable {
+    recordOwning(value, inputs: inputs, recompute: recompute) { backward($0, $1) }
+  }
+
+  /// Records an operation whose backward step may write into the gradient that it is given, which
+  /// saves a buffer where nobody else sees that gradient (and costs a copy where somebody does).
+  package static func recordOwning(
+    _ value: Tensor, inputs: [Variable], recompute: (@Sendable () -> Tensor)? = nil,
+    backward: @escaping Node.Backward
   ) -> Variable {
     guard GradientMode.isRecording, inputs.contains(where: { $0.node != nil }) else {
       return Variable(value)
     }
-    return Variable(value: value, node: Node(inputs: inputs.map(\.node), backward: backward))
+    let recomputation = recompute.map { Recomputation($0) }
+    let node = Node(
+      inputs: inputs.map(\.node), recomputation: recomputation, backward: backward)
+    return Variable(value: value, node: node, recomputation: recomputation)
   }
 
   /// The gradients of this scalar with respect to the trainable parameters it was computed from.
@@ -145,29 +207,40 @@ extension Variable {
   /// The gradients of `sum(self * seed)`, seed being of this variable's shape.
   public func gradients(from seed: Tensor) -> Gradients {
     precondition(seed.shape == shape, "a seed of shape \(seed.shape) for one of \(shape)")
-    guard let node else { return Gradients() }
-    return Self.propagate(seed, from: node).leaves
+    var gradients = Gradients()
+    accumulateGradients(from: seed, into: &gradients)
+    return gradients
+  }
+
+  /// Adds the gradients of this scalar to `gradients`, in place: accumulating over batches then
+  /// takes no second set of them.
+  package func accumulateGradients(into gradients: inout Gradients) {
+    precondition(value.elementCount == 1, "gradients of a variable of shape \(shape)")
+    accumulateGradients(from: Tensor([1], shape: shape), into: &gradients)
+  }
+
+  private func accumulateGradients(from seed: Tensor, into gradients: inout Gradients) {
+    guard let node else { return }
+    let table = GradientTable(leaves: gradients)
+    gradients = Gradients()
+    Self.propagate(seed, from: node, into: table)
+    gradients = table.leaves
   }
 
   /// Runs the backward pass. What reaches leaves without a parameter stays in the table.
-  static func propagate(_ seed: Tensor, from root: Node) -> GradientTable {
-    let table = GradientTable()
-    table.put(seed, for: root)
+  static func propagate(_ seed: consuming Tensor, from root: Node, into table: GradientTable) {
+    table.add(seed, to: root)
     for node in reachable(from: root) {
-      if let parameter = node.parameter {
-        if let gradient = table.take(node) { table.leaves.accumulate(gradient, for: parameter) }
-        continue
-      }
       if node.inputs.isEmpty { continue }
-      guard let gradient = table.take(node) else { continue }
+      node.releaseValue()
+      guard var gradient = table.take(node) else { continue }
       guard let backward = node.takeBackward() else {
         preconditionFailure("the graph was differentiated before; compute the value again")
       }
       withoutGradients {
-        backward(gradient, InputGradients(inputs: node.inputs, table: table))
+        backward(&gradient, InputGradients(inputs: node.inputs, table: table))
       }
     }
-    return table
   }
 
   /// Every node that `root` depends on, latest first.

@@ -13,6 +13,8 @@ package final class Node: Sendable {
   var inputs: [Node?] { links.withLock { $0.inputs } }
   /// The parameter that this node stands for; nil inside the graph.
   let parameter: Parameter?
+  /// How others get this operation's value again; forgotten when the backward step begins.
+  private let recomputation: Recomputation?
   private let links: Locked<Links>
 
   private struct Links: Sendable {
@@ -20,18 +22,23 @@ package final class Node: Sendable {
     var backward: Backward?
   }
 
-  /// What `Variable.record` is given.
-  package typealias Backward = @Sendable (_ gradient: Tensor, _ inputs: InputGradients) -> Void
+  /// What `Variable.record` is given. The gradient belongs to the step, which may write into it.
+  package typealias Backward =
+    @Sendable (_ gradient: inout Tensor, _ inputs: InputGradients) -> Void
 
   init(leafOf parameter: Parameter?) {
     id = Self.counter.add(1, ordering: .relaxed).newValue
     self.parameter = parameter
+    recomputation = nil
     links = Locked(Links())
   }
 
-  init(inputs: [Node?], backward: @escaping Backward) {
+  init(
+    inputs: [Node?], recomputation: Recomputation? = nil, backward: @escaping Backward
+  ) {
     id = Self.counter.add(1, ordering: .relaxed).newValue
     parameter = nil
+    self.recomputation = recomputation
     links = Locked(Links(inputs: inputs, backward: backward))
   }
 
@@ -51,9 +58,13 @@ package final class Node: Sendable {
     }
   }
 
+  /// Frees what was computed again for operations that came later: all of them have run.
+  func releaseValue() { recomputation?.release() }
+
   /// Hands over the backward step and forgets it, so that what it captured is freed once it ran.
   func takeBackward() -> Backward? {
-    links.withLock { links in
+    recomputation?.discard()
+    return links.withLock { links in
       defer { links.backward = nil }
       return links.backward
     }

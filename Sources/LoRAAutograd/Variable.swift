@@ -18,10 +18,17 @@ public struct Variable: Sendable {
   public let value: Tensor
   /// How the value was computed; nil for what needs no gradient.
   package let node: Node?
+  /// How to compute the value again, if that is cheaper than keeping it; see ``saved``.
+  let recomputation: Recomputation?
 
   package init(value: Tensor, node: Node?) {
+    self.init(value: value, node: node, recomputation: nil)
+  }
+
+  init(value: Tensor, node: Node?, recomputation: Recomputation?) {
     self.value = value
     self.node = node
+    self.recomputation = recomputation
   }
 
   /// A constant.

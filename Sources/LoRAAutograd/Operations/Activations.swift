@@ -32,9 +32,12 @@ extension Variable {
   /// `activation` of every element.
   public func callAsFunction(_ activation: Activation) -> Variable {
     let kernel = activation.kernel
-    let x = value
-    return Self.record(x.mapped { lk_unary_forward(kernel, $0, $1, $2) }, inputs: [self]) {
-      dy, inputs in
+    let x = saved
+    return Self.record(
+      value.mapped { lk_unary_forward(kernel, $0, $1, $2) }, inputs: [self],
+      recompute: { x().mapped { lk_unary_forward(kernel, $0, $1, $2) } }
+    ) { dy, inputs in
+      let x = x()
       inputs.accumulate(to: 0, shape: x.shape) { dx, beta in
         withExtendedLifetime((x, dy)) {
           parallelTiles(x.elementCount, tile: elementTile) {
@@ -54,32 +57,38 @@ extension Variable {
     precondition(
       [.silu, .gelu, .geluTanh].contains(activation), "\(activation) is not a gate's activation")
     let kernel = activation.kernel
-    let (gate, upValue) = (value, up.value)
-    let y = Tensor(shape: shape) { y in
-      withExtendedLifetime((gate, upValue)) {
-        parallelTiles(gate.elementCount, tile: elementTile) {
-          let start = $0.lowerBound
-          lk_gated_forward(
-            kernel, $0.count, gate.floats + start, upValue.floats + start, y + start)
+    @Sendable func product(_ gate: Tensor, _ up: Tensor) -> Tensor {
+      Tensor(shape: gate.shape) { y in
+        withExtendedLifetime((gate, up)) {
+          parallelTiles(gate.elementCount, tile: elementTile) {
+            let start = $0.lowerBound
+            lk_gated_forward(kernel, $0.count, gate.floats + start, up.floats + start, y + start)
+          }
         }
       }
     }
-    return Self.record(y, inputs: [self, up]) { dy, inputs in
-      var dup = Tensor.zeros([0])
+    let (gate, upValue) = (saved, up.saved)
+    return Self.recordOwning(
+      product(value, up.value), inputs: [self, up], recompute: { product(gate(), upValue()) }
+    ) { dy, inputs in
+      // The gradient of `up` takes the place of that of the product.
+      let (gate, upValue) = (gate(), upValue())
+      let count = gate.elementCount
       let dgate = Tensor(shape: gate.shape) { dgate in
-        dup = Tensor(shape: gate.shape) { dup in
-          withExtendedLifetime((gate, upValue, dy)) {
-            parallelTiles(gate.elementCount, tile: elementTile) {
+        dy.withUnsafeMutableBytes { bytes in
+          guard let dy = bytes.baseAddress?.floats else { return }
+          withExtendedLifetime((gate, upValue)) {
+            parallelTiles(count, tile: elementTile) {
               let start = $0.lowerBound
               lk_gated_backward(
-                kernel, $0.count, gate.floats + start, upValue.floats + start, dy.floats + start,
-                dgate + start, dup + start)
+                kernel, $0.count, gate.floats + start, upValue.floats + start, dy + start,
+                dgate + start, dy + start)
             }
           }
         }
       }
       inputs.add(dgate, to: 0)
-      inputs.add(dup, to: 1)
+      inputs.add(dy, to: 1)
     }
   }
 
@@ -119,7 +128,8 @@ extension Variable {
         }
       }
     }
-    return Self.record(dropped(value), inputs: [self]) { dy, inputs in
+    let x = saved
+    return Self.record(dropped(value), inputs: [self], recompute: { dropped(x()) }) { dy, inputs in
       inputs.add(dropped(dy), to: 0)
     }
   }

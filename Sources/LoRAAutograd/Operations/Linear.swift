@@ -83,13 +83,13 @@ extension Variable {
     }
     // Keep x only for a gradient that needs it.
     let w = x.requiresGradient ? weight.value : nil
-    let kept = weight.requiresGradient ? x.value : nil
+    let kept = weight.requiresGradient ? x.saved : nil
     let weightShape = weight.shape
     let inputShape = x.shape
     let factors = zip(terms, reduced).map { term, h in
       LowRankGradient(
         a: term.a.value, b: term.b.value, scale: term.scale,
-        x: term.a.requiresGradient ? (term.input?.value ?? x.value) : nil,
+        x: term.a.requiresGradient ? (term.input ?? x).saved : nil,
         reduced: term.b.requiresGradient ? h : nil, inputShape: inputShape)
     }
     return record(y, inputs: inputs) { dy, inputs in
@@ -100,12 +100,13 @@ extension Variable {
             multiply(rows: rows, dy.floats, by: w, beta: beta, into: dx)
           }
         }
-        if let kept, inputs.isNeeded(1) {
+        if let kept = inputs.isNeeded(1) ? kept?() : nil {
           inputs.accumulate(to: 1, shape: weightShape) { dw, beta in
             gemm(
               transposeA: true, m: out, n: inner, k: rows, dy.floats, lda: out, kept.floats,
               ldb: inner, beta: beta, dw, ldc: inner)
           }
+          withExtendedLifetime(kept) {}
         }
         if inputs.isNeeded(2) {
           inputs.accumulate(to: 2, shape: [out]) { db, beta in
@@ -117,7 +118,7 @@ extension Variable {
           factor.propagate(dy, rows: rows, inputs: inputs, first: 3 + 3 * index)
         }
       }
-      withExtendedLifetime((kept, w)) {}
+      withExtendedLifetime(w) {}
     }
   }
 }
@@ -128,7 +129,7 @@ private struct LowRankGradient: Sendable {
   let a: Tensor
   let b: Tensor
   let scale: Float
-  let x: Tensor?
+  let x: SavedValue?
   let reduced: Tensor?
   let inputShape: Shape
 
@@ -147,12 +148,13 @@ private struct LowRankGradient: Sendable {
       gemm(
         m: rows, n: rank, k: out, alpha: scale, dy.floats, lda: out, b.floats, ldb: rank, dh,
         ldc: rank)
-      if let x, inputs.isNeeded(first) {
+      if let x = inputs.isNeeded(first) ? x?() : nil {
         inputs.accumulate(to: first, shape: a.shape) { da, beta in
           gemm(
             transposeA: true, m: rank, n: inner, k: rows, dh, lda: rank, x.floats, ldb: inner,
             beta: beta, da, ldc: inner)
         }
+        withExtendedLifetime(x) {}
       }
       if inputs.isNeeded(first + 2) {
         inputs.accumulate(to: first + 2, shape: inputShape) { dx, beta in

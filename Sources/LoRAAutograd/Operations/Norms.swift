@@ -8,22 +8,28 @@ extension Variable {
   public func rmsNorm(weight: Variable, epsilon: Float) -> Variable {
     let columns = shape.innermost
     precondition(weight.shape == [columns], "RMSNorm of \(shape) with weight \(weight.shape)")
-    let (x, w) = (value, weight.value.converted(to: .float32))
-    let rows = shape.rowCount
+    let w = weight.value.converted(to: .float32)
     let isRecorded = GradientMode.isRecording && (requiresGradient || weight.requiresGradient)
-    let inverse = Tensor.zeros([isRecorded ? rows : 0])
-    let y = Tensor(shape: shape) { y in
-      withExtendedLifetime((x, w, inverse)) {
-        let inv = isRecorded ? UnsafeMutablePointer(mutating: inverse.floats) : nil
-        parallelRows(shape) {
-          let start = $0.lowerBound * columns
-          lk_rmsnorm(
-            $0.count, columns, x.floats + start, w.floats, epsilon, y + start,
-            inv.map { [first = $0.lowerBound] in $0 + first })
+    let inverse = Tensor.zeros([isRecorded ? shape.rowCount : 0])
+    @Sendable func normalized(_ x: Tensor, inverse: Tensor?) -> Tensor {
+      Tensor(shape: x.shape) { y in
+        withExtendedLifetime((x, w, inverse)) {
+          let inv = inverse.map { UnsafeMutablePointer(mutating: $0.floats) }
+          parallelRows(x.shape) {
+            let start = $0.lowerBound * columns
+            lk_rmsnorm(
+              $0.count, columns, x.floats + start, w.floats, epsilon, y + start,
+              inv.map { [first = $0.lowerBound] in $0 + first })
+          }
         }
       }
     }
-    return Self.record(y, inputs: [self, weight]) { dy, inputs in
+    let y = normalized(value, inverse: isRecorded ? inverse : nil)
+    let x = saved
+    return Self.record(
+      y, inputs: [self, weight], recompute: { normalized(x(), inverse: nil) }
+    ) { dy, inputs in
+      let x = x()
       withExtendedLifetime((x, w, inverse, dy)) {
         normBackward(x.shape, inputs: inputs, parameters: 1) { rows, dx, beta, sums in
           let start = rows.lowerBound * columns
@@ -43,28 +49,34 @@ extension Variable {
     precondition(
       weight.shape == [columns] && (bias == nil || bias?.shape == [columns]),
       "LayerNorm of \(shape) with weight \(weight.shape)")
-    let (x, w, b) = (
-      value, weight.value.converted(to: .float32), bias?.value.converted(to: .float32)
-    )
+    let w = weight.value.converted(to: .float32)
+    let b = bias?.value.converted(to: .float32)
     let rows = shape.rowCount
-    var mean = Tensor.zeros([0])
-    var inverse = mean
-    let y = Tensor(shape: shape) { y in
-      mean = Tensor(shape: [rows]) { mean in
-        inverse = Tensor(shape: [rows]) { inverse in
-          withExtendedLifetime((x, w, b)) {
-            parallelRows(shape) {
-              let (first, start) = ($0.lowerBound, $0.lowerBound * columns)
-              lk_layernorm(
-                $0.count, columns, x.floats + start, w.floats, b?.floats, epsilon, y + start,
-                mean + first, inverse + first)
-            }
+    @Sendable func normalized(
+      _ x: Tensor, _ mean: UnsafeMutablePointer<Float>?, _ inverse: UnsafeMutablePointer<Float>?
+    ) -> Tensor {
+      Tensor(shape: x.shape) { y in
+        withExtendedLifetime((x, w, b)) {
+          parallelRows(x.shape) {
+            let (first, start) = ($0.lowerBound, $0.lowerBound * columns)
+            lk_layernorm(
+              $0.count, columns, x.floats + start, w.floats, b?.floats, epsilon, y + start,
+              mean.map { $0 + first }, inverse.map { $0 + first })
           }
         }
       }
     }
+    var (y, mean, inverse) = (value, value, value)
+    mean = Tensor(shape: [rows]) { mean in
+      inverse = Tensor(shape: [rows]) { inverse in y = normalized(value, mean, inverse) }
+    }
     let statistics = (mean: mean, inverse: inverse)
-    return Self.record(y, inputs: [self, weight, bias ?? weight.detached()]) { dy, inputs in
+    let x = saved
+    return Self.record(
+      y, inputs: [self, weight, bias ?? weight.detached()],
+      recompute: { normalized(x(), nil, nil) }
+    ) { dy, inputs in
+      let x = x()
       withExtendedLifetime((x, w, statistics, dy)) {
         normBackward(x.shape, inputs: inputs, parameters: 2) { rows, dx, beta, sums in
           let (first, start) = (rows.lowerBound, rows.lowerBound * columns)

@@ -4,7 +4,12 @@ extension Variable {
   /// The same elements under another shape.
   public func reshaped(to newShape: Shape) -> Variable {
     let shape = shape
-    return Self.record(value.reshaped(to: newShape), inputs: [self]) { dy, inputs in
+    let x = saved
+    var recompute: (@Sendable () -> Tensor)?
+    if recomputation != nil { recompute = { x().reshaped(to: newShape) } }
+    return Self.record(
+      value.reshaped(to: newShape), inputs: [self], recompute: recompute
+    ) { dy, inputs in
       inputs.add(dy.reshaped(to: shape), to: 0)
     }
   }
