@@ -3,7 +3,7 @@ import CLoRAKernels
 // Decoding: the products of a few rows, which are bound by reading the weights.
 
 /// The most rows of x that are multiplied row by row with the weights instead of in blocks.
-let mostFewRows = 4
+package let mostFewRows = 4
 
 /// y = x wᵀ (+ y) for a few rows of x: reads every weight once, at memory speed, without widening it
 /// into memory.

@@ -1,7 +1,7 @@
 import CLoRAKernels
 
-// Products of float32 matrices with float32 or narrower weights, cut into tiles over independent
-// outputs. The cut depends on the shapes alone, so the bits do not depend on the thread count.
+// Products of float32 matrices with float32 or narrower weights, divided over independent outputs:
+// the bits do not depend on the thread count.
 
 /// c = alpha op(a) op(b) + beta c with op(a) [m, k], op(b) [k, n], c [m, n], all float32, row-major
 /// with `lda`, `ldb`, `ldc` elements between rows (of the matrix as stored).
@@ -50,73 +50,118 @@ private func tileShape(m: Int, n: Int, k: Int) -> (Int, Int) {
   return (pieces(m, atLeast: 32), n)
 }
 
-/// y = x wᵀ + beta y: x [rows, in] float32, w [out, in] of any floating-point type, y [rows, out].
+/// A low-rank term `h outerᵀ` of a product, in float32, added while the product's tiles lie in
+/// registers. Its `h`, `[rows, rank]`, is given, or computed with the product from the same rows:
+/// `h = scale (x innerᵀ)`.
+package struct ProductTerm {
+  let rank: Int
+  let h: UnsafeMutablePointer<Float>
+  let inner: lk_factor?
+  let scale: Float
+  let outer: lk_factor
+
+  /// The term of `y = x wᵀ`: `h = scale (x aᵀ)`, unless given, and `h bᵀ`; a `[rank, in]`,
+  /// b `[out, rank]`.
+  package static func forward(
+    a: UnsafePointer<Float>?, b: UnsafePointer<Float>, rank: Int, inner: Int, scale: Float,
+    h: UnsafeMutablePointer<Float>
+  ) -> ProductTerm {
+    ProductTerm(
+      rank: rank, h: h, inner: a.map { lk_factor(rows: $0, stride: inner) }, scale: scale,
+      outer: lk_factor(rows: b, stride: rank))
+  }
+
+  /// The term of `dx = dy w`: `h = scale (dy b)` and `h a`.
+  package static func backward(
+    a: UnsafePointer<Float>, b: UnsafePointer<Float>, rank: Int, inner: Int, scale: Float,
+    h: UnsafeMutablePointer<Float>
+  ) -> ProductTerm {
+    ProductTerm(
+      rank: rank, h: h, inner: lk_factor(columns: b, stride: rank), scale: scale,
+      outer: lk_factor(columns: a, stride: inner))
+  }
+
+  var side: BlockedProduct.Side? {
+    inner.map { BlockedProduct.Side(factor: $0, rank: rank, scale: scale, h: h) }
+  }
+
+  var tail: lk_gemm_tail {
+    lk_gemm_tail(a: lk_factor(rows: h, stride: rank), b: outer, depth: rank)
+  }
+}
+
+/// y = x wᵀ + Σ terms + bias + beta y: x [rows, in] float32, w [out, in] of any floating-point type,
+/// y [rows, out]. One pass over y.
 ///
-/// Narrow weights are widened tile by tile into scratch memory, exactly; no widened copy of the
-/// weight ever exists. A few rows (decoding) read each weight once.
+/// Narrow weights are widened while they are packed, exactly; no widened copy of the weight ever
+/// exists. With `precision` both factors may be rounded instead, see ``ProductPrecision``. A few
+/// rows (decoding) read each weight once.
 package func multiply(
-  rows: Int, _ x: UnsafePointer<Float>, byTransposeOf w: Tensor, beta: Float = 0,
+  rows: Int, _ x: UnsafePointer<Float>, byTransposeOf w: Tensor,
+  precision: ProductPrecision = .float32, terms: [ProductTerm] = [], bias: UnsafePointer<Float>? = nil, beta: Float = 0,
   into y: UnsafeMutablePointer<Float>
 ) {
-  let out = w.shape[0]
-  let inner = w.shape[1]
+  let (out, inner) = (w.shape[0], w.shape[1])
   guard rows > 0, out > 0 else { return }
   if rows <= mostFewRows, beta == 0 || beta == 1, inner > 0 {
-    return multiplyFewRows(rows: rows, x, byTransposeOf: w, accumulate: beta == 1, into: y)
-  }
-  if w.dtype == .float32 {
-    return withExtendedLifetime(w) {
-      gemm(
-        transposeB: true, m: rows, n: out, k: inner, x, lda: inner, w.floats, ldb: inner,
-        beta: beta, y, ldc: out)
-    }
-  }
-  withExtendedLifetime(w) {
-    parallelTiles(out, tile: max(16, min(128, (out + 3) / 4))) { range in
-      withScratch(range.count * inner) { panel in
-        w.widen(rows: range, into: panel)
-        MatrixEngine.sgemm(
-          false, true, rows, range.count, inner, 1, x, inner, panel, inner, beta,
-          y + range.lowerBound, out)
+    multiplyFewRows(rows: rows, x, byTransposeOf: w, accumulate: beta == 1, into: y)
+    if let bias { lk_add_row(rows, out, bias, y) }
+    for term in terms {
+      if let inner = term.inner?.data?.assumingMemoryBound(to: Float.self) {
+        lk_gemv_f32(rows, term.rank, w.shape[1], x, inner, term.h, term.rank, false)
+        lk_scale(rows * term.rank, term.scale, term.h, term.h)
       }
+      BlockedProduct.compute(
+        m: rows, n: out, k: term.rank, term.tail.a, term.tail.b, beta: 1, y, ldc: out)
+    }
+    return
+  }
+  withUnsafePointer(to: Float(1)) { one in
+    var tails = terms.map(\.tail)
+    if let bias {
+      // The bias is a term of depth 1 whose left factor is 1 everywhere.
+      tails.append(
+        lk_gemm_tail(
+          a: lk_factor(data: one, element: LK_F32, row_stride: 0, depth_stride: 0),
+          b: lk_factor(columns: bias, stride: 0), depth: 1))
+    }
+    w.withUnsafeBytes { weights in
+      guard let weights = weights.baseAddress ?? UnsafeRawPointer(bitPattern: 1) else { return }
+      BlockedProduct.compute(
+        m: rows, n: out, k: inner, lk_factor(rows: x, stride: inner),
+        lk_factor(rows: weights, w.dtype.element, stride: inner),
+        sides: terms.compactMap(\.side), tails: tails,
+        rounds: precision.rounds(weight: w.dtype), beta: beta, y, ldc: out)
     }
   }
 }
 
-/// dx = dy w + beta dx: dy [rows, out] float32, w [out, in] of any floating-point type, dx [rows, in].
+/// dx = dy w + Σ terms + beta dx: dy [rows, out] float32, w [out, in] of any floating-point type,
+/// dx [rows, in]. One pass over dx.
 package func multiply(
-  rows: Int, _ dy: UnsafePointer<Float>, by w: Tensor, beta: Float = 0,
-  into dx: UnsafeMutablePointer<Float>
+  rows: Int, _ dy: UnsafePointer<Float>, by w: Tensor,
+  precision: ProductPrecision = .float32, terms: [ProductTerm] = [], beta: Float = 0, into dx: UnsafeMutablePointer<Float>
 ) {
-  let out = w.shape[0]
-  let inner = w.shape[1]
+  let (out, inner) = (w.shape[0], w.shape[1])
   guard rows > 0, inner > 0 else { return }
-  if out == 0 {
-    // A sum of nothing: beta dx.
-    return gemm(m: rows, n: inner, k: 0, dy, lda: 0, dy, ldb: inner, beta: beta, dx, ldc: inner)
+  w.withUnsafeBytes { weights in
+    guard let weights = weights.baseAddress ?? UnsafeRawPointer(bitPattern: 1) else { return }
+    BlockedProduct.compute(
+      m: rows, n: inner, k: out, lk_factor(rows: dy, stride: out),
+      lk_factor(columns: weights, w.dtype.element, stride: inner),
+      sides: terms.compactMap(\.side), tails: terms.map(\.tail), rounds: precision.rounds(weight: w.dtype), beta: beta, dx, ldc: inner)
   }
-  if w.dtype == .float32 {
-    return withExtendedLifetime(w) {
-      gemm(
-        m: rows, n: inner, k: out, dy, lda: out, w.floats, ldb: inner, beta: beta, dx, ldc: inner)
-    }
-  }
-  // Widening needs whole rows to be fast, independent outputs need columns: widen a band of rows
-  // in parallel, multiply it in column tiles, and go on to the next band.
-  let band = min(out, 256)
-  withScratch(band * inner) { panel in
-    for start in stride(from: 0, to: out, by: band) {
-      let depth = min(band, out - start)
-      parallelTiles(depth, tile: 64) { range in
-        w.widen(
-          rows: start + range.lowerBound..<start + range.upperBound,
-          into: panel + range.lowerBound * inner)
-      }
-      gemm(
-        m: rows, n: inner, k: depth, dy + start, lda: out, panel, ldb: inner,
-        beta: start == 0 ? beta : 1, dx, ldc: inner)
-    }
-  }
+}
+
+/// dw = dyᵀ x + beta dw: dy [rows, out], x [rows, in], dw [out, in], all float32. `rounds`: dy and x
+/// are rounded to bfloat16.
+package func multiply(
+  transposeOf dy: UnsafePointer<Float>, by x: UnsafePointer<Float>, rows: Int, out: Int, inner: Int,
+  rounds: Bool, beta: Float, into dw: UnsafeMutablePointer<Float>
+) {
+  BlockedProduct.compute(
+    m: out, n: inner, k: rows, lk_factor(columns: dy, stride: out),
+    lk_factor(columns: x, stride: inner), rounds: rounds, beta: beta, dw, ldc: inner)
 }
 
 extension Tensor {

@@ -1,3 +1,4 @@
+import CLoRAKernels
 import LoRATensor
 import Testing
 
@@ -128,6 +129,97 @@ private func naive(
     #expect(dx == naive(dy, weights, m: rows, n: inner, k: out))
   }
 
+  /// Low-rank terms and a bias, added on the way, in every way that rows and chunks are divided.
+  @Test(arguments: [DType.float32, .bfloat16, .float16])
+  func termsAndBias(_ type: DType) {
+    for (rows, out, inner) in [(1, 9, 7), (4, 33, 20), (5, 33, 20), (70, 40, 1300), (900, 35, 24)] {
+      for ranks in [[3], [16, 1], [200, 100]] {
+        let weights = whole(out * inner, 6)
+        let w = Tensor(weights, shape: [out, inner]).converted(to: type)
+        let (x, dy, bias) = (whole(rows * inner, 7), whole(rows * out, 8), Tensor(whole(out, 9)))
+        let factors = ranks.map { rank in
+          (a: Tensor(whole(rank * inner, 1), shape: [rank, inner]),
+            b: Tensor(whole(out * rank, 2), shape: [out, rank]))
+        }
+        // The scale keeps all sums exact.
+        var (y, dx) = (
+          naive(x, weights, m: rows, n: out, k: inner, transposeB: true),
+          naive(dy, weights, m: rows, n: inner, k: out)
+        )
+        var reduced: [[Float]] = []
+        for (a, b) in factors {
+          let rank = a.shape[0]
+          let h = naive(x, a.scalars(), m: rows, n: rank, k: inner, transposeB: true)
+          let dh = naive(dy, b.scalars(), m: rows, n: rank, k: out)
+          reduced += [h.map { 0.5 * $0 }, dh.map { 0.5 * $0 }]
+          for (i, v) in naive(h, b.scalars(), m: rows, n: out, k: rank, transposeB: true).enumerated()
+          { y[i] += 0.5 * v }
+          for (i, v) in naive(dh, a.scalars(), m: rows, n: inner, k: rank).enumerated() {
+            dx[i] += 0.5 * v
+          }
+        }
+        for i in y.indices { y[i] += bias.scalars()[i % out] }
+        // Sums of a few million sixteenths are not all exact: compare to float32's roundings.
+        let hs = ranks.map { rank in Tensor(shape: [rows, rank]) { _ in } }
+        let got = product(x, rows, start: .nan, count: rows * out) { x, y in
+          let terms = zip(factors, hs).map { factor, h in
+            ProductTerm.forward(
+              a: factor.a.floats, b: factor.b.floats, rank: h.shape[1], inner: inner, scale: 0.5,
+              h: UnsafeMutablePointer(mutating: h.floats))
+          }
+          multiply(
+            rows: rows, x, byTransposeOf: w, terms: terms, bias: bias.floats, into: y)
+        }
+        expectClose(got, y, roundings: 64, scale: 1e4, "forward \(rows), \(out), \(inner), \(ranks)")
+        for (index, h) in hs.enumerated() { #expect(h.scalars() == reduced[2 * index]) }
+        let passed = product(dy, rows, start: 1, count: rows * inner) { dy, dx in
+          let terms = zip(factors, hs).map { factor, h in
+            ProductTerm.backward(
+              a: factor.a.floats, b: factor.b.floats, rank: h.shape[1], inner: inner, scale: 0.5,
+              h: UnsafeMutablePointer(mutating: h.floats))
+          }
+          multiply(rows: rows, dy, by: w, terms: terms, beta: 1, into: dx)
+        }
+        expectClose(
+          passed, dx.map { $0 + 1 }, roundings: 64, scale: 1e4,
+          "backward \(rows), \(out), \(inner), \(ranks)")
+        for (index, h) in hs.enumerated() { #expect(h.scalars() == reduced[2 * index + 1]) }
+        withExtendedLifetime((factors, bias)) {}
+      }
+    }
+  }
+
+  @Test func weightGradients() {
+    for (rows, out, inner) in [(3, 5, 7), (300, 70, 33), (600, 16, 130)] {
+      let (dy, x) = (whole(rows * out, 1), whole(rows * inner, 2))
+      let expected = naive(dy, x, m: out, n: inner, k: rows, transposeA: true)
+      let dw = product(dy, rows, start: 1, count: out * inner) { dy, dw in
+        x.withUnsafeBufferPointer { x in
+          guard let x = x.baseAddress else { return }
+          multiply(
+            transposeOf: dy, by: x, rows: rows, out: out, inner: inner, rounds: false, beta: 2,
+            into: dw)
+        }
+      }
+      #expect(dw == expected.map { $0 + 2 })
+    }
+  }
+
+  /// What rounds does so as the definition says, whatever instruction computes it.
+  @Test func roundedProductsAgreeWithRoundedFactors() {
+    var random = SeededRandom(seed: 5, path: "rounded")
+    let (m, n, k) = (70, 45, 1201)
+    let (a, b) = (random.normal([m, k]), random.normal([n, k]))
+    func rounded(_ x: Tensor) -> Tensor { x.converted(to: .bfloat16).converted(to: .float32) }
+    let expected = rounded(a).matrixProduct(with: rounded(b), transposeOther: true)
+    let got = Tensor(shape: [m, n]) { c in
+      BlockedProduct.compute(
+        m: m, n: n, k: k, lk_factor(rows: a.floats, stride: k), lk_factor(rows: b.floats, stride: k),
+        rounds: true, c, ldc: n)
+    }
+    expectClose(got.scalars(), expected.scalars(), roundings: 64, scale: 50, "rounded")
+  }
+
   private func product(
     _ x: [Float], _ rows: Int, start: Float, count: Int,
     _ body: (UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Void
@@ -159,7 +251,23 @@ private func naive(
       }
       let long = random.uniform([300_001], in: -1..<1)
       let sums = Tensor([long.sum(), long.sumOfSquares()])
-      return [a.matrixProduct(with: b), rows, few, long * long, sums]
+      // Chunks, terms and blocks of rows are divided by the number of threads.
+      let (x, w) = (random.normal([800, 520]), random.normal([70, 520]).converted(to: .bfloat16))
+      let (down, up) = (random.normal([4, 520]), random.normal([70, 4]))
+      let h = Tensor(shape: [800, 4]) { _ in }
+      let adapted = Tensor(shape: [800, 70]) { y in
+        let term = ProductTerm.forward(
+          a: down.floats, b: up.floats, rank: 4, inner: 520, scale: 2,
+          h: UnsafeMutablePointer(mutating: h.floats))
+        multiply(rows: 800, x.floats, byTransposeOf: w, terms: [term], into: y)
+        BlockedProduct.compute(
+          m: 800, n: 70, k: 520, lk_factor(rows: x.floats, stride: 520),
+          w.withUnsafeBytes {
+            lk_factor(rows: $0.baseAddress ?? UnsafeRawPointer(y), LK_BF16, stride: 520)
+          }, rounds: true, beta: 1, y, ldc: 70)
+      }
+      withExtendedLifetime((down, up, w)) {}
+      return [a.matrixProduct(with: b), rows, few, long * long, sums, adapted, h]
     }
     Threads.count = 1
     let one = results()

@@ -22,6 +22,8 @@
 #include "optimizer.h"
 #include "random.h"
 #include "gemv.h"
+#include "gemm_pack.h"
+#include "gemm.h"
 
 static const lk_kernel_table LK(table) = {
     LK_FAMILY_ID,

@@ -7,6 +7,10 @@
 #define LK_FAMILY avx2
 #define LK_FAMILY_ID LK_FAMILY_AVX2
 #define LK_HAS_F16C 1
+#define LK_LANES 8
+#define LK_TILE_ROWS 6
+#define LK_TILE_VECTORS 2
+#define LK_TILE_DEPTH 256
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)

@@ -1,8 +1,4 @@
 // The bodies with AVX-512 F, BW, VL and DQ.
-//
-// The family with the bfloat16 dot product has the same kernels: that instruction rounds both
-// factors to bfloat16, and no kernel of this list allows that (`lk_gemv_bf16` takes float32
-// activations). It is a family of its own for the matrix products that do.
 #include "../internal.h"
 
 #if LK_X86
@@ -11,6 +7,10 @@
 #define LK_FAMILY avx512
 #define LK_FAMILY_ID LK_FAMILY_AVX512
 #define LK_HAS_F16C 1
+#define LK_LANES 16
+#define LK_TILE_ROWS 12
+#define LK_TILE_VECTORS 2
+#define LK_TILE_DEPTH 256
 
 #if defined(__clang__)
 #pragma clang attribute push( \
@@ -27,16 +27,7 @@
 #pragma GCC pop_options
 #endif
 
-static const lk_kernel_table with_bf16 = {
-    LK_FAMILY_AVX512BF16,
-#define LK_ENTRY(result, name, parameters, arguments) LK(name),
-    LK_KERNELS(LK_ENTRY)
-#undef LK_ENTRY
-};
-
 const lk_kernel_table *const lk_table_avx512 = &LK(table);
-const lk_kernel_table *const lk_table_avx512bf16 = &with_bf16;
 #else
 const lk_kernel_table *const lk_table_avx512 = NULL;
-const lk_kernel_table *const lk_table_avx512bf16 = NULL;
 #endif

@@ -238,6 +238,62 @@ void lk_gemv_bf16(long rows, long n, long k, const float *x, const uint16_t *w, 
 void lk_gemv_f16(long rows, long n, long k, const float *x, const uint16_t *w, float *y, long ldy,
                  bool accumulate);
 
+// MARK: Matrix products
+
+typedef enum lk_element { LK_F32 = 0, LK_BF16 = 1, LK_F16 = 2 } lk_element;
+
+/// A factor of a product, as it lies in memory: its element of row i and index p, which is summed
+/// over, is data[i * row_stride + p * depth_stride]. Fast where one of the strides is 1.
+typedef struct lk_factor {
+  const void *data;
+  lk_element element;
+  long row_stride, depth_stride;
+} lk_factor;
+
+/// A term that is added to a product in float32: a low-rank update, a bias.
+typedef struct lk_gemm_tail {
+  lk_factor a, b;  // m and n rows
+  long depth;
+} lk_gemm_tail;
+
+/// The sum of the depths of all tails is at most this.
+#define LK_GEMM_TAIL 256
+
+/// One chunk of a product: c = beta c + alpha (sum over the chunk's indices of a b, plus the tails).
+/// c is [m, n], row-major with `ldc` elements between rows; a has m rows, b has n.
+typedef struct lk_gemm {
+  long m, n;
+  lk_factor a, b;
+  long first, depth;  // the indices of this chunk; depth is at most the tile's, twice if it rounds
+  bool rounds;        // a and b are rounded to bfloat16, as that dot product takes them
+  long tail_count, tail_depth;  // how many, and the sum of their depths
+  const lk_gemm_tail *tails;
+  float alpha, beta;  // beta 0: c is not read
+  float *c;
+  long ldc;
+  uint32_t *packed;    // for a: m * (rounds ? (depth + 1) / 2 : depth) words
+  float *packed_tail;  // for the tails' a: m * tail_depth
+} lk_gemm;
+
+/// The shapes that the family's kernels are made for.
+typedef struct lk_gemm_tile {
+  long rows;         // a panel of `a` has up to so many: there are ceil(m / rows) panels
+  long columns;      // columns are best divided at multiples of it
+  long depth;        // the longest chunk; twice as much where it rounds
+  bool is_rounding_fast;  // the CPU multiplies pairs of bfloat16 faster than floats
+} lk_gemm_tile;
+lk_gemm_tile lk_gemm_shape(void);
+
+/// Packs panels [first_panel, end_panel) of `a`, and of the tails' a. All of a chunk must be packed
+/// before any of it is multiplied.
+void lk_gemm_pack(const lk_gemm *g, long first_panel, long end_panel);
+void lk_gemm_pack_tails(const lk_gemm *g, long first_panel, long end_panel);
+
+/// Computes the elements of c in the rows of panels [first_panel, end_panel) and in columns
+/// [first_column, end_column). Needs up to 128 KiB of stack.
+void lk_gemm_multiply(const lk_gemm *g, long first_panel, long end_panel, long first_column,
+                      long end_column);
+
 #ifdef __cplusplus
 }
 #endif

@@ -135,7 +135,15 @@ extern "C" {
   X(void, gemv_f16,                                                                                \
     (long rows, long n, long k, const float *x, const uint16_t *w, float *y, long ldy,             \
      bool accumulate),                                                                             \
-    (rows, n, k, x, w, y, ldy, accumulate))
+    (rows, n, k, x, w, y, ldy, accumulate))                                                        \
+  X(lk_gemm_tile, gemm_shape, (void), ())                                                          \
+  X(void, gemm_pack, (const lk_gemm *g, long first_panel, long end_panel),                         \
+    (g, first_panel, end_panel))                                                                   \
+  X(void, gemm_pack_tails, (const lk_gemm *g, long first_panel, long end_panel),                   \
+    (g, first_panel, end_panel))                                                                   \
+  X(void, gemm_multiply,                                                                           \
+    (const lk_gemm *g, long first_panel, long end_panel, long first_column, long end_column),      \
+    (g, first_panel, end_panel, first_column, end_column))
 
 // That no field is NULL lets Swift call them without unwrapping. Which arrays may be NULL is not
 // said here, and clang would have all or nothing of a header say it.

@@ -40,142 +40,209 @@ extension Variable {
       w.shape.count == 2 && w.shape[1] == shape.innermost,
       "linear: input \(shape) does not fit the weight \(w.shape)")
     let x = value
+    let precision = ProductPrecision.current
     let (rows, inner, out) = (shape.rowCount, w.shape[1], w.shape[0])
-    // The down-projected inputs, [rows, rank] a term: small, and needed again for the gradient of b.
-    let reduced = lowRank.map { term in
+    for term in lowRank {
       precondition(
         term.input == nil || term.input?.shape == shape,
         "linear: input \(shape), and \(String(describing: term.input?.shape)) of a low-rank term")
-      return (term.input?.value ?? x).rowProduct(byTransposeOf: term.a.value)
+      precondition(
+        term.b.shape[0] == out && term.a.shape[1] == inner,
+        "linear: low-rank factors \(term.a.shape), \(term.b.shape) for \(inner) -> \(out)")
     }
+    let biasValue = bias?.value.converted(to: .float32)
+    precondition(
+      biasValue == nil || biasValue?.shape == [out],
+      "linear: bias \(String(describing: biasValue?.shape)) for \(out) outputs")
+    // The down-projected inputs times the scale, [rows, rank] a term: small, and needed again for
+    // the gradient of b. Those of inputs of their own are computed here, the others on the way.
+    let reduced = lowRank.map { term in
+      term.input.map { $0.value.rowProduct(byTransposeOf: term.a.value, alpha: term.scale) }
+        ?? Tensor(shape: [rows, term.a.shape[0]]) { _ in }
+    }
+    let factors = lowRank.map { ($0.a.value, $0.b.value) }
     let y = Tensor(shape: shape.replacingInnermost(with: out)) { y in
-      x.withUnsafeElements(of: Float.self) { x in
-        guard let x = x.baseAddress else { return }
-        multiply(rows: rows, x, byTransposeOf: w, into: y)
-      }
-      if let bias = bias?.value.converted(to: .float32) {
-        precondition(bias.shape == [out], "linear: bias \(bias.shape) for \(out) outputs")
-        withExtendedLifetime(bias) { lk_add_row(rows, out, bias.floats, y) }
-      }
-      for (term, h) in zip(lowRank, reduced) {
-        precondition(
-          term.b.shape[0] == out && term.a.shape[1] == inner,
-          "linear: low-rank factors \(term.a.shape), \(term.b.shape) for \(inner) -> \(out)")
-        withExtendedLifetime((h, term)) {
-          gemm(
-            transposeB: true, m: rows, n: out, k: term.a.shape[0], alpha: term.scale, h.floats,
-            lda: term.a.shape[0], term.b.value.floats, ldb: term.a.shape[0], beta: 1, y, ldc: out)
+      withExtendedLifetime((x, biasValue, reduced, factors)) {
+        let terms = lowRank.indices.map { index in
+          let (a, b) = factors[index]
+          return ProductTerm.forward(
+            a: lowRank[index].input == nil ? a.floats : nil, b: b.floats, rank: b.shape[1],
+            inner: inner, scale: lowRank[index].scale,
+            h: UnsafeMutablePointer(mutating: reduced[index].floats))
         }
+        multiply(
+          rows: rows, x.floats, byTransposeOf: w, precision: precision, terms: terms,
+          bias: biasValue?.floats, into: y)
       }
     }
-    return Self.recordLinear(y, x: self, weight, bias, lowRank, reduced)
+    return Self.recordLinear(y, x: self, weight, bias, lowRank, reduced, precision)
   }
 
   private static func recordLinear(
     _ y: Tensor, x: Variable, _ weight: Variable, _ bias: Variable?, _ terms: [LowRankTerm],
-    _ reduced: [Tensor]
+    _ reduced: [Tensor], _ precision: ProductPrecision
   ) -> Variable {
     // Inputs: x, weight, bias or weight again, then a, b and the input of each term.
     var inputs = [x, weight, bias ?? weight.detached()]
-    for term in terms { inputs += [term.a, term.b, term.input ?? x] }
+    for term in terms { inputs += [term.a, term.b, term.input ?? weight.detached()] }
     guard GradientMode.isRecording, inputs.contains(where: \.requiresGradient) else {
       return Variable(y)
     }
     // Keep x only for a gradient that needs it.
-    let w = x.requiresGradient ? weight.value : nil
-    let kept = weight.requiresGradient ? x.saved : nil
-    let weightShape = weight.shape
-    let inputShape = x.shape
-    let factors = zip(terms, reduced).map { term, h in
-      LowRankGradient(
-        a: term.a.value, b: term.b.value, scale: term.scale,
-        x: term.a.requiresGradient ? (term.input ?? x).saved : nil,
-        reduced: term.b.requiresGradient ? h : nil, inputShape: inputShape)
-    }
-    return record(y, inputs: inputs) { dy, inputs in
-      let (rows, out, inner) = (dy.shape.rowCount, weightShape[0], weightShape[1])
-      withExtendedLifetime(dy) {
-        if let w, inputs.isNeeded(0) {
-          inputs.accumulate(to: 0, shape: inputShape) { dx, beta in
-            multiply(rows: rows, dy.floats, by: w, beta: beta, into: dx)
-          }
-        }
-        if let kept = inputs.isNeeded(1) ? kept?() : nil {
-          inputs.accumulate(to: 1, shape: weightShape) { dw, beta in
-            gemm(
-              transposeA: true, m: out, n: inner, k: rows, dy.floats, lda: out, kept.floats,
-              ldb: inner, beta: beta, dw, ldc: inner)
-          }
-          withExtendedLifetime(kept) {}
-        }
-        if inputs.isNeeded(2) {
-          inputs.accumulate(to: 2, shape: [out]) { db, beta in
-            if beta == 0 { lk_fill(out, 0, db) }
-            lk_sum_rows(rows, out, dy.floats, db)
-          }
-        }
-        for (index, factor) in factors.enumerated() {
-          factor.propagate(dy, rows: rows, inputs: inputs, first: 3 + 3 * index)
-        }
-      }
-      withExtendedLifetime(w) {}
-    }
+    let gradient = LinearGradient(
+      weight: x.requiresGradient ? weight.value : nil, weightShape: weight.shape,
+      weightType: weight.value.dtype, x: weight.requiresGradient ? x.saved : nil, inputShape: x.shape, precision: precision,
+      terms: zip(terms, reduced).map { term, h in
+        LowRankGradient(
+          a: term.a.value, b: term.b.value, scale: term.scale,
+          x: term.a.requiresGradient ? (term.input ?? x).saved : nil,
+          reduced: term.b.requiresGradient ? h : nil, hasOwnInput: term.input != nil)
+      })
+    return record(y, inputs: inputs) { dy, inputs in gradient.propagate(dy, to: inputs) }
   }
 }
 
-/// The backward step of one low-rank term: `dh = s dy b`, `dx += dh a`, `db += s dyᵀ h`,
-/// `da += dhᵀ x`.
+/// The backward step of a linear layer: `dx = dy w + Σ dh a` in one pass, `dw = dyᵀ x`,
+/// `dbias = Σ dy`, and those of the terms.
+private struct LinearGradient: Sendable {
+  let weight: Tensor?
+  let weightShape: Shape
+  let weightType: DType
+  let x: SavedValue?
+  let inputShape: Shape
+  let precision: ProductPrecision
+  let terms: [LowRankGradient]
+
+  func propagate(_ dy: Tensor, to inputs: InputGradients) {
+    let (rows, out, inner) = (dy.shape.rowCount, weightShape[0], weightShape[1])
+    defer { withExtendedLifetime((self, dy)) {} }
+    // dh, [rows, rank] a term that needs it: on the way of dx where dx is wanted.
+    let isPassedOn = weight != nil && inputs.isNeeded(0)
+    let reduced: [Tensor?] = terms.enumerated().map { index, term in
+      let first = 3 + 3 * index
+      if isPassedOn && !term.hasOwnInput {
+        return Tensor(shape: [rows, term.a.shape[0]]) { _ in }
+      }
+      let isNeeded = inputs.isNeeded(first) || (term.hasOwnInput && inputs.isNeeded(first + 2))
+      return isNeeded ? term.reducedGradient(dy) : nil
+    }
+    if let weight, isPassedOn {
+      inputs.accumulate(to: 0, shape: inputShape) { dx, beta in
+        let added = zip(terms, reduced).compactMap { term, dh in
+          term.hasOwnInput ? nil : dh.map { term.passedOn(into: $0) }
+        }
+        multiply(
+          rows: rows, dy.floats, by: weight, precision: precision, terms: added, beta: beta,
+          into: dx)
+      }
+    }
+    if let x = inputs.isNeeded(1) ? x?() : nil {
+      inputs.accumulate(to: 1, shape: weightShape) { dw, beta in
+        multiply(
+          transposeOf: dy.floats, by: x.floats, rows: rows, out: out, inner: inner,
+          rounds: precision.rounds(weight: .float32), beta: beta, into: dw)
+      }
+      withExtendedLifetime(x) {}
+    }
+    if inputs.isNeeded(2) {
+      inputs.accumulate(to: 2, shape: [out]) { db, beta in
+        if beta == 0 { lk_fill(out, 0, db) }
+        lk_sum_rows(rows, out, dy.floats, db)
+      }
+    }
+    let rounds = precision.rounds(weight: weightType)
+    for (index, term) in terms.enumerated() {
+      term.propagate(
+        dy, reduced[index], to: inputs, first: 3 + 3 * index, inputShape, rounds: rounds)
+    }
+    withExtendedLifetime(reduced) {}
+  }
+}
+
+/// The backward step of one low-rank term: `dh = s dy b`, `db += dyᵀ (s h)`, `da += dhᵀ x`, and
+/// `dx += dh a` where the term has an input of its own.
 private struct LowRankGradient: Sendable {
   let a: Tensor
   let b: Tensor
   let scale: Float
   let x: SavedValue?
+  /// The down-projected input times the scale.
   let reduced: Tensor?
-  let inputShape: Shape
+  let hasOwnInput: Bool
 
-  func propagate(_ dy: Tensor, rows: Int, inputs: InputGradients, first: Int) {
-    let (rank, inner, out) = (a.shape[0], a.shape[1], b.shape[0])
-    defer { withExtendedLifetime((self, dy)) {} }
-    if let reduced, inputs.isNeeded(first + 1) {
-      inputs.accumulate(to: first + 1, shape: b.shape) { db, beta in
-        gemm(
-          transposeA: true, m: out, n: rank, k: rows, alpha: scale, dy.floats, lda: out,
-          reduced.floats, ldb: rank, beta: beta, db, ldc: rank)
-      }
-    }
-    guard inputs.isNeeded(first) || inputs.isNeeded(first + 2) else { return }
-    withScratch(rows * rank) { dh in
+  /// `dh a`, which is added to dx, dh being computed into `dh`.
+  func passedOn(into dh: Tensor) -> ProductTerm {
+    ProductTerm.backward(
+      a: a.floats, b: b.floats, rank: a.shape[0], inner: a.shape[1], scale: scale,
+      h: UnsafeMutablePointer(mutating: dh.floats))
+  }
+
+  /// dh, `[rows, rank]`.
+  func reducedGradient(_ dy: Tensor) -> Tensor {
+    let (rows, rank, out) = (dy.shape.rowCount, a.shape[0], b.shape[0])
+    return Tensor(shape: [rows, rank]) { dh in
       gemm(
         m: rows, n: rank, k: out, alpha: scale, dy.floats, lda: out, b.floats, ldb: rank, dh,
         ldc: rank)
-      if let x = inputs.isNeeded(first) ? x?() : nil {
-        inputs.accumulate(to: first, shape: a.shape) { da, beta in
-          gemm(
-            transposeA: true, m: rank, n: inner, k: rows, dh, lda: rank, x.floats, ldb: inner,
-            beta: beta, da, ldc: inner)
+    }
+  }
+
+  func propagate(
+    _ dy: Tensor, _ dh: Tensor?, to inputs: InputGradients, first: Int, _ inputShape: Shape,
+    rounds: Bool
+  ) {
+    let (rows, rank, inner, out) = (dy.shape.rowCount, a.shape[0], a.shape[1], b.shape[0])
+    if let reduced, inputs.isNeeded(first + 1) {
+      inputs.accumulate(to: first + 1, shape: b.shape) { db, beta in
+        // (s h)ᵀ dy is faster than dyᵀ (s h): few rows against many columns.
+        withScratch(2 * rank * out) { transposed in
+          multiply(
+            transposeOf: reduced.floats, by: dy.floats, rows: rows, out: rank, inner: out,
+            rounds: rounds, beta: 0, into: transposed)
+          if beta == 0 { return lk_transpose(rank, out, transposed, db) }
+          lk_transpose(rank, out, transposed, transposed + rank * out)
+          lk_axpby(rank * out, 1, transposed + rank * out, beta, db)
         }
-        withExtendedLifetime(x) {}
       }
-      if inputs.isNeeded(first + 2) {
-        inputs.accumulate(to: first + 2, shape: inputShape) { dx, beta in
-          gemm(
-            m: rows, n: inner, k: rank, dh, lda: rank, a.floats, ldb: inner, beta: beta, dx,
-            ldc: inner)
-        }
+    }
+    guard let dh else { return }
+    if let x = inputs.isNeeded(first) ? x?() : nil {
+      inputs.accumulate(to: first, shape: a.shape) { da, beta in
+        multiply(
+          transposeOf: dh.floats, by: x.floats, rows: rows, out: rank, inner: inner, rounds: rounds,
+          beta: beta, into: da)
+      }
+      withExtendedLifetime(x) {}
+    }
+    if hasOwnInput, inputs.isNeeded(first + 2) {
+      inputs.accumulate(to: first + 2, shape: inputShape) { dx, beta in
+        gemm(
+          m: rows, n: inner, k: rank, dh.floats, lda: rank, a.floats, ldb: inner, beta: beta, dx,
+          ldc: inner)
       }
     }
   }
 }
 
 extension Tensor {
-  /// The rows of this tensor times the transpose of `w`, `[out, in]` of any floating-point type.
-  package func rowProduct(byTransposeOf w: Tensor) -> Tensor {
+  /// The rows of this tensor times the transpose of `w`, `[out, in]` float32, times `alpha`.
+  package func rowProduct(byTransposeOf w: Tensor, alpha: Float = 1) -> Tensor {
     precondition(
       w.shape.count == 2 && w.shape[1] == shape.innermost, "rows \(shape) times \(w.shape)ᵀ")
     return withUnsafeElements(of: Float.self) { x in
       Tensor(shape: shape.replacingInnermost(with: w.shape[0])) { y in
         guard let x = x.baseAddress else { return }
-        multiply(rows: shape.rowCount, x, byTransposeOf: w, into: y)
+        withExtendedLifetime(w) {
+          if shape.rowCount <= mostFewRows {
+            multiply(
+              rows: shape.rowCount, x, byTransposeOf: w, precision: .float32, into: y)
+            if alpha != 1 { lk_scale(shape.rowCount * w.shape[0], alpha, y, y) }
+            return
+          }
+          gemm(
+            transposeB: true, m: shape.rowCount, n: w.shape[0], k: w.shape[1], alpha: alpha, x,
+            lda: w.shape[1], w.floats, ldb: w.shape[1], y, ldc: w.shape[0])
+        }
       }
     }
   }

@@ -95,12 +95,13 @@ extension Variable {
     let (rows, vocabulary) = (shape.rowCount, weight.shape[0])
     _ = targets.checkedTargetCount(rows: rows, vocabulary: vocabulary)
     let x = value
+    let precision = ProductPrecision.current
     return Tensor(shape: [rows]) { losses in
       withExtendedLifetime((x, targets)) {
         forEachChunk(rows: rows, vocabulary: vocabulary) { range, logits in
           multiply(
             rows: range.count, x.floats + range.lowerBound * shape.innermost, byTransposeOf: weight,
-            into: logits)
+            precision: precision, into: logits)
           parallelTiles(range.count, tile: 8) {
             let first = range.lowerBound + $0.lowerBound
             lk_cross_entropy(
@@ -113,12 +114,19 @@ extension Variable {
   }
 }
 
-/// Calls `body` with consecutive ranges of rows and memory for their logits: as many rows as fit
-/// 16 MiB, at least 16.
+/// How many rows of logits are computed at once, at most: as many as fit 80 MiB, at least 16. The
+/// head's weights are read and packed once a chunk, so that few large chunks are better than many.
+package func lossChunkRows(rows: Int, vocabulary: Int) -> Int {
+  let most = max(16, (20 << 20) / max(vocabulary, 1))
+  let chunks = max(1, (rows + most - 1) / most)
+  return (rows + chunks - 1) / chunks
+}
+
+/// Calls `body` with consecutive ranges of rows and memory for their logits.
 private func forEachChunk(
   rows: Int, vocabulary: Int, _ body: (Range<Int>, UnsafeMutablePointer<Float>) -> Void
 ) {
-  let chunk = max(1, min(rows, max(16, (4 << 20) / max(vocabulary, 1))))
+  let chunk = max(1, lossChunkRows(rows: rows, vocabulary: vocabulary))
   withScratch(chunk * vocabulary) { logits in
     for start in stride(from: 0, to: rows, by: chunk) {
       body(start..<min(rows, start + chunk), logits)
@@ -132,6 +140,7 @@ private struct ChunkedLoss {
   let w: Tensor
   let targets: Tensor
   let scale: Float
+  let precision = ProductPrecision.current
   var dx: Tensor?
   var dw: Tensor?
 
@@ -146,7 +155,8 @@ private struct ChunkedLoss {
       forEachChunk(rows: rows, vocabulary: vocabulary) { range, logits in
         let first = range.lowerBound
         multiply(
-          rows: range.count, x.floats + first * size, byTransposeOf: w, into: logits)
+          rows: range.count, x.floats + first * size, byTransposeOf: w, precision: precision,
+          into: logits)
         parallelTiles(range.count, tile: 8) {
           let row = first + $0.lowerBound
           let part = logits + $0.lowerBound * vocabulary
@@ -158,12 +168,13 @@ private struct ChunkedLoss {
           }
         }
         if let dxPointer {
-          multiply(rows: range.count, logits, by: w, into: dxPointer + first * size)
+          multiply(
+            rows: range.count, logits, by: w, precision: precision, into: dxPointer + first * size)
         }
         if let dwPointer {
-          gemm(
-            transposeA: true, m: vocabulary, n: size, k: range.count, logits, lda: vocabulary,
-            x.floats + first * size, ldb: size, beta: 1, dwPointer, ldc: size)
+          multiply(
+            transposeOf: logits, by: x.floats + first * size, rows: range.count, out: vocabulary,
+            inner: size, rounds: precision.rounds(weight: .float32), beta: 1, into: dwPointer)
         }
       }
     }
