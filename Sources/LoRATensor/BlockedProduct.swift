@@ -34,7 +34,8 @@ package enum BlockedProduct {
   ///   - tails: terms in float32 that are added while the tile lies in registers.
   package static func compute(
     m: Int, n: Int, k: Int, _ a: lk_factor, _ b: lk_factor, sides: [Side] = [],
-    tails: [lk_gemm_tail] = [], rounds: Bool = false, alpha: Float = 1, beta: Float = 0, _ c: UnsafeMutablePointer<Float>,
+    tails: [lk_gemm_tail] = [], rounds: Bool = false, alpha: Float = 1, beta: Float = 0,
+    _ c: UnsafeMutablePointer<Float>,
     ldc: Int
   ) {
     guard m > 0, n > 0 else { return }

@@ -98,7 +98,8 @@ package struct ProductTerm {
 /// rows (decoding) read each weight once.
 package func multiply(
   rows: Int, _ x: UnsafePointer<Float>, byTransposeOf w: Tensor,
-  precision: ProductPrecision = .float32, terms: [ProductTerm] = [], bias: UnsafePointer<Float>? = nil, beta: Float = 0,
+  precision: ProductPrecision = .float32, terms: [ProductTerm] = [],
+  bias: UnsafePointer<Float>? = nil, beta: Float = 0,
   into y: UnsafeMutablePointer<Float>
 ) {
   let (out, inner) = (w.shape[0], w.shape[1])
@@ -140,7 +141,8 @@ package func multiply(
 /// dx [rows, in]. One pass over dx.
 package func multiply(
   rows: Int, _ dy: UnsafePointer<Float>, by w: Tensor,
-  precision: ProductPrecision = .float32, terms: [ProductTerm] = [], beta: Float = 0, into dx: UnsafeMutablePointer<Float>
+  precision: ProductPrecision = .float32, terms: [ProductTerm] = [], beta: Float = 0,
+  into dx: UnsafeMutablePointer<Float>
 ) {
   let (out, inner) = (w.shape[0], w.shape[1])
   guard rows > 0, inner > 0 else { return }
@@ -149,7 +151,8 @@ package func multiply(
     BlockedProduct.compute(
       m: rows, n: inner, k: out, lk_factor(rows: dy, stride: out),
       lk_factor(columns: weights, w.dtype.element, stride: inner),
-      sides: terms.compactMap(\.side), tails: terms.map(\.tail), rounds: precision.rounds(weight: w.dtype), beta: beta, dx, ldc: inner)
+      sides: terms.compactMap(\.side), tails: terms.map(\.tail),
+      rounds: precision.rounds(weight: w.dtype), beta: beta, dx, ldc: inner)
   }
 }
 

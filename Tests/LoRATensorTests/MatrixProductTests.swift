@@ -138,8 +138,10 @@ private func naive(
         let w = Tensor(weights, shape: [out, inner]).converted(to: type)
         let (x, dy, bias) = (whole(rows * inner, 7), whole(rows * out, 8), Tensor(whole(out, 9)))
         let factors = ranks.map { rank in
-          (a: Tensor(whole(rank * inner, 1), shape: [rank, inner]),
-            b: Tensor(whole(out * rank, 2), shape: [out, rank]))
+          (
+            a: Tensor(whole(rank * inner, 1), shape: [rank, inner]),
+            b: Tensor(whole(out * rank, 2), shape: [out, rank])
+          )
         }
         // The scale keeps all sums exact.
         var (y, dx) = (
@@ -152,7 +154,8 @@ private func naive(
           let h = naive(x, a.scalars(), m: rows, n: rank, k: inner, transposeB: true)
           let dh = naive(dy, b.scalars(), m: rows, n: rank, k: out)
           reduced += [h.map { 0.5 * $0 }, dh.map { 0.5 * $0 }]
-          for (i, v) in naive(h, b.scalars(), m: rows, n: out, k: rank, transposeB: true).enumerated()
+          for (i, v) in naive(h, b.scalars(), m: rows, n: out, k: rank, transposeB: true)
+            .enumerated()
           { y[i] += 0.5 * v }
           for (i, v) in naive(dh, a.scalars(), m: rows, n: inner, k: rank).enumerated() {
             dx[i] += 0.5 * v
@@ -170,7 +173,8 @@ private func naive(
           multiply(
             rows: rows, x, byTransposeOf: w, terms: terms, bias: bias.floats, into: y)
         }
-        expectClose(got, y, roundings: 64, scale: 1e4, "forward \(rows), \(out), \(inner), \(ranks)")
+        expectClose(
+          got, y, roundings: 64, scale: 1e4, "forward \(rows), \(out), \(inner), \(ranks)")
         for (index, h) in hs.enumerated() { #expect(h.scalars() == reduced[2 * index]) }
         let passed = product(dy, rows, start: 1, count: rows * inner) { dy, dx in
           let terms = zip(factors, hs).map { factor, h in
@@ -214,7 +218,8 @@ private func naive(
     let expected = rounded(a).matrixProduct(with: rounded(b), transposeOther: true)
     let got = Tensor(shape: [m, n]) { c in
       BlockedProduct.compute(
-        m: m, n: n, k: k, lk_factor(rows: a.floats, stride: k), lk_factor(rows: b.floats, stride: k),
+        m: m, n: n, k: k, lk_factor(rows: a.floats, stride: k),
+        lk_factor(rows: b.floats, stride: k),
         rounds: true, c, ldc: n)
     }
     expectClose(got.scalars(), expected.scalars(), roundings: 64, scale: 50, "rounded")

@@ -91,7 +91,8 @@ extension Variable {
     // Keep x only for a gradient that needs it.
     let gradient = LinearGradient(
       weight: x.requiresGradient ? weight.value : nil, weightShape: weight.shape,
-      weightType: weight.value.dtype, x: weight.requiresGradient ? x.saved : nil, inputShape: x.shape, precision: precision,
+      weightType: weight.value.dtype, x: weight.requiresGradient ? x.saved : nil,
+      inputShape: x.shape, precision: precision,
       terms: zip(terms, reduced).map { term, h in
         LowRankGradient(
           a: term.a.value, b: term.b.value, scale: term.scale,
