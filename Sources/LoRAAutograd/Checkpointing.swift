@@ -4,7 +4,8 @@ import LoRATensor
 /// again instead: memory for one more forward computation.
 ///
 /// `body` must compute the same on both runs. It runs the second time during the backward pass,
-/// outside of the scopes of the first: capture what it needs of them.
+/// outside of the scopes of the first: capture what it needs of them. The products' precision is
+/// kept.
 ///
 /// Source: Chen et al., *Training deep nets with sublinear memory cost*, 2016.
 public func checkpointed(
@@ -12,13 +13,16 @@ public func checkpointed(
 ) -> Variable {
   guard GradientMode.isRecording else { return body(x) }
   let (input, isNeeded) = (x.saved, x.requiresGradient)
+  let precision = ProductPrecision.current
   // Recorded, to learn whether there will be anything to differentiate; the record goes at once.
   let first = body(Variable(value: x.value, node: isNeeded ? Node(leafOf: nil) : nil))
   guard first.requiresGradient else { return first }
   let node = Node(inputs: [x.node]) { dy, inputs in
     let leaf = isNeeded ? Node(leafOf: nil) : nil
     // Of the result only how it was computed is wanted.
-    let root = withGradients { body(Variable(value: input(), node: leaf)).node }
+    let root = ProductPrecision.withValue(precision) {
+      withGradients { body(Variable(value: input(), node: leaf)).node }
+    }
     guard let root else { return }
     let seed = dy
     dy = .zeros([0])

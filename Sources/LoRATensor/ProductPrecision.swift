@@ -4,7 +4,7 @@ import CLoRAKernels
 ///
 /// It belongs to a task: bind it with ``withValue(_:_:)`` round a computation. What is recorded for
 /// a backward pass keeps the precision that it was recorded with.
-public enum ProductPrecision: String, Sendable, Hashable, CaseIterable {
+public enum ProductPrecision: String, Sendable, Hashable, Codable, CaseIterable {
   /// Activations as they are, weights as they are stored: narrow ones are widened exactly.
   case float32
   /// Both factors rounded to bfloat16, where the CPU multiplies those faster (``isBfloat16Fast``);
@@ -17,10 +17,13 @@ public enum ProductPrecision: String, Sendable, Hashable, CaseIterable {
   @TaskLocal public static var current = ProductPrecision.float32
 
   /// Calls `body` with `precision` in place of the one that applies.
-  public static func withValue<R>(_ precision: ProductPrecision, _ body: () throws -> R) rethrows
-    -> R
-  {
-    try $current.withValue(precision, operation: body)
+  public static func withValue<R, E: Error>(
+    _ precision: ProductPrecision, _ body: () throws(E) -> R
+  ) throws(E) -> R {
+    let result: Result<R, E> = $current.withValue(precision) {
+      do throws(E) { return .success(try body()) } catch { return .failure(error) }
+    }
+    return try result.get()
   }
 
   /// Whether this CPU has products of bfloat16 that are faster than those of float32, and the

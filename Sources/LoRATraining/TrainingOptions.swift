@@ -1,3 +1,5 @@
+public import LoRATensor
+
 /// How long, how fast and in which order to train.
 public struct TrainingOptions: Sendable, Hashable, Codable {
   /// How long a run is.
@@ -34,13 +36,17 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
   public var seed: UInt64
   /// Whether the rows are shuffled, anew in every epoch.
   public var shuffles: Bool
+  /// What products are computed in. With bfloat16 a CPU that has instructions for it trains up to
+  /// twice as fast, at losses that agree to about three digits.
+  public var precision: ProductPrecision
 
   /// Creates options. Values are checked when they are used.
   public init(
     duration: Duration = .epochs(1), batchSize: Int = 8, accumulation: Int = 1,
     learningRate: Double = 1e-3, schedule: LearningRateSchedule = .constant, warmupSteps: Int = 0,
     weightDecay: Double = 0, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8,
-    clipNorm: Float = 1, seed: UInt64 = 0, shuffles: Bool = true
+    clipNorm: Float = 1, seed: UInt64 = 0, shuffles: Bool = true,
+    precision: ProductPrecision = .ofWeights
   ) {
     self.duration = duration
     self.batchSize = batchSize
@@ -55,6 +61,7 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
     self.clipNorm = clipNorm
     self.seed = seed
     self.shuffles = shuffles
+    self.precision = precision
   }
 
   /// Throws ``TrainingError/invalidOption(name:value:expected:)`` for the first value out of range.

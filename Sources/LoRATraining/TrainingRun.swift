@@ -100,7 +100,9 @@ struct TrainingRun<Data: TrainingData> {
       let draw = UInt64(step * trainer.options.accumulation + index)
       try Dropout.during(step: draw, seed: trainer.options.seed) {
         try trainer.scope {
-          let loss = try trainer.loss(data.batch(of: rows), scale)
+          let loss = try ProductPrecision.withValue(trainer.options.precision) {
+            try trainer.loss(data.batch(of: rows), scale)
+          }
           let value = Double(loss.value.item())
           guard value.isFinite else {
             throw TrainingError.nonFiniteLoss(step: step + 1, rows: rows, value: value)

@@ -52,7 +52,8 @@ struct GenerateCommand: ParsableCommand {
       text += piece
       if !output.isJSON, !piece.isEmpty { try StandardOutput.write(piece) }
     }
-    while let token = session.next() {
+    let precision = model.dtype.precision(otherwise: .float32)
+    while let token = ProductPrecision.withValue(precision, { session.next() }) {
       tokens.append(token)
       try emit(decoder.append(token))
     }

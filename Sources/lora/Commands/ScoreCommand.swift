@@ -48,7 +48,9 @@ struct ScoreCommand: ParsableCommand {
     let (rows, source) = try documents(pretrained)
     let scores: [[Float]]
     do throws(TrainingError) {
-      scores = try Self.score(rows, pretrained.model)
+      scores = try ProductPrecision.withValue(model.dtype.precision(otherwise: .float32)) {
+        () throws(TrainingError) in try Self.score(rows, pretrained.model)
+      }
     } catch {
       throw CommandError(source, error)
     }

@@ -73,9 +73,11 @@ struct TrainCommand: ParsableCommand {
   ) throws {
     let before = try heldOut.map { try pretrained.model.evaluate(on: $0) }
     if let before { StandardError.line("evaluation before: NLL \(decimal(before.nll, 5))") }
+    var options = schedule.training
+    options.precision = model.dtype.precision(otherwise: .ofWeights)
     let trainer = try Trainer(
       pretrained.model, training: configuration == nil ? .full : .adapter(Self.name), on: rows,
-      options: schedule.training, logger: WarningLog.logger)
+      options: options, logger: WarningLog.logger)
     var progress = Progress()
     var failure: FileError?
     Interrupt.watch()

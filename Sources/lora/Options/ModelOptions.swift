@@ -16,6 +16,15 @@ enum WeightType: String, ExpressibleByArgument, CaseIterable, Sendable {
     case .bfloat16: .bfloat16
     }
   }
+
+  /// What products are computed in: as asked, else as `standard`.
+  func precision(otherwise standard: ProductPrecision) -> ProductPrecision {
+    switch self {
+    case .auto: standard
+    case .float32: .float32
+    case .bfloat16: .bfloat16
+    }
+  }
 }
 
 /// The model that a command works with.
