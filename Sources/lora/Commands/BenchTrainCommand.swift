@@ -39,7 +39,8 @@ struct BenchTrainCommand: ParsableCommand {
 
   func run() throws {
     // The whole model is trained in float32 weights, whatever the products round them to.
-    let model = try PretrainedModel(path: model, type: method == .full ? .float32 : dtype.type).model
+    let model = try PretrainedModel(path: model, type: method == .full ? .float32 : dtype.type)
+      .model
     if method == .lora {
       let recipe = PEFTAdapterConfiguration(
         rank: rank, alpha: 2 * Double(rank), targets: targets?.modules ?? .allLinear)
@@ -55,7 +56,8 @@ struct BenchTrainCommand: ParsableCommand {
       on: try TokenDataSet(rows: rows),
       options: TrainingOptions(
         duration: .steps(steps + 1), batchSize: batch, learningRate: 1e-4, clipNorm: 0,
-        shuffles: false, precision: dtype.precision(otherwise: .ofWeights)), logger: WarningLog.logger)
+        shuffles: false, precision: dtype.precision(otherwise: .ofWeights)),
+      logger: WarningLog.logger)
     var seconds: [Double] = []
     var losses: [Double] = []
     var progress = Progress()
