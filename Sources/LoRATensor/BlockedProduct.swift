@@ -129,7 +129,7 @@ package enum BlockedProduct {
     let threads = Threads.count
     let isSmall = job.m * job.n * job.depth <= 1 << 18
     let work = max(1, 2 * job.m * job.depth * tile.columns)
-    let group = max(1, min(columnPanels / (8 * threads), (1 << 24) / work), (1 << 20) / work)
+    let group = max(1, min(columnPanels / (6 * threads), (1 << 26) / work), (1 << 20) / work)
     let columnUnits = isSmall ? 1 : (columnPanels + group - 1) / group
     let rowUnits =
       isSmall || columnUnits >= 2 * threads

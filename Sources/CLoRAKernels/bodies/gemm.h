@@ -144,8 +144,8 @@ typedef struct LK(ahead) {
   long stride, pieces, bytes, offset;
 } LK(ahead);
 
-LK_INLINE LK(ahead) LK(look_ahead)(const lk_gemm *g, long column, long end_column) {
-  const long count = lk_larger(0, lk_smaller(LK_TILE_VECTORS * LK_LANES, end_column - column));
+LK_INLINE LK(ahead) LK(look_ahead)(const lk_gemm *g, long column) {
+  const long count = lk_larger(0, lk_smaller(LK_TILE_VECTORS * LK_LANES, g->n - column));
   const long size = g->b.element == LK_F32 ? 4 : 2;
   const bool along = g->b.depth_stride == 1;
   return (LK(ahead)){
@@ -178,8 +178,9 @@ static void LK(gemm_multiply)(const lk_gemm *g, long first_panel, long end_panel
   float tail_right[full * LK_GEMM_TAIL] __attribute__((aligned(64)));
   const long steps = g->rounds ? (g->depth + 1) / 2 : g->depth;
   const long panels = end_panel - first_panel;
-  // Lines of the next panel that each tile asks for while it computes: all of a panel's.
-  const long lines = full * LK_TILE_DEPTH * 4 / 64 + full;
+  // Lines of the next panel that each tile asks for while it computes: all of them in the first
+  // quarter of the tiles, so that the last have time to arrive.
+  const long lines = 4 * (full * LK_TILE_DEPTH * 4 / 64 + full);
   const long share = panels > 0 ? (lines + panels - 1) / panels : 0;
   for (long j = first_column; j < end_column; j += full) {
     const long columns = lk_smaller(full, end_column - j);
@@ -192,7 +193,7 @@ static void LK(gemm_multiply)(const lk_gemm *g, long first_panel, long end_panel
       tail += width * g->tails[t].depth;
     }
     LK(tile_kernel) *const *kernels = LK(tile_kernels)[g->rounds][slim];
-    LK(ahead) next = LK(look_ahead)(g, j + full, end_column);
+    LK(ahead) next = LK(look_ahead)(g, j + full);
     for (long panel = first_panel; panel < end_panel; panel++) {
       const long row = LK(panel_row)(g->m, panel);
       const long height = LK(panel_row)(g->m, panel + 1) - row;
