@@ -72,7 +72,7 @@ public final class BufferPool: Sendable {
 
   /// The size class of a request: steps of an eighth of a power of two, so that at most 12.5 %
   /// is wasted and similar sizes share buffers.
-  static func sizeClass(_ byteCount: Int) -> Int {
+  package static func sizeClass(_ byteCount: Int) -> Int {
     if byteCount < smallest { return (max(byteCount, 1) + alignment - 1) & ~(alignment - 1) }
     let power = Int.bitWidth - 1 - byteCount.leadingZeroBitCount
     let step = max(1 << (power - 3), alignment)

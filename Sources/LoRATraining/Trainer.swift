@@ -37,6 +37,8 @@ public struct Trainer<Data: TrainingData>: Sendable {
   let loss: Loss
   /// In what a step's forward and backward computations run: the choice of adapters.
   let scope: @Sendable (() throws -> Void) throws -> Void
+  /// What its memory is predicted from, where that can be done.
+  var workload: TrainingWorkload?
 
   /// Creates a trainer of any parameters under any loss.
   ///
@@ -114,6 +116,12 @@ extension Trainer where Data == TokenDataSet {
       }
     }
     self = try make(model)
+    if let model = model as? LlamaModel {
+      let multiple = max(1, data.paddingMultiple)
+      workload = TrainingWorkload(
+        model, training: target, rows: min(options.batchSize, data.rowCount),
+        length: (data.longestRow + multiple - 1) / multiple * multiple)
+    }
   }
 }
 

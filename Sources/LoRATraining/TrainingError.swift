@@ -17,6 +17,9 @@ public enum TrainingError: Error, Sendable, Hashable {
   case nonFiniteLoss(step: Int, rows: [Int], value: Double)
   /// A gradient that is not finite, found before anything was updated.
   case nonFiniteGradient(step: Int, parameter: String)
+  /// A run would need more bytes than there are; each remedy makes it fit, or all of them together
+  /// where the first is not enough.
+  case notEnoughMemory(needed: Int, available: Int, remedies: [MemoryRemedy])
   /// Nothing that could be trained is trainable.
   case noTrainableParameters
 }
@@ -44,6 +47,11 @@ extension TrainingError: CustomStringConvertible {
     case .nonFiniteGradient(let step, let parameter):
       "the gradient of '\(parameter)' in step \(step) is not finite; "
         + "nothing was updated in this step"
+    case .notEnoughMemory(let needed, let available, let remedies):
+      "training needs about \(needed >> 20) MiB of memory, and \(available >> 20) MiB are available; "
+        + (remedies.isEmpty
+          ? "no smaller batch would fit: take a smaller model"
+          : "what would fit: " + remedies.map(\.description).joined(separator: ", "))
     case .noTrainableParameters:
       "there is no trainable parameter; an adapter to go on with is loaded with isTrainable: true"
     }

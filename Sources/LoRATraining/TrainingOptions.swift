@@ -39,6 +39,11 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
   /// What products are computed in. With bfloat16 a CPU that has instructions for it trains up to
   /// twice as fast, at losses that agree to about three digits.
   public var precision: ProductPrecision
+  /// Whether activations are kept or computed again. Changes memory and time, and no number.
+  public var checkpointing: Checkpointing = .automatic
+  /// The memory that automatic checkpointing and ``Trainer/checkMemory()`` count on, in bytes; nil:
+  /// what the machine has available.
+  public var memoryLimit: Int?
 
   /// Creates options. Values are checked when they are used.
   public init(

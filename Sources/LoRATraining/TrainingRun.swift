@@ -12,6 +12,8 @@ struct TrainingRun<Data: TrainingData> {
   let parameters: [NamedParameter]
   var optimizer: any Optimizer
   var result = TrainingResult()
+  /// Whether blocks are computed a second time instead of being kept.
+  let isCheckpointed: Bool
   /// The order of the rows in the current epoch.
   var epoch: (index: Int, rows: [Int])?
 
@@ -24,6 +26,10 @@ struct TrainingRun<Data: TrainingData> {
     stepCount = options.stepCount(stepsPerEpoch: order.stepsPerEpoch)
     parameters = trainer.groups.flatMap(\.parameters)
     optimizer = trainer.makeOptimizer(trainer.groups)
+    isCheckpointed = trainer.isCheckpointed
+    if isCheckpointed, options.checkpointing == .automatic {
+      trainer.logger.notice("blocks are computed twice a step, to fit the memory")
+    }
     result.trainedParameterCount = parameters.reduce(0) { $0 + $1.parameter.shape.elementCount }
     if options.warmupSteps >= stepCount {
       trainer.logger.warning(
@@ -89,6 +95,8 @@ struct TrainingRun<Data: TrainingData> {
   }
 
   /// The mean loss over the targets of all `batches` and its gradients.
+  ///
+  /// The sum grows in place: accumulating over batches takes no second set of gradients.
   private func gradients(of batches: [[Int]], step: Int) throws -> (Double, Gradients) {
     let data = trainer.data
     let targets = batches.reduce(0) { $0 + data.targetCount(of: $1) }
@@ -101,14 +109,16 @@ struct TrainingRun<Data: TrainingData> {
       try Dropout.during(step: draw, seed: trainer.options.seed) {
         try trainer.scope {
           let loss = try ProductPrecision.withValue(trainer.options.precision) {
-            try trainer.loss(data.batch(of: rows), scale)
+            try BlockCheckpointing.during(isCheckpointed) {
+              try trainer.loss(data.batch(of: rows), scale)
+            }
           }
           let value = Double(loss.value.item())
           guard value.isFinite else {
             throw TrainingError.nonFiniteLoss(step: step + 1, rows: rows, value: value)
           }
           total += value
-          sum.add(loss.gradients())
+          loss.accumulateGradients(into: &sum)
         }
       }
     }

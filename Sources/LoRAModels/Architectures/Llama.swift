@@ -55,7 +55,14 @@ final class LlamaBody: Module {
   func callAsFunction(_ tokens: Tensor, cache: KeyValueCache?) -> Variable {
     let positions = tokens.shape[1]
     var x = embedding(tokens)
-    for (index, block) in blocks.enumerated() { x = block(x, cache: cache, layer: index) }
+    for (index, block) in blocks.enumerated() {
+      // The last block would be computed again at once: keeping it costs no memory.
+      if cache == nil, index + 1 < blocks.count {
+        x = block.checkpointed(x) { block($0, cache: nil, layer: index) }
+      } else {
+        x = block(x, cache: cache, layer: index)
+      }
+    }
     cache?.advance(by: positions)
     return norm(x)
   }

@@ -29,6 +29,7 @@ struct BenchTrainCommand: ParsableCommand {
   var steps = 4
   @Option(help: "What to train: an adapter, or the whole model.")
   var method: TrainingMethod = .lora
+  @OptionGroup(title: "Memory") var memory: MemoryOptions
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
@@ -51,13 +52,15 @@ struct BenchTrainCommand: ParsableCommand {
       BenchCommand.randomIDs(
         sequenceLength + 1, vocabularySize: model.vocabularySize, path: "bench/\(row)")
     }
+    var options = TrainingOptions(
+      duration: .steps(steps + 1), batchSize: batch, learningRate: 1e-4, clipNorm: 0,
+      shuffles: false, precision: dtype.precision(otherwise: .ofWeights))
+    memory.apply(to: &options)
     let trainer = try Trainer(
       model, training: method == .lora ? .adapter("default") : .full,
-      on: try TokenDataSet(rows: rows),
-      options: TrainingOptions(
-        duration: .steps(steps + 1), batchSize: batch, learningRate: 1e-4, clipNorm: 0,
-        shuffles: false, precision: dtype.precision(otherwise: .ofWeights)),
-      logger: WarningLog.logger)
+      on: try TokenDataSet(rows: rows), options: options, logger: WarningLog.logger)
+    try trainer.checkMemory()
+    let prediction = trainer.predictedMemory
     var seconds: [Double] = []
     var losses: [Double] = []
     var progress = Progress()
@@ -70,24 +73,36 @@ struct BenchTrainCommand: ParsableCommand {
       return .continue
     }
     progress.finish()
-    try report(result, median(seconds), losses)
+    try report(result, median(seconds), losses, prediction)
   }
 
-  private func report(_ result: TrainingResult, _ step: Double, _ losses: [Double]) throws {
+  private func report(
+    _ result: TrainingResult, _ step: Double, _ losses: [Double], _ prediction: TrainingMemory?
+  ) throws {
     let speed = Double(batch * sequenceLength) / step
     let memory = Machine.peakResidentBytes
     guard output.isJSON else {
       return try StandardOutput.line(
         "\(decimal(speed, 1)) tokens/s, \(decimal(step, 4)) s a step, peak memory "
-          + "\(grouped(memory >> 20)) MiB, \(grouped(result.trainedParameterCount)) parameters, "
+          + "\(grouped(memory >> 20)) MiB (predicted \(grouped((prediction?.total ?? 0) >> 20))), "
+          + "\(grouped(result.trainedParameterCount)) parameters, "
           + "\(Threads.count) threads, \(Machine.kernels)")
     }
-    try StandardOutput.json([
+    var object: JSONObject = [
       "tokens_per_second": .number(speed), "step_seconds": .number(step),
       "peak_rss_bytes": JSONValue(memory),
       "trainable_parameters": JSONValue(result.trainedParameterCount),
       "loss": JSONValue(losses), "threads": JSONValue(Threads.count),
       "kernels": .string(Machine.kernels),
-    ])
+    ]
+    if let prediction {
+      object["predicted_peak_bytes"] = JSONValue(prediction.total)
+      object["predicted"] = [
+        "weights": JSONValue(prediction.weights), "trained": JSONValue(prediction.trained),
+        "activations": JSONValue(prediction.activations), "loss": JSONValue(prediction.loss),
+        "scratch": JSONValue(prediction.scratch), "process": JSONValue(prediction.process),
+      ]
+    }
+    try StandardOutput.json(object)
   }
 }

@@ -31,6 +31,7 @@ struct TrainCommand: ParsableCommand {
   var output: String
   @OptionGroup(title: "Adapter") var recipe: RecipeOptions
   @OptionGroup(title: "Training") var schedule: ScheduleOptions
+  @OptionGroup(title: "Memory") var memory: MemoryOptions
   @Option(
     help: ArgumentHelp(
       "Write one object a step: step, loss, gradient_norm, learning_rate, tokens_per_second.",
@@ -71,13 +72,16 @@ struct TrainCommand: ParsableCommand {
     _ pretrained: PretrainedModel, _ rows: TokenDataSet, _ heldOut: TokenDataSet?,
     _ configuration: PEFTAdapterConfiguration?, _ lines: LineFile?
   ) throws {
-    let before = try heldOut.map { try pretrained.model.evaluate(on: $0) }
-    if let before { StandardError.line("evaluation before: NLL \(decimal(before.nll, 5))") }
     var options = schedule.training
     options.precision = model.dtype.precision(otherwise: .ofWeights)
+    memory.apply(to: &options)
     let trainer = try Trainer(
       pretrained.model, training: configuration == nil ? .full : .adapter(Self.name), on: rows,
       options: options, logger: WarningLog.logger)
+    // Before anything that takes long.
+    try trainer.checkMemory()
+    let before = try heldOut.map { try pretrained.model.evaluate(on: $0) }
+    if let before { StandardError.line("evaluation before: NLL \(decimal(before.nll, 5))") }
     var progress = Progress()
     var failure: FileError?
     Interrupt.watch()

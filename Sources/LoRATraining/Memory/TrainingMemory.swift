@@ -1,0 +1,54 @@
+/// The memory that a training run needs at its peak, in bytes, by what it is for: a prediction from
+/// shapes, made before anything runs. See ``TrainingWorkload/memory``.
+public struct TrainingMemory: Sendable, Hashable, Codable {
+  /// The model's weights as they are computed from. Mapped ones count: every step reads all of them.
+  public var weights: Int
+  /// What is trained: the adapter's values (a whole model's are among the weights), gradients, and
+  /// two numbers of the optimizer for each.
+  public var trained: Int
+  /// What the forward pass keeps for the backward pass.
+  public var activations: Int
+  /// The chunk of logits and the gradient of the hidden states.
+  public var loss: Int
+  /// What one operation needs while it runs, and what lies in the pool between two.
+  public var scratch: Int
+  /// The program itself: code, libraries and their buffers.
+  public var process: Int
+
+  /// All of it: what the process will have resident at its peak.
+  public var total: Int { weights + trained + activations + loss + scratch + process }
+}
+
+extension TrainingMemory: CustomStringConvertible {
+  /// The total and its parts in MiB.
+  public var description: String {
+    func text(_ bytes: Int) -> String { "\((bytes + 1 << 19) >> 20) MiB" }
+    return "\(text(total)): weights \(text(weights)), trained \(text(trained)), "
+      + "activations \(text(activations)), loss \(text(loss)), scratch \(text(scratch)), "
+      + "process \(text(process))"
+  }
+}
+
+/// What would make a training run fit into less memory.
+public enum MemoryRemedy: Sendable, Hashable {
+  /// Computing blocks a second time instead of keeping their activations.
+  case checkpointing
+  /// Batches of this many rows; gradients accumulated over several make the same step.
+  case batchSize(Int)
+  /// Rows of at most this many positions.
+  case sequenceLength(Int)
+  /// Weights in bfloat16 rather than float32.
+  case bfloat16Weights
+}
+
+extension MemoryRemedy: CustomStringConvertible {
+  /// What to do, as part of a sentence.
+  public var description: String {
+    switch self {
+    case .checkpointing: "gradient checkpointing"
+    case .batchSize(let rows): rows == 1 ? "batches of 1 row" : "batches of \(rows) rows"
+    case .sequenceLength(let length): "rows of at most \(length) positions"
+    case .bfloat16Weights: "weights in bfloat16"
+    }
+  }
+}

@@ -1,0 +1,135 @@
+import LoRAAutograd
+import LoRAFormats
+import LoRATensor
+
+// Mirrors what the operations keep; the tests compare it with the pool's counts.
+
+extension TrainingWorkload {
+  /// The memory of a training run at its peak, to within 15 % of what the operating system reports.
+  ///
+  /// Time: microseconds a layer. Longer batches than described need more, shorter ones less.
+  public var memory: TrainingMemory {
+    TrainingMemory(
+      weights: weightBytes, trained: trainedBytes, activations: activationBytes,
+      loss: lossBytes, scratch: scratchBytes, process: 24 << 20)
+  }
+
+  private var c: ModelConfiguration { configuration }
+  private var tokens: Int { rows * length }
+
+  /// A buffer of `width` float32 numbers a token, as the pool rounds it.
+  private func buffer(_ width: Int) -> Int {
+    width == 0 ? 0 : BufferPool.sizeClass(tokens * width * MemoryLayout<Float>.stride)
+  }
+
+  private var parameterCount: Int {
+    let block = Projection.allCases.reduce(2 * c.hiddenSize) { sum, projection in
+      let (inner, outer) = projection.extents(c)
+      return sum + inner * outer
+    }
+    let table = c.vocabularySize * c.hiddenSize
+    return c.layerCount * block + table * (c.tiesWordEmbeddings ? 1 : 2) + c.hiddenSize
+  }
+
+  private var weightBytes: Int {
+    (target == .full ? DType.float32 : weightType).byteCount(ofElements: parameterCount)
+  }
+
+  private var trainedBytes: Int {
+    let float = MemoryLayout<Float>.stride
+    switch target {
+    case .full:
+      // Gradient and two moments.
+      return 3 * float * parameterCount
+    case .adapter(let ranks):
+      var count = 0
+      for index in 0..<c.layerCount {
+        for projection in Projection.allCases {
+          let (inner, outer) = projection.extents(c)
+          count += (ranks[projection.path(inBlock: index)] ?? 0) * (inner + outer)
+        }
+      }
+      return 4 * float * count
+    }
+  }
+
+  // MARK: Activations
+
+  private func rank(_ projection: Projection, _ block: Int) -> Int {
+    guard case .adapter(let ranks) = target else { return 0 }
+    return ranks[projection.path(inBlock: block)] ?? 0
+  }
+
+  /// Whether anything in `block` is trained.
+  private func isTrained(_ block: Int) -> Bool {
+    target == .full || Projection.allCases.contains { rank($0, block) > 0 }
+  }
+
+  private var firstTrainedBlock: Int {
+    (0..<c.layerCount).first { isTrained($0) } ?? c.layerCount
+  }
+
+  private var activationBytes: Int {
+    let first = firstTrainedBlock
+    let blocks = (first..<c.layerCount).map { keptBytes($0) }
+    // The input of the last norm.
+    let last = first < c.layerCount ? buffer(c.hiddenSize) : 0
+    guard isCheckpointed, blocks.count > 1 else { return blocks.reduce(last, +) }
+    // The inputs of all, and the inside of one.
+    return last + (blocks.count - 1) * buffer(c.hiddenSize) + (blocks.max() ?? 0)
+  }
+
+  /// What a block keeps for its backward pass; nothing below the first trained one does.
+  private func keptBytes(_ block: Int) -> Int {
+    let (size, queries, keys) = (
+      c.hiddenSize, c.headCount * c.headSize, c.keyValueHeadCount * c.headSize
+    )
+    let isFull = target == .full
+    func isAdapted(_ projections: Projection...) -> Bool {
+      isFull || projections.contains { rank($0, block) > 0 }
+    }
+    // The down-projected inputs.
+    var bytes = Projection.allCases.reduce(0) { $0 + buffer(rank($1, block)) }
+    // The first norm keeps its input if a gradient flows into the block; if not, those who read its
+    // output keep that.
+    let flowsIn = isFull || block > firstTrainedBlock
+    if flowsIn || isAdapted(.query, .key, .value) { bytes += buffer(size) + buffer(1) }
+    let attends = flowsIn || isAdapted(.query, .key, .value)
+    if attends {
+      bytes += 2 * buffer(queries) + 2 * buffer(keys) + buffer(c.headCount)
+    } else if isAdapted(.output) {
+      bytes += buffer(queries)
+    }
+    let flowsOn = attends || isAdapted(.output)
+    if flowsOn || isAdapted(.gate, .up) { bytes += buffer(size) + buffer(1) }
+    if flowsOn || isAdapted(.gate, .up) {
+      bytes += 2 * buffer(c.intermediateSize)
+    } else {
+      bytes += buffer(c.intermediateSize)
+    }
+    return bytes
+  }
+
+  // MARK: While something runs
+
+  private var lossBytes: Int {
+    let chunk = lossChunkRows(rows: tokens, vocabulary: c.vocabularySize) * c.vocabularySize
+    return BufferPool.sizeClass(chunk * MemoryLayout<Float>.stride) + 2 * buffer(c.hiddenSize)
+  }
+
+  private var scratchBytes: Int {
+    // The widest moment of a block's backward pass: the gate's product again and its gradient; around
+    // them the gradients of the residual stream, of the norms' outputs, and of the attention.
+    let queries = c.headCount * c.headSize
+    let keys = c.keyValueHeadCount * c.headSize
+    let block =
+      2 * buffer(c.intermediateSize) + 4 * buffer(c.hiddenSize) + 2 * buffer(queries)
+      + 2 * buffer(keys)
+    // Panels of products and tiles of attention, a set for each thread.
+    let widest = max(c.intermediateSize, c.hiddenSize)
+    let panel = (256 + 128 * Threads.count) * widest + Threads.count * 2 * 64 * (length + 1)
+    // The optimizer's new value of the largest parameter.
+    let newest = target == .full ? c.vocabularySize * c.hiddenSize : 0
+    return block + (panel + newest) * MemoryLayout<Float>.stride
+  }
+}

@@ -1,0 +1,113 @@
+import LoRAAutograd
+public import LoRAFormats
+public import LoRAModels
+public import LoRATensor
+
+/// What a training step of a model of the Llama family computes, as far as memory depends on it.
+///
+/// ```swift
+/// var workload = TrainingWorkload(
+///   configuration, weightType: .bfloat16, training: .adapter(configuration) { _ in 16 },
+///   rows: 1, length: 512)
+/// workload.memory.total        // bytes, before any weight was read
+/// workload.isCheckpointed = true
+/// workload.memory.total
+/// ```
+public struct TrainingWorkload: Sendable, Hashable {
+  /// What is trained.
+  public enum Target: Sendable, Hashable {
+    /// Low-rank adapters: their ranks by the paths of the adapted layers.
+    case adapter(ranks: [String: Int])
+    /// The model itself, in float32.
+    case full
+
+    /// An adapter of the rank that `rank` gives each linear layer of a block by its path; 0: none.
+    public static func adapter(
+      _ configuration: ModelConfiguration, rank: (_ path: String) -> Int
+    ) -> Target {
+      var ranks: [String: Int] = [:]
+      for index in 0..<configuration.layerCount {
+        for name in Projection.allCases {
+          let path = name.path(inBlock: index)
+          if rank(path) > 0 { ranks[path] = rank(path) }
+        }
+      }
+      return .adapter(ranks: ranks)
+    }
+  }
+
+  /// The model's shape.
+  public var configuration: ModelConfiguration
+  /// The type of the weights in memory.
+  public var weightType: DType
+  /// What is trained.
+  public var target: Target
+  /// The number of rows in a batch.
+  public var rows: Int
+  /// The number of positions of a row, padding included.
+  public var length: Int
+  /// Whether blocks are computed a second time instead of being kept.
+  public var isCheckpointed: Bool
+
+  /// Describes the training of a model that need not be loaded.
+  public init(
+    _ configuration: ModelConfiguration, weightType: DType, training target: Target, rows: Int,
+    length: Int, isCheckpointed: Bool = false
+  ) {
+    self.configuration = configuration
+    self.weightType = weightType
+    self.target = target
+    self.rows = rows
+    self.length = length
+    self.isCheckpointed = isCheckpointed
+  }
+
+  /// Describes the training of `model`, or of an adapter that is attached to it.
+  public init(
+    _ model: LlamaModel, training target: TrainingTarget, rows: Int, length: Int,
+    isCheckpointed: Bool = false
+  ) {
+    configuration = model.configuration
+    weightType = model.head.weight?.value.dtype ?? .float32
+    switch target {
+    case .full:
+      self.target = .full
+    case .adapter(let name):
+      let ranks = model.adapters(named: name).map { path, adapter in
+        // Of what is not low-rank only the number of its parameters is known.
+        let layer = adapter.parameterCount
+        let rank = (adapter as? any LowRankAdapter)?.a.shape[0] ?? max(1, layer / (1 << 12))
+        return (path, rank)
+      }
+      self.target = .adapter(ranks: Dictionary(ranks) { $1 })
+    }
+    self.rows = rows
+    self.length = length
+    self.isCheckpointed = isCheckpointed
+  }
+}
+
+/// The linear layers of a block.
+enum Projection: String, CaseIterable {
+  case query = "self_attn.q_proj"
+  case key = "self_attn.k_proj"
+  case value = "self_attn.v_proj"
+  case output = "self_attn.o_proj"
+  case gate = "mlp.gate_proj"
+  case up = "mlp.up_proj"
+  case down = "mlp.down_proj"
+
+  func path(inBlock index: Int) -> String { "model.layers.\(index).\(rawValue)" }
+
+  /// The extents of the input and the output.
+  func extents(_ c: ModelConfiguration) -> (inner: Int, outer: Int) {
+    let (queries, keys) = (c.headCount * c.headSize, c.keyValueHeadCount * c.headSize)
+    return switch self {
+    case .query: (c.hiddenSize, queries)
+    case .key, .value: (c.hiddenSize, keys)
+    case .output: (queries, c.hiddenSize)
+    case .gate, .up: (c.hiddenSize, c.intermediateSize)
+    case .down: (c.intermediateSize, c.hiddenSize)
+    }
+  }
+}

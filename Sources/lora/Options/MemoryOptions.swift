@@ -1,0 +1,42 @@
+public import ArgumentParser
+import Foundation
+public import LoRAKit
+
+extension Checkpointing: ExpressibleByArgument {}
+
+/// What a training run may take of the memory.
+struct MemoryOptions: ParsableArguments {
+  @Option(
+    help: "Compute the model's blocks a second time instead of keeping their activations.")
+  var checkpointing: Checkpointing = .automatic
+  @Option(
+    help: ArgumentHelp(
+      "What training may need, as 8GiB. (default: what the machine has available)",
+      valueName: "size"))
+  var memory: ByteCount?
+
+  /// Writes the choices into `options`.
+  func apply(to options: inout TrainingOptions) {
+    options.checkpointing = checkpointing
+    options.memoryLimit = memory?.bytes
+  }
+}
+
+/// A number of bytes as people write it: 8GiB, 512MiB, 6.5GB, 1000000.
+struct ByteCount: ExpressibleByArgument, Sendable {
+  let bytes: Int
+
+  init?(argument: String) {
+    let units: [(String, Double)] = [
+      ("KiB", 0x1p10), ("MiB", 0x1p20), ("GiB", 0x1p30), ("TiB", 0x1p40), ("KB", 1e3),
+      ("MB", 1e6), ("GB", 1e9), ("TB", 1e12), ("B", 1), ("", 1),
+    ]
+    for (unit, factor) in units where argument.lowercased().hasSuffix(unit.lowercased()) {
+      let number = argument.dropLast(unit.count).trimmingCharacters(in: .whitespaces)
+      guard let value = Double(number), value > 0, value * factor < 1e18 else { return nil }
+      bytes = Int(value * factor)
+      return
+    }
+    return nil
+  }
+}

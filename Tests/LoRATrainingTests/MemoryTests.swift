@@ -1,0 +1,246 @@
+import LoRAAutograd
+import LoRAFormats
+import LoRAModels
+import LoRATensor
+import LoRATraining
+import Testing
+
+/// What a training step keeps and allocates, what was predicted, and that less memory means the
+/// same numbers. Alone in its process's pool only if nothing else runs: serialized, and compared with
+/// margins where other suites could disturb.
+@Suite(.serialized) struct TrainingMemoryTests {
+  private func configuration(
+    layers: Int = 3, vocabulary: Int = 96, positions: Int = 512
+  ) -> ModelConfiguration {
+    ModelConfiguration(
+      hiddenSize: 64, intermediateSize: 192, layerCount: layers, headCount: 4,
+      keyValueHeadCount: 2, vocabularySize: vocabulary, tiesWordEmbeddings: true,
+      maximumPositions: positions)
+  }
+
+  private func model(_ configuration: ModelConfiguration) throws -> LlamaModel {
+    try LlamaModel(randomFor: configuration, standardDeviation: 0.1, seed: 5)
+  }
+
+  private func rows(_ count: Int, length: Int) -> [[Int]] {
+    patternRows(count, length: length + 1, vocabulary: 96, seed: 1)
+  }
+
+  private func train(
+    _ target: TrainingTarget, _ checkpointing: Checkpointing, dropout: Float = 0,
+    selector: LayerSelector = .allLinear, accumulation: Int = 1
+  ) throws -> (losses: [Double], values: [Tensor]) {
+    let model = try model(configuration())
+    if case .adapter(let name) = target {
+      try model.inject(LoRA(rank: 4, alpha: 8, dropout: dropout), named: name, into: selector)
+    }
+    var options = TrainingOptions(
+      duration: .steps(4), batchSize: 2, accumulation: accumulation, learningRate: 1e-2)
+    options.checkpointing = checkpointing
+    let trainer = try Trainer(
+      model, training: target, on: TokenDataSet(rows: rows(8, length: 20)), options: options)
+    #expect(trainer.isCheckpointed == (checkpointing == .always))
+    let result = try trainer.run()
+    return (result.losses, target == .full ? model.values : model.adapterValues("a"))
+  }
+
+  @Test(arguments: [Float(0), 0.2])
+  func checkpointingChangesNoBit(dropout: Float) throws {
+    let upper = LayerSelector.matching("the upper blocks") { $0.contains("layers.1.self_attn") }
+    for selector in [.allLinear, ["q_proj", "v_proj"], upper] as [LayerSelector] {
+      let kept = try train(.adapter("a"), .never, dropout: dropout, selector: selector)
+      let again = try train(.adapter("a"), .always, dropout: dropout, selector: selector)
+      #expect(kept.losses == again.losses && kept.values == again.values, "\(selector)")
+      #expect(Set(kept.losses).count > 1)
+    }
+  }
+
+  @Test func checkpointingAFullTrainingChangesNoBit() throws {
+    let kept = try train(.full, .never, accumulation: 2)
+    let again = try train(.full, .always, accumulation: 2)
+    #expect(kept.losses == again.losses && kept.values == again.values)
+  }
+
+  /// Adapters that are merely enabled are noted for the second computation, whatever happens to them
+  /// before it.
+  @Test func theSecondComputationSeesTheAdaptersOfTheFirst() throws {
+    let model = try model(configuration())
+    try model.inject(LoRA(rank: 4, alpha: 8), named: "a", seed: 3)
+    for (_, parameter) in model.adapterParameters(named: "a") {
+      parameter.value = parameter.value.adding(0.05)
+    }
+    model.setTrainable(false)
+    let data = try TokenDataSet(rows: rows(2, length: 20))
+    let batch = data.batch(of: [0, 1])
+    func gradients(checkpointed: Bool, changing: Bool) throws -> [Tensor?] {
+      let loss = BlockCheckpointing.during(checkpointed) {
+        model.loss(tokens: batch.tokens, targets: batch.targets, scale: 1)
+      }
+      if changing { try model.setStrength(0.25, of: "a") }
+      let gradients = loss.gradients()
+      if changing { try model.setStrength(1, of: "a") }
+      return model.adapterParameters(named: "a").map { gradients[$0.parameter] }
+    }
+    let expected = try gradients(checkpointed: false, changing: false)
+    #expect(expected.allSatisfy { $0 != nil })
+    #expect(try gradients(checkpointed: true, changing: false) == expected)
+    #expect(try gradients(checkpointed: true, changing: true) == expected)
+  }
+
+  /// The bytes that a forward pass leaves behind, by the pool's count.
+  private func kept(
+    _ model: LlamaModel, rows: Int, length: Int, checkpointed: Bool = false
+  ) throws -> Int {
+    let data = try TokenDataSet(rows: self.rows(rows, length: length))
+    let batch = data.batch(of: Array(0..<rows))
+    func loss() -> Variable {
+      BlockCheckpointing.during(checkpointed) {
+        model.loss(tokens: batch.tokens, targets: batch.targets, scale: 1)
+      }
+    }
+    // The rotary table is made at first use.
+    _ = withoutGradients { loss() }
+    let before = BufferPool.shared.statistics.liveBytes
+    let kept = loss()
+    let live = BufferPool.shared.statistics.liveBytes - before
+    withExtendedLifetime(kept) {}
+    return live
+  }
+
+  @Test func aForwardPassKeepsWhatThePredictionSays() throws {
+    let (rows, length) = (2, 128)
+    let selectors: [(LayerSelector, (String) -> Int)] = [
+      (.allLinear, { _ in 4 }),
+      (["q_proj", "v_proj"], { $0.hasSuffix("q_proj") || $0.hasSuffix("v_proj") ? 4 : 0 }),
+      (["down_proj"], { $0.hasSuffix("down_proj") ? 4 : 0 }),
+      (.matching("upper") { $0.contains("layers.2.mlp.up") }, { $0.contains("2.mlp.up") ? 4 : 0 }),
+    ]
+    for (selector, rank) in selectors {
+      for isCheckpointed in [false, true] {
+        let configuration = configuration()
+        let model = try model(configuration)
+        model.setTrainable(false)
+        try model.inject(LoRA(rank: 4), named: "a", into: selector)
+        let live = try kept(model, rows: rows, length: length, checkpointed: isCheckpointed)
+        let workload = TrainingWorkload(
+          configuration, weightType: .float32, training: .adapter(configuration, rank: rank),
+          rows: rows, length: length, isCheckpointed: isCheckpointed)
+        let loaded = TrainingWorkload(
+          model, training: .adapter("a"), rows: rows, length: length,
+          isCheckpointed: isCheckpointed)
+        #expect(loaded == workload)
+        // The gradient of the hidden states waits for the backward pass as well.
+        let hidden = rows * length * 64 * 4
+        let expected = workload.memory.activations + hidden
+        #expect(
+          abs(live - expected) <= expected / 20,
+          "\(selector), checkpointed \(isCheckpointed): \(live) bytes, predicted \(expected)")
+      }
+    }
+  }
+
+  @Test func memoryGrowsLinearlyWithTheSequence() throws {
+    let model = try model(configuration(positions: 4096))
+    model.setTrainable(false)
+    try model.inject(LoRA(rank: 4), named: "a")
+    let bytes = try [512, 1024, 2048].map { try kept(model, rows: 1, length: $0) }
+    for (short, long) in zip(bytes, bytes.dropFirst()) {
+      #expect(Double(long) / Double(short) < 2.1, "\(bytes)")
+    }
+  }
+
+  /// Nothing of the frozen blocks below the first adapted one, and nothing for products that nobody
+  /// differentiates.
+  @Test func nothingBelowTheFirstAdapterIsKept() throws {
+    func kept(_ selector: LayerSelector) throws -> Int {
+      let model = try model(configuration(layers: 4))
+      model.setTrainable(false)
+      try model.inject(LoRA(rank: 4), named: "a", into: selector)
+      return try self.kept(model, rows: 2, length: 128)
+    }
+    let buffer = 2 * 128 * 64 * 4
+    let all = try kept(["q_proj", "v_proj"])
+    let top = try kept(.matching("top") { $0.contains("layers.3.") && $0.hasSuffix("q_proj") })
+    #expect(top < all / 3)
+    // Of the highest block: the norm's output, q, k, v (half a head each), the attention, its sum
+    // with the input, gate and up; then the last norm's input and the gradient.
+    #expect(top < 17 * buffer, "\(top / buffer) buffers")
+  }
+
+  @Test func stepsAllocateNothingLargeAfterTheSecond() throws {
+    for checkpointing in [Checkpointing.never, .always] {
+      let model = try model(configuration())
+      try model.inject(LoRA(rank: 4, alpha: 8, dropout: 0.1), named: "a")
+      var options = TrainingOptions(duration: .steps(6), batchSize: 2, shuffles: false)
+      options.checkpointing = checkpointing
+      let trainer = try Trainer(
+        model, training: .adapter("a"), on: TokenDataSet(rows: rows(2, length: 64)),
+        options: options)
+      var peaks: [Int] = []
+      try trainer.run { report in
+        if report.step >= 2 {
+          let statistics = BufferPool.shared.statistics
+          peaks.append(statistics.liveBytes + statistics.cachedBytes)
+        }
+        return .continue
+      }
+      // Small buffers do not come from the pool; what it holds must not grow.
+      #expect(Set(peaks).count == 1, "\(checkpointing): \(peaks)")
+    }
+  }
+
+  @Test func aRunThatDoesNotFitSaysWhatWould() throws {
+    let configuration = ModelConfiguration(
+      hiddenSize: 896, intermediateSize: 4864, layerCount: 24, headCount: 14,
+      keyValueHeadCount: 2, vocabularySize: 151_936, tiesWordEmbeddings: true,
+      maximumPositions: 32768)
+    var workload = TrainingWorkload(
+      configuration, weightType: .bfloat16, training: .adapter(configuration) { _ in 16 },
+      rows: 4, length: 1024)
+    let memory = workload.memory
+    // Without the biases of queries, keys and values.
+    #expect(memory.weights == 2 * 494_005_120)
+    #expect(memory.trained == 8_798_208 * 16)
+    workload.isCheckpointed = true
+    #expect(workload.memory.total < memory.total / 2)
+    let parts = memory.weights + memory.trained + memory.activations + memory.loss
+    #expect(memory.total == parts + memory.scratch + memory.process)
+    #expect(memory.description.contains("weights"))
+  }
+
+  @Test func theTrainerChoosesAndRefuses() throws {
+    let model = try model(configuration())
+    try model.inject(LoRA(rank: 4), named: "a")
+    let data = try TokenDataSet(rows: rows(8, length: 400))
+    func trainer(_ change: (inout TrainingOptions) -> Void) throws -> Trainer<TokenDataSet> {
+      var options = TrainingOptions(batchSize: 8)
+      change(&options)
+      return try Trainer(model, training: .adapter("a"), on: data, options: options)
+    }
+    let never = try trainer { $0.checkpointing = .never }
+    let always = try trainer { $0.checkpointing = .always }
+    let much = try #require(never.predictedMemory)
+    let less = try #require(always.predictedMemory)
+    #expect(less.total < much.total && !never.isCheckpointed && always.isCheckpointed)
+    let between = (much.total + less.total) / 2
+    let automatic = try trainer { $0.memoryLimit = between }
+    #expect(automatic.isCheckpointed)
+    try automatic.checkMemory()
+    let plenty = try trainer { $0.memoryLimit = much.total * 2 }
+    #expect(!plenty.isCheckpointed)
+    try plenty.checkMemory()
+    let refused = try trainer {
+      $0.checkpointing = .never
+      $0.memoryLimit = between
+    }
+    let error = #expect(throws: TrainingError.self) { try refused.checkMemory() }
+    guard case .notEnoughMemory(let needed, let available, let remedies) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(needed == much.total && available == between)
+    #expect(remedies.contains(.checkpointing))
+    #expect(remedies.contains { if case .batchSize(let rows) = $0 { rows < 8 } else { false } })
+    #expect((AvailableMemory.current ?? 0) > 1 << 20)
+  }
+}
