@@ -5,32 +5,51 @@ import LoRATensor
 import LoRATraining
 import Testing
 
+private func shape(
+  layers: Int = 3, vocabulary: Int = 96, positions: Int = 512
+) -> ModelConfiguration {
+  ModelConfiguration(
+    hiddenSize: 64, intermediateSize: 192, layerCount: layers, headCount: 4,
+    keyValueHeadCount: 2, vocabularySize: vocabulary, tiesWordEmbeddings: true,
+    maximumPositions: positions)
+}
+
+private func random(_ configuration: ModelConfiguration) throws -> LlamaModel {
+  try LlamaModel(randomFor: configuration, standardDeviation: 0.1, seed: 5)
+}
+
+private func patterns(_ count: Int, length: Int) -> [[Int]] {
+  patternRows(count, length: length + 1, vocabulary: 96, seed: 1)
+}
+
+/// The bytes that a forward pass leaves behind, by the pool's count.
+private func keptBytes(
+  _ model: LlamaModel, rows: Int, length: Int, checkpointed: Bool = false
+) throws -> Int {
+  let data = try TokenDataSet(rows: patterns(rows, length: length))
+  let batch = data.batch(of: Array(0..<rows))
+  func loss() -> Variable {
+    BlockCheckpointing.during(checkpointed) {
+      model.loss(tokens: batch.tokens, targets: batch.targets, scale: 1)
+    }
+  }
+  // The rotary table is made at first use.
+  _ = withoutGradients { loss() }
+  let before = BufferPool.shared.statistics.liveBytes
+  let kept = loss()
+  let live = BufferPool.shared.statistics.liveBytes - before
+  withExtendedLifetime(kept) {}
+  return live
+}
+
 /// What a training step keeps and allocates, what was predicted, and that less memory means the
-/// same numbers. Alone in its process's pool only if nothing else runs: serialized, and compared with
-/// margins where other suites could disturb.
-@Suite(.serialized) struct TrainingMemoryTests {
-  private func configuration(
-    layers: Int = 3, vocabulary: Int = 96, positions: Int = 512
-  ) -> ModelConfiguration {
-    ModelConfiguration(
-      hiddenSize: 64, intermediateSize: 192, layerCount: layers, headCount: 4,
-      keyValueHeadCount: 2, vocabularySize: vocabulary, tiesWordEmbeddings: true,
-      maximumPositions: positions)
-  }
-
-  private func model(_ configuration: ModelConfiguration) throws -> LlamaModel {
-    try LlamaModel(randomFor: configuration, standardDeviation: 0.1, seed: 5)
-  }
-
-  private func rows(_ count: Int, length: Int) -> [[Int]] {
-    patternRows(count, length: length + 1, vocabulary: 96, seed: 1)
-  }
-
+/// same numbers. What counts bytes runs in a process of its own: the pool is the process's.
+@Suite struct TrainingMemoryTests {
   private func train(
     _ target: TrainingTarget, _ checkpointing: Checkpointing, dropout: Float = 0,
     selector: LayerSelector = .allLinear, accumulation: Int = 1
   ) throws -> (losses: [Double], values: [Tensor]) {
-    let model = try model(configuration())
+    let model = try random(shape())
     if case .adapter(let name) = target {
       try model.inject(LoRA(rank: 4, alpha: 8, dropout: dropout), named: name, into: selector)
     }
@@ -38,7 +57,7 @@ import Testing
       duration: .steps(4), batchSize: 2, accumulation: accumulation, learningRate: 1e-2)
     options.checkpointing = checkpointing
     let trainer = try Trainer(
-      model, training: target, on: TokenDataSet(rows: rows(8, length: 20)), options: options)
+      model, training: target, on: TokenDataSet(rows: patterns(8, length: 20)), options: options)
     #expect(trainer.isCheckpointed == (checkpointing == .always))
     let result = try trainer.run()
     return (result.losses, target == .full ? model.values : model.adapterValues("a"))
@@ -64,13 +83,13 @@ import Testing
   /// Adapters that are merely enabled are noted for the second computation, whatever happens to them
   /// before it.
   @Test func theSecondComputationSeesTheAdaptersOfTheFirst() throws {
-    let model = try model(configuration())
+    let model = try random(shape())
     try model.inject(LoRA(rank: 4, alpha: 8), named: "a", seed: 3)
     for (_, parameter) in model.adapterParameters(named: "a") {
       parameter.value = parameter.value.adding(0.05)
     }
     model.setTrainable(false)
-    let data = try TokenDataSet(rows: rows(2, length: 20))
+    let data = try TokenDataSet(rows: patterns(2, length: 20))
     let batch = data.batch(of: [0, 1])
     func gradients(checkpointed: Bool, changing: Bool) throws -> [Tensor?] {
       let loss = BlockCheckpointing.during(checkpointed) {
@@ -87,105 +106,95 @@ import Testing
     #expect(try gradients(checkpointed: true, changing: true) == expected)
   }
 
-  /// The bytes that a forward pass leaves behind, by the pool's count.
-  private func kept(
-    _ model: LlamaModel, rows: Int, length: Int, checkpointed: Bool = false
-  ) throws -> Int {
-    let data = try TokenDataSet(rows: self.rows(rows, length: length))
-    let batch = data.batch(of: Array(0..<rows))
-    func loss() -> Variable {
-      BlockCheckpointing.during(checkpointed) {
-        model.loss(tokens: batch.tokens, targets: batch.targets, scale: 1)
-      }
-    }
-    // The rotary table is made at first use.
-    _ = withoutGradients { loss() }
-    let before = BufferPool.shared.statistics.liveBytes
-    let kept = loss()
-    let live = BufferPool.shared.statistics.liveBytes - before
-    withExtendedLifetime(kept) {}
-    return live
-  }
-
-  @Test func aForwardPassKeepsWhatThePredictionSays() throws {
-    let (rows, length) = (2, 128)
-    let selectors: [(LayerSelector, (String) -> Int)] = [
-      (.allLinear, { _ in 4 }),
-      (["q_proj", "v_proj"], { $0.hasSuffix("q_proj") || $0.hasSuffix("v_proj") ? 4 : 0 }),
-      (["down_proj"], { $0.hasSuffix("down_proj") ? 4 : 0 }),
-      (.matching("upper") { $0.contains("layers.2.mlp.up") }, { $0.contains("2.mlp.up") ? 4 : 0 }),
-    ]
-    for (selector, rank) in selectors {
-      for isCheckpointed in [false, true] {
-        let configuration = configuration()
-        let model = try model(configuration)
-        model.setTrainable(false)
-        try model.inject(LoRA(rank: 4), named: "a", into: selector)
-        let live = try kept(model, rows: rows, length: length, checkpointed: isCheckpointed)
-        let workload = TrainingWorkload(
-          configuration, weightType: .float32, training: .adapter(configuration, rank: rank),
-          rows: rows, length: length, isCheckpointed: isCheckpointed)
-        let loaded = TrainingWorkload(
-          model, training: .adapter("a"), rows: rows, length: length,
-          isCheckpointed: isCheckpointed)
-        #expect(loaded == workload)
-        // The gradient of the hidden states waits for the backward pass as well.
-        let hidden = rows * length * 64 * 4
-        let expected = workload.memory.activations + hidden
-        #expect(
-          abs(live - expected) <= expected / 20,
-          "\(selector), checkpointed \(isCheckpointed): \(live) bytes, predicted \(expected)")
+  @Test func aForwardPassKeepsWhatThePredictionSays() async {
+    await #expect(processExitsWith: .success) {
+      let (rows, length) = (2, 128)
+      let selectors: [(LayerSelector, (String) -> Int)] = [
+        (.allLinear, { _ in 4 }),
+        (["q_proj", "v_proj"], { $0.hasSuffix("q_proj") || $0.hasSuffix("v_proj") ? 4 : 0 }),
+        (["down_proj"], { $0.hasSuffix("down_proj") ? 4 : 0 }),
+        (
+          .matching("upper") { $0.contains("layers.2.mlp.up") }, { $0.contains("2.mlp.up") ? 4 : 0 }
+        ),
+      ]
+      for (selector, rank) in selectors {
+        for isCheckpointed in [false, true] {
+          let configuration = shape()
+          let model = try random(configuration)
+          model.setTrainable(false)
+          try model.inject(LoRA(rank: 4), named: "a", into: selector)
+          let live = try keptBytes(model, rows: rows, length: length, checkpointed: isCheckpointed)
+          let workload = TrainingWorkload(
+            configuration, weightType: .float32, training: .adapter(configuration, rank: rank),
+            rows: rows, length: length, isCheckpointed: isCheckpointed)
+          let loaded = TrainingWorkload(
+            model, training: .adapter("a"), rows: rows, length: length,
+            isCheckpointed: isCheckpointed)
+          #expect(loaded == workload)
+          // The gradient of the hidden states waits for the backward pass as well.
+          let hidden = rows * length * 64 * 4
+          let expected = workload.memory.activations + hidden
+          #expect(
+            abs(live - expected) <= expected / 20,
+            "\(selector), checkpointed \(isCheckpointed): \(live) bytes, predicted \(expected)")
+        }
       }
     }
   }
 
-  @Test func memoryGrowsLinearlyWithTheSequence() throws {
-    let model = try model(configuration(positions: 4096))
-    model.setTrainable(false)
-    try model.inject(LoRA(rank: 4), named: "a")
-    let bytes = try [512, 1024, 2048].map { try kept(model, rows: 1, length: $0) }
-    for (short, long) in zip(bytes, bytes.dropFirst()) {
-      #expect(Double(long) / Double(short) < 2.1, "\(bytes)")
+  @Test func memoryGrowsLinearlyWithTheSequence() async {
+    await #expect(processExitsWith: .success) {
+      let model = try random(shape(positions: 4096))
+      model.setTrainable(false)
+      try model.inject(LoRA(rank: 4), named: "a")
+      let bytes = try [512, 1024, 2048].map { try keptBytes(model, rows: 1, length: $0) }
+      for (short, long) in zip(bytes, bytes.dropFirst()) {
+        #expect(Double(long) / Double(short) < 2.1, "\(bytes)")
+      }
     }
   }
 
   /// Nothing of the frozen blocks below the first adapted one, and nothing for products that nobody
   /// differentiates.
-  @Test func nothingBelowTheFirstAdapterIsKept() throws {
-    func kept(_ selector: LayerSelector) throws -> Int {
-      let model = try model(configuration(layers: 4))
-      model.setTrainable(false)
-      try model.inject(LoRA(rank: 4), named: "a", into: selector)
-      return try self.kept(model, rows: 2, length: 128)
+  @Test func nothingBelowTheFirstAdapterIsKept() async {
+    await #expect(processExitsWith: .success) {
+      func kept(_ selector: LayerSelector) throws -> Int {
+        let model = try random(shape(layers: 4))
+        model.setTrainable(false)
+        try model.inject(LoRA(rank: 4), named: "a", into: selector)
+        return try keptBytes(model, rows: 2, length: 128)
+      }
+      let buffer = 2 * 128 * 64 * 4
+      let all = try kept(["q_proj", "v_proj"])
+      let top = try kept(.matching("top") { $0.contains("layers.3.") && $0.hasSuffix("q_proj") })
+      #expect(top < all / 3)
+      // Of the highest block: the norm's output, q, k, v (half a head each), the attention, its sum
+      // with the input, gate and up; then the last norm's input and the gradient.
+      #expect(top < 17 * buffer, "\(top / buffer) buffers")
     }
-    let buffer = 2 * 128 * 64 * 4
-    let all = try kept(["q_proj", "v_proj"])
-    let top = try kept(.matching("top") { $0.contains("layers.3.") && $0.hasSuffix("q_proj") })
-    #expect(top < all / 3)
-    // Of the highest block: the norm's output, q, k, v (half a head each), the attention, its sum
-    // with the input, gate and up; then the last norm's input and the gradient.
-    #expect(top < 17 * buffer, "\(top / buffer) buffers")
   }
 
-  @Test func stepsAllocateNothingLargeAfterTheSecond() throws {
-    for checkpointing in [Checkpointing.never, .always] {
-      let model = try model(configuration())
-      try model.inject(LoRA(rank: 4, alpha: 8, dropout: 0.1), named: "a")
-      var options = TrainingOptions(duration: .steps(6), batchSize: 2, shuffles: false)
-      options.checkpointing = checkpointing
-      let trainer = try Trainer(
-        model, training: .adapter("a"), on: TokenDataSet(rows: rows(2, length: 64)),
-        options: options)
-      var peaks: [Int] = []
-      try trainer.run { report in
-        if report.step >= 2 {
-          let statistics = BufferPool.shared.statistics
-          peaks.append(statistics.liveBytes + statistics.cachedBytes)
+  @Test func stepsAllocateNothingLargeAfterTheSecond() async {
+    await #expect(processExitsWith: .success) {
+      for checkpointing in [Checkpointing.never, .always] {
+        let model = try random(shape())
+        try model.inject(LoRA(rank: 4, alpha: 8, dropout: 0.1), named: "a")
+        var options = TrainingOptions(duration: .steps(6), batchSize: 2, shuffles: false)
+        options.checkpointing = checkpointing
+        let trainer = try Trainer(
+          model, training: .adapter("a"), on: TokenDataSet(rows: patterns(2, length: 64)),
+          options: options)
+        var peaks: [Int] = []
+        try trainer.run { report in
+          if report.step >= 2 {
+            let statistics = BufferPool.shared.statistics
+            peaks.append(statistics.liveBytes + statistics.cachedBytes)
+          }
+          return .continue
         }
-        return .continue
+        // Small buffers do not come from the pool; what it holds must not grow.
+        #expect(Set(peaks).count == 1, "\(checkpointing): \(peaks)")
       }
-      // Small buffers do not come from the pool; what it holds must not grow.
-      #expect(Set(peaks).count == 1, "\(checkpointing): \(peaks)")
     }
   }
 
@@ -209,9 +218,9 @@ import Testing
   }
 
   @Test func theTrainerChoosesAndRefuses() throws {
-    let model = try model(configuration())
+    let model = try random(shape())
     try model.inject(LoRA(rank: 4), named: "a")
-    let data = try TokenDataSet(rows: rows(8, length: 400))
+    let data = try TokenDataSet(rows: patterns(8, length: 400))
     func trainer(_ change: (inout TrainingOptions) -> Void) throws -> Trainer<TokenDataSet> {
       var options = TrainingOptions(batchSize: 8)
       change(&options)
