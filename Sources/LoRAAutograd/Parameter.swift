@@ -31,6 +31,16 @@ public final class Parameter: Sendable {
     }
   }
 
+  /// Changes the value in place where nobody else holds its bytes; returns false, and does nothing,
+  /// where somebody does. Readers wait meanwhile: each sees the value before or the one after.
+  package func updateInPlace(_ body: (UnsafeMutableRawBufferPointer) -> Void) -> Bool {
+    state.withLock { state in
+      guard state.value.isUniquelyOwned else { return false }
+      state.value.withUnsafeMutableBytes(body)
+      return true
+    }
+  }
+
   /// Whether a gradient is computed for this parameter. One that is not trainable is frozen: it
   /// costs no gradient buffer, no optimizer state, and keeps no activation alive.
   public var isTrainable: Bool {

@@ -127,7 +127,7 @@ extension Tensor {
   public mutating func withUnsafeMutableBytes<R, E: Error>(
     _ body: (UnsafeMutableRawBufferPointer) throws(E) -> R
   ) throws(E) -> R {
-    if storage.file != nil || !isKnownUniquelyReferenced(&storage) {
+    if !isUniquelyOwned {
       let source = self
       self = Tensor(shape: shape, dtype: dtype) { bytes in
         source.withUnsafeBytes { bytes.copyMemory(from: $0) }
@@ -135,6 +135,11 @@ extension Tensor {
     }
     defer { withExtendedLifetime(storage) {} }
     return try body(UnsafeMutableRawBufferPointer(start: storage.base + offset, count: byteCount))
+  }
+
+  /// Whether nobody else can see the bytes, so that changing them copies nothing.
+  package var isUniquelyOwned: Bool {
+    mutating get { storage.file == nil && isKnownUniquelyReferenced(&storage) }
   }
 
   /// Calls `body` with the elements as `Element`. Traps if the tensor holds another type.

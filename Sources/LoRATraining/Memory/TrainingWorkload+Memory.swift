@@ -128,8 +128,6 @@ extension TrainingWorkload {
     // Panels of products and tiles of attention, a set for each thread.
     let widest = max(c.intermediateSize, c.hiddenSize)
     let panel = (256 + 128 * Threads.count) * widest + Threads.count * 2 * 64 * (length + 1)
-    // The optimizer's new value of the largest parameter.
-    let newest = target == .full ? c.vocabularySize * c.hiddenSize : 0
-    return block + (panel + newest) * MemoryLayout<Float>.stride
+    return block + panel * MemoryLayout<Float>.stride
   }
 }

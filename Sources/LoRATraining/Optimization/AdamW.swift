@@ -69,23 +69,30 @@ public struct AdamW: Optimizer {
       ?? Moments(mean: .zeros(parameter.shape), square: .zeros(parameter.shape))
     state.steps += 1
     let (step, beta1, beta2, epsilon) = (state.steps, beta1, beta2, epsilon)
-    let old = parameter.value
-    let new = Tensor(shape: parameter.shape) { new in
-      state.mean.withUnsafeMutableBytes { mean in
-        state.square.withUnsafeMutableBytes { square in
-          guard let m = mean.baseAddress?.floats, let v = square.baseAddress?.floats else { return }
-          withExtendedLifetime((old, gradient)) {
+    state.mean.withUnsafeMutableBytes { mean in
+      state.square.withUnsafeMutableBytes { square in
+        guard let m = mean.baseAddress?.floats, let v = square.baseAddress?.floats else { return }
+        func run(_ old: UnsafePointer<Float>, _ new: UnsafeMutablePointer<Float>) {
+          withExtendedLifetime(gradient) {
             parallelTiles(parameter.shape.elementCount, tile: elementTile) {
               let start = $0.lowerBound
               lk_adamw(
-                $0.count, old.floats + start, new + start, gradient.floats + start, scale,
+                $0.count, old + start, new + start, gradient.floats + start, scale,
                 m + start, v + start, learningRate, beta1, beta2, epsilon, weightDecay, step)
             }
           }
         }
+        let isDone = parameter.updateInPlace { bytes in
+          if let value = bytes.baseAddress?.floats { run(value, value) }
+        }
+        if isDone { return }
+        // Somebody holds the value, or it lies in a file: they keep theirs.
+        let old = parameter.value
+        parameter.value = Tensor(shape: parameter.shape) { new in
+          withExtendedLifetime(old) { run(old.floats, new) }
+        }
       }
     }
-    parameter.value = new
     moments[key] = state
   }
 }
