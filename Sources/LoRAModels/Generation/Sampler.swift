@@ -1,50 +1,10 @@
 import CLoRAKernels
 import LoRATensor
 
-/// How the next token is chosen, and when generation ends.
-public struct GenerationOptions: Sendable, Hashable {
-  /// The most tokens that are generated.
-  public var maximumTokens: Int
-  /// 0 takes the most likely token (greedy); above, logits are divided by it before sampling.
-  public var temperature: Float
-  /// Sample among this many most likely tokens only; 0 for all.
-  public var topK: Int
-  /// Sample among the most likely tokens whose probabilities reach this sum only; 1 for all.
-  public var topP: Float
-  /// What the draws depend on.
-  public var seed: UInt64
-  /// Tokens that end the generation; they are not part of the output.
-  public var stopTokens: Set<Int>
-
-  /// Creates options; greedy unless a temperature is given.
-  public init(
-    maximumTokens: Int = 128, temperature: Float = 0, topK: Int = 0, topP: Float = 1,
-    seed: UInt64 = 0, stopTokens: Set<Int> = []
-  ) {
-    self.maximumTokens = maximumTokens
-    self.temperature = temperature
-    self.topK = topK
-    self.topP = topP
-    self.seed = seed
-    self.stopTokens = stopTokens
-  }
-
-  func validate() throws(SequenceError) {
-    func check(_ name: String, _ value: some Any, _ isValid: Bool, _ expected: String)
-      throws(SequenceError)
-    {
-      if !isValid { throw .invalidOption(name: name, value: "\(value)", expected: expected) }
-    }
-    try check("maximum tokens", maximumTokens, maximumTokens >= 0, "0 or more")
-    try check(
-      "temperature", temperature, temperature >= 0 && temperature.isFinite, "0 or a positive number"
-    )
-    try check("top-k", topK, topK >= 0, "0 or more")
-    try check("top-p", topP, topP > 0 && topP <= 1, "above 0, at most 1")
-  }
-}
-
 /// Chooses tokens from logits. Temperature, then top-k, then top-p, as transformers orders them.
+///
+/// Never sorts the vocabulary: top-k finds its threshold by selection, and top-p sorts only as many
+/// of the most likely tokens as it keeps, or a few times that.
 struct Sampler {
   let options: GenerationOptions
   private var random: SeededRandom
@@ -59,38 +19,124 @@ struct Sampler {
     logits.withUnsafeElements(of: Float.self) { logits in
       guard let base = logits.baseAddress else { return 0 }
       if options.temperature == 0 { return lk_argmax(logits.count, base) }
-      return draw(logits)
+      return Candidates(logits, options).token(at: random.nextUniform())
+    }
+  }
+}
+
+/// The tokens that may be drawn, in the order of their ids, each with its unnormalized probability.
+struct Candidates {
+  private(set) var ids: [Int]
+  private(set) var weights: [Double]
+
+  init(_ logits: UnsafeBufferPointer<Float>, _ options: GenerationOptions) {
+    ids = Array(logits.indices)
+    if options.topK > 0, options.topK < logits.count {
+      // Tokens as likely as the last one that is kept are kept as well.
+      let threshold = logits.largest(options.topK)
+      ids = ids.filter { logits[$0] >= threshold }
+    }
+    weights = Self.weights(ids, logits, temperature: options.temperature)
+    if options.topP < 1 { keepMostLikely(untilSumOf: Double(options.topP), logits) }
+  }
+
+  /// `exp((logit - largest) / temperature)`, tile by tile: a vocabulary is long.
+  private static func weights(
+    _ ids: [Int], _ logits: UnsafeBufferPointer<Float>, temperature: Float
+  ) -> [Double] {
+    guard let base = logits.baseAddress else { return [] }
+    let largest = Double(logits[lk_argmax(logits.count, base)])
+    let scale = 1 / Double(temperature)
+    return Array(unsafeUninitializedCapacity: ids.count) { weights, count in
+      count = ids.count
+      guard let target = weights.baseAddress else { return }
+      ids.withUnsafeBufferPointer { ids in
+        parallelTiles(ids.count, tile: 1 << 12) { range in
+          for index in range {
+            let exponent = (Double(logits[ids[index]]) - largest) * scale
+            (target + index).initialize(to: exponential(exponent))
+          }
+        }
+      }
     }
   }
 
-  private mutating func draw(_ logits: UnsafeBufferPointer<Float>) -> Int {
-    // Most likely first; equal logits in the order of their ids, so that the choice is defined.
-    var candidates = Array(logits.indices)
-    if options.topK > 0, options.topK < candidates.count {
-      var sorted = logits.map { $0 }
-      sorted.sort(by: >)
-      let threshold = sorted[options.topK - 1]
-      candidates = candidates.filter { logits[$0] >= threshold }
-    }
-    candidates.sort { (logits[$0], $1) > (logits[$1], $0) }
-    let largest = Double(logits[candidates[0]])
-    var weights = candidates.map { candidate in
-      exponential((Double(logits[candidate]) - largest) / Double(options.temperature))
-    }
-    if options.topP < 1 {
-      let total = weights.reduce(0, +)
+  /// Keeps the fewest most likely candidates whose weights reach `share` of the sum of all; of
+  /// equally likely ones those with lower ids.
+  private mutating func keepMostLikely(
+    untilSumOf share: Double, _ logits: UnsafeBufferPointer<Float>
+  ) {
+    let wanted = share * weights.reduce(0, +)
+    let values = ids.map { logits[$0] }
+    var examined = 64
+    while true {
+      let threshold =
+        examined < values.count ? values.withUnsafeBufferPointer { $0.largest(examined) } : nil
+      var order =
+        threshold.map { t in values.indices.filter { values[$0] >= t } }
+        ?? Array(values.indices)
+      order.sort { (values[$0], $1) > (values[$1], $0) }
       var sum = 0.0
-      let kept = weights.firstIndex { weight in
-        sum += weight
-        return sum >= Double(options.topP) * total
+      let last = order.firstIndex { index in
+        sum += weights[index]
+        return sum >= wanted
       }
-      weights.removeLast(weights.count - 1 - (kept ?? weights.count - 1))
+      if let last {
+        order.removeLast(order.count - 1 - last)
+      } else if order.count < values.count {
+        examined *= 8
+        continue
+      }
+      order.sort()
+      ids = order.map { ids[$0] }
+      weights = order.map { weights[$0] }
+      return
     }
-    var target = random.nextUniform() * weights.reduce(0, +)
-    for (index, weight) in weights.enumerated() {
+  }
+
+  /// The candidate that a uniform number in 0..<1 stands for.
+  func token(at uniform: Double) -> Int {
+    var target = uniform * weights.reduce(0, +)
+    for (id, weight) in zip(ids, weights) {
       target -= weight
-      if target < 0 { return candidates[index] }
+      if target < 0 { return id }
     }
-    return candidates[weights.count - 1]
+    // Rounding has left a little: the last candidate that can be drawn at all.
+    return zip(ids, weights).reversed().first { $1 > 0 }?.0 ?? ids.last ?? 0
+  }
+}
+
+extension UnsafeBufferPointer<Float> {
+  /// The value that `rank - 1` others are not below: what stands at `rank - 1` once the values are
+  /// sorted, largest first. Reads them a few times and sorts nothing; `rank` is in `1...count`.
+  func largest(_ rank: Int) -> Float {
+    // Selection by digits, of 11, 11 and 10 bits, of the bits in an order that is the floats' own.
+    var keys = map(\.orderedBits)
+    var rank = rank
+    var shift = 32
+    for digits in [11, 11, 10] {
+      shift -= digits
+      let mask = UInt32(1 << digits - 1)
+      var counts = Array(repeating: 0, count: 1 << digits)
+      for key in keys { counts[Int(key >> shift & mask)] += 1 }
+      var digit = counts.count - 1
+      while digit > 0, counts[digit] < rank {
+        rank -= counts[digit]
+        digit -= 1
+      }
+      keys.removeAll { $0 >> shift & mask != digit }
+    }
+    return Float(orderedBits: keys[0])
+  }
+}
+
+extension Float {
+  /// The bits as a number that is in the order of the floats (minus zero below zero).
+  fileprivate var orderedBits: UInt32 {
+    bitPattern & 0x8000_0000 == 0 ? bitPattern | 0x8000_0000 : ~bitPattern
+  }
+
+  fileprivate init(orderedBits bits: UInt32) {
+    self.init(bitPattern: bits & 0x8000_0000 == 0 ? ~bits : bits & 0x7fff_ffff)
   }
 }
