@@ -115,7 +115,7 @@ import Testing
   @Test(arguments: Family.vector) func matrixTimesVectors(family: Family) throws {
     for rows in 0...9 {
       for n in [0, 1, 2, 3, 4, 5, 9] {
-        for k in [0, 1, 7, 15, 16, 17, 31, 33, 48, 70] {
+        for k in [0, 1, 7, 15, 16, 17, 31, 32, 33, 48, 63, 70, 96, 115] {
           var samples = Samples(rows * 10_000 + n * 100 + k)
           let x = samples.floats(rows * k)
           let w = samples.floats(n * k)
@@ -159,18 +159,33 @@ import Testing
   /// However rows and columns are divided among calls, a result has the same bits.
   @Test(arguments: Family.vector) func dividedProductsHaveTheSameBits(family: Family) throws {
     let table = try family.table()
-    var samples = Samples(6)
-    let (rows, n, k) = (7, 11, 53)
-    let x = samples.floats(rows * k)
-    let brain = samples.floats(n * k).map { UInt16($0.bitPattern >> 16) }
-    var whole = [Float](repeating: 0, count: rows * n)
-    table.gemv_bf16(rows, n, k, x, brain, &whole, n, false)
-    for r in 0..<rows {
-      for j in 0..<n {
-        var one: [Float] = [0]
-        table.gemv_bf16(
-          1, 1, k, Array(x[r * k..<(r + 1) * k]), Array(brain[j * k..<(j + 1) * k]), &one, 1, false)
-        #expect(one[0].bitPattern == whole[r * n + j].bitPattern, "row \(r), column \(j)")
+    for k in [53, 4096 + 53] {
+      var samples = Samples(k)
+      let (rows, n) = (7, 11)
+      let x = samples.floats(rows * k)
+      let w = samples.floats(n * k)
+      let narrow = w.map { UInt16($0.bitPattern >> 16) & 0xbfff }
+      /// The results of one call of each kernel: all of them, or one.
+      func run(_ rows: Int, _ n: Int, _ x: [Float], _ w: [Float], _ narrow: [UInt16]) -> [[Float]] {
+        var results = Array(repeating: [Float](repeating: 0, count: rows * n), count: 3)
+        table.gemv_f32(rows, n, k, x, w, &results[0], n, false)
+        table.gemv_bf16(rows, n, k, x, narrow, &results[1], n, false)
+        table.gemv_f16(rows, n, k, x, narrow, &results[2], n, false)
+        return results
+      }
+      for count in 1...rows {
+        let whole = run(count, n, x, w, narrow)
+        for r in 0..<count {
+          for j in 0..<n {
+            let (row, column) = (r * k..<(r + 1) * k, j * k..<(j + 1) * k)
+            let one = run(1, 1, Array(x[row]), Array(w[column]), Array(narrow[column]))
+            for kernel in 0..<3 {
+              #expect(
+                one[kernel][0].bitPattern == whole[kernel][r * n + j].bitPattern,
+                "kernel \(kernel), \(count) rows: row \(r), column \(j)")
+            }
+          }
+        }
       }
     }
   }
