@@ -22,6 +22,7 @@
 #include "optimizer.h"
 #include "random.h"
 #include "gemv.h"
+#include "decoding.h"
 #include "gemm_pack.h"
 #include "gemm.h"
 

@@ -238,6 +238,12 @@ void lk_gemv_bf16(long rows, long n, long k, const float *x, const uint16_t *w, 
 void lk_gemv_f16(long rows, long n, long k, const float *x, const uint16_t *w, float *y, long ldy,
                  bool accumulate);
 
+/// Attention of one query q[size] that sees all `keys` keys, whose rows are ldk floats apart, and
+/// their values, ldv apart: scores = softmax(scale k q), out[c] = sum over s of scores[s] v[s, c].
+/// `scores` has room for `keys` floats. Without keys, out is zero.
+void lk_attention_row(long keys, long size, const float *q, const float *k, long ldk,
+                      const float *v, long ldv, float scale, float *scores, float *out);
+
 // MARK: Matrix products
 
 typedef enum lk_element { LK_F32 = 0, LK_BF16 = 1, LK_F16 = 2 } lk_element;

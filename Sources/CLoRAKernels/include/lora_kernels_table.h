@@ -124,6 +124,10 @@ extern "C" {
   X(void, dropout,                                                                                 \
     (long n, float p, uint64_t seed, uint64_t stream, uint64_t first, const float *x, float *y),   \
     (n, p, seed, stream, first, x, y))                                                             \
+  X(void, attention_row,                                                                           \
+    (long keys, long size, const float *q, const float *k, long ldk, const float *v, long ldv,     \
+     float scale, float *scores, float *out),                                                      \
+    (keys, size, q, k, ldk, v, ldv, scale, scores, out))                                           \
   X(void, gemv_f32,                                                                                \
     (long rows, long n, long k, const float *x, const float *w, float *y, long ldy,                \
      bool accumulate),                                                                             \

@@ -53,6 +53,9 @@ final class LlamaBody: Module {
 
   /// Tokens `[B, T]` to hidden states `[B, T, C]`.
   func callAsFunction(_ tokens: Tensor, cache: KeyValueCache?) -> Variable {
+    if let cache, !GradientMode.isRecording, let hidden = decode(tokens, cache: cache) {
+      return Variable(hidden)
+    }
     let positions = tokens.shape[1]
     var x = embedding(tokens)
     for (index, block) in blocks.enumerated() {
@@ -103,7 +106,7 @@ final class LlamaAttention: Module {
   let output: Linear
   let headSize: Int
   let window: Int?
-  private let rotary: RotaryTable
+  let rotary: RotaryTable
 
   init(
     query: Linear, key: Linear, value: Linear, output: Linear, headSize: Int, window: Int?,

@@ -22,16 +22,20 @@ struct BenchGenerateCommand: ParsableCommand {
   var maxTokens = 48
   @Option(help: "The type of the weights in memory; auto: as they are stored.")
   var dtype: WeightType = .auto
+  @Option(help: "Attach a fresh adapter of this rank to all linear layers; 0: none.")
+  var rank = 0
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    guard promptTokens > 0, maxTokens > 0 else {
-      throw ValidationError("--prompt-tokens and --max-tokens must be at least 1")
+    guard promptTokens > 0, maxTokens > 0, rank >= 0 else {
+      throw ValidationError(
+        "--prompt-tokens and --max-tokens must be at least 1, --rank at least 0")
     }
   }
 
   func run() throws {
     let model = try PretrainedModel(path: model, type: dtype.type).model
+    if rank > 0 { StandardError.warnings(try model.inject(LoRA(rank: rank)).warnings) }
     let prompt = BenchCommand.randomIDs(
       promptTokens, vocabularySize: model.vocabularySize, path: "bench/prompt")
     if promptTokens + maxTokens > model.maximumPositions {

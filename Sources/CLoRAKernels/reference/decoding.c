@@ -1,0 +1,20 @@
+// The kernels of decoding that are not products with weights.
+#include "reference.h"
+
+void lk_reference_attention_row(long keys, long size, const float *q, const float *k, long ldk,
+                                const float *v, long ldv, float scale, float *scores, float *out) {
+  double largest = -INFINITY, total = 0.0;
+  for (long s = 0; s < keys; s++) {
+    double dot = 0.0;
+    for (long c = 0; c < size; c++) dot += (double)q[c] * k[s * ldk + c];
+    scores[s] = (float)(dot * scale);
+    largest = fmax(largest, scores[s]);
+  }
+  for (long s = 0; s < keys; s++) total += exp(scores[s] - largest);
+  for (long s = 0; s < keys; s++) scores[s] = (float)(exp(scores[s] - largest) / total);
+  for (long c = 0; c < size; c++) {
+    double sum = 0.0;
+    for (long s = 0; s < keys; s++) sum += (double)scores[s] * v[s * ldv + c];
+    out[c] = (float)sum;
+  }
+}

@@ -1,0 +1,122 @@
+import CLoRAKernels
+import LoRAAutograd
+import LoRATensor
+
+// What decoding sees of a model's layers: the numbers of this pass, resolved once, and nothing that
+// would be differentiated. T is the number of new tokens, few; C the hidden size.
+
+/// A linear layer with the low-rank adapters that apply to the pass.
+struct DecodingLinear {
+  let weight: Tensor
+  let bias: Tensor?
+  private let terms: [Term]
+
+  private struct Term {
+    let a: Tensor
+    let b: Tensor
+    let scale: Float
+  }
+
+  /// Nil for a layer that only its own `callAsFunction` can compute: one that does not store its
+  /// weight densely, or with an adapter that is not of low rank, or with dropout.
+  init?(_ layer: some LinearLayer) {
+    var terms: [Term] = []
+    switch layer.slot.contribution() {
+    case .merged(let weights):
+      (weight, bias) = (weights.weight, weights.bias)
+      self.terms = []
+      return
+    case .none: break
+    case .adapters(let active):
+      for item in active {
+        guard let adapter = item.adapter as? any LowRankAdapter,
+          adapter.dropoutRate == 0 || Dropout.step == nil
+        else { return nil }
+        terms.append(
+          Term(a: adapter.a.value, b: adapter.b.value, scale: adapter.scale * item.strength))
+      }
+    }
+    guard let weight = layer.weight?.value else { return nil }
+    self.weight = weight
+    bias = layer.bias?.value.converted(to: .float32)
+    self.terms = terms
+  }
+
+  var outputSize: Int { weight.shape[0] }
+
+  /// Computes the outputs of several layers with one input, `[T, in]`, in one pass over the weights
+  /// and another over what adapters add. With `accumulates` they are added to what is there.
+  static func project(
+    _ x: UnsafePointer<Float>, rows: Int, accumulates: Bool = false,
+    _ layers: [(layer: DecodingLinear, y: UnsafeMutablePointer<Float>)]
+  ) {
+    let ranks = layers.flatMap { $0.layer.terms.map { $0.a.shape[0] } }.reduce(0, +)
+    withScratch(max(1, rows * ranks)) { scratch in
+      var (products, added) = ([FewRowsProduct](), [FewRowsProduct]())
+      var h = scratch
+      for (layer, y) in layers {
+        if let bias = layer.bias { layer.start(y, rows: rows, accumulates, bias: bias) }
+        products.append(
+          FewRowsProduct(
+            x, byTransposeOf: layer.weight, accumulates: accumulates || layer.bias != nil, into: y))
+        for term in layer.terms {
+          added.append(FewRowsProduct(h, byTransposeOf: term.b, accumulates: true, into: y))
+          h += rows * term.a.shape[0]
+        }
+      }
+      h = scratch
+      for (layer, _) in layers {
+        for term in layer.terms {
+          products.append(FewRowsProduct(x, byTransposeOf: term.a, into: h))
+          h += rows * term.a.shape[0]
+        }
+      }
+      multiplyFewRows(rows: rows, products)
+      if added.isEmpty { return }
+      h = scratch
+      for (layer, _) in layers {
+        for term in layer.terms {
+          let n = rows * term.a.shape[0]
+          lk_scale(n, term.scale, h, h)
+          h += n
+        }
+      }
+      addInTurn(added, rows: rows, layers.map(\.layer.terms.count))
+    }
+  }
+
+  /// Adds the products, those of one layer one after the other: they have one target.
+  private static func addInTurn(_ added: [FewRowsProduct], rows: Int, _ counts: [Int]) {
+    for turn in 0..<(counts.max() ?? 0) {
+      var first = 0
+      var products: [FewRowsProduct] = []
+      for count in counts {
+        if turn < count { products.append(added[first + turn]) }
+        first += count
+      }
+      multiplyFewRows(rows: rows, products)
+    }
+  }
+
+  /// Puts the bias where the product will be added.
+  private func start(
+    _ y: UnsafeMutablePointer<Float>, rows: Int, _ accumulates: Bool, bias: Tensor
+  ) {
+    withExtendedLifetime(bias) {
+      if accumulates { return lk_add_row(rows, outputSize, bias.floats, y) }
+      for row in 0..<rows { (y + row * outputSize).update(from: bias.floats, count: outputSize) }
+    }
+  }
+}
+
+extension RMSNorm {
+  /// y = the norm of x, `[T, C]`.
+  func apply(
+    to x: UnsafePointer<Float>, rows: Int, into y: UnsafeMutablePointer<Float>
+  ) {
+    let w = weight.value.converted(to: .float32)
+    withExtendedLifetime(w) {
+      lk_rmsnorm(rows, w.elementCount, x, w.floats, epsilon, y, nil)
+    }
+  }
+}
