@@ -101,6 +101,29 @@ import Testing
       ])
   }
 
+  /// Less memory, the same numbers; and a clear word at once where even that is too much.
+  @Test func checkpointingAndItsLimit() throws {
+    let rows = try Fixtures.rows()
+    func train(_ flags: String...) throws -> (outcome: Command.Outcome, folder: String) {
+      let folder = try Command.temporaryFolder() + "/adapter"
+      let arguments = [
+        "train", "--model", model, "--data", rows, "--output", folder, "--steps", "3",
+        "--dropout", "0.1", "--json",
+      ]
+      return (try Command.start(arguments + flags).outcome(), folder)
+    }
+    let kept = try train("--checkpointing", "never").outcome.json()["loss"]?.doubleValue
+    let again = try train("--checkpointing", "always").outcome.json()["loss"]?.doubleValue
+    #expect(kept != nil && kept == again)
+    #expect(try train("--memory", "2GiB").outcome.status == 0)
+    let refused = try train("--memory", "1.5MiB")
+    #expect(refused.outcome.status == 1 && refused.outcome.output.isEmpty)
+    #expect(refused.outcome.errors.contains("1 MiB are available"), "\(refused.outcome.errors)")
+    #expect(!FileManager.default.fileExists(atPath: refused.folder))
+    #expect(try train("--memory", "much").outcome.status == 64)
+    #expect(try train("--checkpointing", "sometimes").outcome.status == 64)
+  }
+
   @Test func selectsByExpression() throws {
     let output = try Command.temporaryFolder() + "/adapter"
     _ = try Command.succeed(
