@@ -16,11 +16,13 @@
 // and sum in it becomes one fused operation.
 #if defined(__clang__)
 #define LK_SIMD _Pragma("clang loop vectorize(assume_safety)")
+#define LK_UNROLL _Pragma("clang loop unroll(full)")  // arrays of vectors become registers
 #define LK_EXACT _Pragma("STDC FP_CONTRACT OFF")
 #define LK_EXACT_ATTRIBUTE
 #define LK_SQRT(x) __builtin_elementwise_sqrt(x)  // sqrtf may set errno, which prevents vectors
 #else
 #define LK_SIMD _Pragma("GCC ivdep")
+#define LK_UNROLL _Pragma("GCC unroll 16")
 #define LK_EXACT
 #define LK_EXACT_ATTRIBUTE __attribute__((optimize("fp-contract=off")))
 #define LK_SQRT(x) sqrtf(x)

@@ -167,6 +167,13 @@ import Testing
       try compare(family, roundings: 16, scale: 1, "cross_entropy_backward of \(cols)") { t in
         inPlace(logits) { t.cross_entropy_backward(rows, cols, $0, targets, lse, 0.5) }
       }
+      try compare(family, roundings: 16, scale: 16, "cross_entropy_gradient of \(cols)") { t in
+        var loss = [Float](repeating: 9, count: rows)
+        let gradient = inPlace(logits) {
+          t.cross_entropy_gradient(rows, cols, $0, targets, 0.5, &loss)
+        }
+        return loss + gradient.map { 16 * $0 }
+      }
     }
   }
 
@@ -177,5 +184,10 @@ import Testing
     }
     #expect(dx[2] == 0 && dx[3] == 0)
     expectClose(Array(dx[0..<2]), [-0.7310586, 0.7310586], roundings: 8, "gradient")
+    var loss: [Float] = [9, 9]
+    let both = inPlace([1, 2, .nan, 4]) {
+      table.cross_entropy_gradient(2, 2, $0, [0, -1], 1, &loss)
+    }
+    expectClose(both + loss, [-0.7310586, 0.7310586, 0, 0, 1.3132617, 0], roundings: 8, "both")
   }
 }

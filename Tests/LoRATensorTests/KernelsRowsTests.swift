@@ -1,7 +1,7 @@
 import CLoRAKernels
 import Testing
 
-/// Rows and columns, softmax, attention scores.
+/// Rows and columns, softmax.
 @Suite struct KernelsRowsTests {
   @Test(arguments: Family.vector) func rowsAndColumns(family: Family) throws {
     for rows in [0, 1, 2, 3, 4, 5, 9] {
@@ -114,65 +114,5 @@ import Testing
       expectClose(
         large, [Float](repeating: 1 / Float(cols), count: cols), roundings: 2, "large \(cols)")
     }
-  }
-
-  /// One tile of attention: some rows see nothing, some a part, some everything.
-  @Test(arguments: Family.vector) func attention(family: Family) throws {
-    let reference = try Family.reference()
-    for cols in 0...37 {
-      for (firstQuery, firstKey) in [(0, 0), (3, 0), (40, 0), (5, 9), (20, 7), (0, 50), (90, 10)] {
-        for window in [0, 1, 5, 100] {
-          let rows = 6
-          let stride = cols + 2
-          var samples = Samples(cols * 1000 + firstQuery * 10 + window)
-          let s = samples.floats(rows * stride, -30, 30)
-          let context = "\(cols) keys, positions \(firstQuery) and \(firstKey), window \(window)"
-          var wantLSE = [Float](repeating: 9, count: rows)
-          try compare(family, roundings: 40, "softmax, \(context)") { t in
-            var lse = [Float](repeating: 9, count: rows)
-            let p = inPlace(s) {
-              t.attention_softmax(rows, cols, stride, firstQuery, firstKey, window, 0.3, $0, &lse)
-            }
-            wantLSE = lse
-            return p + lse
-          }
-          _ = inPlace(s) {
-            reference.attention_softmax(
-              rows, cols, stride, firstQuery, firstKey, window, 0.3, $0, &wantLSE)
-          }
-          try compare(family, roundings: 40, "probabilities, \(context)") { t in
-            inPlace(s) {
-              t.attention_probabilities(
-                rows, cols, stride, firstQuery, firstKey, window, 0.3, $0, wantLSE)
-            }
-          }
-          let delta = samples.floats(rows)
-          let p = samples.floats(rows * stride, 0, 1)
-          try compare(family, roundings: 4, scale: 2, "scores_backward, \(context)") { t in
-            inPlace(s) { t.attention_scores_backward(rows, cols, stride, p, $0, delta, 0.3) }
-          }
-        }
-      }
-    }
-  }
-
-  @Test(arguments: Family.vector) func maskedRowsAreZero(family: Family) throws {
-    let table = try family.table()
-    let s = [Float](repeating: 1, count: 4 * 20)
-    var lse = [Float](repeating: 9, count: 4)
-    // Keys 10 ..., queries 8 ... 11: the first two rows see nothing.
-    var p = inPlace(s) { table.attention_softmax(4, 20, 20, 8, 10, 0, 1, $0, &lse) }
-    #expect(p[0..<40].allSatisfy { $0 == 0 })
-    #expect(p[40] == 1 && p[60] == 0.5 && p[61] == 0.5 && p[62] == 0)
-    #expect(lse[0] == -.infinity && lse[1] == -.infinity && lse[2] == 1)
-    p = inPlace(s) { table.attention_probabilities(4, 20, 20, 8, 10, 0, 1, $0, lse) }
-    #expect(p[0..<40].allSatisfy { $0 == 0 })
-    expectClose(Array(p[60..<63]), [0.5, 0.5, 0], roundings: 4, "probabilities")
-    // Visible keys whose scores are all -infinity.
-    let none = [Float](repeating: -.infinity, count: 20)
-    p = inPlace(none) { table.attention_softmax(1, 20, 20, 30, 0, 0, 1, $0, &lse) }
-    #expect(p.allSatisfy { $0 == 0 } && lse[0] == -.infinity)
-    p = inPlace(none) { table.attention_probabilities(1, 20, 20, 30, 0, 0, 1, $0, lse) }
-    #expect(p.allSatisfy { $0 == 0 })
   }
 }

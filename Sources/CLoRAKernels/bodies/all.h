@@ -15,6 +15,7 @@
 #include "unary.h"
 #include "rows.h"
 #include "attention.h"
+#include "panels.h"
 #include "norms.h"
 #include "rotary.h"
 #include "embedding.h"

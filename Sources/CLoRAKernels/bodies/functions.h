@@ -6,6 +6,7 @@
 #define LK_LN2_HIGH 0.693359375f  // nine bits: its product with an exponent is exact
 #define LK_LN2_LOW -2.12194440e-4f
 #define LK_EXP_LOWEST -125.0f  // e^-125 times any factor that occurs here is zero in float32
+#define LK_EXP_NORMAL -87.3365448f  // e^that is the smallest normal number
 #define LK_EXP_HIGHEST 89.0f   // e^89 is infinity in float32
 
 /// A power of two as a product, so that its exponent may leave the range of one float:
@@ -44,6 +45,22 @@ LK_INLINE float LK(expf)(float x) {
   clamped = clamped < LK_EXP_LOWEST ? LK_EXP_LOWEST : clamped;
   const LK(exponential) e = LK(exp_parts)(clamped, 0.0f);
   return e.mantissa * e.high * e.low;
+}
+
+/// e^x for x that is never much above 0, as a logit without the logarithm of its row's sum: one
+/// power of two, a third less work than `expf`. What would be subnormal is 0; NaN stays NaN.
+LK_INLINE float LK(exp_below)(float x) {
+  const float shifted = x * LK_LOG2E + 12582912.0f;
+  const float n = shifted - 12582912.0f;
+  float r = x - n * LK_LN2_HIGH;
+  r = r - n * LK_LN2_LOW;
+  float q = 0.00138133718f * r + 0.00836941134f;
+  q = q * r + 0.0416684523f;
+  q = q * r + 0.166665152f;
+  q = q * r + 0.49999994f;
+  const float mantissa = (q * (r * r) + r) + 1.0f;
+  const float e = mantissa * lk_float((lk_bits(shifted) << 23) + 0x3f800000u);
+  return x < LK_EXP_NORMAL ? 0.0f : e;
 }
 
 /// e^-|x|: never above 1.

@@ -24,6 +24,25 @@ static void LK(cross_entropy)(long rows, long cols, const float *logits, const i
   }
 }
 
+static void LK(cross_entropy_gradient)(long rows, long cols, float *logits, const int64_t *targets,
+                                       float scale, float *loss) {
+  for (long r = 0; r < rows; r++) {
+    float *row = logits + r * cols;
+    if (targets[r] < 0) {
+      loss[r] = 0.0f;
+      LK(fill)(cols, 0.0f, row);
+      continue;
+    }
+    const double own = (double)row[targets[r]];
+    const float largest = LK(row_max)(cols, row);
+    const float shift = largest == -INFINITY ? 0.0f : largest;
+    const double total = LK(exp_sum)(cols, row, shift, row);
+    loss[r] = (float)((double)shift + log(total) - own);
+    LK(scale)(cols, (float)((double)scale / total), row, row);
+    row[targets[r]] -= scale;
+  }
+}
+
 static void LK(cross_entropy_backward)(long rows, long cols, float *logits, const int64_t *targets,
                                        const float *lse, float scale) {
   for (long r = 0; r < rows; r++) {
@@ -36,7 +55,7 @@ static void LK(cross_entropy_backward)(long rows, long cols, float *logits, cons
     // The target's element is done apart, so that the loop has no comparison in it.
     const float own = (LK(expf)(row[targets[r]] - shift) - 1.0f) * scale;
     LK_SIMD
-    for (long c = 0; c < cols; c++) row[c] = LK(expf)(row[c] - shift) * scale;
+    for (long c = 0; c < cols; c++) row[c] = LK(exp_below)(row[c] - shift) * scale;
     row[targets[r]] = own;
   }
 }

@@ -31,6 +31,23 @@ LK_INLINE double LK(fold_double)(const LK(d8x) *v) {
   return t[0];
 }
 
+/// x becomes e^x, 16 elements at once, each as `exp_below` has it.
+LK_INLINE void LK(exp_below16)(LK(f16x) *value) {
+  const LK(f16x) x = *value;
+  const LK(f16x) shifted = x * LK_LOG2E + 12582912.0f;
+  const LK(f16x) n = shifted - 12582912.0f;
+  LK(f16x) r = x - n * LK_LN2_HIGH;
+  r = r - n * LK_LN2_LOW;
+  LK(f16x) q = 0.00138133718f * r + 0.00836941134f;
+  q = q * r + 0.0416684523f;
+  q = q * r + 0.166665152f;
+  q = q * r + 0.49999994f;
+  const LK(f16x) mantissa = (q * (r * r) + r) + 1.0f;
+  const LK(f16x) power = (LK(f16x))(((LK(u16x))shifted << 23) + 0x3f800000u);
+  const LK(i16x) none = x < LK_EXP_NORMAL;
+  *value = (LK(f16x))((LK(i16x))(mantissa * power) & ~none);
+}
+
 // A lane adds at most 64 floats before its block goes to a double: a row of a vocabulary's length
 // loses no more digits than a short one.
 #define LK_BLOCK 2048

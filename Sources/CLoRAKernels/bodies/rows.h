@@ -51,16 +51,26 @@ static void LK(row_dots)(long rows, long cols, const float *x, long ldx, const f
   for (long r = 0; r < rows; r++) d[r] = (float)LK(row_dot)(cols, x + r * ldx, y + r * ldy);
 }
 
-/// y = e^(x - shift); the sum of y.
+/// y = e^(x - shift); the sum of y. Nothing in x is much larger than `shift`.
 static double LK(exp_sum)(long n, const float *x, float shift, float *y) {
   double total = 0.0;
   for (long base = 0; base < n; base += LK_BLOCK) {
-    const long count = lk_smaller(LK_BLOCK, n - base);
-    const float *xb = x + base;
-    float *yb = y + base;
-    LK_SIMD
-    for (long i = 0; i < count; i++) yb[i] = LK(expf)(xb[i] - shift);
-    total += LK(row_sum)(count, yb);
+    const long end = lk_smaller(base + LK_BLOCK, n);
+    LK(f16x) lanes = {0}, more = {0};
+    long k = base;
+    for (; k + 32 <= end; k += 32) {
+      LK(f16x) a = LK_V(x) - shift, b = LK_V(x + 16) - shift;
+      LK(exp_below16)(&a);
+      LK(exp_below16)(&b);
+      *(LK(f16x_any) *)(y + k) = a;
+      *(LK(f16x_any) *)(y + k + 16) = b;
+      lanes += a;
+      more += b;
+    }
+    float rest = 0.0f;
+    for (; k < end; k++) rest += y[k] = LK(exp_below)(x[k] - shift);
+    lanes += more;
+    total += (double)LK(fold)(&lanes) + (double)rest;
   }
   return total;
 }

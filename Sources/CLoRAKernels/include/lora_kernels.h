@@ -124,16 +124,38 @@ void lk_softmax_backward(long rows, long cols, const float *y, const float *dy, 
 /// lse[r] (may be NULL) gets the log of the sum of exponentials; rows are `stride` floats apart.
 void lk_attention_softmax(long rows, long cols, long stride, long first_query, long first_key,
                           long window, float scale, float *s, float *lse);
-/// From scores s (not yet scaled) and lse, p = exp(scale s - lse) under the same mask, in place.
-/// Zeros where lse is -infinity.
-void lk_attention_probabilities(long rows, long cols, long stride, long first_query, long first_key,
-                                long window, float scale, float *s, const float *lse);
-/// ds = p (dp - delta[r]) * scale, in place in dp. Both matrices have rows `stride` floats apart.
-void lk_attention_scores_backward(long rows, long cols, long stride, const float *p, float *dp,
-                                  const float *delta, float scale);
+/// The same for one block of a query's keys at a time, scores already scaled, nothing divided yet:
+/// s = exp(s - m), m the row's largest score in this and earlier blocks. largest[r] and sum[r] hold
+/// what earlier blocks gave (-infinity and 0 before the first) and get what holds now; factor[r] is
+/// what sums over earlier blocks are to be multiplied by. A score that is not seen becomes 0.
+void lk_attention_exponentials(long rows, long cols, long stride, long first_query, long first_key,
+                               long window, float *s, float *largest, double *sum, float *factor);
+/// After the last block: y = o / sum[r] (0 where nothing was seen), lse[r] = largest[r] + log sum[r]
+/// (lse may be NULL). o is contiguous, y has rows ldy floats apart; in place allowed.
+void lk_attention_finish(long rows, long cols, const float *o, const float *largest,
+                         const double *sum, float *y, long ldy, float *lse);
+/// From scaled scores s, gradients dp of the probabilities, lse and delta[r] = sum of p dp, in place:
+/// s becomes p = exp(s - lse), dp becomes p (dp - delta). Zeros where nothing is seen, whatever was
+/// there.
+void lk_attention_gradients(long rows, long cols, long stride, long first_query, long first_key,
+                            long window, float *s, float *dp, const float *lse,
+                            const float *delta);
 /// d[r] = sum over c of x[r,c] y[r,c]; rows of x and y are ldx and ldy floats apart.
 void lk_row_dots(long rows, long cols, const float *x, long ldx, const float *y, long ldy,
                  float *d);
+
+// MARK: Products with packed matrices (attention)
+
+/// Packs a matrix [rows, cols] into panels of 32 columns, the last one padded with zeros: element
+/// (r, c) goes to panels[c / 32 * panel_step + r * 32 + c % 32]. x has rows ldx floats apart.
+void lk_pack_panels(long rows, long cols, const float *x, long ldx, float *panels, long panel_step);
+/// The same, from its transpose: element (r, c) is x[c * ldx + r].
+void lk_pack_panels_transposed(long rows, long cols, const float *x, long ldx, float *panels,
+                               long panel_step);
+/// c = a b, or c += a b with `accumulate`: a [m, k] with element (i, l) at a[i * row_step +
+/// l * k_step], b [k, n] packed, c [m, n] with rows ldc floats apart.
+void lk_panel_product(long m, long n, long k, const float *a, long row_step, long k_step,
+                      const float *panels, long panel_step, bool accumulate, float *c, long ldc);
 
 // MARK: Norms
 
@@ -181,6 +203,10 @@ void lk_scatter_add(long rows, long cols, const float *dy, const int64_t *ids, f
 /// has it too). A target < 0 is ignored: loss 0. The caller checks that targets are < cols.
 void lk_cross_entropy(long rows, long cols, const float *logits, const int64_t *targets,
                       float *loss, float *lse);
+/// Loss and gradient at once, with one exponential an element: loss[r] as above, then, in place,
+/// logits[r,c] = (softmax - [c == target]) * scale; an ignored row becomes zeros.
+void lk_cross_entropy_gradient(long rows, long cols, float *logits, const int64_t *targets,
+                               float scale, float *loss);
 /// In place: logits[r,c] = (exp(logits - lse[r]) - [c == target]) * scale; an ignored row becomes
 /// zeros.
 void lk_cross_entropy_backward(long rows, long cols, float *logits, const int64_t *targets,

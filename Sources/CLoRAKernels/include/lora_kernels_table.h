@@ -49,14 +49,28 @@ extern "C" {
     (long rows, long cols, long stride, long first_query, long first_key, long window,             \
      float scale, float *s, float *lse),                                                           \
     (rows, cols, stride, first_query, first_key, window, scale, s, lse))                           \
-  X(void, attention_probabilities,                                                                 \
-    (long rows, long cols, long stride, long first_query, long first_key, long window,             \
-     float scale, float *s, const float *lse),                                                     \
-    (rows, cols, stride, first_query, first_key, window, scale, s, lse))                           \
-  X(void, attention_scores_backward,                                                               \
-    (long rows, long cols, long stride, const float *p, float *dp, const float *delta,             \
-     float scale),                                                                                 \
-    (rows, cols, stride, p, dp, delta, scale))                                                     \
+  X(void, attention_exponentials,                                                                  \
+    (long rows, long cols, long stride, long first_query, long first_key, long window, float *s,   \
+     float *largest, double *sum, float *factor),                                                  \
+    (rows, cols, stride, first_query, first_key, window, s, largest, sum, factor))                 \
+  X(void, attention_finish,                                                                        \
+    (long rows, long cols, const float *o, const float *largest, const double *sum, float *y,      \
+     long ldy, float *lse),                                                                        \
+    (rows, cols, o, largest, sum, y, ldy, lse))                                                    \
+  X(void, attention_gradients,                                                                     \
+    (long rows, long cols, long stride, long first_query, long first_key, long window, float *s,   \
+     float *dp, const float *lse, const float *delta),                                             \
+    (rows, cols, stride, first_query, first_key, window, s, dp, lse, delta))                       \
+  X(void, pack_panels,                                                                             \
+    (long rows, long cols, const float *x, long ldx, float *panels, long panel_step),              \
+    (rows, cols, x, ldx, panels, panel_step))                                                      \
+  X(void, pack_panels_transposed,                                                                  \
+    (long rows, long cols, const float *x, long ldx, float *panels, long panel_step),              \
+    (rows, cols, x, ldx, panels, panel_step))                                                      \
+  X(void, panel_product,                                                                           \
+    (long m, long n, long k, const float *a, long row_step, long k_step, const float *panels,      \
+     long panel_step, bool accumulate, float *c, long ldc),                                        \
+    (m, n, k, a, row_step, k_step, panels, panel_step, accumulate, c, ldc))                        \
   X(void, row_dots,                                                                                \
     (long rows, long cols, const float *x, long ldx, const float *y, long ldy, float *d),          \
     (rows, cols, x, ldx, y, ldy, d))                                                               \
@@ -95,6 +109,9 @@ extern "C" {
   X(void, cross_entropy,                                                                           \
     (long rows, long cols, const float *logits, const int64_t *targets, float *loss, float *lse),  \
     (rows, cols, logits, targets, loss, lse))                                                      \
+  X(void, cross_entropy_gradient,                                                                  \
+    (long rows, long cols, float *logits, const int64_t *targets, float scale, float *loss),       \
+    (rows, cols, logits, targets, scale, loss))                                                    \
   X(void, cross_entropy_backward,                                                                  \
     (long rows, long cols, float *logits, const int64_t *targets, const float *lse, float scale),  \
     (rows, cols, logits, targets, lse, scale))                                                     \

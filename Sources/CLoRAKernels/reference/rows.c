@@ -83,20 +83,73 @@ void lk_reference_attention_softmax(long rows, long cols, long stride, long firs
   }
 }
 
-void lk_reference_attention_probabilities(long rows, long cols, long stride, long first_query,
-                                          long first_key, long window, float scale, float *s,
-                                          const float *lse) {
+void lk_reference_attention_exponentials(long rows, long cols, long stride, long first_query,
+                                         long first_key, long window, float *s, float *largest,
+                                         double *sum, float *factor) {
+  for (long r = 0; r < rows; r++) {
+    float *row = s + r * stride;
+    const float before = largest[r];
+    for (long c = 0; c < cols; c++)
+      if (sees(first_query + r, first_key + c, window) && row[c] > largest[r]) largest[r] = row[c];
+    const double shift = largest[r] == -INFINITY ? 0 : largest[r];
+    factor[r] = before == largest[r] ? 1 : (float)exp(before - shift);
+    sum[r] *= factor[r];
+    for (long c = 0; c < cols; c++) {
+      const double e = sees(first_query + r, first_key + c, window) ? exp(row[c] - shift) : 0;
+      sum[r] += e;
+      row[c] = (float)e;
+    }
+  }
+}
+
+void lk_reference_attention_finish(long rows, long cols, const float *o, const float *largest,
+                                   const double *sum, float *y, long ldy, float *lse) {
+  for (long r = 0; r < rows; r++) {
+    for (long c = 0; c < cols; c++)
+      y[r * ldy + c] = sum[r] == 0 ? 0 : (float)(o[r * cols + c] / sum[r]);
+    if (lse) lse[r] = (float)(largest[r] + log(sum[r]));
+  }
+}
+
+void lk_reference_attention_gradients(long rows, long cols, long stride, long first_query,
+                                      long first_key, long window, float *s, float *dp,
+                                      const float *lse, const float *delta) {
   for (long r = 0; r < rows; r++)
     for (long c = 0; c < cols; c++) {
-      float *p = s + r * stride + c;
+      float *p = s + r * stride + c, *d = dp + r * stride + c;
       const bool visible = sees(first_query + r, first_key + c, window) && lse[r] != -INFINITY;
-      *p = visible ? (float)exp((double)scale * *p - lse[r]) : 0;
+      const double e = visible ? exp((double)*p - lse[r]) : 0;
+      *p = (float)e;
+      *d = visible ? (float)(e * ((double)*d - delta[r])) : 0;
     }
 }
 
-void lk_reference_attention_scores_backward(long rows, long cols, long stride, const float *p,
-                                            float *dp, const float *delta, float scale) {
-  for (long r = 0; r < rows; r++)
-    for (long i = r * stride; i < r * stride + cols; i++)
-      dp[i] = (float)(p[i] * ((double)dp[i] - delta[r]) * scale);
+enum { panel = 32 };
+
+void lk_reference_pack_panels(long rows, long cols, const float *x, long ldx, float *panels,
+                              long panel_step) {
+  for (long c = 0; c < (cols + panel - 1) / panel * panel; c++)
+    for (long r = 0; r < rows; r++)
+      panels[c / panel * panel_step + r * panel + c % panel] = c < cols ? x[r * ldx + c] : 0;
 }
+
+void lk_reference_pack_panels_transposed(long rows, long cols, const float *x, long ldx,
+                                         float *panels, long panel_step) {
+  for (long c = 0; c < (cols + panel - 1) / panel * panel; c++)
+    for (long r = 0; r < rows; r++)
+      panels[c / panel * panel_step + r * panel + c % panel] = c < cols ? x[c * ldx + r] : 0;
+}
+
+void lk_reference_panel_product(long m, long n, long k, const float *a, long row_step, long k_step,
+                                const float *panels, long panel_step, bool accumulate, float *c,
+                                long ldc) {
+  for (long i = 0; i < m; i++)
+    for (long j = 0; j < n; j++) {
+      double sum = accumulate ? c[i * ldc + j] : 0;
+      for (long l = 0; l < k; l++)
+        sum += (double)a[i * row_step + l * k_step]
+               * panels[j / panel * panel_step + l * panel + j % panel];
+      c[i * ldc + j] = (float)sum;
+    }
+}
+

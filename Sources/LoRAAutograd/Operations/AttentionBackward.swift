@@ -1,0 +1,166 @@
+import CLoRAKernels
+import LoRATensor
+
+extension AttentionProblem {
+  /// The tiles of one key head's queries are dealt to so many pieces of work that there are at least
+  /// this many in all: few enough that the sums that each keeps, `[S, D]` twice, stay small.
+  private static let pieces = 16
+
+  /// How many pieces the work of one key head is cut into.
+  private var piecesPerKeyHead: Int {
+    min(H / K * tiles, (Self.pieces + B * K - 1) / (B * K))
+  }
+
+  /// The gradients of queries, keys and values.
+  ///
+  /// A piece of work has some tiles of queries of the heads that share one key head, and sums up
+  /// what they give to keys and values by itself; those sums are added in the order of the pieces.
+  /// So the result does not depend on the threads, and memory grows with S, not with T times S.
+  func backward(_ dy: Tensor, output: Tensor, lse: Tensor) -> (dq: Tensor, dk: Tensor, dv: Tensor) {
+    var dk = k
+    var dv = v
+    let dq = Tensor(shape: q.shape) { dq in
+      dk = Tensor(shape: k.shape) { dk in
+        dv = Tensor(shape: v.shape) { dv in
+          withExtendedLifetime((self, dy, output, lse)) {
+            backward(dy.floats, output.floats, lse.floats, dq: dq, dk: dk, dv: dv)
+          }
+        }
+      }
+    }
+    return (dq, dk, dv)
+  }
+
+  private func backward(
+    _ dy: UnsafePointer<Float>, _ output: UnsafePointer<Float>, _ lse: UnsafePointer<Float>,
+    dq: UnsafeMutablePointer<Float>, dk: UnsafeMutablePointer<Float>,
+    dv: UnsafeMutablePointer<Float>
+  ) {
+    let heads = B * K * panelFloats
+    let pieces = piecesPerKeyHead
+    withScratch(3 * heads + B * K * pieces * 2 * S * D) { scratch in
+      let sums = scratch + 3 * heads
+      packTransposed(k.floats, into: scratch)
+      packTransposed(v.floats, into: scratch + heads)
+      packRows(k.floats, into: scratch + 2 * heads)
+      parallelFor(B * K * pieces) { index in
+        let head = index / pieces
+        let panels = scratch + head * panelFloats
+        backwardPiece(
+          head / K, head % K, piece: index % pieces, of: pieces,
+          BackwardTile(
+            dy: dy, output: output, lse: lse, dq: dq, keysTransposed: panels,
+            valuesTransposed: panels + heads, keys: panels + 2 * heads,
+            dk: sums + 2 * index * S * D, dv: sums + (2 * index + 1) * S * D))
+      }
+      let block = 64
+      let blocks = (S + block - 1) / block
+      parallelFor(B * K * blocks) { index in
+        let (head, start) = (index / blocks, index % blocks * block)
+        let keys = start..<min(S, start + block)
+        let first = sums + 2 * head * pieces * S * D
+        gather(first, pieces, keys, into: dk + keyOffset(head / K, 0, head % K))
+        gather(first + S * D, pieces, keys, into: dv + keyOffset(head / K, 0, head % K))
+      }
+    }
+  }
+
+  /// Adds up the pieces' sums for some keys and writes them where the key head's rows lie.
+  private func gather(
+    _ sums: UnsafeMutablePointer<Float>, _ pieces: Int, _ keys: Range<Int>,
+    into target: UnsafeMutablePointer<Float>
+  ) {
+    let (offset, n) = (keys.lowerBound * D, keys.count * D)
+    for piece in 1..<max(pieces, 1) {
+      lk_add(n, sums + 2 * piece * S * D + offset, sums + offset, sums + offset)
+    }
+    for row in keys { (target + row * K * D).update(from: sums + row * D, count: D) }
+  }
+
+  /// What the pieces of one key head read and write.
+  private struct BackwardTile {
+    let dy: UnsafePointer<Float>
+    let output: UnsafePointer<Float>
+    let lse: UnsafePointer<Float>
+    let dq: UnsafeMutablePointer<Float>
+    let keysTransposed: UnsafePointer<Float>
+    let valuesTransposed: UnsafePointer<Float>
+    let keys: UnsafePointer<Float>
+    let dk: UnsafeMutablePointer<Float>
+    let dv: UnsafeMutablePointer<Float>
+  }
+
+  private func backwardPiece(_ b: Int, _ g: Int, piece: Int, of pieces: Int, _ tile: BackwardTile) {
+    let group = H / K
+    let count = group * tiles
+    lk_fill(S * D, 0, tile.dk)
+    lk_fill(S * D, 0, tile.dv)
+    // Dealt from the most work to the least, to and fro, so that all pieces get as much.
+    for round in 0..<(count + pieces - 1) / pieces {
+      let place = round.isMultiple(of: 2) ? piece : pieces - 1 - piece
+      let item = round * pieces + place
+      if item < count {
+        backwardTile(b, g * group + item % group, queries(ofTile: tiles - 1 - item / group), tile)
+      }
+    }
+  }
+
+  /// The gradients that queries `rows` of head `h` give.
+  private func backwardTile(_ b: Int, _ h: Int, _ rows: Range<Int>, _ tile: BackwardTile) {
+    let block = 128
+    let stride = block + scorePadding
+    let (m, start) = (rows.count, rows.lowerBound)
+    let width = panelled(D)
+    withScratch(m * (3 * D + 2 * width + 2 * stride + 1)) { scratch in
+      let (query, gradient, dquery) = (scratch, scratch + m * D, scratch + 2 * m * D)
+      let queryPanels = scratch + 3 * m * D
+      let gradientPanels = queryPanels + m * width
+      let p = gradientPanels + m * width
+      let ds = p + m * stride
+      let delta = ds + m * stride
+      let dy = tile.dy + queryOffset(b, start, h)
+      packQueries(b, h, rows, into: query)
+      for row in 0..<m { (gradient + row * D).update(from: dy + row * H * D, count: D) }
+      lk_pack_panels(m, D, query, D, queryPanels, m * panelWidth)
+      lk_pack_panels(m, D, gradient, D, gradientPanels, m * panelWidth)
+      // delta = rowsum(dy * output), which is rowsum(p * dp)
+      lk_row_dots(m, D, gradient, D, tile.output + queryOffset(b, start, h), H * D, delta)
+      var isFirst = true
+      forEachBlock(rows, length: block) { range in
+        let (n, first) = (range.count, range.lowerBound)
+        forEachStep(rows, range) { part, n in
+          let (row, count) = (part.lowerBound, part.count)
+          lk_panel_product(
+            count, panelled(n), D, query + row * D, D, 1, tile.keysTransposed + first * D,
+            D * panelWidth, false, p + row * stride, stride)
+          lk_panel_product(
+            count, panelled(n), D, gradient + row * D, D, 1, tile.valuesTransposed + first * D,
+            D * panelWidth, false, ds + row * stride, stride)
+        }
+        lk_attention_gradients(
+          m, n, stride, firstQuery + start, first, window, p, ds,
+          tile.lse + (b * H + h) * T + start, delta)
+        // dv += pᵀ dy, dk += dsᵀ q, dq += ds k
+        forEachKeyStep(rows, range) { keys, row in
+          let (column, offset) = (keys.lowerBound, (first + keys.lowerBound) * D)
+          lk_panel_product(
+            keys.count, D, m - row, p + row * stride + column, 1, stride,
+            gradientPanels + row * panelWidth, m * panelWidth, true, tile.dv + offset, D)
+          lk_panel_product(
+            keys.count, D, m - row, ds + row * stride + column, 1, stride,
+            queryPanels + row * panelWidth, m * panelWidth, true, tile.dk + offset, D)
+        }
+        forEachStep(rows, range) { part, n in
+          let row = part.lowerBound
+          lk_panel_product(
+            part.count, D, n, ds + row * stride, stride, 1, tile.keys + first * panelWidth,
+            S * panelWidth, !isFirst, dquery + row * D, D)
+        }
+        isFirst = false
+      }
+      for row in 0..<m {
+        lk_scale(D, scale, dquery + row * D, tile.dq + queryOffset(b, start + row, h))
+      }
+    }
+  }
+}
