@@ -11,13 +11,18 @@ let package = Package(
     .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.0", traits: []),
   ],
   targets: [
+    // The system's OpenBLAS, called directly: what the library's own products are compared with.
+    .systemLibrary(
+      name: "PlainOpenBLAS", path: "PlainOpenBLAS", pkgConfig: "openblas",
+      providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
     .executableTarget(
       name: "Library",
       dependencies: [
+        "PlainOpenBLAS",
         .product(name: "LoRAKit", package: "lora-kit"),
         .product(name: "Benchmark", package: "benchmark"),
       ],
       path: "Benchmarks/Library",
-      plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")])
+      plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]),
   ]
 )

@@ -26,6 +26,7 @@
 #include "decoding.h"
 #include "gemm_pack.h"
 #include "gemm.h"
+#include "limit.h"
 
 static const lk_kernel_table LK(table) = {
     LK_FAMILY_ID,

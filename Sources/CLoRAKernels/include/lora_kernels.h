@@ -326,6 +326,15 @@ void lk_gemm_pack_tails(const lk_gemm *g, long first_panel, long end_panel);
 void lk_gemm_multiply(const lk_gemm *g, long first_panel, long end_panel, long first_column,
                       long end_column);
 
+// MARK: The machine's limit
+
+/// Runs `rounds` rounds of independent chains x = x sink[0] + sink[1] in registers, with no memory in
+/// between, and returns how many floating-point operations that was (a multiply-add is two). sink
+/// has three floats; the last one gets a result.
+long lk_float_chains(long rounds, float *sink);
+/// The same with dot products of bfloat16 pairs where the family has them; else as lk_float_chains.
+long lk_bfloat16_chains(long rounds, float *sink);
+
 #ifdef __cplusplus
 }
 #endif

@@ -127,6 +127,8 @@ extern "C" {
     (long n, const float *p, float *p_out, const float *g, float gradient_scale, float *m,         \
      float *v, double lr, double beta1, double beta2, double eps, double weight_decay, long step), \
     (n, p, p_out, g, gradient_scale, m, v, lr, beta1, beta2, eps, weight_decay, step))             \
+  X(long, float_chains, (long rounds, float *sink), (rounds, sink))                                \
+  X(long, bfloat16_chains, (long rounds, float *sink), (rounds, sink))                             \
   X(void, random_bits,                                                                             \
     (long n, uint64_t seed, uint64_t stream, uint64_t first_block, uint32_t *out),                 \
     (n, seed, stream, first_block, out))                                                           \

@@ -5,12 +5,13 @@ import LoRAKit
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
-    abstract: "Measure speed and memory of training and of generation, on random data.",
+    abstract: "Measure speed and memory of training, generation and matrix products.",
     discussion: """
         lora bench train --model MODEL --rank 16 --sequence-length 512 --json
         lora bench generate --model MODEL --prompt-tokens 256 --json
+        lora bench gemm --json
       """,
-    subcommands: [BenchTrainCommand.self, BenchGenerateCommand.self])
+    subcommands: [BenchTrainCommand.self, BenchGenerateCommand.self, BenchGemmCommand.self])
 
   /// Token ids that any model of this vocabulary can read, the same every time.
   static func randomIDs(_ count: Int, vocabularySize: Int, path: String) -> [Int] {

@@ -1,0 +1,2 @@
+// OpenBLAS's CBLAS interface. pkg-config finds the header and the library.
+#include <cblas.h>
