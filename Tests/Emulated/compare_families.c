@@ -88,6 +88,26 @@ static void compare_rows(const lk_kernel_table *got, const lk_kernel_table *want
       BOTH("attention", n, 1e-5f,
            memcpy(o, x, sizeof x);
            k->attention_softmax(rows, cols, cols, cols - rows, 0, cols / 2, 0.3f, o, p));
+      BOTH("attention block", n, 1e-5f,
+           memcpy(o, x, sizeof x); double sum[16];
+           for (long r = 0; r < rows; r++) {
+             p[r] = r % 4 ? (float)r - 4 : -INFINITY;
+             sum[r] = (double)(r % 4);
+           }
+           k->attention_exponentials(rows, cols, cols, cols - rows, 0, cols / 2, o, p, sum, q);
+           k->attention_finish(rows, cols, x, p, sum, o + most / 2, cols + 1, q + 100));
+      BOTH("attention gradients", n, 1e-4f,
+           memcpy(o, x, sizeof x); memcpy(p, y, sizeof y);
+           k->attention_gradients(rows, cols, cols, cols - rows, 0, cols / 2, o, p, y, x));
+      BOTH("panels", n, 0, k->pack_panels(rows, cols, x, cols + 1, o, 32 * rows);
+           k->pack_panels_transposed(rows, cols, x, rows + 1, p, 32 * rows));
+      for (int accumulate = 0; accumulate < 2; accumulate++)
+        for (long m = 1; m < 20; m++)
+          BOTH("panel product", m, 1e-5f,
+               k->panel_product(m, cols, rows, x, m % 2 ? rows : 1, m % 2 ? 1 : m, y, 32 * rows,
+                                accumulate, o, cols + 2));
+      BOTH("loss gradient", n, 1e-5f, memcpy(o, x, sizeof x);
+           k->cross_entropy_gradient(rows, cols, o, ids, 0.5f, p));
       BOTH("rmsnorm", n, 1e-5f, k->rmsnorm(rows, cols, x, y, 1e-6f, o, p);
            k->rmsnorm_backward(rows, cols, x, y, p, x + 100, q, false, p + 100));
       BOTH("layernorm", n, 1e-3f, k->layernorm(rows, cols, x, y, y, 1e-3f, o, p, q));

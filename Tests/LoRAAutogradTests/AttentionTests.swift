@@ -24,7 +24,8 @@ import Testing
   }
 
   static let shapes: [Shapes] = [
-    Shapes(queries: 7, keys: 7), Shapes(queries: 8, keys: 8), Shapes(batch: 2, queries: 9, keys: 11),
+    Shapes(queries: 7, keys: 7), Shapes(queries: 8, keys: 8),
+    Shapes(batch: 2, queries: 9, keys: 11),
     Shapes(queries: 64, keys: 64, size: 33), Shapes(queries: 65, keys: 65, window: 33),
     Shapes(queries: 129, keys: 129, heads: 3, keyHeads: 3, size: 5),
     Shapes(queries: 130, keys: 300, heads: 4, keyHeads: 2, size: 40),
@@ -48,7 +49,8 @@ import Testing
     for (index, pair) in zip(got, expected).enumerated() {
       let want = Tensor(pair.1.map { Float($0) }, shape: pair.0.shape)
       let comparison = compare(pair.0, to: want)
-      #expect(comparison.isWithin(relative: 4e-6), "\(["y", "dq", "dk", "dv"][index]): \(comparison)")
+      let name = ["y", "dq", "dk", "dv"][index]
+      #expect(comparison.isWithin(relative: 4e-6), "\(name): \(comparison)")
     }
     // What is computed without a record has the same bits.
     let again = Variable(q).attention(keys: Variable(k), values: Variable(v), window: shapes.window)

@@ -36,7 +36,9 @@ func products() {
     measure("PlainOpenBLAS-NT-512x\(n)x\(k)", flops: flops, isPooled: false) {
       openblas_set_num_threads(Int32(Threads.count))
       return OpenBLASProduct(m: 512, n: n, k: k)
-    } _: { $0.run() }
+    } _: {
+      $0.run()
+    }
   }
 }
 

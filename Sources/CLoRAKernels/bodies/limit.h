@@ -28,19 +28,19 @@ static long LK(float_chains)(long rounds, float *sink) {
 
 static long LK(bfloat16_chains)(long rounds, float *sink) {
 #if LK_HAS_BF16_DOT
-  __m512 acc[LK_CHAINS];
-  const __m512bh factor = (__m512bh)_mm512_set1_ps(sink[0]);
-  const __m512bh term = (__m512bh)_mm512_set1_ps(sink[1]);
+  LK(f16x) acc[LK_CHAINS];
+  const __m512bh factor = (__m512bh)_mm512_set1_epi32((int)lk_bits(sink[0]));
+  const __m512bh term = (__m512bh)_mm512_set1_epi32((int)lk_bits(sink[1]));
   LK_UNROLL
-  for (int c = 0; c < LK_CHAINS; c++) acc[c] = _mm512_set1_ps((float)c);
+  for (int c = 0; c < LK_CHAINS; c++) acc[c] = (LK(f16x)){0} + (float)c;
   for (long r = 0; r < rounds; r++) {
     LK_UNROLL
-    for (int c = 0; c < LK_CHAINS; c++) acc[c] = _mm512_dpbf16_ps(acc[c], factor, term);
+    for (int c = 0; c < LK_CHAINS; c++)
+      acc[c] = (LK(f16x))_mm512_dpbf16_ps((__m512)acc[c], factor, term);
   }
-  LK(f16x) sum = {0};
   LK_UNROLL
-  for (int c = 0; c < LK_CHAINS; c++) sum += (LK(f16x))acc[c];
-  sink[2] = LK(fold)(&sum);
+  for (int c = 1; c < LK_CHAINS; c++) acc[0] += acc[c];
+  sink[2] = LK(fold)(acc);
   return rounds * LK_CHAINS * 64;
 #else
   return LK(float_chains)(rounds, sink);  // products of bfloat16 are float32 products here

@@ -2,11 +2,11 @@
 // strides and are used many times.
 //
 // Packed means cut into panels of 32 columns, padded with zeros; within a panel row follows row. A
-// tile of the result stays in registers while the kernel goes once along a panel; the other factor is
-// read in place, whatever its strides, an element at a time.
+// tile of the result stays in registers while the kernel goes once along a panel; the other factor
+// is read in place, whatever its strides, an element at a time.
 //
-// A tile has so many rows, and vectors of 16 floats, that its accumulators and a row of the panel fit
-// the registers: 32 of 16 floats, 16 of 8, or on Arm 32 of 4.
+// A tile has so many rows, and vectors of 16 floats, that its accumulators and a row of the panel
+// fit the registers: 32 of 16 floats, 16 of 8, or on Arm 32 of 4.
 #define LK_PANEL 32
 
 #if LK_LANES == 16

@@ -130,13 +130,14 @@ void lk_attention_softmax(long rows, long cols, long stride, long first_query, l
 /// what sums over earlier blocks are to be multiplied by. A score that is not seen becomes 0.
 void lk_attention_exponentials(long rows, long cols, long stride, long first_query, long first_key,
                                long window, float *s, float *largest, double *sum, float *factor);
-/// After the last block: y = o / sum[r] (0 where nothing was seen), lse[r] = largest[r] + log sum[r]
-/// (lse may be NULL). o is contiguous, y has rows ldy floats apart; in place allowed.
+/// After the last block: y = o / sum[r] (0 where nothing was seen) and, unless lse is NULL,
+/// lse[r] = largest[r] + log sum[r]. o is contiguous, y has rows ldy floats apart; in place
+/// allowed.
 void lk_attention_finish(long rows, long cols, const float *o, const float *largest,
                          const double *sum, float *y, long ldy, float *lse);
-/// From scaled scores s, gradients dp of the probabilities, lse and delta[r] = sum of p dp, in place:
-/// s becomes p = exp(s - lse), dp becomes p (dp - delta). Zeros where nothing is seen, whatever was
-/// there.
+/// From scaled scores s, gradients dp of the probabilities, lse and delta[r] = sum of p dp, in
+/// place: s becomes p = exp(s - lse), dp becomes p (dp - delta). Zeros where nothing is seen,
+/// whatever was there.
 void lk_attention_gradients(long rows, long cols, long stride, long first_query, long first_key,
                             long window, float *s, float *dp, const float *lse,
                             const float *delta);
@@ -328,9 +329,9 @@ void lk_gemm_multiply(const lk_gemm *g, long first_panel, long end_panel, long f
 
 // MARK: The machine's limit
 
-/// Runs `rounds` rounds of independent chains x = x sink[0] + sink[1] in registers, with no memory in
-/// between, and returns how many floating-point operations that was (a multiply-add is two). sink
-/// has three floats; the last one gets a result.
+/// Runs `rounds` rounds of independent chains x = x sink[0] + sink[1] in registers, with no memory
+/// in between, and returns how many floating-point operations that was (a multiply-add is two).
+/// sink has three floats; the last one gets a result.
 long lk_float_chains(long rounds, float *sink);
 /// The same with dot products of bfloat16 pairs where the family has them; else as lk_float_chains.
 long lk_bfloat16_chains(long rounds, float *sink);

@@ -130,7 +130,8 @@ extension AttentionProblem {
         forEachStep(rows, range) { part, n in
           lk_panel_product(
             part.count, panelled(n), D, query + part.lowerBound * D, D, 1,
-            keys + range.lowerBound * D, D * panelWidth, false, s + part.lowerBound * stride, stride)
+            keys + range.lowerBound * D, D * panelWidth, false, s + part.lowerBound * stride, stride
+          )
         }
         lk_attention_exponentials(
           m, range.count, stride, firstQuery + start, range.lowerBound, window, s, largest, total,
