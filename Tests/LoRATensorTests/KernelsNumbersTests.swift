@@ -115,7 +115,7 @@ import Testing
   @Test(arguments: Family.vector) func matrixTimesVectors(family: Family) throws {
     for rows in 0...9 {
       for n in [0, 1, 2, 3, 4, 5, 9] {
-        for k in [0, 1, 7, 15, 16, 17, 31, 32, 33, 48, 63, 70, 96, 115] {
+        for k in [0, 1, 7, 15, 16, 17, 31, 32, 33, 48, 63, 70, 96, 128, 129, 191] {
           var samples = Samples(rows * 10_000 + n * 100 + k)
           let x = samples.floats(rows * k)
           let w = samples.floats(n * k)

@@ -12,13 +12,17 @@ LK_INLINE void LK(weigh_values)(int width, long keys, const float *p, const floa
       sums[c] += p[s] * *(const LK(f16x_any) *)(v + s * ldv + 16 * c);
   for (int c = 0; c < width; c++) {
     LK(f16x_any) *to = (LK(f16x_any) *)(out + 16 * c);
-    *to = accumulate ? *to + sums[c] : sums[c];
+    if (accumulate) sums[c] += *to;
+    *to = sums[c];
   }
 }
 
 static void LK(attention_row)(long keys, long size, const float *q, const float *k, long ldk,
                               const float *v, long ldv, float scale, float *scores, float *out) {
-  for (long s = 0; s < keys; s++)
+  long s = 0;
+  for (; size <= LK(short_row) && s + 4 <= keys; s += 4)
+    LK(gemv_four_f32)(size, q, k + s * ldk, ldk, scores + s, false);
+  for (; s < keys; s++)
     LK(gemv_row_f32)(1, size, q, k + s * ldk, k + s * ldk, scores + s, 0, false);
   LK(softmax_row)(keys, scale, scores, scores);
   if (keys == 0) LK(fill)(size, 0.0f, out);

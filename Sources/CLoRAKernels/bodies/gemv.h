@@ -12,7 +12,8 @@
 enum {
   LK(stretch) = 4096,
   LK(ahead_bytes) = 16384,  // how far ahead of its use a weight is asked for
-  LK(gemv_rows) = 3         // rows of x that share a weight in registers
+  LK(gemv_rows) = 3,        // rows of x that share a weight in registers
+  LK(short_row) = 128       // rows of W up to here cost more to fold than to multiply
 };
 
 typedef float LK(weight_f32);
@@ -43,7 +44,31 @@ LK_INLINE void LK(load_f16)(const uint16_t *w, LK(f16x) *v) {
 LK_INLINE float LK(one_f16)(const uint16_t *w) { return LK(widen_f16)(*w); }
 #endif
 
+typedef float LK(f4x) __attribute__((vector_size(16)));
+
+/// The first two steps of `fold`: eight lanes, then four.
+LK_INLINE LK(f4x) LK(fold_to_four)(const LK(f16x) *v) {
+  LK(f8x) half[2];
+  memcpy(half, v, sizeof half);
+  half[0] += half[1];
+  LK(f4x) quarter[2];
+  memcpy(quarter, half, sizeof quarter);
+  return quarter[0] + quarter[1];
+}
+
+/// The other two for four vectors at once: sums[j] is what `fold` makes of the j-th.
+LK_INLINE LK(f4x) LK(fold_four)(LK(f4x) a, LK(f4x) b, LK(f4x) c, LK(f4x) d) {
+  const LK(f4x) ab = __builtin_shufflevector(a, b, 0, 1, 4, 5)
+                     + __builtin_shufflevector(a, b, 2, 3, 6, 7);
+  const LK(f4x) cd = __builtin_shufflevector(c, d, 0, 1, 4, 5)
+                     + __builtin_shufflevector(c, d, 2, 3, 6, 7);
+  return __builtin_shufflevector(ab, cd, 0, 2, 4, 6) + __builtin_shufflevector(ab, cd, 1, 3, 5, 7);
+}
+
 // `type`'s functions.
+//
+// gemv_four: y[j] (+)= x times the j-th of four short rows of W, which are ldw apart: each like a
+// stretch of its own, folded together.
 //
 // sums[r] += the products of one stretch of one row of W with `tile_rows` rows of x. That number is
 // a constant where this is inlined: the loops over it vanish, the lanes stay in registers. `ahead`
@@ -92,11 +117,45 @@ LK_INLINE float LK(one_f16)(const uint16_t *w) { return LK(widen_f16)(*w); }
       y[r * ldy] = accumulate ? y[r * ldy] + sums[r] : sums[r];                                   \
   }                                                                                               \
                                                                                                   \
+  LK_INLINE void LK(gemv_four_##type)(long k, const float *x, const LK(weight_##type) *w,         \
+                                      long ldw, float *y, bool accumulate) {                      \
+    LK(f4x) parts[4];                                                                             \
+    float rest[4] = {0};                                                                          \
+    for (int j = 0; j < 4; j++) {                                                                 \
+      const LK(weight_##type) *row = w + j * ldw;                                                 \
+      LK(f16x) even = {0}, odd = {0}, wide;                                                       \
+      long i = 0;                                                                                 \
+      for (; i + 32 <= k; i += 32) {                                                              \
+        LK(load_##type)(row + i, &wide);                                                          \
+        even += *(const LK(f16x_any) *)(x + i) * wide;                                            \
+        LK(load_##type)(row + i + 16, &wide);                                                     \
+        odd += *(const LK(f16x_any) *)(x + i + 16) * wide;                                        \
+      }                                                                                           \
+      if (i + 16 <= k) {                                                                          \
+        LK(load_##type)(row + i, &wide);                                                          \
+        even += *(const LK(f16x_any) *)(x + i) * wide;                                            \
+        i += 16;                                                                                  \
+      }                                                                                           \
+      for (; i < k; i++) rest[j] += x[i] * LK(one_##type)(row + i);                               \
+      even += odd;                                                                                \
+      parts[j] = LK(fold_to_four)(&even);                                                         \
+    }                                                                                             \
+    const LK(f4x) folded = LK(fold_four)(parts[0], parts[1], parts[2], parts[3]);                 \
+    for (int j = 0; j < 4; j++) {                                                                 \
+      const float sum = folded[j] + rest[j];                                                      \
+      y[j] = accumulate ? y[j] + sum : sum;                                                       \
+    }                                                                                             \
+  }                                                                                               \
+                                                                                                  \
   static void LK(gemv_##type)(long rows, long n, long k, const float *x,                          \
                               const LK(weight_##type) *w, float *y, long ldy,                     \
                               bool accumulate) {                                                  \
     const long distance = LK(ahead_bytes) / (long)sizeof *w;                                      \
-    for (long j = 0; j < n; j++) {                                                                \
+    long j = 0;                                                                                   \
+    for (; k <= LK(short_row) && j + 4 <= n; j += 4)                                              \
+      for (long r = 0; r < rows; r++)                                                             \
+        LK(gemv_four_##type)(k, x + r * k, w + j * k, k, y + r * ldy + j, accumulate);            \
+    for (; j < n; j++) {                                                                          \
       const LK(weight_##type) *row = w + j * k;                                                   \
       /* What lies beyond the last row is somebody else's to ask for. */                          \
       const LK(weight_##type) *ahead = (j + 1) * k + distance <= n * k ? row + distance : row;    \
