@@ -74,6 +74,17 @@ public final class MappedFile: @unchecked Sendable {
     munmap(UnsafeMutableRawPointer(mutating: base), max(byteCount, 1))
   }
 
+  /// Lets go of the memory behind some bytes that will hardly be read again; they are read from the
+  /// file, or from the system's copy of it, if they are. Whole pages only.
+  package func releasePages(_ range: Range<Int>) {
+    let page = max(1, Int(sysconf(Int32(_SC_PAGESIZE))))
+    let first = (range.lowerBound + page - 1) / page * page
+    let last = range.upperBound / page * page
+    guard first < last, last <= byteCount else { return }
+    // The pages are the file's own, never written: nothing is lost.
+    _ = madvise(UnsafeMutableRawPointer(mutating: base + first), last - first, MADV_DONTNEED)
+  }
+
   /// The file's bytes, valid while the object lives.
   package var bytes: UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(start: base, count: byteCount)

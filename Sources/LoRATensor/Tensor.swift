@@ -142,6 +142,14 @@ extension Tensor {
     mutating get { storage.file == nil && isKnownUniquelyReferenced(&storage) }
   }
 
+  /// Lets go of the memory behind a mapped tensor that was replaced by a converted copy: else a
+  /// widened model has both resident for as long as the file is mapped.
+  package func releaseMappedPages() {
+    guard let file = storage.file else { return }
+    let start = UnsafeRawPointer(storage.base) - file.base + offset
+    file.releasePages(start..<start + byteCount)
+  }
+
   /// Calls `body` with the elements as `Element`. Traps if the tensor holds another type.
   public func withUnsafeElements<Element: TensorElement, R, E: Error>(
     of type: Element.Type = Element.self, _ body: (UnsafeBufferPointer<Element>) throws(E) -> R

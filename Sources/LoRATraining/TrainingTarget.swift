@@ -43,7 +43,10 @@ extension Module {
     for (_, parameter) in namedParameters() {
       let value = parameter.value
       guard value.dtype.isFloatingPoint else { continue }
-      if value.dtype != .float32 { parameter.value = value.converted(to: .float32) }
+      if value.dtype != .float32 {
+        parameter.value = value.converted(to: .float32)
+        value.releaseMappedPages()
+      }
       parameter.isTrainable = true
     }
   }

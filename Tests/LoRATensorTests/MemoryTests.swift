@@ -115,6 +115,23 @@ import Testing
     }
   }
 
+  @Test func releasedPagesReadAsBefore() throws {
+    let bytes = (0..<40_000).map { UInt8(truncatingIfNeeded: $0 / 7) }
+    try withFile(bytes) { path in
+      let file = try MappedFile(path: path)
+      let x = Tensor(
+        shape: [39_000], dtype: .uint8, storage: Storage(file: file, offset: 500, byteCount: 39_000)
+      )
+      for _ in 0..<2 {
+        #expect(x.scalars(as: UInt8.self) == Array(bytes[500..<39_500]))
+        x.releaseMappedPages()
+        x[rows: 5..<9].releaseMappedPages()
+      }
+      #expect(file.withUnsafeBytes { Array($0) } == bytes)
+    }
+    Tensor([1, 2] as [Float]).releaseMappedPages()
+  }
+
   @Test func emptyFilesCanBeMapped() throws {
     try withFile([]) { path in
       let file = try MappedFile(path: path)

@@ -192,8 +192,9 @@ private func keptBytes(
           }
           return .continue
         }
-        // Small buffers do not come from the pool; what it holds must not grow.
-        #expect(Set(peaks).count == 1, "\(checkpointing): \(peaks)")
+        // What the pool holds must not grow but for small scratch: how many threads had some at once
+        // is chance.
+        #expect(peaks.allSatisfy { $0 < peaks[0] + peaks[0] / 16 }, "\(checkpointing): \(peaks)")
       }
     }
   }

@@ -83,7 +83,11 @@ extension ModelDirectory {
     }
     // Vectors are few and read in every pass: widened once.
     let wanted = shape.count == 1 ? .float32 : type ?? tensor.dtype
-    tensor = tensor.converted(to: wanted)
+    if tensor.dtype != wanted {
+      let stored = tensor
+      tensor = stored.converted(to: wanted)
+      stored.releaseMappedPages()
+    }
     return Parameter(tensor, isTrainable: false)
   }
 
