@@ -146,25 +146,24 @@ private struct ChunkedLoss {
 
   mutating func run(rows: Int, size: Int, vocabulary: Int) -> Double {
     let losses = Tensor.zeros([rows])
-    let lse = Tensor.zeros([rows])
     let dxPointer = dx.map { UnsafeMutablePointer(mutating: $0.floats) }
     let dwPointer = dw.map { UnsafeMutablePointer(mutating: $0.floats) }
-    withExtendedLifetime((self, losses, lse)) {
+    withExtendedLifetime((self, losses)) {
       let lossPointer = UnsafeMutablePointer(mutating: losses.floats)
-      let lsePointer = UnsafeMutablePointer(mutating: lse.floats)
       forEachChunk(rows: rows, vocabulary: vocabulary) { range, logits in
         let first = range.lowerBound
         multiply(
           rows: range.count, x.floats + first * size, byTransposeOf: w, precision: precision,
           into: logits)
-        parallelTiles(range.count, tile: 8) {
+        parallelTiles(range.count, tile: 4) {
           let row = first + $0.lowerBound
           let part = logits + $0.lowerBound * vocabulary
-          lk_cross_entropy(
-            $0.count, vocabulary, part, targets.ids + row, lossPointer + row, lsePointer + row)
           if dxPointer != nil || dwPointer != nil {
-            lk_cross_entropy_backward(
-              $0.count, vocabulary, part, targets.ids + row, lse.floats + row, scale)
+            lk_cross_entropy_gradient(
+              $0.count, vocabulary, part, targets.ids + row, scale, lossPointer + row)
+          } else {
+            lk_cross_entropy(
+              $0.count, vocabulary, part, targets.ids + row, lossPointer + row, nil)
           }
         }
         if let dxPointer {
