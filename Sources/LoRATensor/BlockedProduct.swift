@@ -51,7 +51,7 @@ package enum BlockedProduct {
     let tile = tile
     // Chunks begin at even indices where they are pairs: room for one index more than k / chunks.
     let step = rounds ? 2 : 1
-    let capacity = (tile.depth - 1) * step
+    let capacity = rounds ? 2 * (tile.depth - 1) : tile.depth
     let chunks = max(1, (k + capacity - 1) / capacity)
     let steps = min(tile.depth, (k + step - 1) / step)
     let blocks = (m + blockRows - 1) / blockRows
@@ -129,7 +129,7 @@ package enum BlockedProduct {
     let threads = Threads.count
     let isSmall = job.m * job.n * job.depth <= 1 << 18
     let work = max(1, 2 * job.m * job.depth * tile.columns)
-    let group = max(1, min(columnPanels / (6 * threads), (1 << 26) / work), (1 << 20) / work)
+    let group = max(1, min(columnPanels / (16 * threads), (1 << 26) / work), (1 << 20) / work)
     let columnUnits = isSmall ? 1 : (columnPanels + group - 1) / group
     let rowUnits =
       isSmall || columnUnits >= 2 * threads
