@@ -135,7 +135,12 @@ package enum BlockedProduct {
       isSmall || columnUnits >= 2 * threads
       ? 1 : max(1, min((panels + 3) / 4, (4 * threads + columnUnits - 1) / columnUnits))
     let columns = isSmall ? job.n : group * tile.columns
-    parallelFor(columnUnits * rowUnits) { unit in
+    let units = columnUnits * rowUnits
+    parallelFor(units) { index in
+      // Indices are handed out in turn: dealt so, each thread goes along columns of its own, and
+      // finds there what it asked for while it computed the ones before.
+      let dealt = index % threads * (units / threads) + min(index % threads, units % threads)
+      let unit = dealt + index / threads
       let first = unit / rowUnits * columns
       let part = unit % rowUnits
       withUnsafePointer(to: job) {
