@@ -112,8 +112,8 @@ import Testing
       ]
       return (try Command.start(arguments + flags).outcome(), folder)
     }
-    let kept = try train("--checkpointing", "never").outcome.json()["loss"]?.doubleValue
-    let again = try train("--checkpointing", "always").outcome.json()["loss"]?.doubleValue
+    let kept = try train("--no-checkpointing").outcome.json()["loss"]?.doubleValue
+    let again = try train("--checkpointing").outcome.json()["loss"]?.doubleValue
     #expect(kept != nil && kept == again)
     #expect(try train("--memory", "2GiB").outcome.status == 0)
     let refused = try train("--memory", "1.5MiB")
@@ -121,7 +121,7 @@ import Testing
     #expect(refused.outcome.errors.contains("1 MiB are available"), "\(refused.outcome.errors)")
     #expect(!FileManager.default.fileExists(atPath: refused.folder))
     #expect(try train("--memory", "much").outcome.status == 64)
-    #expect(try train("--checkpointing", "sometimes").outcome.status == 64)
+    #expect(try train("--checkpointing", "--no-checkpointing").outcome.status == 64)
   }
 
   @Test func selectsByExpression() throws {

@@ -1,14 +1,16 @@
-public import ArgumentParser
+import ArgumentParser
 import Foundation
-public import LoRAKit
-
-extension Checkpointing: ExpressibleByArgument {}
+import LoRAKit
 
 /// What a training run may take of the memory.
 struct MemoryOptions: ParsableArguments {
-  @Option(
-    help: "Compute the model's blocks a second time instead of keeping their activations.")
-  var checkpointing: Checkpointing = .automatic
+  @Flag(
+    inversion: .prefixedNo,
+    help: """
+      Compute the model's blocks a second time instead of keeping their activations. (default: where \
+      memory asks for it)
+      """)
+  var checkpointing: Bool?
   @Option(
     help: ArgumentHelp(
       "What training may need, as 8GiB. (default: what the machine has available)",
@@ -17,7 +19,7 @@ struct MemoryOptions: ParsableArguments {
 
   /// Writes the choices into `options`.
   func apply(to options: inout TrainingOptions) {
-    options.checkpointing = checkpointing
+    options.checkpointing = checkpointing.map { $0 ? .always : .never } ?? .automatic
     options.memoryLimit = memory?.bytes
   }
 }
