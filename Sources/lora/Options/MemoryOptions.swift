@@ -5,7 +5,7 @@ import LoRAKit
 /// What a training run may take of the memory.
 struct MemoryOptions: ParsableArguments {
   @Flag(
-    inversion: .prefixedNo,
+    inversion: .prefixedNo, exclusivity: .exclusive,
     help: """
       Compute the model's blocks a second time instead of keeping their activations. (default: where \
       memory asks for it)
