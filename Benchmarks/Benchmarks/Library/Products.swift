@@ -29,9 +29,12 @@ func products() {
       }
     }
     measure("Product-TN-float32-512x\(n)x\(k)", flops: flops) {
-      Factors(m: k, n: n, k: 512, type: .float32)
-    } _: { factors in
-      blackHole(factors.x.matrixProduct(with: factors.w, transposeSelf: true, transposeOther: true))
+      var random = SeededRandom(seed: 0, path: "products")
+      return (random.normal([512, n]), random.normal([512, k]))
+    } _: { state in
+      // dyᵀ x
+      let (dy, x) = state
+      blackHole(dy.matrixProduct(with: x, transposeSelf: true))
     }
     measure("PlainOpenBLAS-NT-512x\(n)x\(k)", flops: flops, isPooled: false) {
       openblas_set_num_threads(Int32(Threads.count))
