@@ -176,6 +176,8 @@ private func keptBytes(
 
   @Test func stepsAllocateNothingLargeAfterTheSecond() async {
     await #expect(processExitsWith: .success) {
+      // How many threads have scratch at once is chance: with one the pool's bytes are exact.
+      Threads.count = 1
       for checkpointing in [Checkpointing.never, .always] {
         let model = try random(shape())
         try model.inject(LoRA(rank: 4, alpha: 8, dropout: 0.1), named: "a")
@@ -192,9 +194,7 @@ private func keptBytes(
           }
           return .continue
         }
-        // What the pool holds must not grow but for small scratch: how many threads had some at once
-        // is chance.
-        #expect(peaks.allSatisfy { $0 < peaks[0] + peaks[0] / 4 }, "\(checkpointing): \(peaks)")
+        #expect(peaks.allSatisfy { $0 <= peaks[0] }, "\(checkpointing): \(peaks)")
       }
     }
   }
