@@ -44,11 +44,14 @@ struct BenchGenerateCommand: ParsableCommand {
     }
     var (prefill, decode) = (0.0, 0.0)
     let clock = ContinuousClock()
+    let precision = dtype.precision(otherwise: .ofWeights)
     for _ in 0..<2 {
       let session = try GenerationSession(
         model, prompt: prompt, options: GenerationOptions(maximumTokens: maxTokens + 1))
-      prefill = clock.measure { _ = session.next() }.seconds / Double(promptTokens)
-      decode = clock.measure { while session.next() != nil {} }.seconds / Double(maxTokens)
+      ProductPrecision.withValue(precision) {
+        prefill = clock.measure { _ = session.next() }.seconds / Double(promptTokens)
+        decode = clock.measure { while session.next() != nil {} }.seconds / Double(maxTokens)
+      }
     }
     let memory = Machine.peakResidentBytes
     guard output.isJSON else {
