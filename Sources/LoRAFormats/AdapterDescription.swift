@@ -1,64 +1,126 @@
 public import LoRATensor
 
-/// A LoRA adapter as data, in no file format's dialect: the factors of each adapted layer and their
-/// true scale.
+/// An adapter as data, in no file format's dialect: what it does to each layer, exactly, and what it
+/// replaces of the base's own parameters.
+///
+/// Every reader makes one and every writer takes one, so any format converts to any other. Factors
+/// keep their numbers bit for bit, widened to float32; scales are the true ones, whatever a format
+/// calls alpha.
 public struct AdapterDescription: Sendable {
-  /// The factors on one layer: its weight W [out, in] acts as W + scale · B A.
-  public struct LayerFactors: Sendable {
+  /// What an adapter does to one layer.
+  public struct Layer: Sendable {
     /// The layer's path in the base model, as in "model.layers.0.self_attn.q_proj".
     public var path: String
-    /// A, [rank, in], float32.
-    public var a: Tensor
-    /// B, [out, rank], float32.
-    public var b: Tensor
-    /// The alpha that the scale comes from.
-    public var alpha: Double
-    /// What the product of the factors is multiplied by.
-    public var scale: Double
+    /// The factors and how they combine.
+    public var change: LayerChange
     /// The type that the factors had in their file.
     public var storedType: DType
 
-    /// Creates the factors of one layer. Traps if they do not fit each other.
-    public init(
-      path: String, a: Tensor, b: Tensor, alpha: Double, scale: Double,
-      storedType: DType = .float32
-    ) {
-      precondition(
-        a.shape.count == 2 && b.shape.count == 2 && a.shape[0] == b.shape[1],
-        "factors \(a.shape) and \(b.shape) of \(path): expected [rank, in] and [out, rank]")
+    /// Creates the description of one layer.
+    public init(path: String, change: LayerChange, storedType: DType = .float32) {
       self.path = path
-      self.a = a
-      self.b = b
-      self.alpha = alpha
-      self.scale = scale
+      self.change = change
       self.storedType = storedType
     }
 
-    /// The rank.
-    public var rank: Int { a.shape[0] }
-    /// The extent of the layer's inputs.
-    public var inputSize: Int { a.shape[1] }
-    /// The extent of the layer's outputs.
-    public var outputSize: Int { b.shape[0] }
+    /// Whether the layer computes the same without the adapter. DoRA's and IA3's changes need the
+    /// base to tell: of those only a change by nothing at all is known here.
+    public var hasNoEffect: Bool { change.hasNoEffect }
 
-    /// Whether the layer computes the same without the factors: one of them or the scale is zero.
-    public var hasNoEffect: Bool { scale == 0 || b.isZero || a.isZero }
+    /// The factors of a low-rank change; nil for other kinds.
+    public var lowRank: LowRankChange? {
+      if case .lowRank(let change) = change { change } else { nil }
+    }
+
+    /// The number of numbers that were trained.
+    public var parameterCount: Int { change.tensors.reduce(0) { $0 + $1.tensor.elementCount } }
+  }
+
+  /// A parameter of the base that the adapter brings a whole new value of: a module that PEFT saved
+  /// (`modules_to_save`), a bias.
+  public struct Replacement: Sendable {
+    /// The parameter's path in the base model, as in "lm_head.weight".
+    public var path: String
+    /// The new value, of the parameter's shape, float32.
+    public var value: Tensor
+    /// The type that it had in its file.
+    public var storedType: DType
+
+    /// Creates a replacement.
+    public init(path: String, value: Tensor, storedType: DType = .float32) {
+      self.path = path
+      self.value = value
+      self.storedType = storedType
+    }
+  }
+
+  /// New rows of an embedding's table (`trainable_token_indices`).
+  public struct ReplacedRows: Sendable {
+    /// The embedding's path in the base model, as in "model.embed_tokens".
+    public var path: String
+    /// The tokens whose rows are new.
+    public var ids: [Int]
+    /// The rows, [ids, size], float32; they replace the table's.
+    public var rows: Tensor
+    /// The type that they had in their file.
+    public var storedType: DType
+
+    /// Creates a set of rows. Traps unless there is one a token.
+    public init(path: String, ids: [Int], rows: Tensor, storedType: DType = .float32) {
+      precondition(
+        rows.shape.count == 2 && rows.shape[0] == ids.count,
+        "rows \(rows.shape) of \(path) for \(ids.count) tokens")
+      self.path = path
+      self.ids = ids
+      self.rows = rows
+      self.storedType = storedType
+    }
   }
 
   /// The adapted layers, ordered by path, numbers in it by their value.
-  public var layers: [LayerFactors]
+  public var layers: [Layer]
+  /// Parameters of the base that the adapter replaces, ordered by path.
+  public var replacements: [Replacement]
+  /// Rows of embeddings that the adapter replaces.
+  public var replacedRows: [ReplacedRows]
   /// What the file says about itself.
   public var metadata: [String: String]
 
-  /// Creates a description; the layers are put in order.
-  public init(layers: [LayerFactors], metadata: [String: String] = [:]) {
+  /// Creates a description; layers and replacements are put in order.
+  public init(
+    layers: [Layer], replacements: [Replacement] = [], replacedRows: [ReplacedRows] = [],
+    metadata: [String: String] = [:]
+  ) {
     self.layers = layers.sorted { naturallyPrecedes($0.path, $1.path) }
+    self.replacements = replacements.sorted { naturallyPrecedes($0.path, $1.path) }
+    self.replacedRows = replacedRows
     self.metadata = metadata
   }
 
   /// Whether the model computes the same without the adapter, as it does before training. Reading
   /// allows that; the caller decides whether it makes sense.
-  public var hasNoEffect: Bool { layers.allSatisfy(\.hasNoEffect) }
+  public var hasNoEffect: Bool {
+    layers.allSatisfy(\.hasNoEffect) && replacements.isEmpty && replacedRows.isEmpty
+  }
+
+  /// The number of numbers that were trained.
+  public var parameterCount: Int {
+    layers.reduce(0) { $0 + $1.parameterCount }
+      + replacements.reduce(0) { $0 + $1.value.elementCount }
+      + replacedRows.reduce(0) { $0 + $1.rows.elementCount }
+  }
+}
+
+extension AdapterDescription.Layer {
+  /// The layer with plain low-rank factors. Traps if they do not fit each other.
+  public init(
+    path: String, a: Tensor, b: Tensor, alpha: Double, scale: Double,
+    storedType: DType = .float32
+  ) {
+    self.init(
+      path: path, change: .lowRank(LowRankChange(a: a, b: b, alpha: alpha, scale: scale)),
+      storedType: storedType)
+  }
 }
 
 /// Whether path `a` comes before `b` when whole numbers between dots are ordered by value.
@@ -70,11 +132,4 @@ func naturallyPrecedes(_ a: String, _ b: String) -> Bool {
     return x.utf8.lexicographicallyPrecedes(y.utf8)
   }
   return left.count < right.count
-}
-
-extension Tensor {
-  /// Whether every float32 element is zero. Stops at the first that is not.
-  fileprivate var isZero: Bool {
-    withUnsafeElements(of: Float.self) { elements in elements.allSatisfy { $0 == 0 } }
-  }
 }

@@ -5,7 +5,7 @@ public import LoRATensor
 ///
 /// ```swift
 /// let adapter = try PEFTAdapterFile(path: "support-adapter")
-/// for layer in adapter.description.layers { print(layer.path, layer.rank, layer.scale) }
+/// for layer in adapter.description.layers { print(layer.path, layer.change.methodName) }
 /// ```
 ///
 /// Reading is strict: every tensor must be one of a pair of factors of a layer that the
@@ -138,7 +138,7 @@ extension PEFTAdapterFile {
       throw FormatError(
         .missingTensor, file: file.path, problem: "the file holds no factors of an adapter")
     }
-    var layers: [AdapterDescription.LayerFactors] = []
+    var layers: [AdapterDescription.Layer] = []
     for path in order {
       let pair = pairs[ExactName(path)] ?? (nil, nil)
       guard let nameA = pair.a, let nameB = pair.b else {
@@ -155,7 +155,7 @@ extension PEFTAdapterFile {
   private static func layer(
     _ path: String, _ nameA: String, _ nameB: String, _ file: SafetensorsFile,
     _ configuration: PEFTAdapterConfiguration
-  ) throws(FormatError) -> AdapterDescription.LayerFactors {
+  ) throws(FormatError) -> AdapterDescription.Layer {
     if configuration.targets != .unspecified, !configuration.matches(path: path) {
       throw FormatError(
         .unexpectedTensor, file: file.path, tensor: nameA,
@@ -185,7 +185,7 @@ extension PEFTAdapterFile {
       }
     }
     let alpha = configuration.alpha(forPath: path)
-    return AdapterDescription.LayerFactors(
+    return AdapterDescription.Layer(
       path: path, a: a.converted(to: .float32), b: b.converted(to: .float32), alpha: alpha,
       scale: configuration.scale(alpha: alpha, rank: rank), storedType: a.dtype)
   }
@@ -204,11 +204,11 @@ extension PEFTAdapterFile {
     let weightsPath = FileSystem.join(path, Self.weightsFile)
     var tensors: [(name: String, tensor: Tensor)] = []
     for layer in description.layers {
-      try check(layer, weightsPath)
+      let change = try checkedFactors(of: layer, weightsPath)
       tensors.append(
-        ("\(Self.prefix)\(layer.path).lora_A.weight", layer.a.converted(to: storedType)))
+        ("\(Self.prefix)\(layer.path).lora_A.weight", change.a.converted(to: storedType)))
       tensors.append(
-        ("\(Self.prefix)\(layer.path).lora_B.weight", layer.b.converted(to: storedType)))
+        ("\(Self.prefix)\(layer.path).lora_B.weight", change.b.converted(to: storedType)))
     }
     var metadata = description.metadata
     metadata["format"] = "pt"
@@ -221,9 +221,9 @@ extension PEFTAdapterFile {
     ])
   }
 
-  private func check(
-    _ layer: AdapterDescription.LayerFactors, _ file: String
-  ) throws(FormatError) {
+  private func checkedFactors(
+    of layer: AdapterDescription.Layer, _ file: String
+  ) throws(FormatError) -> LowRankChange {
     func mismatch(_ problem: String) -> FormatError {
       FormatError(
         .invalidValue, file: file, subject: "layer '\(layer.path)'", problem: problem,
@@ -232,20 +232,26 @@ extension PEFTAdapterFile {
     if configuration.targets != .unspecified, !configuration.matches(path: layer.path) {
       throw mismatch("the configuration's targets do not match it")
     }
+    guard let change = layer.lowRank, change.isPlain else {
+      throw FormatError(
+        .unsupported, file: file, subject: "layer '\(layer.path)'",
+        problem: "a PEFT LoRA file holds low-rank factors only, this is \(layer.change.methodName)")
+    }
     let rank = configuration.rank(forPath: layer.path)
-    guard layer.rank == rank else {
-      throw mismatch("its factors have rank \(layer.rank), the configuration says \(rank)")
+    guard change.rank == rank else {
+      throw mismatch("its factors have rank \(change.rank), the configuration says \(rank)")
     }
     let scale = configuration.scale(forPath: layer.path)
-    guard layer.scale == scale else {
-      throw mismatch("its scale is \(layer.scale), the configuration says \(scale)")
+    guard change.scale == scale else {
+      throw mismatch("its scale is \(change.scale), the configuration says \(scale)")
     }
-    for (name, factor) in [("A", layer.a), ("B", layer.b)] {
+    for (name, factor) in [("A", change.a), ("B", change.b)] {
       if let index = factor.firstNonFiniteIndex() {
         throw FormatError(
           .nonFinite, file: file, subject: "layer '\(layer.path)'",
           problem: "element \(index) of \(name) is not a finite number")
       }
     }
+    return change
   }
 }

@@ -15,11 +15,12 @@ import Testing
     #expect(layers.count == adapter.description.layers.count)
     for (shown, layer) in zip(layers, adapter.description.layers) {
       #expect(shown["path"]?.stringValue == layer.path)
-      #expect(shown["shape"]?[0]?.intValue == layer.outputSize)
-      #expect(shown["shape"]?[1]?.intValue == layer.inputSize)
-      #expect(shown["scale"]?.doubleValue == layer.scale)
+      let change = try #require(layer.lowRank)
+      #expect(shown["shape"]?[0]?.intValue == change.outputSize)
+      #expect(shown["shape"]?[1]?.intValue == change.inputSize)
+      #expect(shown["scale"]?.doubleValue == change.scale)
       #expect(shown["zero_effect"]?.boolValue == false)
-      let norm = layer.b.matrixProduct(with: layer.a).sumOfSquares().squareRoot() * layer.scale
+      let norm = change.b.matrixProduct(with: change.a).sumOfSquares().squareRoot() * change.scale
       #expect(abs((shown["norm"]?.doubleValue ?? 0) - norm) < 1e-5 * norm)
     }
     let text = try Command.succeed("inspect", path).output
@@ -29,7 +30,9 @@ import Testing
   @Test func namesLayersWithoutEffect() throws {
     let adapter = try PEFTAdapterFile(path: Fixtures.model("llama-grouped") + "/adapter")
     var changed = adapter
-    changed.description.layers[0].b = .zeros(adapter.description.layers[0].b.shape)
+    var change = try #require(changed.description.layers[0].lowRank)
+    change.b = .zeros(change.b.shape)
+    changed.description.layers[0].change = .lowRank(change)
     let folder = try Command.temporaryFolder()
     try changed.write(to: folder)
     let result = try Command.succeed("inspect", folder, "--json").json()

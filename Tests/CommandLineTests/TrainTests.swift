@@ -59,9 +59,7 @@ import Testing
     #expect(adapter.configuration.rank == 3)
     #expect(adapter.configuration.usesRankStabilizedScale)
     #expect(adapter.configuration.baseModelName == model)
-    let parameters = adapter.description.layers.reduce(0) {
-      $0 + $1.a.elementCount + $1.b.elementCount
-    }
+    let parameters = adapter.description.parameterCount
     #expect(result["trainable_parameters"]?.intValue == parameters)
     let score = try Command.succeed(
       "score", "--model", model, "--adapter", output, "--ids", rows, "--json"
@@ -93,9 +91,11 @@ import Testing
     _ = try Command.succeed(
       "train", "--model", model, "--data", try Fixtures.rows(), "--config", recipe, "--steps", "1",
       "--output", output)
-    let layers = try PEFTAdapterFile(path: output).description.layers
+    let layers = try PEFTAdapterFile(path: output).description.layers.map { layer in
+      (path: layer.path, change: try #require(layer.lowRank))
+    }
     #expect(
-      layers.map { "\($0.path) \($0.rank) \($0.alpha)" } == [
+      layers.map { "\($0.path) \($0.change.rank) \($0.change.alpha)" } == [
         "model.layers.0.mlp.up_proj 5 6.0", "model.layers.0.self_attn.q_proj 2 6.0",
         "model.layers.1.mlp.up_proj 5 3.0", "model.layers.1.self_attn.q_proj 2 6.0",
       ])

@@ -78,7 +78,7 @@ struct InteroperabilityTests {
     let layers = (0..<2).flatMap { layer in
       sizes.map { name, inputs, outputs in
         let path = "model.layers.\(layer).\(name)"
-        return AdapterDescription.LayerFactors(
+        return AdapterDescription.Layer(
           path: path, a: tensor([3, inputs]), b: tensor([outputs, 3]), alpha: 6,
           scale: recipe.scale(forPath: path))
       }

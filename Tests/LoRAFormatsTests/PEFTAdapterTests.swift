@@ -36,9 +36,10 @@ struct PEFTAdapterTests {
     let layers = adapter.description.layers
     #expect(layers.count == scales.count)
     for layer in layers {
-      #expect(layer.scale == scales[layer.path]?.doubleValue, "\(layer.path)")
-      #expect(layer.rank == (layer.path == "model.layers.10.mlp.down_proj" ? 2 : 4))
-      #expect(layer.a.dtype == .float32 && layer.storedType == .bfloat16)
+      let change = try #require(layer.lowRank)
+      #expect(change.scale == scales[layer.path]?.doubleValue, "\(layer.path)")
+      #expect(change.rank == (layer.path == "model.layers.10.mlp.down_proj" ? 2 : 4))
+      #expect(change.a.dtype == .float32 && layer.storedType == .bfloat16)
       #expect(!layer.hasNoEffect)
     }
     // Layer 10 after layer 9, as numbers.
@@ -70,7 +71,8 @@ struct PEFTAdapterTests {
       ])
     let again = try PEFTAdapterFile(path: scratch.file("a/b"))
     for (x, y) in zip(again.description.layers, adapter.description.layers) {
-      #expect(x.path == y.path && x.a == y.a && x.b == y.b && x.scale == y.scale)
+      let (p, q) = (try #require(x.lowRank), try #require(y.lowRank))
+      #expect(x.path == y.path && p.a == q.a && p.b == q.b && p.scale == q.scale)
     }
   }
 
@@ -186,15 +188,15 @@ struct PEFTAdapterTests {
   func accepted() throws {
     let plain = try open([(qA, a), (qB, b)])
     #expect(plain.description.layers.map(\.path) == ["m.q"])
-    #expect(plain.description.layers[0].scale == 4)
-    #expect(plain.description.layers[0].inputSize == 3)
-    #expect(plain.description.layers[0].outputSize == 4)
+    #expect(plain.description.layers[0].lowRank?.scale == 4)
+    #expect(plain.description.layers[0].lowRank?.inputSize == 3)
+    #expect(plain.description.layers[0].lowRank?.outputSize == 4)
     #expect(!plain.description.hasNoEffect)
     let named = try open([
       ("base_model.model.m.q.lora_A.mine.weight", a),
       ("base_model.model.m.q.lora_B.mine.weight", b.converted(to: .float16)),
     ])
-    #expect(named.description.layers[0].b == b)
+    #expect(named.description.layers[0].lowRank?.b == b)
     let idle = try open([(qA, a), (qB, Tensor.zeros([4, 2]))])
     #expect(idle.description.hasNoEffect)
   }
@@ -265,12 +267,12 @@ struct PEFTAdapterTests {
     let scratch = try Scratch()
     let recipe = PEFTAdapterConfiguration(rank: 2, alpha: 8, targets: .names(["q"]))
     func layer(_ path: String, a: Tensor, b: Tensor, scale: Double = 4)
-      -> AdapterDescription.LayerFactors
+      -> AdapterDescription.Layer
     {
-      AdapterDescription.LayerFactors(path: path, a: a, b: b, alpha: 8, scale: scale)
+      AdapterDescription.Layer(path: path, a: a, b: b, alpha: 8, scale: scale)
     }
     let nan = Tensor([Float](repeating: .infinity, count: 8), shape: [4, 2])
-    let bad: [(AdapterDescription.LayerFactors, FormatError.Kind, String)] = [
+    let bad: [(AdapterDescription.Layer, FormatError.Kind, String)] = [
       (layer("m.v", a: a, b: b), .invalidValue, "layer 'm.v': the configuration's targets"),
       (layer("m.q", a: a, b: b, scale: 1), .invalidValue, "scale is 1.0"),
       (layer("m.q", a: Tensor.zeros([3, 3]), b: Tensor.zeros([4, 3])), .invalidValue, "rank 3"),

@@ -78,7 +78,7 @@ extension Module {
     guard !adapters.isEmpty else {
       throw AdapterError.unknownAdapter(name, available: adapterNames)
     }
-    var layers: [AdapterDescription.LayerFactors] = []
+    var layers: [(path: String, change: LowRankChange)] = []
     for (layer, adapter) in adapters {
       guard let lowRank = adapter as? any LowRankAdapter else {
         throw AdapterError.unsupported(
@@ -93,8 +93,7 @@ extension Module {
       let alpha =
         configuration?.alpha(forPath: layer)
         ?? (Double(lowRank.scale) * (isStabilized ? rank.squareRoot() : rank)).nearInteger
-      layers.append(
-        .init(path: layer, a: a, b: b, alpha: alpha, scale: Double(lowRank.scale)))
+      layers.append((layer, LowRankChange(a: a, b: b, alpha: alpha, scale: Double(lowRank.scale))))
     }
     var result =
       configuration
@@ -106,24 +105,34 @@ extension Module {
     // other rounded, for a rank of 3 for example.
     for index in layers.indices {
       let scale = result.scale(forPath: layers[index].path)
-      if abs(scale - layers[index].scale) <= 1e-6 * abs(scale) { layers[index].scale = scale }
+      if abs(scale - layers[index].change.scale) <= 1e-6 * abs(scale) {
+        layers[index].change.scale = scale
+      }
     }
-    let description = AdapterDescription(layers: layers, metadata: ["format": "pt"])
+    let description = AdapterDescription(
+      layers: layers.map { .init(path: $0.path, change: .lowRank($0.change)) },
+      metadata: ["format": "pt"])
     try PEFTAdapterFile(configuration: result, description: description).write(to: path)
   }
 }
 
 extension AdapterDescription {
   /// The adapters of the described layers.
-  func adapters(dropout: Float, isTrainable: Bool) -> [String: any LinearAdapter] {
-    Dictionary(
-      layers.map { layer in
-        let adapter = LoRAAdapter(
-          a: Parameter(layer.a, isTrainable: isTrainable),
-          b: Parameter(layer.b, isTrainable: isTrainable), scale: Float(layer.scale),
-          dropoutRate: dropout, dropoutStream: SeededRandom(seed: 0, path: layer.path).stream)
-        return (layer.path, adapter)
-      }, uniquingKeysWith: { first, _ in first })
+  func adapters(
+    dropout: Float, isTrainable: Bool
+  ) throws(AdapterError) -> [String: any LinearAdapter] {
+    var adapters: [String: any LinearAdapter] = [:]
+    for layer in layers {
+      guard let change = layer.lowRank, change.isPlain else {
+        throw .unsupported(
+          layer: layer.path, reason: "\(layer.change.methodName) can't be attached to it")
+      }
+      adapters[layer.path] = LoRAAdapter(
+        a: Parameter(change.a, isTrainable: isTrainable),
+        b: Parameter(change.b, isTrainable: isTrainable), scale: Float(change.scale),
+        dropoutRate: dropout, dropoutStream: SeededRandom(seed: 0, path: layer.path).stream)
+    }
+    return adapters
   }
 }
 
@@ -131,19 +140,23 @@ extension PEFTAdapterConfiguration {
   /// A configuration that gives each layer its rank and scale: the commonest of each as the rule,
   /// the others as patterns. Targets are the last components of the paths if those say the same
   /// among `all` of the model's linear layers, else whole paths.
-  init(describing layers: [AdapterDescription.LayerFactors], of all: [String], dropout: Float?) {
+  init(
+    describing layers: [(path: String, change: LowRankChange)], of all: [String], dropout: Float?
+  ) {
     func commonest<Value: Hashable & Comparable>(_ values: [Value]) -> Value? {
       Dictionary(values.map { ($0, 1) }, uniquingKeysWith: +)
         .max { ($0.value, $0.key) < ($1.value, $1.key) }?.key
     }
-    let rank = commonest(layers.map(\.rank)) ?? 1
-    let alpha = commonest(layers.map(\.alpha)) ?? 1
+    let rank = commonest(layers.map(\.change.rank)) ?? 1
+    let alpha = commonest(layers.map(\.change.alpha)) ?? 1
     self.init(
       rank: rank, alpha: alpha, dropout: Double(dropout ?? 0),
       targets: .names(Self.targetNames(layers.map(\.path), of: all)))
-    rankPattern = layers.filter { $0.rank != rank }.map { Override(key: $0.path, value: $0.rank) }
-    alphaPattern = layers.filter { $0.alpha != alpha }.map {
-      Override(key: $0.path, value: $0.alpha)
+    rankPattern = layers.filter { $0.change.rank != rank }.map {
+      Override(key: $0.path, value: $0.change.rank)
+    }
+    alphaPattern = layers.filter { $0.change.alpha != alpha }.map {
+      Override(key: $0.path, value: $0.change.alpha)
     }
   }
 

@@ -5,9 +5,11 @@ extension InspectCommand.Report {
   /// What a PEFT adapter holds.
   init(_ adapter: PEFTAdapterFile, path: String) {
     let configuration = adapter.configuration
-    let layers = adapter.description.layers
-    let parameters = layers.reduce(0) { $0 + $1.a.elementCount + $1.b.elementCount }
-    let silent = layers.filter(\.hasNoEffect)
+    let layers = adapter.description.layers.compactMap { layer in
+      layer.lowRank.map { (path: layer.path, change: $0, storedType: layer.storedType) }
+    }
+    let parameters = adapter.description.parameterCount
+    let silent = adapter.description.layers.filter(\.hasNoEffect)
     object = [
       "kind": "adapter", "format": "peft", "method": "lora", "path": .string(path),
       "base_model": configuration.baseModelName.map { .string($0) } ?? .null,
@@ -20,10 +22,12 @@ extension InspectCommand.Report {
     object["layers"] = .array(
       layers.map { layer in
         [
-          "path": .string(layer.path), "shape": JSONValue([layer.outputSize, layer.inputSize]),
-          "rank": JSONValue(layer.rank), "alpha": .number(layer.alpha),
-          "scale": .number(layer.scale), "norm": .number(layer.changeNorm),
-          "dtype": .string(layer.storedType.rawValue), "zero_effect": .bool(layer.hasNoEffect),
+          "path": .string(layer.path),
+          "shape": JSONValue([layer.change.outputSize, layer.change.inputSize]),
+          "rank": JSONValue(layer.change.rank), "alpha": .number(layer.change.alpha),
+          "scale": .number(layer.change.scale), "norm": .number(layer.change.changeNorm),
+          "dtype": .string(layer.storedType.rawValue),
+          "zero_effect": .bool(layer.change.hasNoEffect),
         ]
       })
     object["metadata"] = Self.json(adapter.description.metadata)
@@ -39,9 +43,10 @@ extension InspectCommand.Report {
     lines += Self.table(
       layers.map { layer in
         [
-          layer.path, "\(layer.outputSize)x\(layer.inputSize)", "\(layer.rank)",
-          decimal(layer.scale, 4), decimal(layer.changeNorm, 6), layer.storedType.rawValue,
-          layer.hasNoEffect ? "no effect" : "",
+          layer.path, "\(layer.change.outputSize)x\(layer.change.inputSize)",
+          "\(layer.change.rank)",
+          decimal(layer.change.scale, 4), decimal(layer.change.changeNorm, 6),
+          layer.storedType.rawValue, layer.change.hasNoEffect ? "no effect" : "",
         ]
       }, header: ["layer", "shape", "rank", "scale", "norm", "type", ""])
     if !silent.isEmpty {
@@ -53,7 +58,7 @@ extension InspectCommand.Report {
   }
 }
 
-extension AdapterDescription.LayerFactors {
+extension LowRankChange {
   /// The Frobenius norm of scale · B A, which is not formed: ‖B A‖² is the sum of the products of
   /// the elements of Bᵀ B and A Aᵀ.
   var changeNorm: Double {
