@@ -12,8 +12,9 @@ public enum Dropout {
     try $step.withValue((seed, step), operation: body)
   }
 
-  static func random(for adapter: any LowRankAdapter) -> SeededRandom? {
+  /// The generator of an adapter's draws in the step that runs now; nil outside of training.
+  static func random(stream: UInt64) -> SeededRandom? {
     guard let step else { return nil }
-    return SeededRandom(seed: step.seed, stream: adapter.dropoutStream, block: step.step << 40)
+    return SeededRandom(seed: step.seed, stream: stream, block: step.step << 40)
   }
 }

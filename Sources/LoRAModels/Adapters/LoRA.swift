@@ -21,15 +21,19 @@ public struct LoRA: AdapterMethod, Sendable, Hashable, Codable {
   public var dropout: Float
   /// Whether the scale is `alpha / sqrt(rank)` instead (rsLoRA).
   public var isRankStabilized: Bool
+  /// Whether B has a bias, which starts at zero (`lora_bias`).
+  public var hasBias: Bool
 
   /// Creates a recipe. Values are checked when it is used.
   public init(
-    rank: Int = 8, alpha: Float = 16, dropout: Float = 0, isRankStabilized: Bool = false
+    rank: Int = 8, alpha: Float = 16, dropout: Float = 0, isRankStabilized: Bool = false,
+    hasBias: Bool = false
   ) {
     self.rank = rank
     self.alpha = alpha
     self.dropout = dropout
     self.isRankStabilized = isRankStabilized
+    self.hasBias = hasBias
   }
 
   /// What the low-rank product is multiplied by.
@@ -55,8 +59,9 @@ public struct LoRA: AdapterMethod, Sendable, Hashable, Codable {
     let bound = 1 / Float(max(layer.inputSize, 1)).squareRoot()
     return LoRAAdapter(
       a: Parameter(random.uniform([rank, layer.inputSize], in: -bound..<bound)),
-      b: Parameter(.zeros([layer.outputSize, rank])), scale: scale, dropoutRate: dropout,
-      dropoutStream: random.stream)
+      b: Parameter(.zeros([layer.outputSize, rank])),
+      outputBias: hasBias ? Parameter(.zeros([layer.outputSize])) : nil, scale: scale,
+      dropoutRate: dropout, dropoutStream: random.stream)
   }
 }
 
@@ -66,6 +71,8 @@ public final class LoRAAdapter: LowRankAdapter {
   public let a: Parameter
   /// B, `[outputSize, rank]`.
   public let b: Parameter
+  /// The bias of B, `[outputSize]`, if it has one.
+  public let outputBias: Parameter?
   /// What the product is multiplied by.
   public let scale: Float
   /// The probability that an element of the input is dropped while training.
@@ -73,15 +80,20 @@ public final class LoRAAdapter: LowRankAdapter {
   /// What tells this adapter's dropout draws from another's.
   public let dropoutStream: UInt64
 
-  /// Creates an adapter from its factors, `[rank, inputSize]` and `[outputSize, rank]`.
+  /// Creates an adapter from its factors, `[rank, inputSize]` and `[outputSize, rank]`, and perhaps a
+  /// bias of the second, `[outputSize]`.
   public init(
-    a: Parameter, b: Parameter, scale: Float, dropoutRate: Float = 0, dropoutStream: UInt64 = 0
+    a: Parameter, b: Parameter, outputBias: Parameter? = nil, scale: Float,
+    dropoutRate: Float = 0, dropoutStream: UInt64 = 0
   ) {
     precondition(
-      a.shape.count == 2 && b.shape.count == 2 && a.shape[0] == b.shape[1],
-      "low-rank factors of shapes \(a.shape) and \(b.shape)")
+      a.shape.count == 2 && b.shape.count == 2 && a.shape[0] == b.shape[1]
+        && (outputBias == nil || outputBias?.shape == [b.shape[0]]),
+      "low-rank factors of shapes \(a.shape) and \(b.shape), bias "
+        + "\(String(describing: outputBias?.shape))")
     self.a = a
     self.b = b
+    self.outputBias = outputBias
     self.scale = scale
     self.dropoutRate = dropoutRate
     self.dropoutStream = dropoutStream
@@ -90,6 +102,8 @@ public final class LoRAAdapter: LowRankAdapter {
   /// The rank r.
   public var rank: Int { a.shape[0] }
 
-  /// A and B, under the names that PEFT gives them.
-  public var parameters: Named<Parameter> { ["lora_A.weight": a, "lora_B.weight": b] }
+  /// A, B and the bias, under the names that PEFT gives them.
+  public var parameters: Named<Parameter> {
+    ["lora_A.weight": a, "lora_B.weight": b] + .optional("lora_B.bias", outputBias)
+  }
 }

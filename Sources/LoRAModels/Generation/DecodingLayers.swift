@@ -21,6 +21,7 @@ struct DecodingLinear {
   /// weight densely, or with an adapter that is not of low rank, or with dropout.
   init?(_ layer: some LinearLayer) {
     var terms: [Term] = []
+    var offset: Tensor?
     switch layer.slot.contribution() {
     case .merged(let weights):
       (weight, bias) = (weights.weight, weights.bias)
@@ -34,11 +35,15 @@ struct DecodingLinear {
         else { return nil }
         terms.append(
           Term(a: adapter.a.value, b: adapter.b.value, scale: adapter.scale * item.strength))
+        if let bias = adapter.outputBias?.value.scaled(by: adapter.scale * item.strength) {
+          offset = offset.map { $0 + bias } ?? bias
+        }
       }
     }
     guard let weight = layer.weight?.value else { return nil }
     self.weight = weight
-    bias = layer.bias?.value.converted(to: .float32)
+    let bias = layer.bias?.value.converted(to: .float32)
+    self.bias = offset.map { offset in bias.map { $0 + offset } ?? offset } ?? bias
     self.terms = terms
   }
 

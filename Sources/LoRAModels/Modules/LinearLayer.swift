@@ -64,13 +64,18 @@ extension LinearLayer {
   private func adapted(_ x: Variable, _ active: [ActiveAdapter]) -> Variable {
     if let weight {
       var terms: [LowRankTerm] = []
+      var offset = bias.map { Variable($0) }
       for item in active {
         guard let adapter = item.adapter as? any LowRankAdapter else { break }
-        terms.append(adapter.term(input: x, strength: item.strength))
+        let term = adapter.term(input: x, strength: item.strength)
+        terms.append(term)
+        if let outputBias = adapter.outputBias {
+          let shift = Variable(outputBias).scaled(by: term.scale)
+          offset = offset.map { $0 + shift } ?? shift
+        }
       }
       if terms.count == active.count {
-        return x.linear(
-          weight: Variable(weight), bias: bias.map { Variable($0) }, lowRank: terms)
+        return x.linear(weight: Variable(weight), bias: offset, lowRank: terms)
       }
     }
     return active.reduce(base(x)) { y, item in

@@ -1,0 +1,85 @@
+import LoRAAutograd
+import LoRAFormats
+import LoRAModels
+import LoRATensor
+import LoRATesting
+import Testing
+
+/// What every adapter method has to keep: on dense layers with and without a bias, and on one that
+/// only says how it projects.
+@Suite struct MethodTests {
+  static let layers = ["dense", "dense with bias", "own", "own with bias"]
+
+  static func layer(_ kind: String) -> any LinearLayer {
+    var random = SeededRandom(seed: 3, path: "layer")
+    let dense = Linear(
+      inputSize: 12, outputSize: 10, bias: kind.hasSuffix("bias"), using: &random)
+    return kind.hasPrefix("own") ? OpaqueLinear(dense) : dense
+  }
+
+  @Test(arguments: layers) func loraWithBias(kind: String) throws {
+    let failures = try checkAdapter(
+      LoRA(rank: 3, alpha: 5, hasBias: true), on: Self.layer(kind))
+    #expect(failures.isEmpty, "\(failures)")
+  }
+
+  /// A change made of an adapter, and an adapter made of that change, compute the same bits.
+  static func expectReturn(
+    _ method: some AdapterMethod, on layer: any LinearLayer
+  ) throws {
+    var random = SeededRandom(seed: 1, path: "adapter")
+    let adapter = try method.makeAdapter(for: layer, using: &random)
+    for (path, parameter) in adapter.namedParameters() {
+      var random = SeededRandom(seed: 4, path: path)
+      parameter.value = parameter.value + random.normal(parameter.shape, standardDeviation: 0.3)
+    }
+    let change = try #require(adapter.change)
+    let copy = try change.makeAdapter()
+    #expect(copy.namedParameters().allSatisfy { !$0.parameter.isTrainable })
+    #expect(copy.extents?.inputSize == layer.inputSize)
+    #expect(copy.extents?.outputSize == layer.outputSize)
+    var inputs = SeededRandom(seed: 5, path: "x")
+    let x = Variable(inputs.normal([4, layer.inputSize]))
+    func output(_ adapter: any LinearAdapter) throws -> Tensor {
+      try layer.attach(["": adapter], named: "one")
+      defer { try? layer.detach("one") }
+      return layer(x).value
+    }
+    let (first, second) = (try output(adapter), try output(copy))
+    #expect(first == second)
+    #expect(first != layer(x).value)
+  }
+
+  @Test(arguments: layers) func loraReturns(kind: String) throws {
+    try Self.expectReturn(LoRA(rank: 3, alpha: 5, hasBias: true), on: Self.layer(kind))
+    try Self.expectReturn(LoRA(rank: 3, alpha: 5, isRankStabilized: true), on: Self.layer(kind))
+  }
+
+  @Test func whatIsNoLinearLayersIsRefused() throws {
+    let a = Tensor.zeros([2, 4])
+    let embedding = LayerChange.lowRank(
+      LowRankChange(a: a, b: .zeros([3, 2]), alpha: 2, scale: 1, isEmbedding: true))
+    #expect(throws: AdapterError.self) { try embedding.makeAdapter(layer: "embed") }
+    let convolution = LayerChange.lowRank(
+      LowRankChange(a: .zeros([2, 4, 3, 3]), b: .zeros([3, 2, 1, 1]), alpha: 2, scale: 1))
+    #expect(throws: AdapterError.self) { try convolution.makeAdapter(layer: "conv") }
+    let misfit = LayerChange.lowRank(
+      LowRankChange(a: a, b: .zeros([3, 2]), alpha: 2, scale: 1, bias: .zeros([4])))
+    #expect(throws: AdapterError.self) { try misfit.makeAdapter(layer: "bias") }
+  }
+}
+
+/// A layer that shows adapters nothing but what ``LinearLayer`` demands.
+final class OpaqueLinear: LinearLayer {
+  let inner: Linear
+  let slot = AdapterSlot()
+
+  init(_ inner: Linear) { self.inner = inner }
+
+  var children: Named<any Module> { ["inner": inner] }
+  var inputSize: Int { inner.inputSize }
+  var outputSize: Int { inner.outputSize }
+  var bias: Parameter? { inner.bias }
+  func project(_ x: Variable) -> Variable { inner.project(x) }
+  func denseWeight() -> Tensor { inner.denseWeight() }
+}
