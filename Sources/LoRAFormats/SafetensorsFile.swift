@@ -160,10 +160,10 @@ public struct SafetensorsFile: Sendable {
     case .mapped(let file, let dataStart):
       start = dataStart + entry.byteRange.lowerBound
       let storage = Storage(file: file, offset: start, byteCount: entry.byteRange.count)
-      result = Self.aligned(storage, 0, entry.shape, dtype)
+      result = Tensor(aligning: storage, 0, entry.shape, dtype)
     case .copied(let storage):
       start = entry.byteRange.lowerBound
-      result = Self.aligned(storage, start, entry.shape, dtype)
+      result = Tensor(aligning: storage, start, entry.shape, dtype)
     }
     // A Swift Bool that is neither 0 nor 1 is undefined behaviour.
     if dtype == .bool,
@@ -175,19 +175,19 @@ public struct SafetensorsFile: Sendable {
     }
     return result
   }
+}
 
+extension Tensor {
   /// A view of the bytes, or a copy of them if elements would be misaligned.
-  private static func aligned(
-    _ storage: Storage, _ offset: Int, _ shape: Shape, _ dtype: DType
-  ) -> Tensor {
+  init(aligning storage: Storage, _ offset: Int, _ shape: Shape, _ dtype: DType) {
     if Int(bitPattern: storage.base + offset) % dtype.stride == 0 {
-      return Tensor(shape: shape, dtype: dtype, storage: storage, offset: offset)
+      self.init(shape: shape, dtype: dtype, storage: storage, offset: offset)
+      return
     }
-    return withExtendedLifetime(storage) {
-      Tensor(shape: shape, dtype: dtype) { bytes in
-        bytes.copyMemory(
-          from: UnsafeRawBufferPointer(start: storage.base + offset, count: bytes.count))
-      }
+    self.init(shape: shape, dtype: dtype) { bytes in
+      bytes.copyMemory(
+        from: UnsafeRawBufferPointer(start: storage.base + offset, count: bytes.count))
     }
+    withExtendedLifetime(storage) {}
   }
 }
