@@ -17,21 +17,6 @@ public struct AdapterSelection: Sendable, Hashable, ExpressibleByDictionaryLiter
   }
 }
 
-/// The adapters of one model that apply to one pass: resolved when it starts, and not changed by
-/// what other tasks attach, swap or enable meanwhile.
-struct AdapterSnapshot: Sendable {
-  /// Every slot of the model, also those without an adapter: a slot that is not here belongs to
-  /// another model.
-  let chosen: [ObjectIdentifier: [ActiveAdapter]]
-
-  func adapters(of slot: AdapterSlot) -> [ActiveAdapter]? { chosen[ObjectIdentifier(slot)] }
-}
-
-/// The snapshot of the pass that runs in this task.
-enum AdapterScope {
-  @TaskLocal static var current: AdapterSnapshot?
-}
-
 extension Module {
   /// Runs `body` with exactly the adapters of `selection`, whatever is enabled on the model.
   ///
@@ -57,21 +42,74 @@ extension Module {
     return try await AdapterScope.$current.withValue(snapshot, operation: body)
   }
 
+  /// Runs `body` with a choice of adapters for each row of the batch: `rows[i]` applies to row `i` of
+  /// the inputs' first dimension.
+  ///
+  /// The base is computed once for all rows, what adapters add once for each group of rows that
+  /// share a choice. Everything called in `body` must keep the rows in their places: an input of
+  /// another number of rows traps where it meets an adapter.
+  ///
+  /// ```swift
+  /// let logits = try model.withAdapters(rows: [["support": 1], [:], ["polite": 0.5]]) {
+  ///   model(tokens)  // [3, positions]
+  /// }
+  /// ```
+  ///
+  /// Throws as ``withAdapters(_:_:)-swift.method`` does.
+  public func withAdapters<R>(
+    rows: [AdapterSelection], _ body: () throws -> R
+  ) throws -> R {
+    let snapshot = try snapshot(rows: rows)
+    return try AdapterScope.$current.withValue(snapshot, operation: body)
+  }
+
+  /// Runs the asynchronous `body` with a choice of adapters for each row of the batch.
+  public func withAdapters<R>(
+    rows: [AdapterSelection], isolation: isolated (any Actor)? = #isolation,
+    _ body: () async throws -> R
+  ) async throws -> R {
+    let snapshot = try snapshot(rows: rows)
+    return try await AdapterScope.$current.withValue(snapshot, operation: body)
+  }
+
   /// Resolves `selection` against what is attached now.
   func snapshot(_ selection: AdapterSelection) throws(AdapterError) -> AdapterSnapshot {
-    let slots = linearLayers().map(\.layer.slot)
-    let outcome: Result<AdapterSnapshot, AdapterError> = Attachment.exclusively {
+    AdapterSnapshot(try resolve([selection])[0])
+  }
+
+  /// Resolves a choice for each row against what is attached now.
+  func snapshot(rows: [AdapterSelection]) throws(AdapterError) -> AdapterSnapshot {
+    var distinct: [AdapterSelection] = []
+    var positions: [AdapterSelection: Int] = [:]
+    let groupOfRow = rows.map { selection in
+      if let known = positions[selection] { return known }
+      positions[selection] = distinct.count
+      distinct.append(selection)
+      return distinct.count - 1
+    }
+    return AdapterSnapshot(groups: try resolve(distinct), groupOfRow: groupOfRow)
+  }
+
+  /// Resolves several choices in one step: no swap comes between them.
+  private func resolve(
+    _ selections: [AdapterSelection]
+  ) throws(AdapterError) -> [AdapterSnapshot.Group] {
+    let slots = adapterSlots()
+    let outcome: Result<[AdapterSnapshot.Group], AdapterError> = Attachment.exclusively {
       let names = Attachment.names(slots)
-      for name in selection.strengths.keys.sorted() where !names.contains(name) {
+      let wanted = Set(selections.flatMap(\.strengths.keys))
+      for name in wanted.sorted() where !names.contains(name) {
         return .failure(.unknownAdapter(name, available: names))
       }
       let merged = Attachment.mergedNames(slots)
       if !merged.isEmpty { return .failure(.merged(adapters: merged)) }
-      var chosen: [ObjectIdentifier: [ActiveAdapter]] = [:]
-      for slot in slots {
-        chosen[ObjectIdentifier(slot)] = slot.withState { $0.active(selection.strengths) }
-      }
-      return .success(AdapterSnapshot(chosen: chosen))
+      return .success(
+        selections.map { selection in
+          Dictionary(
+            slots.map { slot in
+              (ObjectIdentifier(slot), slot.withState { $0.active(selection.strengths) })
+            }, uniquingKeysWith: { first, _ in first })
+        })
     }
     return try outcome.get()
   }

@@ -1,6 +1,6 @@
 import LoRATensor
 
-/// Where adapters are attached to a linear layer: a stored property of the layer.
+/// Where adapters are attached to a layer: a stored property of the layer.
 ///
 /// Nothing in a model is replaced when adapters come and go. Which of the attached ones apply is
 /// decided by the pass: by ``Module/withAdapters(_:_:)-swift.method`` where it is used, else by
@@ -29,11 +29,14 @@ public final class AdapterSlot: Sendable {
     state.withLock { $0.attached.first { $0.name == name }?.adapter }
   }
 
+  /// Everything attached here under `name`: factors, and perhaps parameters that they come with.
+  func adapters(named name: String) -> [any LinearAdapter] {
+    state.withLock { $0.attached.filter { $0.name == name }.map(\.adapter) }
+  }
+
   /// What this slot contributes to the pass that runs now.
   func contribution() -> Contribution {
-    if let chosen = AdapterScope.current?.adapters(of: self) {
-      return chosen.isEmpty ? .none : .adapters(chosen)
-    }
+    if let chosen = AdapterScope.current?.contribution(of: self) { return chosen }
     return state.withLock { state in
       if let merged = state.merged { return .merged(merged) }
       let active = state.active(state.enabled)
@@ -45,6 +48,8 @@ public final class AdapterSlot: Sendable {
     case none
     case merged(LinearWeights)
     case adapters([ActiveAdapter])
+    /// Rows of the batch differ.
+    case rows(RowAdapters)
   }
 }
 

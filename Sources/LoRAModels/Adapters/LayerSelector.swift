@@ -2,6 +2,8 @@
 public struct LayerSelector: Sendable, CustomStringConvertible {
   /// Whether the layer at `path` is selected; `isOutputHead` says whether it makes the logits.
   let selects: @Sendable (_ path: String, _ isOutputHead: Bool) -> Bool
+  /// Whether embeddings are candidates beside linear layers.
+  let includesEmbeddings: Bool
   /// The choice as errors name it.
   public let description: String
 
@@ -9,15 +11,15 @@ public struct LayerSelector: Sendable, CustomStringConvertible {
   public static let allLinear = LayerSelector(description: "all-linear") { !$1 }
 
   /// The layers whose path is one of `names`, or ends with one after a dot, as PEFT's list of
-  /// target modules: `"q_proj"` selects `model.layers.0.self_attn.q_proj`.
+  /// target modules: `"q_proj"` selects `model.layers.0.self_attn.q_proj`. May name embeddings.
   public static func names(_ names: [String]) -> LayerSelector {
     let description = "[" + names.map { "'\($0)'" }.joined(separator: ", ") + "]"
-    return LayerSelector(description: description) { path, _ in
+    return LayerSelector(description: description, includesEmbeddings: true) { path, _ in
       names.contains { path == $0 || path.hasSuffix(".\($0)") }
     }
   }
 
-  /// The layers whose path `predicate` accepts; `description` names the choice in errors.
+  /// The linear layers whose path `predicate` accepts; `description` names the choice in errors.
   public static func matching(
     _ description: String, _ predicate: @escaping @Sendable (_ path: String) -> Bool
   ) -> LayerSelector {
@@ -27,16 +29,35 @@ public struct LayerSelector: Sendable, CustomStringConvertible {
   /// This choice without the layers that `other` selects.
   public func excluding(_ other: LayerSelector) -> LayerSelector {
     let selects = selects
-    return LayerSelector(description: "\(self) without \(other)") {
+    return LayerSelector(
+      description: "\(self) without \(other)", includesEmbeddings: includesEmbeddings
+    ) {
       selects($0, $1) && !other.selects($0, $1)
     }
   }
 
   init(
-    description: String, selects: @escaping @Sendable (_ path: String, _ isOutputHead: Bool) -> Bool
+    description: String, includesEmbeddings: Bool = false,
+    selects: @escaping @Sendable (_ path: String, _ isOutputHead: Bool) -> Bool
   ) {
     self.description = description
+    self.includesEmbeddings = includesEmbeddings
     self.selects = selects
+  }
+}
+
+extension Module {
+  /// The linear layers that `selector` selects, and the embeddings if it may name them.
+  func modules(
+    selectedBy selector: LayerSelector
+  ) -> [(path: String, module: any AdaptableModule)] {
+    let head = outputHead
+    return adaptableModules().filter { path, module in
+      if let layer = module as? any LinearLayer {
+        return selector.selects(path, head.map { $0 === layer } ?? false)
+      }
+      return module is Embedding && selector.includesEmbeddings && selector.selects(path, false)
+    }
   }
 }
 

@@ -41,10 +41,8 @@ public struct LoRA: AdapterMethod, Sendable, Hashable, Codable {
     isRankStabilized ? alpha / Float(rank).squareRoot() : alpha / Float(rank)
   }
 
-  /// A fresh adapter: A uniform within `1 / sqrt(inputSize)`, as PEFT draws it, B zero.
-  public func makeAdapter(
-    for layer: any LinearLayer, using random: inout SeededRandom
-  ) throws(AdapterError) -> LoRAAdapter {
+  /// Throws if a value is out of its range.
+  func validate() throws(AdapterError) {
     guard rank >= 1 else {
       throw .invalidValue(parameter: "rank", value: "\(rank)", expected: "at least 1")
     }
@@ -55,6 +53,13 @@ public struct LoRA: AdapterMethod, Sendable, Hashable, Codable {
       throw .invalidValue(
         parameter: "dropout", value: "\(dropout)", expected: "at least 0, below 1")
     }
+  }
+
+  /// A fresh adapter: A uniform within `1 / sqrt(inputSize)`, as PEFT draws it, B zero.
+  public func makeAdapter(
+    for layer: any LinearLayer, using random: inout SeededRandom
+  ) throws(AdapterError) -> LoRAAdapter {
+    try validate()
     // PEFT's initialization: Kaiming uniform with a = sqrt(5), which is this bound.
     let bound = 1 / Float(max(layer.inputSize, 1)).squareRoot()
     return LoRAAdapter(

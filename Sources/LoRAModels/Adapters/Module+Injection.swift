@@ -9,6 +9,34 @@ public struct InjectionReport: Sendable, Hashable {
   public var parameterCount: Int
   /// What is legal but probably not meant, as a rank above a layer's smaller side.
   public var warnings: [String]
+
+  mutating func add(_ adapter: any LinearAdapter, path: String) {
+    layers.append(path)
+    parameterCount += adapter.parameterCount
+    guard let lowRank = adapter as? any LowRankAdapter else { return }
+    let side = min(lowRank.a.shape[1], lowRank.b.shape[0])
+    if lowRank.a.shape[0] > side {
+      warnings.append(
+        "layer \(path): rank \(lowRank.a.shape[0]) is above the layer's smaller side, \(side)")
+    }
+  }
+}
+
+extension AdapterMethod {
+  /// The adapter of a linear layer or an embedding.
+  func makeAdapter(
+    for module: any AdaptableModule, path: String, using random: inout SeededRandom
+  ) throws(AdapterError) -> any LinearAdapter {
+    if let layer = module as? any LinearLayer {
+      return try makeAdapter(for: layer, using: &random)
+    }
+    guard let embedding = module as? Embedding, let method = self as? any EmbeddingAdapterMethod
+    else {
+      throw .unsupported(
+        layer: path, reason: "\(Self.self) can't be attached to a \(type(of: module))")
+    }
+    return try method.makeAdapter(for: embedding, using: &random)
+  }
 }
 
 extension Module {
@@ -30,29 +58,18 @@ extension Module {
     _ method: some AdapterMethod, named name: String = "default",
     into selector: LayerSelector = .allLinear, seed: UInt64 = 0
   ) throws(AdapterError) -> InjectionReport {
-    let layers = linearLayers()
-    let head = outputHead
-    let selected = layers.filter { path, layer in
-      selector.selects(path, head.map { $0 === layer } ?? false)
-    }
+    let selected = modules(selectedBy: selector)
     guard !selected.isEmpty else {
-      throw .noMatchingLayer(selector: selector.description, available: layers.map(\.path))
+      throw .noMatchingLayer(
+        selector: selector.description, available: linearLayers().map(\.path))
     }
     var report = InjectionReport(layers: [], parameterCount: 0, warnings: [])
     var adapters: [String: any LinearAdapter] = [:]
-    for (path, layer) in selected {
+    for (path, module) in selected {
       var random = SeededRandom(seed: seed, path: path)
-      let adapter = try method.makeAdapter(for: layer, using: &random)
+      let adapter = try method.makeAdapter(for: module, path: path, using: &random)
       adapters[path] = adapter
-      report.layers.append(path)
-      report.parameterCount += adapter.parameterCount
-      if let lowRank = adapter as? any LowRankAdapter {
-        let side = min(layer.inputSize, layer.outputSize)
-        if lowRank.a.shape[0] > side {
-          report.warnings.append(
-            "layer \(path): rank \(lowRank.a.shape[0]) is above the layer's smaller side, \(side)")
-        }
-      }
+      report.add(adapter, path: path)
     }
     try attach(adapters, named: name)
     return report
@@ -63,15 +80,21 @@ extension Module {
   public func attach(
     _ adapters: [String: any LinearAdapter], named name: String, enabled: Bool = true
   ) throws(AdapterError) {
-    let layers = try layersFitting(adapters)
-    let slots = layers.map(\.layer.slot)
+    try attach(adapters.map { ($0.key, $0.value) }, named: name, enabled: enabled)
+  }
+
+  /// Attaches adapters under one name, where a path may have several: factors and a bias.
+  func attach(
+    _ adapters: [(path: String, adapter: any LinearAdapter)], named name: String, enabled: Bool
+  ) throws(AdapterError) {
+    let fitting = try fitting(adapters)
+    let slots = adapterSlots()
     let failure: AdapterError? = Attachment.exclusively {
       if Attachment.names(slots).contains(name) { return .nameTaken(name) }
       let merged = Attachment.mergedNames(slots)
       if !merged.isEmpty { return .merged(adapters: merged) }
-      for (path, layer) in layers {
-        guard let adapter = adapters[path] else { continue }
-        layer.slot.withState {
+      for (slot, adapter) in fitting {
+        slot.withState {
           $0.attached.append((name, adapter))
           if enabled { $0.enabled[name] = 1 }
         }
@@ -106,22 +129,30 @@ extension Module {
   public func swapAdapter(
     _ name: String, for adapters: [String: any LinearAdapter]
   ) throws(AdapterError) {
-    let layers = try layersFitting(adapters)
-    let slots = layers.map(\.layer.slot)
+    try swapAdapter(name, for: adapters.map { ($0.key, $0.value) })
+  }
+
+  func swapAdapter(
+    _ name: String, for adapters: [(path: String, adapter: any LinearAdapter)]
+  ) throws(AdapterError) {
+    let fitting = try fitting(adapters)
+    let slots = adapterSlots()
     let failure: AdapterError? = Attachment.exclusively {
       let names = Attachment.names(slots)
       guard names.contains(name) else { return .unknownAdapter(name, available: names) }
       let merged = Attachment.mergedNames(slots)
       if !merged.isEmpty { return .merged(adapters: merged) }
       let strength = slots.lazy.compactMap { $0.withState { $0.enabled[name] } }.first
-      for (path, layer) in layers {
-        layer.slot.withState { state in
+      for slot in slots {
+        slot.withState { state in
           state.attached.removeAll { $0.name == name }
           state.enabled[name] = nil
-          if let adapter = adapters[path] {
-            state.attached.append((name, adapter))
-            state.enabled[name] = strength
-          }
+        }
+      }
+      for (slot, adapter) in fitting {
+        slot.withState { state in
+          state.attached.append((name, adapter))
+          state.enabled[name] = strength
         }
       }
       return nil
@@ -130,11 +161,13 @@ extension Module {
   }
 
   /// The names of the attached adapters, in the order of attachment.
-  public var adapterNames: [String] { Attachment.names(linearLayers().map(\.layer.slot)) }
+  public var adapterNames: [String] { Attachment.names(adapterSlots()) }
 
   /// The adapters called `name` with the paths of their layers, in the model's order.
   public func adapters(named name: String) -> [(path: String, adapter: any LinearAdapter)] {
-    linearLayers().compactMap { path, layer in layer.slot[name].map { (path, $0) } }
+    adaptableModules().flatMap { path, module in
+      module.slot.adapters(named: name).map { (path, $0) }
+    }
   }
 
   /// The parameters of the adapter called `name`, with paths as `layers.0.q_proj.lora_A.weight`.
@@ -144,32 +177,29 @@ extension Module {
     }
   }
 
-  /// The model's linear layers, once it is clear that each of `adapters` fits one of them.
-  private func layersFitting(
-    _ adapters: [String: any LinearAdapter]
-  ) throws(AdapterError) -> [(path: String, layer: any LinearLayer)] {
-    let layers = linearLayers()
-    let paths = Set(layers.map(\.path))
-    for path in adapters.keys.sorted() where !paths.contains(path) {
-      throw .unknownLayer(path, available: layers.map(\.path))
-    }
-    for (path, layer) in layers {
-      guard let lowRank = adapters[path] as? any LowRankAdapter else { continue }
-      let found = (lowRank.a.shape[1], lowRank.b.shape[0])
-      guard found == (layer.inputSize, layer.outputSize) else {
-        throw .shapeMismatch(
-          layer: path, expected: "\(layer.inputSize) inputs and \(layer.outputSize) outputs",
-          found: "factors for \(found.0) inputs and \(found.1) outputs")
+  /// The slots that `adapters` belong to, once it is clear that each fits its module.
+  private func fitting(
+    _ adapters: [(path: String, adapter: any LinearAdapter)]
+  ) throws(AdapterError) -> [(slot: AdapterSlot, adapter: any LinearAdapter)] {
+    let modules = adaptableModules()
+    let byPath = Dictionary(
+      modules.map { ($0.path, $0.module) }, uniquingKeysWith: { first, _ in first })
+    var result: [(slot: AdapterSlot, adapter: any LinearAdapter)] = []
+    for (path, adapter) in adapters.sorted(by: { $0.path < $1.path }) {
+      guard let module = byPath[path] else {
+        throw .unknownLayer(path, available: linearLayers().map(\.path))
       }
+      try adapter.checkFit(module, path: path)
+      result.append((module.slot, adapter))
     }
-    return layers
+    return result
   }
 
   /// Runs `body` on each slot's state, if the adapter exists and nothing is merged.
   private func change(
     _ name: String, _ body: (inout AdapterSlot.State) -> Void
   ) throws(AdapterError) {
-    let slots = linearLayers().map(\.layer.slot)
+    let slots = adapterSlots()
     let failure: AdapterError? = Attachment.exclusively {
       let names = Attachment.names(slots)
       guard names.contains(name) else { return .unknownAdapter(name, available: names) }

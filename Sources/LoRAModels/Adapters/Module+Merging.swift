@@ -9,18 +9,17 @@ extension Module {
   /// ``unmergeAdapters()`` forgets those. Costs a copy of the adapted weights in memory; saves the
   /// adapters' products in every pass. While merged, adapters can't be attached, selected or changed.
   public func mergeAdapters(_ selection: AdapterSelection) throws(AdapterError) {
-    let layers = linearLayers()
+    let modules = adaptableModules()
     let snapshot = try snapshot(selection)
     var merged: [(slot: AdapterSlot, weights: LinearWeights)] = []
-    for (path, layer) in layers {
-      let active = snapshot.adapters(of: layer.slot) ?? []
-      if active.isEmpty { continue }
-      merged.append((layer.slot, try layer.merging(active, path: path)))
+    for (path, module) in modules {
+      guard case .adapters(let active)? = snapshot.contribution(of: module.slot) else { continue }
+      merged.append((module.slot, try module.merging(active, path: path)))
     }
     let results = merged
     try enableAdapters(selection)
     let failure: AdapterError? = Attachment.exclusively {
-      let names = Attachment.mergedNames(layers.map(\.layer.slot))
+      let names = Attachment.mergedNames(modules.map(\.module.slot))
       if !names.isEmpty { return .merged(adapters: names) }
       for (slot, weights) in results { slot.withState { $0.merged = weights } }
       return nil
@@ -31,7 +30,7 @@ extension Module {
   /// Undoes ``mergeAdapters(_:)``: the base's own numbers apply again, bit for bit, with the
   /// adapters still enabled beside them.
   public func unmergeAdapters() throws(AdapterError) {
-    let slots = linearLayers().map(\.layer.slot)
+    let slots = adapterSlots()
     let wasMerged: Bool = Attachment.exclusively {
       let isMerged = slots.contains { $0.withState { $0.merged != nil } }
       for slot in slots { slot.withState { $0.merged = nil } }
@@ -42,19 +41,26 @@ extension Module {
 
   /// Whether adapters are merged into the weights now.
   public var isMerged: Bool {
-    linearLayers().contains { $0.layer.slot.withState { $0.merged != nil } }
+    adapterSlots().contains { $0.withState { $0.merged != nil } }
   }
 }
 
-extension LinearLayer {
-  /// This layer's numbers with `active` merged into them, in the type of its weight.
+extension AdaptableModule {
+  /// This module's numbers with `active` merged into them, in the type of its weight. What replaces
+  /// parameters comes first; every other change is taken on the base as replaced.
   fileprivate func merging(
     _ active: [ActiveAdapter], path: String
   ) throws(AdapterError) -> LinearWeights {
-    let base = baseWeights()
-    var sum = base
+    var base = try storedWeights(path)
     for item in active {
-      let delta = try item.adapter.delta(on: base)
+      guard let override = item.adapter as? any OverridingAdapter else { continue }
+      base = override.overriding(base, strength: item.strength)
+    }
+    var sum = base
+    for item in active where !(item.adapter is any OverridingAdapter) {
+      var delta = try item.adapter.delta(on: base)
+      // An embedding's table is the transpose of the weight that factors are for.
+      if self is Embedding { delta.weight = delta.weight.permuted([1, 0]) }
       guard delta.weight.shape == base.weight.shape else {
         throw .shapeMismatch(
           layer: path, expected: "\(base.weight.shape)", found: "a change of \(delta.weight.shape)")
@@ -67,7 +73,19 @@ extension LinearLayer {
       }
     }
     if sum.weight.firstNonFiniteIndex() != nil { throw .nonFinite(layer: path) }
-    if let type = weight?.value.dtype { sum.weight = sum.weight.converted(to: type) }
+    let stored = (self as? any LinearLayer).map(\.weight) ?? parameters["weight"]
+    if let type = stored?.value.dtype { sum.weight = sum.weight.converted(to: type) }
     return sum
+  }
+
+  /// The base's numbers, float32.
+  private func storedWeights(_ path: String) throws(AdapterError) -> LinearWeights {
+    if let layer = self as? any LinearLayer { return layer.baseWeights() }
+    guard let weight = parameters["weight"] else {
+      throw .unsupported(layer: path, reason: "it has no 'weight' to merge into")
+    }
+    return LinearWeights(
+      weight: weight.value.converted(to: .float32),
+      bias: parameters["bias"]?.value.converted(to: .float32))
   }
 }

@@ -2,8 +2,8 @@ extension Module {
   /// The adapters that apply to passes that choose none themselves, and how strongly.
   public var enabledAdapters: AdapterSelection {
     var strengths: [String: Float] = [:]
-    for (_, layer) in linearLayers() {
-      strengths.merge(layer.slot.withState { $0.enabled }) { first, _ in first }
+    for slot in adapterSlots() {
+      strengths.merge(slot.withState { $0.enabled }) { first, _ in first }
     }
     return AdapterSelection(strengths)
   }
@@ -13,7 +13,7 @@ extension Module {
   /// A convenience for one task at a time. Where several share a model, use
   /// ``withAdapters(_:_:)-swift.method``, which is the task's own.
   public func enableAdapters(_ selection: AdapterSelection) throws(AdapterError) {
-    let slots = linearLayers().map(\.layer.slot)
+    let slots = adapterSlots()
     let failure: AdapterError? = Attachment.exclusively {
       let names = Attachment.names(slots)
       for name in selection.strengths.keys.sorted() where !names.contains(name) {

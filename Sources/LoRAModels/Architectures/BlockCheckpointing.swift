@@ -48,7 +48,7 @@ extension Module {
 
   /// What is enabled on this module's layers now; nil while adapters are merged into them.
   private func enabledSnapshot() -> AdapterSnapshot? {
-    let slots = linearLayers().map(\.layer.slot)
+    let slots = adapterSlots()
     return Attachment.exclusively {
       var chosen: [ObjectIdentifier: [ActiveAdapter]] = [:]
       for slot in slots {
@@ -56,7 +56,7 @@ extension Module {
         guard let active else { return nil }
         chosen[ObjectIdentifier(slot)] = active
       }
-      return AdapterSnapshot(chosen: chosen)
+      return AdapterSnapshot(chosen)
     }
   }
 }

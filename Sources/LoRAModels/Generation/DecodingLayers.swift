@@ -28,6 +28,7 @@ struct DecodingLinear {
       self.terms = []
       return
     case .none: break
+    case .rows: return nil
     case .adapters(let active):
       for item in active {
         guard let adapter = item.adapter as? any LowRankAdapter,

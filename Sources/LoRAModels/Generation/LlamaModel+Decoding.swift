@@ -12,7 +12,9 @@ extension LlamaBody {
   /// Nil, and nothing done, if there are too many tokens or a layer needs the general path.
   func decode(_ tokens: Tensor, cache: KeyValueCache) -> Tensor? {
     let rows = tokens.shape[1]
-    guard tokens.shape[0] == 1, rows >= 1, rows <= mostFewRows else { return nil }
+    guard tokens.shape[0] == 1, rows >= 1, rows <= mostFewRows, norm.slot.isUnused else {
+      return nil
+    }
     var layers: [DecodingBlock] = []
     layers.reserveCapacity(blocks.count)
     for block in blocks {
@@ -46,7 +48,8 @@ private struct DecodingBlock {
 
   init?(_ block: LlamaBlock) {
     let (attention, mlp) = (block.attention, block.mlp)
-    guard let activation = mlp.activation.gate, let query = DecodingLinear(attention.query),
+    guard block.attentionNorm.slot.isUnused, block.mlpNorm.slot.isUnused,
+      let activation = mlp.activation.gate, let query = DecodingLinear(attention.query),
       let key = DecodingLinear(attention.key), let value = DecodingLinear(attention.value),
       let output = DecodingLinear(attention.output), let gate = DecodingLinear(mlp.gate),
       let up = DecodingLinear(mlp.up), let down = DecodingLinear(mlp.down)

@@ -7,7 +7,7 @@ extension LayerSelector {
   /// what it excludes.
   public init(_ configuration: PEFTAdapterConfiguration) {
     let isAll = configuration.targets == .allLinear
-    self.init(description: configuration.targets.text) { path, isOutputHead in
+    self.init(description: configuration.targets.text, includesEmbeddings: !isAll) { path, isOutputHead in
       configuration.matches(path: path) && !(isAll && isOutputHead)
     }
   }
@@ -49,10 +49,7 @@ extension Module {
   /// Every targeted layer must have factors: a file that lost some would compute another function.
   private func checkTargets(of file: PEFTAdapterFile, path: String) throws {
     let present = Set(file.description.layers.map(\.path))
-    let head = outputHead
-    let selector = LayerSelector(file.configuration)
-    for (layerPath, layer) in linearLayers()
-    where selector.selects(layerPath, head.map { $0 === layer } ?? false) {
+    for (layerPath, _) in modules(selectedBy: LayerSelector(file.configuration)) {
       guard present.contains(layerPath) else {
         throw FormatError(
           .missingTensor, file: path, subject: "layer '\(layerPath)'",

@@ -23,28 +23,20 @@ extension Module {
         expected: "the standard initialization, true")
     }
     let selector = LayerSelector(configuration)
-    let layers = linearLayers()
-    let head = outputHead
     var report = InjectionReport(layers: [], parameterCount: 0, warnings: [])
     var adapters: [String: any LinearAdapter] = [:]
-    for (path, layer) in layers where selector.selects(path, head.map { $0 === layer } ?? false) {
+    for (path, module) in modules(selectedBy: selector) {
       let method = LoRA(
         rank: configuration.rank(forPath: path), alpha: Float(configuration.alpha(forPath: path)),
         dropout: Float(configuration.dropout),
         isRankStabilized: configuration.usesRankStabilizedScale)
       var random = SeededRandom(seed: seed, path: path)
-      let adapter = try method.makeAdapter(for: layer, using: &random)
+      let adapter = try method.makeAdapter(for: module, path: path, using: &random)
       adapters[path] = adapter
-      report.layers.append(path)
-      report.parameterCount += adapter.parameterCount
-      let side = min(layer.inputSize, layer.outputSize)
-      if method.rank > side {
-        report.warnings.append(
-          "layer \(path): rank \(method.rank) is above the layer's smaller side, \(side)")
-      }
+      report.add(adapter, path: path)
     }
     guard !adapters.isEmpty else {
-      throw .noMatchingLayer(selector: selector.description, available: layers.map(\.path))
+      throw .noMatchingLayer(selector: selector.description, available: linearLayers().map(\.path))
     }
     try attach(adapters, named: name)
     return report

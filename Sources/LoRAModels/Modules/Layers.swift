@@ -48,9 +48,14 @@ public final class Linear: LinearLayer {
 }
 
 /// A table of vectors, one a token.
-public final class Embedding: Module {
+///
+/// Low-rank adapters attach to it as PEFT's do, the table being the transpose of W: A
+/// `[rank, vocabulary]`, B `[size, rank]`. So do ``ParameterOverride`` and ``RowOverride``.
+public final class Embedding: AdaptableModule {
   /// `[vocabulary, size]`, in the type it is stored in.
   public let weight: Parameter
+  /// Where adapters are attached.
+  public let slot = AdapterSlot()
 
   /// Creates an embedding from its table.
   public init(weight: Parameter) {
@@ -71,13 +76,45 @@ public final class Embedding: Module {
   public var parameters: Named<Parameter> { ["weight": weight] }
 
   /// The vectors of `ids`, int64 of any shape; see `Variable.gathered(_:)`.
-  public func callAsFunction(_ ids: Tensor) -> Variable { Variable(weight).gathered(ids) }
+  public func callAsFunction(_ ids: Tensor) -> Variable {
+    slot.grouped(shape: ids.shape) { rows in
+      guard let rows else { return lookUp(ids) }
+      return lookUp(.concatenated(rows.map { ids[rows: $0..<$0 + 1] }))
+    }
+  }
+
+  private func lookUp(_ ids: Tensor) -> Variable {
+    let active: [ActiveAdapter]
+    switch slot.contribution() {
+    case .merged(let weights): return Variable(weights.weight).gathered(ids)
+    case .adapters(let chosen): active = chosen
+    case .none, .rows: return Variable(weight).gathered(ids)
+    }
+    var y = AdapterSlot.value(of: weight, named: "weight", active).gathered(ids)
+    for item in active {
+      if let factors = item.adapter as? any LowRankAdapter {
+        let reduced = Variable(factors.a).gatheredColumns(ids)
+        y =
+          y + reduced.linear(weight: Variable(factors.b)).scaled(by: factors.scale * item.strength)
+      } else if let override = item.adapter as? RowOverride {
+        let rowOfToken = Dictionary(
+          zip(override.ids, override.ids.indices), uniquingKeysWith: { first, _ in first })
+        let pairs = ids.scalars(as: Int64.self).enumerated().compactMap { position, id in
+          rowOfToken[Int(id)].map { (position: position, row: $0) }
+        }
+        y = y.mixingRows(pairs, with: Variable(override.rows), strength: item.strength)
+      }
+    }
+    return y
+  }
 }
 
 /// Root mean square normalization with a learned weight.
-public final class RMSNorm: Module {
+public final class RMSNorm: AdaptableModule {
   /// `[size]`.
   public let weight: Parameter
+  /// Where adapters that replace the weight are attached.
+  public let slot = AdapterSlot()
   /// What is added to the mean square.
   public let epsilon: Float
 
@@ -98,16 +135,20 @@ public final class RMSNorm: Module {
 
   /// Normalizes the last dimension.
   public func callAsFunction(_ x: Variable) -> Variable {
-    x.rmsNorm(weight: Variable(weight), epsilon: epsilon)
+    slot.grouped(x) { x in
+      x.rmsNorm(weight: slot.value(of: weight, named: "weight"), epsilon: epsilon)
+    }
   }
 }
 
 /// Layer normalization with a learned weight and bias.
-public final class LayerNorm: Module {
+public final class LayerNorm: AdaptableModule {
   /// `[size]`.
   public let weight: Parameter
   /// `[size]`.
   public let bias: Parameter?
+  /// Where adapters that replace weight or bias are attached.
+  public let slot = AdapterSlot()
   /// What is added to the variance.
   public let epsilon: Float
 
@@ -130,6 +171,10 @@ public final class LayerNorm: Module {
 
   /// Normalizes the last dimension.
   public func callAsFunction(_ x: Variable) -> Variable {
-    x.layerNorm(weight: Variable(weight), bias: bias.map { Variable($0) }, epsilon: epsilon)
+    slot.grouped(x) { x in
+      x.layerNorm(
+        weight: slot.value(of: weight, named: "weight"),
+        bias: bias.map { slot.value(of: $0, named: "bias") }, epsilon: epsilon)
+    }
   }
 }

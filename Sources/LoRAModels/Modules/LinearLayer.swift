@@ -15,15 +15,13 @@ public import LoRATensor
 ///   func denseWeight() -> Tensor { ... }             // W, [outputSize, inputSize]
 /// }
 /// ```
-public protocol LinearLayer: Module {
+public protocol LinearLayer: AdaptableModule {
   /// The size of the last dimension of inputs.
   var inputSize: Int { get }
   /// The size of the last dimension of outputs.
   var outputSize: Int { get }
   /// The layer's bias, `[outputSize]`. Nil by default.
   var bias: Parameter? { get }
-  /// Where adapters are attached: a stored `let slot = AdapterSlot()`.
-  var slot: AdapterSlot { get }
   /// W itself if the layer stores it densely, `[outputSize, inputSize]`: lets low-rank adapters be
   /// computed in one operation with the base. Nil by default.
   var weight: Parameter? { get }
@@ -51,17 +49,35 @@ extension LinearLayer {
       return x.linear(
         weight: Variable(weights.weight), bias: weights.bias.map { Variable($0) })
     case .adapters(let active):
-      return adapted(x, active)
+      return overridden(x, active)
+    case .rows(let assignment):
+      return adapted(x, assignment)
     }
   }
 
-  private func base(_ x: Variable) -> Variable {
+  /// The output under `active`, of which some may replace the layer's own parameters.
+  private func overridden(_ x: Variable, _ active: [ActiveAdapter]) -> Variable {
+    let others = active.filter { !($0.adapter is ParameterOverride) }
+    if others.count == active.count { return adapted(x, active) }
+    let layer = OverriddenLayer(self, active)
+    return others.isEmpty ? layer.base(x) : layer.adapted(x, others)
+  }
+
+  /// The output where rows of the batch have adapters of their own. The base is computed once for
+  /// all rows if the adapters are of low rank, else once for each group of rows.
+  private func adapted(_ x: Variable, _ assignment: RowAdapters) -> Variable {
+    assignment.check(x.shape)
+    guard let parts = assignment.lowRankParts(of: x) else { return slot.grouped(x) { self($0) } }
+    return base(x).adding(parts, input: x)
+  }
+
+  fileprivate func base(_ x: Variable) -> Variable {
     if let weight { return x.linear(weight: Variable(weight), bias: bias.map { Variable($0) }) }
     guard let bias else { return project(x) }
     return project(x) + Variable(bias)
   }
 
-  private func adapted(_ x: Variable, _ active: [ActiveAdapter]) -> Variable {
+  fileprivate func adapted(_ x: Variable, _ active: [ActiveAdapter]) -> Variable {
     if let weight {
       var terms: [LowRankTerm] = []
       var offset = bias.map { Variable($0) }

@@ -1,0 +1,72 @@
+import LoRAAutograd
+import LoRATensor
+
+extension LinearAdapter {
+  /// Throws unless this adapter can be attached to `module`, which lies at `path`.
+  func checkFit(_ module: any AdaptableModule, path: String) throws(AdapterError) {
+    if let override = self as? ParameterOverride {
+      return try override.checkParameters(of: module, path: path)
+    }
+    if let layer = module as? any LinearLayer {
+      try checkSizes(inputs: layer.inputSize, outputs: layer.outputSize, path: path)
+    } else if let embedding = module as? Embedding {
+      guard self is any LowRankAdapter || self is RowOverride else {
+        throw .unsupported(
+          layer: path, reason: "\(type(of: self)) can't be attached to an embedding")
+      }
+      let shape = embedding.weight.shape
+      if self is any LowRankAdapter {
+        try checkSizes(inputs: shape[0], outputs: shape[1], path: path)
+      } else {
+        try checkSizes(inputs: shape[1], outputs: shape[0], path: path)
+      }
+    } else {
+      throw .unsupported(
+        layer: path,
+        reason: "only its parameters can be replaced, \(type(of: self)) is for linear layers")
+    }
+  }
+
+  private func checkSizes(inputs: Int, outputs: Int, path: String) throws(AdapterError) {
+    let expected = "\(inputs) inputs and \(outputs) outputs"
+    if let lowRank = self as? any LowRankAdapter {
+      let found = (lowRank.a.shape[1], lowRank.b.shape[0])
+      guard found == (inputs, outputs) else {
+        throw .shapeMismatch(
+          layer: path, expected: expected,
+          found: "factors for \(found.0) inputs and \(found.1) outputs")
+      }
+    } else if let override = self as? RowOverride {
+      guard override.rows.shape[1] == inputs else {
+        throw .shapeMismatch(
+          layer: path, expected: "rows of \(inputs)", found: "rows of \(override.rows.shape[1])")
+      }
+      for id in override.ids where id < 0 || id >= outputs {
+        throw .shapeMismatch(
+          layer: path, expected: "tokens below \(outputs)", found: "a row of token \(id)")
+      }
+    }
+  }
+}
+
+extension ParameterOverride {
+  fileprivate func checkParameters(
+    of module: any AdaptableModule, path: String
+  ) throws(AdapterError) {
+    for (name, new) in parameters {
+      guard let old = module.parameters[name] else {
+        let names = module.parameters.map { "'\($0.name)'" }.joined(separator: ", ")
+        throw .unsupported(
+          layer: path, reason: "the adapter replaces its '\(name)', and it has only \(names)")
+      }
+      var shape = old.shape
+      if name == "weight", let layer = module as? any LinearLayer {
+        shape = [layer.outputSize, layer.inputSize]
+      }
+      guard new.shape == shape else {
+        throw .shapeMismatch(
+          layer: path, expected: "\(shape) for its '\(name)'", found: "\(new.shape)")
+      }
+    }
+  }
+}

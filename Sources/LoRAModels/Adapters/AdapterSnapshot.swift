@@ -1,0 +1,111 @@
+public import LoRAAutograd
+import LoRATensor
+
+/// The adapters of one model that apply to one pass: resolved when it starts, and not changed by
+/// what other tasks attach, swap or enable meanwhile.
+struct AdapterSnapshot: Sendable {
+  /// What applies to one group of rows. Every slot of the model is in it, also those without an
+  /// adapter: a slot that is not belongs to another model.
+  typealias Group = [ObjectIdentifier: [ActiveAdapter]]
+
+  /// What is chosen for some rows of the batch, or for all.
+  let groups: [Group]
+  /// The group of each row of the batch; nil if there is one choice for all.
+  let groupOfRow: [Int]?
+
+  /// One choice for every row.
+  init(_ group: Group) {
+    groups = [group]
+    groupOfRow = nil
+  }
+
+  init(groups: [Group], groupOfRow: [Int]) {
+    // A batch without rows has nothing to choose; it passes as one without adapters.
+    self.groups = groups.isEmpty ? [[:]] : groups
+    self.groupOfRow = groupOfRow
+  }
+
+  /// What one group has, as the choice of a pass of its own.
+  func only(group: Int) -> AdapterSnapshot { AdapterSnapshot(groups[group]) }
+
+  /// What `row` of the batch has, as the choice of a pass of its own.
+  func only(row: Int) -> AdapterSnapshot {
+    guard let groupOfRow else { return self }
+    precondition(row < groupOfRow.count, "row \(row) where adapters were chosen for \(groupOfRow.count)")
+    return only(group: groupOfRow[row])
+  }
+
+  /// What `slot` contributes; nil for one of another model.
+  func contribution(of slot: AdapterSlot) -> AdapterSlot.Contribution? {
+    let id = ObjectIdentifier(slot)
+    guard let groupOfRow, groups.count > 1 else {
+      guard let chosen = groups[0][id] else { return nil }
+      return chosen.isEmpty ? AdapterSlot.Contribution.none : .adapters(chosen)
+    }
+    var isUsed = false
+    var parts: [RowAdapters.Part] = []
+    for (index, group) in groups.enumerated() {
+      guard let chosen = group[id] else { return nil }
+      isUsed = isUsed || !chosen.isEmpty
+      parts.append(
+        RowAdapters.Part(adapters: chosen, rows: groupOfRow.indices.filter { groupOfRow[$0] == index }))
+    }
+    return isUsed
+      ? .rows(RowAdapters(parts: parts, rowCount: groupOfRow.count)) : AdapterSlot.Contribution.none
+  }
+}
+
+/// What applies to the rows of a batch at one slot.
+struct RowAdapters: Sendable {
+  struct Part: Sendable {
+    let adapters: [ActiveAdapter]
+    /// The rows of the batch, ascending.
+    let rows: [Int]
+  }
+
+  let parts: [Part]
+  let rowCount: Int
+
+  /// Traps unless `shape` is that of a batch of as many rows: whoever permutes or splits a batch
+  /// must choose its adapters again.
+  func check(_ shape: Shape) {
+    precondition(
+      shape.count >= 2 && shape[0] == rowCount,
+      "adapters were chosen for \(rowCount) rows, the input is \(shape)")
+  }
+}
+
+/// The snapshot of the pass that runs in this task.
+enum AdapterScope {
+  @TaskLocal static var current: AdapterSnapshot?
+}
+
+extension AdapterSlot {
+  /// Computes `body` for the rows of `x` that have the same adapters, each group on its own, and
+  /// puts the results together in the rows' order; all at once where the rows do not differ here.
+  ///
+  /// What a module calls that reads its parameters through the slot; ``LinearLayer`` does better
+  /// where adapters are of low rank.
+  public func grouped(_ x: Variable, _ body: (Variable) -> Variable) -> Variable {
+    grouped(shape: x.shape) { rows in
+      guard let rows else { return body(x) }
+      return body(.concatenated(rows.map { x.sliced(axis: 0, $0..<$0 + 1) }))
+    }
+  }
+
+  /// Calls `body` with nil for all rows, or once for each group of rows with its own adapters bound.
+  func grouped(shape: Shape, _ body: (_ rows: [Int]?) -> Variable) -> Variable {
+    guard case .rows(let assignment) = contribution(), let snapshot = AdapterScope.current else {
+      return body(nil)
+    }
+    assignment.check(shape)
+    var results: [Variable?] = Array(repeating: nil, count: assignment.rowCount)
+    for (group, part) in assignment.parts.enumerated() where !part.rows.isEmpty {
+      let y = AdapterScope.$current.withValue(snapshot.only(group: group)) { body(part.rows) }
+      for (index, row) in part.rows.enumerated() {
+        results[row] = y.sliced(axis: 0, index..<index + 1)
+      }
+    }
+    return .concatenated(results.compactMap { $0 })
+  }
+}

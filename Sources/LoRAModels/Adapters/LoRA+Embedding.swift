@@ -1,0 +1,25 @@
+public import LoRATensor
+import LoRAAutograd
+
+/// A method that can also make the adapter of an embedding.
+public protocol EmbeddingAdapterMethod: AdapterMethod {
+  /// Makes the adapter of `embedding`, without effect until it is trained: A `[rank, vocabulary]`,
+  /// B `[size, rank]`.
+  func makeAdapter(
+    for embedding: Embedding, using random: inout SeededRandom
+  ) throws(AdapterError) -> Adapter
+}
+
+extension LoRA: EmbeddingAdapterMethod {
+  /// A fresh adapter as PEFT makes it for embeddings: A zero, B normally distributed. No dropout: an
+  /// embedding has no input to drop from.
+  public func makeAdapter(
+    for embedding: Embedding, using random: inout SeededRandom
+  ) throws(AdapterError) -> LoRAAdapter {
+    try validate()
+    let (vocabulary, size) = (embedding.weight.shape[0], embedding.weight.shape[1])
+    return LoRAAdapter(
+      a: Parameter(.zeros([rank, vocabulary])),
+      b: Parameter(random.normal([size, rank], standardDeviation: 1)), scale: scale)
+  }
+}

@@ -1,0 +1,146 @@
+public import LoRAAutograd
+import LoRATensor
+
+/// Whole new values of a module's own parameters, as one adapter brings them: PEFT's
+/// `modules_to_save` and trained biases. The base's parameters stay as they are.
+///
+/// At strength k a parameter is `base + k (new - base)`; at strength 1 it is the new value, bit for
+/// bit.
+public final class ParameterOverride: LinearAdapter {
+  /// The new values, under the names that the module gives its parameters.
+  public let parameters: Named<Parameter>
+
+  /// Creates an override of the parameters with these names.
+  public init(_ parameters: Named<Parameter>) { self.parameters = parameters }
+
+  /// What the layer computes with the new values: weight and bias take part before any other
+  /// adapter, so what is left to do here is nothing.
+  public func apply(
+    to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
+  ) -> Variable { y }
+
+  /// The difference of the new values and the base's.
+  public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
+    let new = overriding(base, strength: 1)
+    var bias = new.bias
+    if let old = base.bias { bias?.add(old, times: -1) }
+    return LinearWeights(weight: new.weight - base.weight, bias: bias)
+  }
+}
+
+/// New rows of an embedding's table, as one adapter brings them (PEFT's `trainable_token_indices`).
+/// A head that shares the table has them too.
+///
+/// At strength k a row is `base + k (new - base)`; at strength 1 it is the new row, bit for bit.
+public final class RowOverride: LinearAdapter {
+  /// The tokens whose rows are new.
+  public let ids: [Int]
+  /// The rows, `[ids, size]`.
+  public let rows: Parameter
+
+  /// Creates an override. Traps unless there is a row for every id.
+  public init(ids: [Int], rows: Parameter) {
+    precondition(
+      rows.shape.count == 2 && rows.shape[0] == ids.count,
+      "\(rows.shape) are not the rows of \(ids.count) tokens")
+    self.ids = ids
+    self.rows = rows
+  }
+
+  /// The rows, under the name that PEFT gives them.
+  public var parameters: Named<Parameter> { ["token_adapter.trainable_tokens_delta": rows] }
+
+  /// The logits `y` of a head, those of the tokens with new rows computed from these.
+  public func apply(
+    to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
+  ) -> Variable {
+    y.mixingColumns(ids, with: x.linear(weight: Variable(rows)), strength: strength)
+  }
+
+  /// The difference of the new rows and the base's.
+  public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
+    LinearWeights(weight: overriding(base, strength: 1).weight - base.weight)
+  }
+}
+
+/// An adapter that has a parameter's new value rather than a change of it.
+protocol OverridingAdapter: LinearAdapter {
+  /// `base` with the new values mixed in. A weight is `[outputSize, inputSize]`, an embedding's its
+  /// table, a norm's a vector.
+  func overriding(_ base: LinearWeights, strength: Float) -> LinearWeights
+}
+
+extension ParameterOverride: OverridingAdapter {
+  func overriding(_ base: LinearWeights, strength: Float) -> LinearWeights {
+    var result = base
+    if let weight = parameters["weight"]?.value {
+      result.weight = mixed(base.weight, weight, strength)
+    }
+    if let bias = parameters["bias"]?.value {
+      result.bias = mixed(base.bias ?? .zeros(bias.shape), bias, strength)
+    }
+    return result
+  }
+}
+
+extension RowOverride: OverridingAdapter {
+  func overriding(_ base: LinearWeights, strength: Float) -> LinearWeights {
+    var weight = base.weight.converted(to: .float32)
+    let size = weight.shape[1]
+    let new = rows.value
+    weight.withUnsafeMutableBytes { bytes in
+      new.withUnsafeElements(of: Float.self) { new in
+        guard let table = bytes.baseAddress?.assumingMemoryBound(to: Float.self) else { return }
+        for (index, id) in ids.enumerated() {
+          for column in 0..<size {
+            let value = new[index * size + column]
+            let old = table[id * size + column]
+            table[id * size + column] = strength == 1 ? value : old + strength * (value - old)
+          }
+        }
+      }
+    }
+    return LinearWeights(weight: weight, bias: base.bias)
+  }
+}
+
+/// `base + strength (new - base)`; `new` itself, bit for bit, at strength 1.
+private func mixed(_ base: Tensor, _ new: Tensor, _ strength: Float) -> Tensor {
+  if strength == 1 { return new }
+  var result = base.converted(to: .float32)
+  result.add(new - result, times: strength)
+  return result
+}
+
+extension AdapterSlot {
+  /// The value of a module's own `parameter`, which it calls `name`, in the pass that runs now: what
+  /// the adapters that apply make of it, or else the base's.
+  ///
+  /// Inside ``grouped(_:_:)`` where rows of a batch may differ.
+  public func value(of parameter: Parameter, named name: String) -> Variable {
+    switch contribution() {
+    case .none: return Variable(parameter)
+    case .merged(let weights):
+      return Variable((name == "bias" ? weights.bias : weights.weight) ?? parameter.value)
+    case .adapters(let active): return Self.value(of: parameter, named: name, active)
+    case .rows: preconditionFailure("rows of the batch have different values of '\(name)'")
+    }
+  }
+
+  /// The value of `parameter` under the overrides among `active`.
+  static func value(
+    of parameter: Parameter, named name: String, _ active: [ActiveAdapter]
+  ) -> Variable {
+    var result: Variable?
+    for item in active {
+      guard let new = (item.adapter as? ParameterOverride)?.parameters[name] else { continue }
+      if active.count == 1 || result == nil, item.strength == 1 {
+        result = Variable(new)
+        continue
+      }
+      let base = Variable(parameter.value.converted(to: .float32))
+      result = (result ?? base) + (Variable(new) - base).scaled(by: item.strength)
+    }
+    return result ?? Variable(parameter)
+  }
+}
