@@ -126,7 +126,8 @@ extension Variable {
 }
 
 /// Calls `body` with each range and the number of rows before it.
-private func forEachRange(_ ranges: [Range<Int>], _ body: (_ range: Range<Int>, _ at: Int) -> Void) {
+private func forEachRange(_ ranges: [Range<Int>], _ body: (_ range: Range<Int>, _ at: Int) -> Void)
+{
   var at = 0
   for range in ranges {
     body(range, at)

@@ -29,12 +29,11 @@ extension LinearAdapter {
 
   private func checkSizes(inputs: Int, outputs: Int, path: String) throws(AdapterError) {
     let expected = "\(inputs) inputs and \(outputs) outputs"
-    if let lowRank = self as? any LowRankAdapter {
-      let found = (lowRank.a.shape[1], lowRank.b.shape[0])
-      guard found == (inputs, outputs) else {
+    if let (foundInputs, foundOutputs) = extents {
+      guard (foundInputs, foundOutputs) == (inputs, outputs) else {
         throw .shapeMismatch(
           layer: path, expected: expected,
-          found: "factors for \(found.0) inputs and \(found.1) outputs")
+          found: "factors for \(foundInputs) inputs and \(foundOutputs) outputs")
       }
     } else if let override = self as? RowOverride {
       guard override.rows.shape[1] == inputs else {

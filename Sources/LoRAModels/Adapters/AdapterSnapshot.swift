@@ -31,7 +31,8 @@ struct AdapterSnapshot: Sendable {
   /// What `row` of the batch has, as the choice of a pass of its own.
   func only(row: Int) -> AdapterSnapshot {
     guard let groupOfRow else { return self }
-    precondition(row < groupOfRow.count, "row \(row) where adapters were chosen for \(groupOfRow.count)")
+    precondition(
+      row < groupOfRow.count, "row \(row) where adapters were chosen for \(groupOfRow.count)")
     return only(group: groupOfRow[row])
   }
 
@@ -48,7 +49,8 @@ struct AdapterSnapshot: Sendable {
       guard let chosen = group[id] else { return nil }
       isUsed = isUsed || !chosen.isEmpty
       parts.append(
-        RowAdapters.Part(adapters: chosen, rows: groupOfRow.indices.filter { groupOfRow[$0] == index }))
+        RowAdapters.Part(
+          adapters: chosen, rows: groupOfRow.indices.filter { groupOfRow[$0] == index }))
     }
     return isUsed
       ? .rows(RowAdapters(parts: parts, rowCount: groupOfRow.count)) : AdapterSlot.Contribution.none

@@ -7,7 +7,8 @@ extension LayerSelector {
   /// what it excludes.
   public init(_ configuration: PEFTAdapterConfiguration) {
     let isAll = configuration.targets == .allLinear
-    self.init(description: configuration.targets.text, includesEmbeddings: !isAll) { path, isOutputHead in
+    self.init(description: configuration.targets.text, includesEmbeddings: !isAll) {
+      path, isOutputHead in
       configuration.matches(path: path) && !(isAll && isOutputHead)
     }
   }
@@ -40,9 +41,8 @@ extension Module {
     }
     try checkTargets(of: file, path: path)
     try attach(
-      file.description.adapters(
-        dropout: Float(file.configuration.dropout), isTrainable: isTrainable),
-      named: name, enabled: enabled)
+      file.description, named: name, isTrainable: isTrainable,
+      dropout: Float(file.configuration.dropout), enabled: enabled)
     return file
   }
 
@@ -71,65 +71,31 @@ extension Module {
     _ name: String, to path: String, configuration: PEFTAdapterConfiguration? = nil,
     baseModelName: String? = nil
   ) throws {
-    let adapters = adapters(named: name)
-    guard !adapters.isEmpty else {
-      throw AdapterError.unknownAdapter(name, available: adapterNames)
-    }
-    var layers: [(path: String, change: LowRankChange)] = []
-    for (layer, adapter) in adapters {
-      guard let lowRank = adapter as? any LowRankAdapter else {
+    var description = try describeAdapter(name)
+    let layers = try description.layers.map { layer in
+      guard let change = layer.lowRank, change.isPlain else {
         throw AdapterError.unsupported(
-          layer: layer, reason: "a PEFT LoRA file holds low-rank factors only")
+          layer: layer.path, reason: "a PEFT LoRA file holds low-rank factors only")
       }
-      let (a, b) = (lowRank.a.value, lowRank.b.value)
-      if a.firstNonFiniteIndex() != nil || b.firstNonFiniteIndex() != nil {
-        throw AdapterError.nonFinite(layer: layer)
-      }
-      let isStabilized = configuration?.usesRankStabilizedScale ?? false
-      let rank = Double(a.shape[0])
-      let alpha =
-        configuration?.alpha(forPath: layer)
-        ?? (Double(lowRank.scale) * (isStabilized ? rank.squareRoot() : rank)).nearInteger
-      layers.append((layer, LowRankChange(a: a, b: b, alpha: alpha, scale: Double(lowRank.scale))))
+      return (path: layer.path, change: change)
     }
     var result =
       configuration
       ?? PEFTAdapterConfiguration(
         describing: layers, of: linearLayers().map(\.path),
-        dropout: (adapters.first?.adapter as? any LowRankAdapter)?.dropoutRate)
+        dropout: (adapters(named: name).first?.adapter as? any LowRankAdapter)?.dropoutRate)
     if let baseModelName { result.baseModelName = baseModelName }
     // The adapter's scale is a float32, the configuration's follows from alpha and rank: one is the
     // other rounded, for a rank of 3 for example.
-    for index in layers.indices {
-      let scale = result.scale(forPath: layers[index].path)
-      if abs(scale - layers[index].change.scale) <= 1e-6 * abs(scale) {
-        layers[index].change.scale = scale
-      }
+    for (index, layer) in layers.enumerated() {
+      var change = layer.change
+      let scale = result.scale(forPath: layer.path)
+      if abs(scale - change.scale) <= 1e-6 * abs(scale) { change.scale = scale }
+      if let alpha = configuration?.alpha(forPath: layer.path) { change.alpha = alpha }
+      description.layers[index].change = .lowRank(change)
     }
-    let description = AdapterDescription(
-      layers: layers.map { .init(path: $0.path, change: .lowRank($0.change)) },
-      metadata: ["format": "pt"])
+    description.metadata["format"] = "pt"
     try PEFTAdapterFile(configuration: result, description: description).write(to: path)
-  }
-}
-
-extension AdapterDescription {
-  /// The adapters of the described layers.
-  func adapters(
-    dropout: Float, isTrainable: Bool
-  ) throws(AdapterError) -> [String: any LinearAdapter] {
-    var adapters: [String: any LinearAdapter] = [:]
-    for layer in layers {
-      guard let change = layer.lowRank, change.isPlain else {
-        throw .unsupported(
-          layer: layer.path, reason: "\(layer.change.methodName) can't be attached to it")
-      }
-      adapters[layer.path] = LoRAAdapter(
-        a: Parameter(change.a, isTrainable: isTrainable),
-        b: Parameter(change.b, isTrainable: isTrainable), scale: Float(change.scale),
-        dropoutRate: dropout, dropoutStream: SeededRandom(seed: 0, path: layer.path).stream)
-    }
-    return adapters
   }
 }
 
@@ -174,12 +140,5 @@ extension PEFTAdapterConfiguration.Modules {
     case .allLinear: "all-linear"
     case .unspecified: "null"
     }
-  }
-}
-
-extension Double {
-  /// This number, or the integer that it is within a float32 rounding of.
-  fileprivate var nearInteger: Double {
-    abs(self - rounded()) <= abs(self) * 1e-6 ? rounded() : self
   }
 }

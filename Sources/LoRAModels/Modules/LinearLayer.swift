@@ -25,6 +25,9 @@ public protocol LinearLayer: AdaptableModule {
   /// W itself if the layer stores it densely, `[outputSize, inputSize]`: lets low-rank adapters be
   /// computed in one operation with the base. Nil by default.
   var weight: Parameter? { get }
+  /// Whether checkpoints have W as its transpose, `[inputSize, outputSize]`, as GPT-2's `Conv1D`.
+  /// False by default.
+  var storesTransposedWeight: Bool { get }
   /// `x Wᵀ` of the base alone, without bias or adapters.
   func project(_ x: Variable) -> Variable
   /// W as float32, `[outputSize, inputSize]`: what merging starts from.
@@ -36,6 +39,8 @@ extension LinearLayer {
   public var bias: Parameter? { nil }
   /// Not stored densely.
   public var weight: Parameter? { nil }
+  /// As `[outputSize, inputSize]`.
+  public var storesTransposedWeight: Bool { false }
 
   /// The layer's output with what the adapters that apply now contribute.
   ///

@@ -47,7 +47,7 @@ final class OverriddenLayer: LinearLayer {
 
 extension RowAdapters {
   /// What the groups of rows of `x` add to a layer's output, if all of it is of low rank; nil if
-  /// something else is among it, or dropout.
+  /// something else is among it, a bias of B, or dropout.
   func lowRankParts(of x: Variable) -> [LowRankRows]? {
     let positions = x.shape.rowCount / max(rowCount, 1)
     var result: [LowRankRows] = []
@@ -55,7 +55,7 @@ extension RowAdapters {
       var terms: [LowRankTerm] = []
       for item in part.adapters {
         guard let adapter = item.adapter as? any LowRankAdapter,
-          adapter.dropoutRate == 0 || Dropout.step == nil
+          adapter.outputBias == nil, adapter.dropoutRate == 0 || Dropout.step == nil
         else { return nil }
         terms.append(adapter.term(input: x, strength: item.strength))
       }

@@ -1,0 +1,156 @@
+import LoRAAutograd
+public import LoRAFormats
+import LoRATensor
+
+extension Module {
+  /// Attaches what `description` describes under `name`: factors to linear layers and embeddings,
+  /// whole new parameters and token rows beside the base's, which stay as they are.
+  ///
+  /// All or nothing, and strict: everything described must belong to this model and fit it.
+  ///
+  /// - Parameters:
+  ///   - description: an adapter, of whatever format it was read from.
+  ///   - name: what the adapter is called from now on.
+  ///   - isTrainable: whether training can go on from here; else its parameters are frozen.
+  ///   - dropout: the probability that an element of an adapter's input is dropped while training.
+  ///   - enabled: whether it applies from now on, at strength 1.
+  public func attach(
+    _ description: AdapterDescription, named name: String, isTrainable: Bool = false,
+    dropout: Float = 0, enabled: Bool = true
+  ) throws(AdapterError) {
+    try attach(
+      try adapters(of: description, isTrainable: isTrainable, dropout: dropout), named: name,
+      enabled: enabled)
+  }
+
+  /// Replaces the adapter called `name` by what `description` describes, in one step: a pass that
+  /// has started goes on with the old, the next one sees the new. Throws, and changes nothing, as
+  /// ``attach(_:named:isTrainable:dropout:enabled:)`` does.
+  public func swapAdapter(
+    _ name: String, for description: AdapterDescription, isTrainable: Bool = false,
+    dropout: Float = 0
+  ) throws(AdapterError) {
+    try swapAdapter(
+      name, for: try adapters(of: description, isTrainable: isTrainable, dropout: dropout))
+  }
+
+  /// The adapter called `name` as data, which any format can be written from.
+  ///
+  /// Throws ``AdapterError/unknownAdapter(_:available:)``,
+  /// ``AdapterError/unsupported(layer:reason:)`` for an adapter of a method that no format has, and
+  /// ``AdapterError/nonFinite(layer:)``.
+  public func describeAdapter(_ name: String) throws(AdapterError) -> AdapterDescription {
+    let adapters = adapters(named: name)
+    guard !adapters.isEmpty else { throw .unknownAdapter(name, available: adapterNames) }
+    let embeddings = Set(modules().filter { $0.module is Embedding }.map(\.path))
+    var (layers, replacements) = ([AdapterDescription.Layer](), [AdapterDescription.Replacement]())
+    var replacedRows: [AdapterDescription.ReplacedRows] = []
+    for (path, adapter) in adapters {
+      for (_, parameter) in adapter.namedParameters()
+      where parameter.value.firstNonFiniteIndex() != nil {
+        throw .nonFinite(layer: path)
+      }
+      if let override = adapter as? ParameterOverride {
+        replacements += override.parameters.map {
+          .init(path: "\(path).\($0.name)", value: $0.value.value)
+        }
+      } else if let override = adapter as? RowOverride {
+        // A tied head has the same rows.
+        guard embeddings.contains(path) else { continue }
+        replacedRows.append(.init(path: path, ids: override.ids, rows: override.rows.value))
+      } else if var change = adapter.change {
+        if case .lowRank(var factors) = change, embeddings.contains(path) {
+          factors.isEmbedding = true
+          change = .lowRank(factors)
+        }
+        layers.append(.init(path: path, change: change))
+      } else {
+        throw .unsupported(
+          layer: path, reason: "no file format has adapters of type \(type(of: adapter))")
+      }
+    }
+    return AdapterDescription(
+      layers: layers, replacements: replacements, replacedRows: replacedRows)
+  }
+
+  /// The adapters that `description` describes, with the paths of their modules.
+  private func adapters(
+    of description: AdapterDescription, isTrainable: Bool, dropout: Float
+  ) throws(AdapterError) -> [(path: String, adapter: any LinearAdapter)] {
+    var result: [(path: String, adapter: any LinearAdapter)] = []
+    for layer in description.layers {
+      if case .lowRank(let factors) = layer.change, factors.isEmbedding {
+        result.append((layer.path, try factors.embeddingAdapter(layer.path, isTrainable)))
+        continue
+      }
+      let adapter = try layer.change.makeAdapter(
+        isTrainable: isTrainable, dropout: dropout,
+        dropoutStream: SeededRandom(seed: 0, path: layer.path).stream, layer: layer.path)
+      result.append((layer.path, adapter))
+    }
+    result += try overrides(description.replacements, isTrainable)
+    for replaced in description.replacedRows {
+      let adapter = RowOverride(
+        ids: replaced.ids, rows: Parameter(replaced.rows, isTrainable: isTrainable))
+      result.append((replaced.path, adapter))
+      // A head that shares the table computes with the new rows too, as PEFT has it.
+      if let path = pathOfHead(tiedTo: replaced.path) { result.append((path, adapter)) }
+    }
+    return result
+  }
+
+  /// One override for each module of which parameters are replaced.
+  private func overrides(
+    _ replacements: [AdapterDescription.Replacement], _ isTrainable: Bool
+  ) throws(AdapterError) -> [(path: String, adapter: any LinearAdapter)] {
+    let modules = Dictionary(
+      adaptableModules().map { ($0.path, $0.module) }, uniquingKeysWith: { first, _ in first })
+    var order: [String] = []
+    var values: [String: Named<Parameter>] = [:]
+    for replacement in replacements {
+      let parts = replacement.path.split(separator: ".", omittingEmptySubsequences: false)
+      let path = parts.dropLast().joined(separator: ".")
+      let name = parts.last.map(String.init) ?? ""
+      guard let module = modules[path] else {
+        throw .unsupported(
+          layer: replacement.path,
+          reason: "the adapter replaces it, and the model has no such parameter to replace")
+      }
+      var value = replacement.value
+      if name == "weight", let layer = module as? any LinearLayer, layer.storesTransposedWeight,
+        value.shape == [layer.inputSize, layer.outputSize]
+      {
+        value = value.permuted([1, 0])
+      }
+      if values[path] == nil { order.append(path) }
+      values[path] =
+        (values[path] ?? [:]) + [name: Parameter(value, isTrainable: isTrainable)]
+    }
+    return order.map { ($0, ParameterOverride(values[$0] ?? [:])) }
+  }
+
+  /// The path of the output head if its weight is the table of the embedding at `path`.
+  private func pathOfHead(tiedTo path: String) -> String? {
+    let all = modules()
+    guard let head = outputHead, let weight = head.weight,
+      let table = all.first(where: { $0.path == path })?.module as? Embedding,
+      weight === table.weight
+    else { return nil }
+    return all.first { $0.module === head }?.path
+  }
+}
+
+extension LowRankChange {
+  /// The adapter of an embedding.
+  fileprivate func embeddingAdapter(
+    _ path: String, _ isTrainable: Bool
+  ) throws(AdapterError) -> LoRAAdapter {
+    guard magnitude == nil, bias == nil, middle == nil, a.shape.count == 2 else {
+      throw .unsupported(
+        layer: path, reason: "only plain low-rank factors can be attached to an embedding")
+    }
+    return LoRAAdapter(
+      a: Parameter(a, isTrainable: isTrainable), b: Parameter(b, isTrainable: isTrainable),
+      scale: Float(scale))
+  }
+}
