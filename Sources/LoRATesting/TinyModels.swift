@@ -30,8 +30,8 @@ public enum TinyModels {
   /// A model of ``configuration(_:)`` with random weights, all of them trainable.
   public static func make(
     _ architecture: ModelConfiguration.Architecture = .llama, seed: UInt64 = 0
-  ) throws -> LlamaModel {
-    try LlamaModel(randomFor: configuration(architecture), standardDeviation: 0.2, seed: seed)
+  ) throws -> any PretrainedLanguageModel {
+    try configuration(architecture).randomModel(standardDeviation: 0.2, seed: seed)
   }
 
   /// Random token ids of every tiny model, int64.

@@ -116,7 +116,7 @@ extension Trainer where Data == TokenDataSet {
       }
     }
     self = try make(model)
-    if let model = model as? LlamaModel {
+    if let model = model as? any PretrainedLanguageModel {
       let multiple = max(1, data.paddingMultiple)
       workload = TrainingWorkload(
         model, training: target, rows: min(options.batchSize, data.rowCount),

@@ -7,7 +7,7 @@ import Testing
 /// Attaching, choosing, mixing, merging and saving adapters.
 @Suite struct AdapterTests {
   private let ids: Tensor
-  private let model: LlamaModel
+  private let model: any PretrainedLanguageModel
 
   init() throws {
     ids = try ExpectedValues(model: "llama-grouped").ids

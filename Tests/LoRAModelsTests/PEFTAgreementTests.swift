@@ -7,7 +7,7 @@ import Testing
 /// Adapters that PEFT wrote, one for each feature of its configuration, and one that this package
 /// wrote and PEFT read: the same function on both sides.
 @Suite struct PEFTAgreementTests {
-  private func model() throws -> LlamaModel {
+  private func model() throws -> any PretrainedLanguageModel {
     try PretrainedModel(path: Fixtures.path("models/llama-grouped")).model
   }
 

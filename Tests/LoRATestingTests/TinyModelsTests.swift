@@ -12,11 +12,15 @@ import Testing
   func seedsAreModels(_ architecture: ModelConfiguration.Architecture) throws {
     let tokens = TinyModels.tokens([2, 7])
     #expect(tokens == TinyModels.tokens([2, 7]) && tokens != TinyModels.tokens([2, 7], seed: 1))
-    let logits = try TinyModels.make(architecture)(tokens).value
-    #expect(logits.shape == [2, 7, TinyModels.vocabularySize])
-    #expect(logits.firstNonFiniteIndex() == nil)
-    #expect(try TinyModels.make(architecture)(tokens).value == logits)
-    #expect(try TinyModels.make(architecture, seed: 1)(tokens).value != logits)
+    func logits(seed: UInt64 = 0) throws -> Tensor {
+      let model = try TinyModels.make(architecture, seed: seed)
+      return model(tokens).value
+    }
+    let first = try logits()
+    #expect(first.shape == [2, 7, TinyModels.vocabularySize])
+    #expect(first.firstNonFiniteIndex() == nil)
+    #expect(try logits() == first)
+    #expect(try logits(seed: 1) != first)
   }
 
   /// Gradients through a whole model: of its own parameters, and of adapters on a frozen base. The

@@ -14,7 +14,7 @@ import Testing
   }
 
   /// A tiny model with two adapters, "x" and "y", that change its outputs.
-  private func prepared() throws -> LlamaModel {
+  private func prepared() throws -> any PretrainedLanguageModel {
     let model = try PretrainedModel(path: Fixtures.path("models/llama-grouped")).model
     for (index, name) in ["x", "y"].enumerated() {
       try model.attach(factors(seed: UInt64(index), on: model), named: name)
@@ -23,7 +23,9 @@ import Testing
   }
 
   /// Random low-rank factors for every linear layer but the head.
-  private func factors(seed: UInt64, on model: LlamaModel) -> [String: any LinearAdapter] {
+  private func factors(seed: UInt64, on model: any PretrainedLanguageModel) -> [String:
+    any LinearAdapter]
+  {
     var adapters: [String: any LinearAdapter] = [:]
     for (path, layer) in model.linearLayers() where layer !== model.head {
       var random = SeededRandom(seed: seed, path: path)
@@ -37,14 +39,15 @@ import Testing
     return adapters
   }
 
-  private func train(on model: LlamaModel) throws -> [Tensor] {
+  private func train(on model: any PretrainedLanguageModel) throws -> [Tensor] {
     try model.inject(LoRA(rank: 4, alpha: 8, dropout: 0.1), named: "z", seed: 3)
     let options = TrainingOptions(duration: .epochs(4), batchSize: 3, learningRate: 1e-2, seed: 3)
     try Trainer(model, training: .adapter("z"), on: data, options: options).run()
     return model.adapterParameters(named: "z").map(\.parameter.value)
   }
 
-  private func generate(_ model: LlamaModel, _ name: String) async throws -> [Int] {
+  private func generate(_ model: any PretrainedLanguageModel, _ name: String) async throws -> [Int]
+  {
     var tokens: [Int] = []
     let options = GenerationOptions(maximumTokens: 24)
     for try await token in try model.tokens(

@@ -6,7 +6,7 @@ import Testing
 
 /// Training a tiny language model: what repeats, what stays, what is refused.
 @Suite(.serialized) struct LanguageModelTrainingTests {
-  private func model(_ name: String = "llama-grouped") throws -> LlamaModel {
+  private func model(_ name: String = "llama-grouped") throws -> any PretrainedLanguageModel {
     try PretrainedModel(path: Fixtures.path("models/\(name)")).model
   }
 
@@ -17,7 +17,8 @@ import Testing
   }
 
   private func adapter(
-    dropout: Float = 0.1, seed: UInt64 = 3, threads: Int = 2, on model: LlamaModel? = nil
+    dropout: Float = 0.1, seed: UInt64 = 3, threads: Int = 2,
+    on model: (any PretrainedLanguageModel)? = nil
   ) throws -> (values: [Tensor], losses: [Double]) {
     let before = Threads.count
     Threads.count = threads

@@ -14,7 +14,7 @@ private func shape(
     maximumPositions: positions)
 }
 
-private func random(_ configuration: ModelConfiguration) throws -> LlamaModel {
+private func random(_ configuration: ModelConfiguration) throws -> any PretrainedLanguageModel {
   try LlamaModel(randomFor: configuration, standardDeviation: 0.1, seed: 5)
 }
 
@@ -24,7 +24,7 @@ private func patterns(_ count: Int, length: Int) -> [[Int]] {
 
 /// The bytes that a forward pass leaves behind, by the pool's count.
 private func keptBytes(
-  _ model: LlamaModel, rows: Int, length: Int, checkpointed: Bool = false
+  _ model: any PretrainedLanguageModel, rows: Int, length: Int, checkpointed: Bool = false
 ) throws -> Int {
   let data = try TokenDataSet(rows: patterns(rows, length: length))
   let batch = data.batch(of: Array(0..<rows))

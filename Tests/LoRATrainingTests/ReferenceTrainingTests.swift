@@ -33,7 +33,8 @@ import Testing
   }
 
   private func follow(
-    _ reference: ReferenceFile, _ run: Run, _ model: LlamaModel, _ target: TrainingTarget
+    _ reference: ReferenceFile, _ run: Run, _ model: any PretrainedLanguageModel,
+    _ target: TrainingTarget
   ) throws {
     let data = try TokenDataSet(rows: reference.tensor("ids"))
     var reports: [StepReport] = []

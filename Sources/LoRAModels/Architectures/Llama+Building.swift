@@ -2,12 +2,6 @@ import LoRAAutograd
 public import LoRAFormats
 import LoRATensor
 
-/// Where a model that is being built gets its parameters: a file, or a random generator.
-struct ParameterSource {
-  /// The parameter that belongs under `name`, which must be of `shape`.
-  let parameter: (_ name: String, _ shape: Shape) throws -> Parameter
-}
-
 extension LlamaModel {
   /// Creates a model with random weights: matrices normal with `standardDeviation`, norms one,
   /// biases zero, as transformers initializes them. Every parameter is trainable.
@@ -15,15 +9,7 @@ extension LlamaModel {
     randomFor configuration: ModelConfiguration, standardDeviation: Float = 0.02, seed: UInt64 = 0
   ) throws {
     try self.init(
-      configuration,
-      source: ParameterSource { name, shape in
-        var random = SeededRandom(seed: seed, path: name)
-        if shape.count == 2 {
-          return Parameter(random.normal(shape, standardDeviation: standardDeviation))
-        }
-        let value: Float = name.hasSuffix(".bias") ? 0 : 1
-        return Parameter(Tensor(Array(repeating: value, count: shape.elementCount)))
-      })
+      configuration, source: .random(standardDeviation: standardDeviation, seed: seed))
   }
 
   /// Builds the layers, asking `source` for each parameter under its checkpoint name.

@@ -7,7 +7,7 @@ public import LoRATensor
 // and of key heads, D the size of a head.
 
 /// A decoder of the Llama family with its output head.
-public final class LlamaModel: LanguageModel {
+public final class LlamaModel: PretrainedLanguageModel {
   /// The shape and the options that the model was made with.
   public let configuration: ModelConfiguration
   let body: LlamaBody

@@ -53,7 +53,7 @@ extension Module {
   }
 }
 
-extension LlamaModel {
+extension PretrainedLanguageModel {
   /// Writes the model as a Hugging Face directory that transformers and this library read, merged
   /// adapters included.
   ///

@@ -14,7 +14,7 @@ public import LoRAText
 /// ```
 public struct PretrainedModel: Sendable {
   /// The model. Its base is frozen.
-  public let model: LlamaModel
+  public let model: any PretrainedLanguageModel
   /// The folder that it was opened from.
   public let directory: ModelDirectory
   /// The shape and options.
@@ -31,7 +31,7 @@ public struct PretrainedModel: Sendable {
     directory = try ModelDirectory(path: path)
     configuration = try directory.configuration()
     generation = try directory.generationConfiguration()
-    model = try LlamaModel(configuration, directory: directory, type: type)
+    model = try configuration.makeModel(directory: directory, type: type)
   }
 
   /// The tokenizer that lies beside the weights.
@@ -39,24 +39,32 @@ public struct PretrainedModel: Sendable {
     try BytePairTokenizer(contentsOf: directory.path)
   }
 
+  /// The type that the weights are stored in: the embedding's.
+  public var storedType: DType {
+    let layout = configuration.architecture.layout
+    let names = [layout.embedding, String(layout.embedding.dropFirst(layout.prefix.count))]
+    return names.lazy.compactMap { directory.entry(named: $0)?.dtype }.first ?? .float32
+  }
+
   /// The tokens that end a text: those of `generation_config.json`, or else of `config.json`.
   public var stopTokens: Set<Int> { Set(generation.eosTokenIDs) }
 }
 
-extension LlamaModel {
+extension ModelConfiguration {
   /// Builds the model of `directory`, strictly.
-  convenience init(
-    _ configuration: ModelConfiguration, directory: ModelDirectory, type: DType?
-  ) throws {
+  fileprivate func makeModel(
+    directory: ModelDirectory, type: DType?
+  ) throws -> any PretrainedLanguageModel {
     var used: Set<String> = []
     let source = ParameterSource { name, shape in
       used.insert(name)
       return try directory.parameter(named: name, shape: shape, type: type)
     }
-    try self.init(configuration, source: source)
+    let model = try makeModel(source)
     for name in directory.tensorNames where !used.contains(name) {
-      try directory.checkUnused(name, tied: configuration.tiesWordEmbeddings)
+      try directory.checkUnused(name, layout: architecture.layout, tied: tiesWordEmbeddings)
     }
+    return model
   }
 }
 
@@ -92,13 +100,12 @@ extension ModelDirectory {
   }
 
   /// Accepts what checkpoints are known to hold beside the parameters, refuses everything else.
-  fileprivate func checkUnused(_ name: String, tied: Bool) throws {
-    // Frequencies that old versions of transformers stored; they follow from the configuration.
-    if name.hasSuffix(".rotary_emb.inv_freq") { return }
+  fileprivate func checkUnused(
+    _ name: String, layout: CheckpointLayout, tied: Bool
+  ) throws {
+    if layout.isDerived(name) { return }
     if name == "lm_head.weight", tied {
-      let (head, table) = (
-        try tensor(named: name), try tensor(named: "model.embed_tokens.weight")
-      )
+      let (head, table) = (try tensor(named: name), try tensor(named: layout.embedding))
       if head == table { return }
       throw FormatError(
         .unexpectedTensor, file: path, subject: "tensor '\(name)'",

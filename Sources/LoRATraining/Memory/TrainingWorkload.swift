@@ -64,7 +64,7 @@ public struct TrainingWorkload: Sendable, Hashable {
 
   /// Describes the training of `model`, or of an adapter that is attached to it.
   public init(
-    _ model: LlamaModel, training target: TrainingTarget, rows: Int, length: Int,
+    _ model: any PretrainedLanguageModel, training target: TrainingTarget, rows: Int, length: Int,
     isCheckpointed: Bool = false
   ) {
     configuration = model.configuration

@@ -30,7 +30,7 @@ struct MergeCommand: ParsableCommand {
     let selection = try adapters.attach(to: pretrained.model)
     let files = try pretrained.directory.companionFiles()
     let folder = try OutputFolder(output)
-    let type = pretrained.directory.storedType
+    let type = pretrained.storedType
     do {
       try folder.check(isNot: model)
       try pretrained.model.mergeAdapters(selection)

@@ -13,7 +13,7 @@ final class QuickstartTour {
   private var fingerprint: UInt64 = 0
   private var worldBefore = Examination()
 
-  private var model: LlamaModel { base.model }
+  private var model: any LanguageModel { base.model }
 
   init(base: PretrainedModel, examiner: Examiner, output: String) {
     self.base = base

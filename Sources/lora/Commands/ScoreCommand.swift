@@ -88,7 +88,7 @@ struct ScoreCommand: ParsableCommand {
   /// The negative log-likelihood of each scored token of each row. Neighbours of equal length go
   /// through the model together.
   private static func score(
-    _ rows: [[Int]], _ model: LlamaModel
+    _ rows: [[Int]], _ model: any LanguageModel
   ) throws(TrainingError) -> [[Float]] {
     let data = try TokenDataSet(rows: rows)
     try data.check(for: model)

@@ -118,7 +118,7 @@ struct TrainCommand: ParsableCommand {
       try pretrained.model.saveAdapter(Self.name, to: output, configuration: configuration)
     } else {
       try pretrained.model.save(
-        to: output, type: model.dtype.type ?? pretrained.directory.storedType,
+        to: output, type: model.dtype.type ?? pretrained.storedType,
         otherFiles: pretrained.directory.companionFiles())
     }
   }

@@ -31,7 +31,7 @@ struct AdapterOptions: ParsableArguments {
 
   /// Reads the adapters, attaches and enables them on `model`; what was chosen.
   @discardableResult
-  func attach(to model: LlamaModel) throws -> AdapterSelection {
+  func attach(to model: any LanguageModel) throws -> AdapterSelection {
     var selection = AdapterSelection()
     for (index, adapter) in adapters.enumerated() {
       let name = "adapter-\(index)"

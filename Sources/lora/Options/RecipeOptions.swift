@@ -52,7 +52,7 @@ struct RecipeOptions: ParsableArguments {
   /// Attaches the adapter that will be trained to `model`; the configuration to save it with, and
   /// warnings.
   func attach(
-    to model: LlamaModel, named name: String, seed: UInt64
+    to model: any LanguageModel, named name: String, seed: UInt64
   ) throws -> (configuration: PEFTAdapterConfiguration, warnings: [String]) {
     if let initAdapter {
       let file = try model.loadAdapter(
@@ -80,7 +80,7 @@ struct RecipeOptions: ParsableArguments {
 
   /// Throws if a flag says otherwise than the configuration that came from `source`.
   private func check(
-    _ configuration: PEFTAdapterConfiguration, _ source: String, _ model: LlamaModel
+    _ configuration: PEFTAdapterConfiguration, _ source: String, _ model: any LanguageModel
   ) throws {
     func demand(_ isSame: Bool, _ flag: String, _ found: String) throws {
       if !isSame {
@@ -134,7 +134,7 @@ struct TargetArgument: ExpressibleByArgument, Sendable {
 
 extension PEFTAdapterConfiguration {
   /// The paths of the layers of `model` that the targets select.
-  fileprivate func layers(of model: LlamaModel) -> [String] {
+  fileprivate func layers(of model: any LanguageModel) -> [String] {
     model.linearLayers().filter { path, layer in
       matches(path: path) && !(targets == .allLinear && layer === model.head)
     }.map(\.path)

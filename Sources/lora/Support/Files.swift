@@ -82,9 +82,4 @@ extension ModelDirectory {
     }
     return files
   }
-
-  /// The type that the weights are stored in: the embedding's.
-  var storedType: DType {
-    entry(named: "model.embed_tokens.weight")?.dtype ?? .float32
-  }
 }
