@@ -23,6 +23,8 @@
 #include "optimizer.h"
 #include "random.h"
 #include "gemv.h"
+#include "blocks.h"
+#include "blocks_quantize.h"
 #include "decoding.h"
 #include "gemm_pack.h"
 #include "gemm.h"

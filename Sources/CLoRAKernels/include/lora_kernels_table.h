@@ -159,6 +159,16 @@ extern "C" {
     (long rows, long n, long k, const float *x, const uint16_t *w, float *y, long ldy,             \
      bool accumulate),                                                                             \
     (rows, n, k, x, w, y, ldy, accumulate))                                                        \
+  X(void, dequantize, (lk_block_format format, long blocks, const uint8_t *x, float *y),           \
+    (format, blocks, x, y))                                                                        \
+  X(bool, quantize, (lk_block_format format, long blocks, const float *x, uint8_t *y),             \
+    (format, blocks, x, y))                                                                        \
+  X(long, first_nonfinite_block, (lk_block_format format, long blocks, const uint8_t *x),          \
+    (format, blocks, x))                                                                           \
+  X(void, gemv_blocks,                                                                             \
+    (lk_block_format format, long rows, long n, long k, const float *x, const uint8_t *w,          \
+     float *y, long ldy, bool accumulate),                                                         \
+    (format, rows, n, k, x, w, y, ldy, accumulate))                                                \
   X(lk_gemm_tile, gemm_shape, (void), ())                                                          \
   X(void, gemm_pack, (const lk_gemm *g, long first_panel, long end_panel),                         \
     (g, first_panel, end_panel))                                                                   \
