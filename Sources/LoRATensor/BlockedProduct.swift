@@ -163,7 +163,7 @@ extension lk_factor {
     self.init(data: data, element: element, row_stride: 1, depth_stride: stride)
   }
 
-  fileprivate func advanced(byRows rows: Int) -> lk_factor {
+  func advanced(byRows rows: Int) -> lk_factor {
     var copy = self
     let size = element == LK_F32 ? 4 : 2
     copy.data = data.map { $0 + rows * row_stride * size }

@@ -9,8 +9,8 @@ package let mostFewRows = 4
 package struct FewRowsProduct {
   /// x, `[rows, in]`.
   let x: UnsafePointer<Float>
-  /// w, `[out, in]`, of any floating-point type.
-  let weight: Tensor
+  /// w, `[out, in]`.
+  let weight: WeightMatrix
   /// y, `[rows, out]`.
   let y: UnsafeMutablePointer<Float>
   /// Whether the product is added to what y holds.
@@ -18,6 +18,13 @@ package struct FewRowsProduct {
 
   package init(
     _ x: UnsafePointer<Float>, byTransposeOf weight: Tensor, accumulates: Bool = false,
+    into y: UnsafeMutablePointer<Float>
+  ) {
+    self.init(x, byTransposeOf: .dense(weight), accumulates: accumulates, into: y)
+  }
+
+  package init(
+    _ x: UnsafePointer<Float>, byTransposeOf weight: WeightMatrix, accumulates: Bool = false,
     into y: UnsafeMutablePointer<Float>
   ) {
     self.x = x
@@ -32,7 +39,7 @@ package struct FewRowsProduct {
   /// How many rows of the weight a thread takes at a time. A result's bits do not depend on it, so
   /// it may follow the number of threads: long streams read fastest, short ones end together.
   fileprivate func tile(threads: Int) -> Int {
-    let rowBytes = max(1, inner * weight.dtype.stride)
+    let rowBytes = max(1, weight.rowBytes)
     let fair = rowBytes * out / (8 * threads)
     return max(1, min(max(fair, 32 << 10), 1 << 20) / rowBytes)
   }
@@ -47,6 +54,12 @@ package struct FewRowsProduct {
     let tile = tile(threads: threads)
     let (first, inner) = (index * tile, inner)
     let count = min(tile, out - first)
+    let weight: Tensor
+    switch self.weight {
+    case .dense(let dense): weight = dense
+    case .blocks(let blocks):
+      return compute(blocks, rows: rows, first: first, count: count)
+    }
     weight.withUnsafeBytes { bytes in
       guard let base = bytes.baseAddress else { return }
       let start = base + first * inner * weight.dtype.stride
@@ -58,6 +71,15 @@ package struct FewRowsProduct {
       case .float16: lk_gemv_f16(rows, count, inner, x, halves, y + first, out, accumulates)
       default: preconditionFailure("a weight of type \(weight.dtype) can't be multiplied")
       }
+    }
+  }
+
+  private func compute(_ weight: QuantizedMatrix, rows: Int, first: Int, count: Int) {
+    weight.blocks.withUnsafeElements(of: UInt8.self) { bytes in
+      guard let base = bytes.baseAddress else { return }
+      lk_gemv_blocks(
+        weight.format.kernel, rows, count, inner, x, base + first * weight.blocks.shape[1],
+        y + first, out, accumulates)
     }
   }
 }
@@ -76,13 +98,4 @@ package func multiplyFewRows(rows: Int, _ products: [FewRowsProduct]) {
     }
     products[product].compute(tile: tile, rows: rows, threads: threads)
   }
-}
-
-/// y = x wᵀ (+ y) for a few rows of x.
-func multiplyFewRows(
-  rows: Int, _ x: UnsafePointer<Float>, byTransposeOf w: Tensor, accumulate: Bool,
-  into y: UnsafeMutablePointer<Float>
-) {
-  multiplyFewRows(
-    rows: rows, [FewRowsProduct(x, byTransposeOf: w, accumulates: accumulate, into: y)])
 }

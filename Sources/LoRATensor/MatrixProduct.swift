@@ -102,39 +102,9 @@ package func multiply(
   bias: UnsafePointer<Float>? = nil, beta: Float = 0,
   into y: UnsafeMutablePointer<Float>
 ) {
-  let (out, inner) = (w.shape[0], w.shape[1])
-  guard rows > 0, out > 0 else { return }
-  if rows <= mostFewRows, beta == 0 || beta == 1, inner > 0 {
-    multiplyFewRows(rows: rows, x, byTransposeOf: w, accumulate: beta == 1, into: y)
-    if let bias { lk_add_row(rows, out, bias, y) }
-    for term in terms {
-      if let inner = term.inner?.data?.assumingMemoryBound(to: Float.self) {
-        lk_gemv_f32(rows, term.rank, w.shape[1], x, inner, term.h, term.rank, false)
-        lk_scale(rows * term.rank, term.scale, term.h, term.h)
-      }
-      BlockedProduct.compute(
-        m: rows, n: out, k: term.rank, term.tail.a, term.tail.b, beta: 1, y, ldc: out)
-    }
-    return
-  }
-  withUnsafePointer(to: Float(1)) { one in
-    var tails = terms.map(\.tail)
-    if let bias {
-      // The bias is a term of depth 1 whose left factor is 1 everywhere.
-      tails.append(
-        lk_gemm_tail(
-          a: lk_factor(data: one, element: LK_F32, row_stride: 0, depth_stride: 0),
-          b: lk_factor(columns: bias, stride: 0), depth: 1))
-    }
-    w.withUnsafeBytes { weights in
-      guard let weights = weights.baseAddress ?? UnsafeRawPointer(bitPattern: 1) else { return }
-      BlockedProduct.compute(
-        m: rows, n: out, k: inner, lk_factor(rows: x, stride: inner),
-        lk_factor(rows: weights, w.dtype.element, stride: inner),
-        sides: terms.compactMap(\.side), tails: tails,
-        rounds: precision.rounds(weight: w.dtype), beta: beta, y, ldc: out)
-    }
-  }
+  multiply(
+    rows: rows, x, byTransposeOf: .dense(w), precision: precision, terms: terms, bias: bias,
+    beta: beta, into: y)
 }
 
 /// dx = dy w + Σ terms + beta dx: dy [rows, out] float32, w [out, in] of any floating-point type,
