@@ -60,7 +60,8 @@ extension GradientReport: CustomStringConvertible {
 /// Each derivative is extrapolated from two step sizes (Richardson): the error of the step falls
 /// with its fourth power, so that it may be large enough for float32's roundings to vanish beside
 /// it. `body` must be smooth within two steps around the inputs (stay away from the kink of ReLU)
-/// and compute the same for the same inputs.
+/// and compute the same for the same inputs. What it declares a constant of its backward pass is
+/// held at its first value, see `HeldConstants`.
 ///
 /// - Parameters:
 ///   - inputs: float32 tensors, each of which gets a gradient.
@@ -98,6 +99,17 @@ public func checkGradients(
 public func checkGradients(
   of parameters: [Parameter], step: Double = 0x1p-7, tolerance: Double = 1e-3,
   maximumElements: Int = 64, seed: UInt64 = 0, _ body: () -> Variable
+) -> GradientReport {
+  HeldConstants.during {
+    compareGradients(
+      of: parameters, step: step, tolerance: tolerance, maximumElements: maximumElements,
+      seed: seed, body)
+  }
+}
+
+private func compareGradients(
+  of parameters: [Parameter], step: Double, tolerance: Double, maximumElements: Int, seed: UInt64,
+  _ body: () -> Variable
 ) -> GradientReport {
   var report = GradientReport(tolerance: tolerance)
   var random = SeededRandom(seed: seed, path: "checkGradients")

@@ -1,6 +1,6 @@
 import LoRAAutograd
 import LoRAFormats
-import LoRAModels
+@testable import LoRAModels
 import LoRATensor
 import LoRATesting
 import Testing
@@ -36,8 +36,8 @@ import Testing
     let change = try #require(adapter.change)
     let copy = try change.makeAdapter()
     #expect(copy.namedParameters().allSatisfy { !$0.parameter.isTrainable })
-    #expect(copy.extents?.inputSize == layer.inputSize)
-    #expect(copy.extents?.outputSize == layer.outputSize)
+    #expect([nil, layer.inputSize].contains(copy.extents.inputSize))
+    #expect([nil, layer.outputSize].contains(copy.extents.outputSize))
     var inputs = SeededRandom(seed: 5, path: "x")
     let x = Variable(inputs.normal([4, layer.inputSize]))
     func output(_ adapter: any LinearAdapter) throws -> Tensor {
@@ -53,6 +53,53 @@ import Testing
   @Test(arguments: layers) func loraReturns(kind: String) throws {
     try Self.expectReturn(LoRA(rank: 3, alpha: 5, hasBias: true), on: Self.layer(kind))
     try Self.expectReturn(LoRA(rank: 3, alpha: 5, isRankStabilized: true), on: Self.layer(kind))
+  }
+
+  @Test(arguments: layers) func dora(kind: String) throws {
+    let failures = try checkAdapter(DoRA(rank: 3, alpha: 5), on: Self.layer(kind))
+    #expect(failures.isEmpty, "\(failures)")
+    try Self.expectReturn(DoRA(rank: 3, alpha: 5), on: Self.layer(kind))
+  }
+
+  @Test(arguments: layers) func ia3(kind: String) throws {
+    for method in [IA3(), IA3(feedForward: [""])] {
+      let failures = try checkAdapter(AtPath(method, ""), on: Self.layer(kind))
+      #expect(failures.isEmpty, "\(failures)")
+      try Self.expectReturn(AtPath(method, ""), on: Self.layer(kind))
+    }
+  }
+
+  @Test(arguments: layers) func loha(kind: String) throws {
+    let failures = try checkAdapter(LoHa(rank: 3, alpha: 5), on: Self.layer(kind))
+    #expect(failures.isEmpty, "\(failures)")
+    try Self.expectReturn(LoHa(rank: 3, alpha: 5), on: Self.layer(kind))
+  }
+
+  /// C₁ and C₂ are [2, 3] and [5, 4]: whole or products, as the rank says.
+  @Test(arguments: layers) func lokr(kind: String) throws {
+    for method in [
+      LoKr(rank: 2, alpha: 3), LoKr(rank: 4, alpha: 3),
+      LoKr(rank: 1, alpha: 3, decomposesBoth: true), LoKr(rank: 1, alpha: 3, factor: 2),
+    ] {
+      let failures = try checkAdapter(method, on: Self.layer(kind))
+      #expect(failures.isEmpty, "\(method): \(failures)")
+      try Self.expectReturn(method, on: Self.layer(kind))
+    }
+  }
+
+  @Test func factorsOfSizesArePEFTs() {
+    func pair(_ size: Int, _ factor: Int) -> [Int] {
+      let (m, n) = LoKr.factors(of: size, near: factor)
+      return [m, n]
+    }
+    // What peft.tuners.lokr.layer.factorization returns.
+    #expect(pair(256, -1) == [16, 16])
+    #expect(pair(128, -1) == [8, 16])
+    #expect(pair(127, -1) == [1, 127])
+    #expect(pair(128, 4) == [4, 32])
+    #expect(pair(896, -1) == [28, 32])
+    #expect(pair(4864, -1) == [64, 76])
+    #expect(pair(896, 10) == [8, 112])
   }
 
   @Test func whatIsNoLinearLayersIsRefused() throws {
@@ -82,4 +129,21 @@ final class OpaqueLinear: LinearLayer {
   var bias: Parameter? { inner.bias }
   func project(_ x: Variable) -> Variable { inner.project(x) }
   func denseWeight() -> Tensor { inner.denseWeight() }
+}
+
+/// A method as injection uses it on the layer at one path.
+private struct AtPath<Method: AdapterMethod>: AdapterMethod {
+  let method: Method
+  let path: String
+
+  init(_ method: Method, _ path: String) {
+    self.method = method
+    self.path = path
+  }
+
+  func makeAdapter(
+    for layer: any LinearLayer, using random: inout SeededRandom
+  ) throws(AdapterError) -> Method.Adapter {
+    try method.makeAdapter(for: layer, at: path, using: &random)
+  }
 }

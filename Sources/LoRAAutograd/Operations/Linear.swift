@@ -103,9 +103,11 @@ extension Variable {
     guard GradientMode.isRecording, inputs.contains(where: \.requiresGradient) else {
       return Variable(y)
     }
-    // Keep x only for a gradient that needs it.
+    // Keep x and the weight only for a gradient that needs them.
+    let again: @Sendable () -> WeightMatrix
+    if let saved = weight?.saved { again = { .dense(saved()) } } else { again = { matrix } }
     let gradient = LinearGradient(
-      weight: x.requiresGradient ? matrix : nil, weightShape: matrix.shape,
+      weight: x.requiresGradient ? again : nil, weightShape: matrix.shape,
       weightType: matrix.dtype, x: weight?.requiresGradient == true ? x.saved : nil,
       inputShape: x.shape, precision: precision,
       terms: zip(terms, reduced).map { term, h in
@@ -121,7 +123,7 @@ extension Variable {
 /// The backward step of a linear layer: `dx = dy w + Σ dh a` in one pass, `dw = dyᵀ x`,
 /// `dbias = Σ dy`, and those of the terms.
 private struct LinearGradient: Sendable {
-  let weight: WeightMatrix?
+  let weight: (@Sendable () -> WeightMatrix)?
   let weightShape: Shape
   let weightType: DType
   let x: SavedValue?
@@ -142,7 +144,7 @@ private struct LinearGradient: Sendable {
       let isNeeded = inputs.isNeeded(first) || (term.hasOwnInput && inputs.isNeeded(first + 2))
       return isNeeded ? term.reducedGradient(dy) : nil
     }
-    if let weight, isPassedOn {
+    if let weight = isPassedOn ? weight?() : nil {
       inputs.accumulate(to: 0, shape: inputShape) { dx, beta in
         let added = zip(terms, reduced).compactMap { term, dh in
           term.hasOwnInput ? nil : dh.map { term.passedOn(into: $0) }

@@ -29,13 +29,13 @@ extension LinearAdapter {
 
   private func checkSizes(inputs: Int, outputs: Int, path: String) throws(AdapterError) {
     let expected = "\(inputs) inputs and \(outputs) outputs"
-    if let (foundInputs, foundOutputs) = extents {
-      guard (foundInputs, foundOutputs) == (inputs, outputs) else {
-        throw .shapeMismatch(
-          layer: path, expected: expected,
-          found: "factors for \(foundInputs) inputs and \(foundOutputs) outputs")
-      }
-    } else if let override = self as? RowOverride {
+    if let found = extents.inputSize, found != inputs {
+      throw .shapeMismatch(layer: path, expected: expected, found: "\(found) inputs")
+    }
+    if let found = extents.outputSize, found != outputs {
+      throw .shapeMismatch(layer: path, expected: expected, found: "\(found) outputs")
+    }
+    if let override = self as? RowOverride {
       guard override.rows.shape[1] == inputs else {
         throw .shapeMismatch(
           layer: path, expected: "rows of \(inputs)", found: "rows of \(override.rows.shape[1])")

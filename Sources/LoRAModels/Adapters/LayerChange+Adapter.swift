@@ -22,9 +22,19 @@ extension LayerChange {
   ) throws(AdapterError) -> any LinearAdapter {
     switch self {
     case .lowRank(let change):
-      try change.makeAdapter(isTrainable, dropout, dropoutStream, layer)
-    case .hadamard, .kronecker, .scaling:
-      throw .unsupported(layer: layer, reason: "\(methodName) can't be attached to it")
+      return try change.makeAdapter(isTrainable, dropout, dropoutStream, layer)
+    case .hadamard(let change):
+      return try change.makeAdapter(isTrainable, layer)
+    case .kronecker(let change):
+      return try change.makeAdapter(isTrainable, layer)
+    case .scaling(let change):
+      guard change.vector.shape.count == 1 else {
+        throw .shapeMismatch(
+          layer: layer, expected: "a vector to scale by", found: "\(change.vector.shape)")
+      }
+      return IA3Adapter(
+        vector: Parameter(change.vector, isTrainable: isTrainable),
+        scalesInput: change.scalesInput)
     }
   }
 }
@@ -41,8 +51,8 @@ extension LowRankChange {
       throw .unsupported(
         layer: layer, reason: "factors of a convolution can't be attached to a linear layer")
     }
-    if magnitude != nil {
-      throw .unsupported(layer: layer, reason: "DoRA can't be attached to it")
+    if let magnitude {
+      return try makeDecomposed(magnitude, isTrainable, dropout, dropoutStream, layer)
     }
     if let bias, bias.shape != [outputSize] {
       throw .shapeMismatch(
@@ -52,6 +62,89 @@ extension LowRankChange {
       a: Parameter(a, isTrainable: isTrainable), b: Parameter(b, isTrainable: isTrainable),
       outputBias: bias.map { Parameter($0, isTrainable: isTrainable) }, scale: Float(scale),
       dropoutRate: dropout, dropoutStream: dropoutStream)
+  }
+}
+
+extension LowRankChange {
+  private func makeDecomposed(
+    _ magnitude: Tensor, _ isTrainable: Bool, _ dropout: Float, _ dropoutStream: UInt64,
+    _ layer: String
+  ) throws(AdapterError) -> DoRAAdapter {
+    guard bias == nil else {
+      throw .unsupported(layer: layer, reason: "DoRA with a bias of B can't be attached")
+    }
+    guard magnitude.shape == [outputSize] else {
+      throw .unsupported(
+        layer: layer,
+        reason: "magnitudes \(magnitude.shape) can't be attached, only one for each output, "
+          + "[\(outputSize)]")
+    }
+    return DoRAAdapter(
+      a: Parameter(a, isTrainable: isTrainable), b: Parameter(b, isTrainable: isTrainable),
+      magnitude: Parameter(magnitude, isTrainable: isTrainable), scale: Float(scale),
+      dropoutRate: dropout, dropoutStream: dropoutStream)
+  }
+}
+
+extension HadamardChange {
+  fileprivate func makeAdapter(
+    _ isTrainable: Bool, _ layer: String
+  ) throws(AdapterError) -> LoHaAdapter {
+    guard t1 == nil, t2 == nil, magnitude == nil else {
+      throw .unsupported(
+        layer: layer,
+        reason: "LoHa with \(magnitude == nil ? "the cores of a convolution" : "dora_scale") can't "
+          + "be attached to a linear layer")
+    }
+    guard LoHaAdapter.fit(b1.shape, a1.shape, b2.shape, a2.shape) else {
+      throw .shapeMismatch(
+        layer: layer, expected: "factors [out, rank], [rank, in], [out, rank], [rank, in]",
+        found: "\(b1.shape), \(a1.shape), \(b2.shape), \(a2.shape)")
+    }
+    return LoHaAdapter(
+      b1: Parameter(b1, isTrainable: isTrainable), a1: Parameter(a1, isTrainable: isTrainable),
+      b2: Parameter(b2, isTrainable: isTrainable), a2: Parameter(a2, isTrainable: isTrainable),
+      scale: Float(scale))
+  }
+}
+
+extension KroneckerChange {
+  fileprivate func makeAdapter(
+    _ isTrainable: Bool, _ layer: String
+  ) throws(AdapterError) -> LoKrAdapter {
+    if magnitude != nil {
+      throw .unsupported(
+        layer: layer, reason: "LoKr with dora_scale can't be attached to a linear layer")
+    }
+    return LoKrAdapter(
+      first: try first.parameters("C₁", isTrainable, layer),
+      second: try second.parameters("C₂", isTrainable, layer), rank: rank, scale: Float(scale))
+  }
+}
+
+extension KroneckerChange.Factor {
+  fileprivate func parameters(
+    _ name: String, _ isTrainable: Bool, _ layer: String
+  ) throws(AdapterError) -> LoKrAdapter.Factor {
+    let factor: LoKrAdapter.Factor
+    switch self {
+    case .whole(let c):
+      factor = .whole(Parameter(c, isTrainable: isTrainable))
+    case .product(let a, let b):
+      factor = .product(
+        Parameter(a, isTrainable: isTrainable), Parameter(b, isTrainable: isTrainable))
+    case .tucker:
+      throw .unsupported(
+        layer: layer,
+        reason: "LoKr with the core of a convolution can't be attached to a linear "
+          + "layer")
+    }
+    guard factor.isValid else {
+      throw .shapeMismatch(
+        layer: layer, expected: "a matrix \(name), or two that fit each other",
+        found: factor.parameters(name).map { "\($0.value.shape)" }.joined(separator: ", "))
+    }
+    return factor
   }
 }
 

@@ -22,15 +22,15 @@ public protocol LinearAdapter: Module {
   /// This adapter as data, which any format can be written from. Nil, the default, for what no
   /// format has: it can't be saved.
   var change: LayerChange? { get }
-  /// The sizes of the layers that it fits; nil, the default, if it says nothing about them.
-  var extents: (inputSize: Int, outputSize: Int)? { get }
+  /// The sizes of the layers that it fits; nil, the default, for what it does not depend on.
+  var extents: (inputSize: Int?, outputSize: Int?) { get }
 }
 
 extension LinearAdapter {
   /// Not to be saved.
   public var change: LayerChange? { nil }
-  /// Fits what it is told to.
-  public var extents: (inputSize: Int, outputSize: Int)? { nil }
+  /// Fits layers of all sizes.
+  public var extents: (inputSize: Int?, outputSize: Int?) { (nil, nil) }
 }
 
 /// An adapter that adds `scale ((x aᵀ) bᵀ + outputBias)`.
@@ -58,7 +58,7 @@ extension LowRankAdapter {
   public var dropoutStream: UInt64 { 0 }
 
   /// Those of the factors.
-  public var extents: (inputSize: Int, outputSize: Int)? { (a.shape[1], b.shape[0]) }
+  public var extents: (inputSize: Int?, outputSize: Int?) { (a.shape[1], b.shape[0]) }
 
   /// Factors, bias and scale.
   public var change: LayerChange? {
@@ -111,4 +111,18 @@ public protocol AdapterMethod: Sendable {
   func makeAdapter(
     for layer: any LinearLayer, using random: inout SeededRandom
   ) throws(AdapterError) -> Adapter
+  /// Makes the adapter of the layer at `path`; what injection calls. Only a method that treats
+  /// layers differently by their names, as ``IA3``, has one of its own.
+  func makeAdapter(
+    for layer: any LinearLayer, at path: String, using random: inout SeededRandom
+  ) throws(AdapterError) -> Adapter
+}
+
+extension AdapterMethod {
+  /// The same for every path.
+  public func makeAdapter(
+    for layer: any LinearLayer, at path: String, using random: inout SeededRandom
+  ) throws(AdapterError) -> Adapter {
+    try makeAdapter(for: layer, using: &random)
+  }
 }

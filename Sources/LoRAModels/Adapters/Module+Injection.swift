@@ -28,7 +28,7 @@ extension AdapterMethod {
     for module: any AdaptableModule, path: String, using random: inout SeededRandom
   ) throws(AdapterError) -> any LinearAdapter {
     if let layer = module as? any LinearLayer {
-      return try makeAdapter(for: layer, using: &random)
+      return try makeAdapter(for: layer, at: path, using: &random)
     }
     guard let embedding = module as? Embedding, let method = self as? any EmbeddingAdapterMethod
     else {

@@ -56,8 +56,12 @@ extension AdaptableModule {
       guard let override = item.adapter as? any OverridingAdapter else { continue }
       base = override.overriding(base, strength: item.strength)
     }
-    var sum = base
-    for item in active where !(item.adapter is any OverridingAdapter) {
+    // Scalings multiply, all other changes are taken on the base without them.
+    var sum = active.reduce(base) { sum, item in
+      (item.adapter as? IA3Adapter)?.scaling(sum, strength: item.strength) ?? sum
+    }
+    for item in active
+    where !(item.adapter is any OverridingAdapter || item.adapter is IA3Adapter) {
       var delta = try item.adapter.delta(on: base)
       // An embedding's table is the transpose of the weight that factors are for.
       if self is Embedding { delta.weight = delta.weight.permuted([1, 0]) }

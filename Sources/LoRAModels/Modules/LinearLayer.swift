@@ -76,32 +76,11 @@ extension LinearLayer {
     return base(x).adding(parts, input: x)
   }
 
-  fileprivate func base(_ x: Variable) -> Variable {
+  /// The output of the base alone.
+  func base(_ x: Variable) -> Variable {
     if let weight { return x.linear(weight: Variable(weight), bias: bias.map { Variable($0) }) }
     guard let bias else { return project(x) }
     return project(x) + Variable(bias)
-  }
-
-  fileprivate func adapted(_ x: Variable, _ active: [ActiveAdapter]) -> Variable {
-    if let weight {
-      var terms: [LowRankTerm] = []
-      var offset = bias.map { Variable($0) }
-      for item in active {
-        guard let adapter = item.adapter as? any LowRankAdapter else { break }
-        let term = adapter.term(input: x, strength: item.strength)
-        terms.append(term)
-        if let outputBias = adapter.outputBias {
-          let shift = Variable(outputBias).scaled(by: term.scale)
-          offset = offset.map { $0 + shift } ?? shift
-        }
-      }
-      if terms.count == active.count {
-        return x.linear(weight: Variable(weight), bias: offset, lowRank: terms)
-      }
-    }
-    return active.reduce(base(x)) { y, item in
-      item.adapter.apply(to: y, input: x, layer: self, strength: item.strength)
-    }
   }
 
   /// Weight and bias of the base.

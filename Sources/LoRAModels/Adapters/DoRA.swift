@@ -1,0 +1,159 @@
+public import LoRAAutograd
+public import LoRAFormats
+public import LoRATensor
+
+/// Weight-decomposed low-rank adaptation: the rows of `W + s B A`, each at a length that is trained
+/// by itself, `y = x (m ⊙ (W + s B A) / ‖W + s B A‖)ᵀ + bias`.
+///
+/// ```swift
+/// try model.inject(DoRA(rank: 8, alpha: 16), named: "support", into: .allLinear)
+/// ```
+///
+/// Trains `rank * (inputSize + outputSize) + outputSize` numbers a layer. The magnitudes m start at
+/// the norms of W's rows and B at zero, so a fresh adapter changes nothing. The norms are constants
+/// of the backward pass, as the paper suggests and PEFT does.
+///
+/// Strength k moves the output by k times the adapter's change: `y + k (y' - y)`, y' being the output
+/// at strength 1. Changes of several adapters add up, each taken on the base alone.
+///
+/// Source: Liu et al., *DoRA: weight-decomposed low-rank adaptation*, 2024.
+public struct DoRA: AdapterMethod, Sendable, Hashable, Codable {
+  /// The rank r of the change.
+  public var rank: Int
+  /// The change is scaled by `alpha / rank`.
+  public var alpha: Float
+  /// The probability that an element of the adapter's input is dropped while training. The base is
+  /// then computed twice: what magnitudes change acts on the dropped input, as in PEFT.
+  public var dropout: Float
+  /// Whether the scale is `alpha / sqrt(rank)` instead (rsLoRA).
+  public var isRankStabilized: Bool
+
+  /// Creates a recipe. Values are checked when it is used.
+  public init(
+    rank: Int = 8, alpha: Float = 16, dropout: Float = 0, isRankStabilized: Bool = false
+  ) {
+    self.rank = rank
+    self.alpha = alpha
+    self.dropout = dropout
+    self.isRankStabilized = isRankStabilized
+  }
+
+  /// A fresh adapter: the factors of a fresh ``LoRA``, the magnitudes the norms of the base's rows.
+  public func makeAdapter(
+    for layer: any LinearLayer, using random: inout SeededRandom
+  ) throws(AdapterError) -> DoRAAdapter {
+    let factors = try LoRA(
+      rank: rank, alpha: alpha, dropout: dropout, isRankStabilized: isRankStabilized
+    ).makeAdapter(for: layer, using: &random)
+    // The same roundings as those of the norms in a pass, so that the ratio is exactly 1.
+    let squares = layer.squaredRowNorms().scalars()
+    return DoRAAdapter(
+      a: factors.a, b: factors.b,
+      magnitude: Parameter(Tensor(squares.map { $0.squareRoot() })), scale: factors.scale,
+      dropoutRate: dropout, dropoutStream: random.stream)
+  }
+}
+
+/// The factors and magnitudes of ``DoRA`` on one layer.
+public final class DoRAAdapter: LinearAdapter {
+  /// A, `[rank, inputSize]`.
+  public let a: Parameter
+  /// B, `[outputSize, rank]`.
+  public let b: Parameter
+  /// m, what the norms of the rows become, `[outputSize]`.
+  public let magnitude: Parameter
+  /// s, what the product of the factors is multiplied by.
+  public let scale: Float
+  /// The probability that an element of the input is dropped while training.
+  public let dropoutRate: Float
+  /// What tells this adapter's dropout draws from another's.
+  public let dropoutStream: UInt64
+  private let norms = RowNorms()
+
+  /// Creates an adapter from its factors, `[rank, inputSize]` and `[outputSize, rank]`, and
+  /// magnitudes, `[outputSize]`.
+  public init(
+    a: Parameter, b: Parameter, magnitude: Parameter, scale: Float, dropoutRate: Float = 0,
+    dropoutStream: UInt64 = 0
+  ) {
+    precondition(
+      a.shape.count == 2 && b.shape.count == 2 && a.shape[0] == b.shape[1]
+        && magnitude.shape == [b.shape[0]],
+      "low-rank factors of shapes \(a.shape) and \(b.shape), magnitudes \(magnitude.shape)")
+    self.a = a
+    self.b = b
+    self.magnitude = magnitude
+    self.scale = scale
+    self.dropoutRate = dropoutRate
+    self.dropoutStream = dropoutStream
+  }
+
+  /// The rank r.
+  public var rank: Int { a.shape[0] }
+
+  /// A, B and the magnitudes, under the names that PEFT gives them.
+  public var parameters: Named<Parameter> {
+    ["lora_A.weight": a, "lora_B.weight": b, "lora_magnitude_vector": magnitude]
+  }
+
+  /// Those of the factors.
+  public var extents: (inputSize: Int?, outputSize: Int?) { (a.shape[1], b.shape[0]) }
+
+  /// Factors, magnitudes and scale.
+  public var change: LayerChange? {
+    .lowRank(
+      LowRankChange(
+        a: a.value, b: b.value, alpha: scale.alpha(rank: rank), scale: Double(scale),
+        magnitude: magnitude.value))
+  }
+
+  /// `y + strength ((g - 1) ⊙ x Wᵀ + g ⊙ s (x Aᵀ) Bᵀ)` with g the magnitudes over the norms. Where
+  /// nothing else applies, a layer computes `g ⊙ (x Wᵀ + s (x Aᵀ) Bᵀ) + bias` instead, with one
+  /// product for base and factors.
+  public func apply(
+    to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
+  ) -> Variable {
+    let x = dropped(x) ?? x
+    return y + change(of: layer.project(x), input: x, layer: layer, strength: strength)
+  }
+
+  /// `g ⊙ (W + s B A) - W`.
+  public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
+    var sum = b.value.matrixProduct(with: a.value).scaled(by: scale)
+    sum.add(base.weight)
+    let norms = sum.squaredRowNorms().scalars().map { max($0, .leastNormalMagnitude).squareRoot() }
+    let gain = zip(magnitude.value.scalars(), norms).map { $0 / $1 }
+    var result = sum * Tensor(gain, shape: [gain.count, 1])
+    result.add(base.weight, times: -1)
+    return LinearWeights(weight: result)
+  }
+}
+
+extension DoRAAdapter {
+  /// The input after dropout; nil where nothing is dropped.
+  func dropped(_ x: Variable) -> Variable? {
+    guard dropoutRate > 0, let random = Dropout.random(stream: dropoutStream) else { return nil }
+    return x.dropout(rate: dropoutRate, random: random)
+  }
+
+  /// g, the magnitudes over the norms, `[outputSize]`.
+  func gain(on layer: any LinearLayer) -> Variable {
+    let lengths = HeldConstants.value(of: self) {
+      norms.value(a: a, b: b, scale: scale, layer: layer)
+    }
+    return Variable(magnitude) / Variable(lengths)
+  }
+
+  /// `strength ((g - 1) ⊙ z + g ⊙ s (x Aᵀ) Bᵀ)` for `z = x Wᵀ`.
+  func change(
+    of z: Variable, input x: Variable, layer: any LinearLayer, strength: Float
+  ) -> Variable {
+    let gain = gain(on: layer)
+    let product = x.linear(weight: Variable(a)).linear(weight: Variable(b))
+    return z.scaledColumns(by: gain.adding(-1).scaled(by: strength))
+      + product.scaledColumns(by: gain.scaled(by: scale * strength))
+  }
+
+  /// The factors as a term of the layer's own product.
+  var term: LowRankTerm { LowRankTerm(a: Variable(a), b: Variable(b), scale: scale) }
+}

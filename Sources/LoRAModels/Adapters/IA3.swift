@@ -1,0 +1,113 @@
+public import LoRAAutograd
+public import LoRAFormats
+public import LoRATensor
+
+/// Infused adapters (IA)³: outputs of a layer times a trained vector, or in feed-forward modules its
+/// inputs.
+///
+/// ```swift
+/// try model.inject(IA3(), named: "support", into: ["k_proj", "v_proj", "down_proj"])
+/// ```
+///
+/// Trains `outputSize` numbers a layer (`inputSize` in feed-forward modules), which start at one. The
+/// bias of a layer is scaled with its outputs. Several of these on one layer multiply, as in PEFT;
+/// strength k takes `1 + k (l - 1)` for the vector l, so that of one alone the change is scaled.
+/// Other methods' changes are taken on the base without these.
+///
+/// Source: Liu et al., *Few-shot parameter-efficient fine-tuning is better and cheaper than
+/// in-context learning*, 2022.
+public struct IA3: AdapterMethod, Sendable, Hashable, Codable {
+  /// The modules whose inputs are scaled: those of these paths, or whose path ends so after a dot.
+  public var feedForward: [String]
+
+  /// Creates a recipe.
+  public init(feedForward: [String] = ["down_proj", "mlp.c_proj"]) {
+    self.feedForward = feedForward
+  }
+
+  /// A fresh adapter that scales outputs.
+  public func makeAdapter(
+    for layer: any LinearLayer, using random: inout SeededRandom
+  ) throws(AdapterError) -> IA3Adapter {
+    IA3Adapter(vector: Parameter(.ones([layer.outputSize])), scalesInput: false)
+  }
+
+  /// A fresh adapter that scales inputs if the path is that of a feed-forward module.
+  public func makeAdapter(
+    for layer: any LinearLayer, at path: String, using random: inout SeededRandom
+  ) throws(AdapterError) -> IA3Adapter {
+    guard feedForward.contains(where: { path == $0 || path.hasSuffix(".\($0)") }) else {
+      return try makeAdapter(for: layer, using: &random)
+    }
+    return IA3Adapter(vector: Parameter(.ones([layer.inputSize])), scalesInput: true)
+  }
+}
+
+/// The vector of ``IA3`` on one layer.
+public final class IA3Adapter: LinearAdapter {
+  /// The factors, `[outputSize]`, or `[inputSize]` where they scale inputs.
+  public let vector: Parameter
+  /// Whether inputs are scaled rather than outputs.
+  public let scalesInput: Bool
+
+  /// Creates an adapter from its vector.
+  public init(vector: Parameter, scalesInput: Bool) {
+    precondition(vector.shape.count == 1, "a scaling of shape \(vector.shape)")
+    self.vector = vector
+    self.scalesInput = scalesInput
+  }
+
+  /// The vector, under the name that PEFT gives it.
+  public var parameters: Named<Parameter> { ["ia3_l": vector] }
+
+  /// The size of what is scaled.
+  public var extents: (inputSize: Int?, outputSize: Int?) {
+    scalesInput ? (vector.shape[0], nil) : (nil, vector.shape[0])
+  }
+
+  /// The vector and what it scales.
+  public var change: LayerChange? {
+    .scaling(ScalingChange(vector: vector.value, scalesInput: scalesInput))
+  }
+
+  /// The factors at `strength`: `1 + strength (l - 1)`.
+  func factors(strength: Float) -> Variable {
+    let l = Variable(vector)
+    return strength == 1 ? l : l.adding(-1).scaled(by: strength).adding(1)
+  }
+
+  /// `y` and the change of the base's output. Layers combine several of these by themselves.
+  public func apply(
+    to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
+  ) -> Variable {
+    let shift = Variable(vector).adding(-1).scaled(by: strength)
+    if scalesInput { return y + layer.project(x.scaledColumns(by: shift)) }
+    var output = layer.project(x)
+    if let bias = layer.bias { output = output + Variable(bias) }
+    return y + output.scaledColumns(by: shift)
+  }
+
+  /// The change of the weight's rows and the bias, or of the weight's columns.
+  public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
+    var scaled = scaling(base, strength: 1)
+    scaled.weight.add(base.weight, times: -1)
+    guard !scalesInput, let bias = base.bias else { return LinearWeights(weight: scaled.weight) }
+    scaled.bias?.add(bias, times: -1)
+    return scaled
+  }
+
+  /// `base` with its weight's rows and bias scaled, or its columns.
+  func scaling(_ base: LinearWeights, strength: Float) -> LinearWeights {
+    let factors = withoutGradients { self.factors(strength: strength).value }
+    if scalesInput { return LinearWeights(weight: base.weight * factors, bias: base.bias) }
+    return LinearWeights(
+      weight: base.weight * factors.reshaped(to: [factors.elementCount, 1]),
+      bias: base.bias.map { $0 * factors })
+  }
+}
+
+extension Tensor {
+  static func ones(_ shape: Shape) -> Tensor {
+    Tensor(Array(repeating: Float(1), count: shape.elementCount), shape: shape)
+  }
+}

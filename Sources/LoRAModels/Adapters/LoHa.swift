@@ -1,0 +1,116 @@
+public import LoRAAutograd
+public import LoRAFormats
+public import LoRATensor
+
+/// Low-rank Hadamard products: `y = x (W + (alpha / rank) (B₁ A₁) ⊙ (B₂ A₂))ᵀ`, a change of rank up
+/// to `rank²`.
+///
+/// ```swift
+/// try model.inject(LoHa(rank: 4, alpha: 8), named: "support", into: .allLinear)
+/// ```
+///
+/// Trains `2 rank * (inputSize + outputSize)` numbers a layer. A₂ starts at zero, so a fresh adapter
+/// changes nothing. The change has no shorter form: it is computed at the size of W in each pass, so
+/// a step costs about twice one of ``LoRA``.
+///
+/// Source: Hyeon-Woo et al., *FedPara: low-rank Hadamard product for communication-efficient
+/// federated learning*, 2022.
+public struct LoHa: AdapterMethod, Sendable, Hashable, Codable {
+  /// The rank r of both products.
+  public var rank: Int
+  /// The change is scaled by `alpha / rank`.
+  public var alpha: Float
+
+  /// Creates a recipe. Values are checked when it is used.
+  public init(rank: Int = 8, alpha: Float = 8) {
+    self.rank = rank
+    self.alpha = alpha
+  }
+
+  /// A fresh adapter with PEFT's initial values: each factor but A₂ uniform within
+  /// `1 / sqrt(columns)`.
+  public func makeAdapter(
+    for layer: any LinearLayer, using random: inout SeededRandom
+  ) throws(AdapterError) -> LoHaAdapter {
+    try LoRA(rank: rank, alpha: alpha).validate()
+    let (inputs, outputs) = (layer.inputSize, layer.outputSize)
+    return LoHaAdapter(
+      b1: Parameter(random.kaiming([outputs, rank])),
+      a1: Parameter(random.kaiming([rank, inputs])),
+      b2: Parameter(random.kaiming([outputs, rank])), a2: Parameter(.zeros([rank, inputs])),
+      scale: alpha / Float(rank))
+  }
+}
+
+/// The four factors of ``LoHa`` on one layer.
+public final class LoHaAdapter: LinearAdapter {
+  /// B₁, `[outputSize, rank]`.
+  public let b1: Parameter
+  /// A₁, `[rank, inputSize]`.
+  public let a1: Parameter
+  /// B₂, `[outputSize, rank]`.
+  public let b2: Parameter
+  /// A₂, `[rank, inputSize]`.
+  public let a2: Parameter
+  /// What the product is multiplied by.
+  public let scale: Float
+
+  /// Creates an adapter from its factors. Traps unless they fit each other.
+  public init(b1: Parameter, a1: Parameter, b2: Parameter, a2: Parameter, scale: Float) {
+    precondition(
+      Self.fit(b1.shape, a1.shape, b2.shape, a2.shape),
+      "Hadamard factors of shapes \(b1.shape), \(a1.shape), \(b2.shape) and \(a2.shape)")
+    self.b1 = b1
+    self.a1 = a1
+    self.b2 = b2
+    self.a2 = a2
+    self.scale = scale
+  }
+
+  /// Whether factors of these shapes make two matrices of the same extents.
+  static func fit(_ b1: Shape, _ a1: Shape, _ b2: Shape, _ a2: Shape) -> Bool {
+    [b1, a1, b2, a2].allSatisfy { $0.count == 2 } && b1[1] == a1[0] && b2[1] == a2[0]
+      && b1[0] == b2[0] && a1[1] == a2[1]
+  }
+
+  /// The factors, under the names that PEFT gives them.
+  public var parameters: Named<Parameter> {
+    ["hada_w1_a": b1, "hada_w1_b": a1, "hada_w2_a": b2, "hada_w2_b": a2]
+  }
+
+  /// Those of the factors.
+  public var extents: (inputSize: Int?, outputSize: Int?) { (a1.shape[1], b1.shape[0]) }
+
+  /// Factors and scale.
+  public var change: LayerChange? {
+    .hadamard(
+      HadamardChange(
+        b1: b1.value, a1: a1.value, b2: b2.value, a2: a2.value,
+        alpha: scale.alpha(rank: a1.shape[0]), scale: Double(scale)))
+  }
+
+  private func product(scale: Float) -> Variable {
+    .hadamardProduct(Variable(b1), Variable(a1), Variable(b2), Variable(a2), scale: scale)
+  }
+
+  /// `y + strength x Δᵀ` with Δ the scaled product.
+  public func apply(
+    to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
+  ) -> Variable {
+    y + x.linear(weight: product(scale: scale * strength))
+  }
+
+  /// The scaled product.
+  public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
+    LinearWeights(weight: withoutGradients { product(scale: scale).value })
+  }
+}
+
+extension SeededRandom {
+  /// A matrix that is uniform within `1 / sqrt(columns)`: PyTorch's `kaiming_uniform_` with
+  /// `a = sqrt(5)`.
+  mutating func kaiming(_ shape: Shape) -> Tensor {
+    let bound = 1 / Float(max(shape.innermost, 1)).squareRoot()
+    return uniform(shape, in: -bound..<bound)
+  }
+}

@@ -1,0 +1,191 @@
+public import LoRAAutograd
+public import LoRAFormats
+public import LoRATensor
+
+/// Low-rank Kronecker products: `y = x (W + (alpha / rank) C₁ ⊗ C₂)ᵀ`, C₂ of low rank where that is
+/// smaller, and C₁ too if asked.
+///
+/// ```swift
+/// try model.inject(LoKr(rank: 8, alpha: 8), named: "support", into: .allLinear)
+/// ```
+///
+/// C₁ is `[o₁, i₁]`, C₂ `[o₂, i₂]` with `o₁ o₂ = outputSize` and `i₁ i₂ = inputSize`, o₁ and i₁ the
+/// smaller ones. C₁ starts at zero, so a fresh adapter changes nothing. The change is never formed:
+/// both factors act on the input in turn.
+///
+/// Source: Yeh et al., *Navigating text-to-image customization: from LyCORIS fine-tuning to model
+/// evaluation*, 2024; factors and scale as PEFT has them.
+public struct LoKr: AdapterMethod, Sendable, Hashable, Codable {
+  /// The rank of the factors that are products.
+  public var rank: Int
+  /// The change is scaled by `alpha / rank`.
+  public var alpha: Float
+  /// Whether C₁ is a product too, where its longer side is above twice the rank.
+  public var decomposesBoth: Bool
+  /// The size of o₁ and i₁ where it divides the layer's; otherwise, and by default (-1), the divisors
+  /// nearest to the square root.
+  public var factor: Int
+
+  /// Creates a recipe. Values are checked when it is used.
+  public init(rank: Int = 8, alpha: Float = 8, decomposesBoth: Bool = false, factor: Int = -1) {
+    self.rank = rank
+    self.alpha = alpha
+    self.decomposesBoth = decomposesBoth
+    self.factor = factor
+  }
+
+  /// A fresh adapter with PEFT's initial values.
+  public func makeAdapter(
+    for layer: any LinearLayer, using random: inout SeededRandom
+  ) throws(AdapterError) -> LoKrAdapter {
+    try LoRA(rank: rank, alpha: alpha).validate()
+    guard factor == -1 || factor >= 1 else {
+      throw .invalidValue(parameter: "factor", value: "\(factor)", expected: "-1 or at least 1")
+    }
+    let (i1, i2) = Self.factors(of: layer.inputSize, near: factor)
+    let (o1, o2) = Self.factors(of: layer.outputSize, near: factor)
+    let first: LoKrAdapter.Factor =
+      decomposesBoth && 2 * rank < max(o1, i1)
+      ? .product(Parameter(.zeros([o1, rank])), Parameter(random.kaiming([rank, i1])))
+      : .whole(Parameter(.zeros([o1, i1])))
+    let second: LoKrAdapter.Factor =
+      2 * rank < max(o2, i2)
+      ? .product(
+        Parameter(random.kaiming([o2, rank])), Parameter(random.kaiming([rank, i2])))
+      : .whole(Parameter(random.kaiming([o2, i2])))
+    return LoKrAdapter(first: first, second: second, rank: rank, scale: alpha / Float(rank))
+  }
+
+  /// Two numbers whose product is `size`, the first not above the second: `factor` and the quotient
+  /// if it divides, else the most nearly equal ones of which the first is at most `factor` (-1: any).
+  static func factors(of size: Int, near factor: Int) -> (Int, Int) {
+    // As it is found in PEFT: not put in order.
+    if factor > 0, size % factor == 0 { return (factor, size / factor) }
+    let limit = factor == -1 ? size : factor
+    var (m, n) = (1, size)
+    let length = m + n
+    while m < n {
+      var next = m + 1
+      while size % next != 0 { next += 1 }
+      if next + size / next > length || next > limit { break }
+      (m, n) = (next, size / next)
+    }
+    return m > n ? (n, m) : (m, n)
+  }
+}
+
+/// The two factors of ``LoKr`` on one layer.
+public final class LoKrAdapter: LinearAdapter {
+  /// A factor, as it is or as a product of `[m, r]` and `[r, n]`.
+  public enum Factor: Sendable {
+    /// `[m, n]`.
+    case whole(Parameter)
+    /// `[m, r]` and `[r, n]`.
+    case product(Parameter, Parameter)
+
+    /// m and n.
+    public var extents: (outputs: Int, inputs: Int) {
+      switch self {
+      case .whole(let c): (c.shape[0], c.shape[1])
+      case .product(let a, let b): (a.shape[0], b.shape[1])
+      }
+    }
+
+    /// Whether the parts are matrices that fit each other.
+    var isValid: Bool {
+      switch self {
+      case .whole(let c): c.shape.count == 2
+      case .product(let a, let b):
+        a.shape.count == 2 && b.shape.count == 2 && a.shape[1] == b.shape[0]
+      }
+    }
+
+    func parameters(_ name: String) -> Named<Parameter> {
+      switch self {
+      case .whole(let c): [name: c]
+      case .product(let a, let b): ["\(name)_a": a, "\(name)_b": b]
+      }
+    }
+
+    /// The rows of `x`, `[..., n]`, times the transpose.
+    func callAsFunction(_ x: Variable) -> Variable {
+      switch self {
+      case .whole(let c): x.linear(weight: Variable(c))
+      case .product(let a, let b): x.linear(weight: Variable(b)).linear(weight: Variable(a))
+      }
+    }
+
+    var dense: Tensor {
+      switch self {
+      case .whole(let c): c.value
+      case .product(let a, let b): a.value.matrixProduct(with: b.value)
+      }
+    }
+
+    var change: KroneckerChange.Factor {
+      switch self {
+      case .whole(let c): .whole(c.value)
+      case .product(let a, let b): .product(a.value, b.value)
+      }
+    }
+  }
+
+  /// C₁, `[o₁, i₁]`.
+  public let first: Factor
+  /// C₂, `[o₂, i₂]`.
+  public let second: Factor
+  /// The rank that the recipe names; nil where it is not known.
+  public let rank: Int?
+  /// What the product is multiplied by.
+  public let scale: Float
+
+  /// Creates an adapter from its factors. Traps if the parts of one do not fit each other.
+  public init(first: Factor, second: Factor, rank: Int?, scale: Float) {
+    precondition(
+      first.isValid && second.isValid, "Kronecker factors of \(first.extents), \(second.extents)")
+    self.first = first
+    self.second = second
+    self.rank = rank
+    self.scale = scale
+  }
+
+  /// The factors, under the names that PEFT gives them.
+  public var parameters: Named<Parameter> {
+    first.parameters("lokr_w1") + second.parameters("lokr_w2")
+  }
+
+  /// The products of the factors' sizes.
+  public var extents: (inputSize: Int?, outputSize: Int?) {
+    let (a, b) = (first.extents, second.extents)
+    return (a.inputs * b.inputs, a.outputs * b.outputs)
+  }
+
+  /// Factors, rank and scale.
+  public var change: LayerChange? {
+    .kronecker(
+      KroneckerChange(
+        first: first.change, second: second.change, rank: rank,
+        alpha: scale.alpha(rank: rank ?? 1), scale: Double(scale)))
+  }
+
+  /// `y + strength scale x (C₁ ⊗ C₂)ᵀ`, C₂ applied to the columns of each row of `x` seen as
+  /// `[i₁, i₂]`, C₁ to what is left of its rows.
+  public func apply(
+    to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
+  ) -> Variable {
+    let ((o1, i1), (o2, i2)) = (first.extents, second.extents)
+    let rows = x.shape.rowCount
+    let inner = second(x.reshaped(to: [rows, i1, i2])).permuted([0, 2, 1])
+    let product = first(inner).permuted([0, 2, 1]).reshaped(to: y.shape)
+    precondition(y.shape.innermost == o1 * o2, "Kronecker factors \(extents) for \(y.shape)")
+    return y + product.scaled(by: scale * strength)
+  }
+
+  /// `scale C₁ ⊗ C₂`.
+  public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
+    let ((o1, i1), (o2, i2)) = (first.extents, second.extents)
+    let product =
+      first.dense.reshaped(to: [o1, 1, i1, 1]) * second.dense.reshaped(to: [1, o2, 1, i2])
+    return LinearWeights(weight: product.reshaped(to: [o1 * o2, i1 * i2]).scaled(by: scale))
+  }
+}
