@@ -151,6 +151,7 @@ extension Tensor {
     return (shape[0], shape[1])
   }
 
+  @discardableResult
   fileprivate mutating func withUnsafeMutableFloats<R>(
     _ body: (UnsafeMutablePointer<Float>) -> R
   ) -> R {

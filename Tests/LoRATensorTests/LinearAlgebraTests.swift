@@ -106,6 +106,32 @@ import Testing
     }
   }
 
+  @Test(arguments: [(120, 90), (90, 120)])
+  func aRandomProjectionFindsTheLargestValues(m: Int, n: Int) throws {
+    // Singular values that fall off by a quarter each.
+    let exact = try Self.random(m, n, seed: 8).singularValueDecomposition()
+    let values = Tensor((0..<90).map { Float(pow075($0)) })
+    let x = SingularValueDecomposition(u: exact.u, singularValues: values, vt: exact.vt).product()
+    let found = try x.singularValueDecomposition(rank: 6)
+    #expect(found.count == 6 && found.u.shape == [m, 6] && found.vt.shape == [6, n])
+    #expect(Self.error(found.singularValues, values[rows: 0..<6]) < 5e-6)
+    let best = try x.singularValueDecomposition().truncated(to: 6)
+    #expect(Self.error(found.product(), best.product()) < 1e-4)
+    #expect(try x.singularValueDecomposition(rank: 6).u == found.u)
+    #expect(try x.singularValueDecomposition(rank: 6, seed: 1).u != found.u)
+    // Without refinement it is worse, but never better than the best.
+    let rough = try x.singularValueDecomposition(rank: 6, iterations: 0, oversampling: 0)
+    let missing = (x - rough.product()).sumOfSquares()
+    #expect(missing > (x - best.product()).sumOfSquares() && missing < x.sumOfSquares())
+    // A rank near the smaller side is decomposed exactly.
+    let whole = try x.singularValueDecomposition(rank: 85)
+    #expect(whole.count == 85 && Self.error(whole.product(), x) < 1e-5)
+  }
+
+  private func pow075(_ exponent: Int) -> Double {
+    (0..<exponent).reduce(1.0) { product, _ in product * 0.75 }
+  }
+
   @Test func energySaysHowManyValuesAreNeeded() {
     let svd = SingularValueDecomposition(
       u: Self.identity(3), singularValues: Tensor([3, 2, 1]), vt: Self.identity(3))

@@ -1,0 +1,38 @@
+extension Tensor {
+  /// The `rank` largest singular values of a float32 matrix [m, n] and their vectors, from a random
+  /// projection refined by `iterations` multiplications with X Xᵀ.
+  ///
+  /// ```swift
+  /// let svd = try x.singularValueDecomposition(rank: 16)  // of a 4096 x 4096 matrix in a second
+  /// ```
+  ///
+  /// Takes about 4 m n (rank + oversampling)(iterations + 1) operations, where the exact decomposition
+  /// takes 14 m n min(m, n) and more. What it gives is nearly the best matrix of that rank; the
+  /// slower the singular values fall off, the more iterations it takes to tell those round the
+  /// `rank`-th apart. A rank near the smaller side is decomposed exactly. The projection depends on
+  /// the seed and the shape alone.
+  ///
+  /// Source: Halko, Martinsson and Tropp, *Finding structure with randomness*, 2011. Traps unless it
+  /// is a float32 matrix, and if `rank` is below 1.
+  public func singularValueDecomposition(
+    rank: Int, iterations: Int = 4, oversampling: Int = 10, seed: UInt64 = 0
+  ) throws(LinearAlgebraError) -> SingularValueDecomposition {
+    precondition(rank >= 1 && iterations >= 0 && oversampling >= 0, "rank \(rank)")
+    let width = rank + oversampling
+    guard shape.count == 2, width < min(shape[0], shape[1]) else {
+      return try singularValueDecomposition().truncated(to: rank)
+    }
+    if let index = firstNonFiniteIndex() { throw .nonFinite(index: index, shape: shape) }
+    var random = SeededRandom(seed: seed, path: "singular value decomposition")
+    var basis = try matrixProduct(with: random.normal([shape[1], width])).qrDecomposition().q
+    for _ in 0..<iterations {
+      // An orthonormal basis each time: powers alone would lose the small values to rounding.
+      let rows = try matrixProduct(with: basis, transposeSelf: true).qrDecomposition().q
+      basis = try matrixProduct(with: rows).qrDecomposition().q
+    }
+    let core = try basis.matrixProduct(with: self, transposeSelf: true)
+      .singularValueDecomposition().truncated(to: rank)
+    return SingularValueDecomposition(
+      u: basis.matrixProduct(with: core.u), singularValues: core.singularValues, vt: core.vt)
+  }
+}
