@@ -107,7 +107,7 @@ import Testing
   /// Longer than the cache's first memory, and than its second.
   @Test func theCacheGrows() throws {
     let model = try Self.model(.mistral, positions: 1024)
-    let count = 2 * KeyValueCache.chunk + 100
+    let count = 2 * CachedSequence.chunk + 100
     let tokens = TinyModels.tokens([1, count])
     _ = compare(model, tokens, lengths: [250, 3, 1, 1, 4])
     let prompt = tokens[row: 0].scalars(as: Int64.self).prefix(3).map(Int.init)

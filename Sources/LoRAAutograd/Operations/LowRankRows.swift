@@ -1,5 +1,5 @@
 import CLoRAKernels
-import LoRATensor
+package import LoRATensor
 
 /// Low-rank terms of some rows of a batch: what rows with adapters of their own add to a layer's
 /// output.
@@ -15,6 +15,28 @@ package struct LowRankRows: Sendable {
   }
 
   var rowCount: Int { rows.reduce(0) { $0 + $1.count } }
+
+  /// `y += scale (x aᵀ) bᵀ` for the rows of each part, x `[..., in]`, y `[..., out]`.
+  ///
+  /// - Returns: the down-projected rows times the scale, `[rows, rank]` a term of each part.
+  @discardableResult
+  package static func add(
+    _ parts: [LowRankRows], input x: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>
+  ) -> [[Tensor]] {
+    let reduced = parts.map { part in
+      part.terms.map { Tensor(shape: [part.rowCount, $0.a.shape[0]]) { _ in } }
+    }
+    let units = Unit.all(parts)
+    withExtendedLifetime((reduced, parts)) {
+      parallelFor(units.count) { index in
+        let unit = units[index]
+        for (term, h) in zip(parts[unit.part].terms, reduced[unit.part]) {
+          unit.add(term, x, UnsafeMutablePointer(mutating: h.floats), to: y)
+        }
+      }
+    }
+    return reduced
+  }
 }
 
 extension Variable {
@@ -38,22 +60,10 @@ extension Variable {
     }
     var y = value
     let origin = detachedFromValue()
-    // The down-projected rows times the scale, kept for the gradient of b.
-    let reduced = parts.map { part in
-      part.terms.map { Tensor(shape: [part.rowCount, $0.a.shape[0]]) { _ in } }
-    }
-    let units = Unit.all(parts)
     let input = x.value
-    y.withUnsafeMutableBytes { bytes in
-      guard let y = bytes.baseAddress?.assumingMemoryBound(to: Float.self) else { return }
-      withExtendedLifetime((input, reduced, parts)) {
-        parallelFor(units.count) { index in
-          let unit = units[index]
-          for (term, h) in zip(parts[unit.part].terms, reduced[unit.part]) {
-            unit.add(term, input.floats, UnsafeMutablePointer(mutating: h.floats), to: y)
-          }
-        }
-      }
+    let reduced = y.withUnsafeMutableBytes { bytes in
+      guard let y = bytes.baseAddress?.assumingMemoryBound(to: Float.self) else { return [[Tensor]]() }
+      return withExtendedLifetime(input) { LowRankRows.add(parts, input: input.floats, to: y) }
     }
     return Self.recordRows(y, base: origin, x, parts, reduced)
   }

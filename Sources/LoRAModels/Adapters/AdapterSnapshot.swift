@@ -12,17 +12,46 @@ struct AdapterSnapshot: Sendable {
   let groups: [Group]
   /// The group of each row of the batch; nil if there is one choice for all.
   let groupOfRow: [Int]?
+  /// The rows of each group, ascending.
+  private let rowsOfGroup: [[Int]]
 
   /// One choice for every row.
   init(_ group: Group) {
     groups = [group]
     groupOfRow = nil
+    rowsOfGroup = []
   }
 
   init(groups: [Group], groupOfRow: [Int]) {
     // A batch without rows has nothing to choose; it passes as one without adapters.
     self.groups = groups.isEmpty ? [[:]] : groups
     self.groupOfRow = groupOfRow
+    rowsOfGroup = groups.indices.map { index in
+      groupOfRow.indices.filter { groupOfRow[$0] == index }
+    }
+  }
+
+  /// The choices of passes that go on together, one row of a batch each.
+  init(joining snapshots: [AdapterSnapshot]) {
+    var distinct: [Group] = []
+    let groupOfRow = snapshots.map { snapshot in
+      let group = snapshot.groups[0]
+      if let known = distinct.firstIndex(where: { Self.areSame($0, group) }) { return known }
+      distinct.append(group)
+      return distinct.count - 1
+    }
+    self.init(groups: distinct, groupOfRow: groupOfRow)
+  }
+
+  /// Whether two choices are the same adapters, of the same versions, at the same strengths.
+  private static func areSame(_ a: Group, _ b: Group) -> Bool {
+    guard a.count == b.count else { return false }
+    return a.allSatisfy { slot, adapters in
+      guard let others = b[slot], others.count == adapters.count else { return false }
+      return zip(adapters, others).allSatisfy {
+        $0.adapter === $1.adapter && $0.strength == $1.strength
+      }
+    }
   }
 
   /// What one group has, as the choice of a pass of its own.
@@ -48,9 +77,7 @@ struct AdapterSnapshot: Sendable {
     for (index, group) in groups.enumerated() {
       guard let chosen = group[id] else { return nil }
       isUsed = isUsed || !chosen.isEmpty
-      parts.append(
-        RowAdapters.Part(
-          adapters: chosen, rows: groupOfRow.indices.filter { groupOfRow[$0] == index }))
+      parts.append(RowAdapters.Part(adapters: chosen, rows: rowsOfGroup[index]))
     }
     return isUsed
       ? .rows(RowAdapters(parts: parts, rowCount: groupOfRow.count)) : AdapterSlot.Contribution.none
@@ -74,6 +101,38 @@ struct RowAdapters: Sendable {
     precondition(
       shape.count >= 2 && shape[0] == rowCount,
       "adapters were chosen for \(rowCount) rows, the input is \(shape)")
+  }
+}
+
+extension RowAdapters {
+  /// What the groups of rows add to a layer's output, if all of it is of low rank; nil if something
+  /// else is among it, a bias of B, or dropout.
+  ///
+  /// - Parameter positions: how many rows of a matrix each row of the batch is.
+  func lowRankParts(positions: Int) -> [LowRankRows]? {
+    var result: [LowRankRows] = []
+    for part in parts where !part.adapters.isEmpty {
+      var terms: [LowRankTerm] = []
+      for item in part.adapters {
+        guard let adapter = item.adapter as? any LowRankAdapter, adapter.outputBias == nil,
+          adapter.dropoutRate == 0 || Dropout.step == nil
+        else { return nil }
+        terms.append(
+          LowRankTerm(
+            a: Variable(adapter.a), b: Variable(adapter.b), scale: adapter.scale * item.strength))
+      }
+      var ranges: [Range<Int>] = []
+      for row in part.rows {
+        let start = row * positions
+        if let last = ranges.last, last.upperBound == start {
+          ranges[ranges.count - 1] = last.lowerBound..<start + positions
+        } else {
+          ranges.append(start..<start + positions)
+        }
+      }
+      result.append(LowRankRows(rows: ranges, terms: terms))
+    }
+    return result
   }
 }
 

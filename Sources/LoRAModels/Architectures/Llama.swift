@@ -130,16 +130,16 @@ final class LlamaAttention: Module {
     func heads(_ x: Variable) -> Variable {
       x.reshaped(to: [batch, positions, x.shape[2] / headSize, headSize])
     }
-    let first = cache?.count ?? 0
-    let angles = rotary(first..<first + positions)
-    let q = heads(query(x)).rotated(by: angles)
-    var k = heads(key(x)).rotated(by: angles)
-    var v = heads(value(x))
+    let (q, k, v) = (heads(query(x)), heads(key(x)), heads(value(x)))
+    let y: Variable
     if let cache {
-      let (keys, values) = cache.append(keys: k.value, values: v.value, layer: layer)
-      (k, v) = (Variable(keys), Variable(values))
+      y = cache.attention(q, k, v, layer: layer, window: window) { x, positions in
+        x.rotated(by: rotary(positions))
+      }
+    } else {
+      let angles = rotary(0..<positions)
+      y = q.rotated(by: angles).attention(keys: k.rotated(by: angles), values: v, window: window)
     }
-    let y = q.attention(keys: k, values: v, window: window)
     return output(y.reshaped(to: [batch, positions, y.shape[2] * headSize]))
   }
 }

@@ -10,6 +10,8 @@ struct DecodingLinear {
   let weight: Tensor
   let bias: Tensor?
   private let terms: [Term]
+  /// What is added to single rows, where each has adapters of its own.
+  private let rowTerms: [LowRankRows]
 
   private struct Term {
     let a: Tensor
@@ -21,14 +23,18 @@ struct DecodingLinear {
   /// weight densely, or with an adapter that is not of low rank, or with dropout.
   init?(_ layer: some LinearLayer) {
     var terms: [Term] = []
+    var rowTerms: [LowRankRows] = []
     var offset: Tensor?
     switch layer.slot.contribution() {
     case .merged(let weights):
       (weight, bias) = (weights.weight, weights.bias)
-      self.terms = []
+      (self.terms, self.rowTerms) = ([], [])
       return
     case .none: break
-    case .rows: return nil
+    case .rows(let assignment):
+      // One new token a sequence.
+      guard let parts = assignment.lowRankParts(positions: 1) else { return nil }
+      rowTerms = parts
     case .adapters(let active):
       for item in active {
         guard let adapter = item.adapter as? any LowRankAdapter,
@@ -46,14 +52,47 @@ struct DecodingLinear {
     let bias = layer.bias?.value.converted(to: .float32)
     self.bias = offset.map { offset in bias.map { $0 + offset } ?? offset } ?? bias
     self.terms = terms
+    self.rowTerms = rowTerms
   }
 
   var outputSize: Int { weight.shape[0] }
 
-  /// Computes the outputs of several layers with one input, `[T, in]`, in one pass over the weights
-  /// and another over what adapters add. With `accumulates` they are added to what is there.
+  /// Computes the outputs of several layers with one input, `[rows, in]`. With `accumulates` they are
+  /// added to what is there.
   static func project(
     _ x: UnsafePointer<Float>, rows: Int, accumulates: Bool = false,
+    _ layers: [(layer: DecodingLinear, y: UnsafeMutablePointer<Float>)]
+  ) {
+    if rows <= mostFewRows {
+      projectFew(x, rows: rows, accumulates, layers)
+    } else {
+      for (layer, y) in layers { layer.projectMany(x, rows: rows, accumulates, into: y) }
+    }
+    for (layer, y) in layers where !layer.rowTerms.isEmpty {
+      LowRankRows.add(layer.rowTerms, input: x, to: y)
+    }
+  }
+
+  /// The product of many rows, as sequences that are decoded together make them.
+  private func projectMany(
+    _ x: UnsafePointer<Float>, rows: Int, _ accumulates: Bool,
+    into y: UnsafeMutablePointer<Float>
+  ) {
+    let reduced = terms.map { Tensor(shape: [rows, $0.a.shape[0]]) { _ in } }
+    withExtendedLifetime((self, reduced)) {
+      multiply(
+        rows: rows, x, byTransposeOf: weight, precision: ProductPrecision.current,
+        terms: zip(terms, reduced).map { term, h in
+          ProductTerm.forward(
+            a: term.a.floats, b: term.b.floats, rank: term.a.shape[0], inner: term.a.shape[1],
+            scale: term.scale, h: UnsafeMutablePointer(mutating: h.floats))
+        }, bias: bias?.floats, beta: accumulates ? 1 : 0, into: y)
+    }
+  }
+
+  /// The products of few rows: one pass over the weights and another over what adapters add.
+  private static func projectFew(
+    _ x: UnsafePointer<Float>, rows: Int, _ accumulates: Bool,
     _ layers: [(layer: DecodingLinear, y: UnsafeMutablePointer<Float>)]
   ) {
     let ranks = layers.flatMap { $0.layer.terms.map { $0.a.shape[0] } }.reduce(0, +)

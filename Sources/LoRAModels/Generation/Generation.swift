@@ -7,8 +7,8 @@ import LoRATensor
 public final class GenerationSession {
   private let model: any LanguageModel
   private let options: GenerationOptions
-  private let snapshot: AdapterSnapshot?
-  private let cache: KeyValueCache
+  let snapshot: AdapterSnapshot?
+  let cache: KeyValueCache
   private var sampler: Sampler
   private var pending: [Int]
   private var generated = 0
@@ -38,10 +38,19 @@ public final class GenerationSession {
   }
 
   /// The next token; nil once the limit, a stop token or the model's last position is reached.
-  public func next() -> Int? {
-    guard generated < options.maximumTokens, cache.count + pending.count <= cache.capacity
-    else { return nil }
-    let token = sampler.next(logits())
+  public func next() -> Int? { canContinue ? choose(from: logits()) : nil }
+
+  /// Whether there is room for another token.
+  var canContinue: Bool {
+    generated < options.maximumTokens && cache.count + pending.count <= cache.capacity
+  }
+
+  /// The token that the cache does not hold yet, once the prompt has passed.
+  var lastToken: Int { pending[pending.count - 1] }
+
+  /// The token that `logits`, `[1, vocabulary]`, lead to; nil if that is the end.
+  func choose(from logits: Tensor) -> Int? {
+    let token = sampler.next(logits)
     if options.stopTokens.contains(token) {
       generated = options.maximumTokens
       return nil

@@ -1,34 +1,104 @@
+import LoRAAutograd
 import LoRATensor
 
-/// The keys and values of the positions that a sequence has passed through, layer by layer.
+/// The keys and values of the positions that sequences have passed through, layer by layer.
 ///
-/// Belongs to one sequence of one generation, and to the adapters that were active when it was
-/// filled: continuing it under others would mix two models. Not Sendable.
+/// Belongs to the generations that fill it, and to the adapters that were active when it was filled:
+/// continuing it under others would mix two models. Not Sendable.
+///
+/// Each row of a batch is a sequence with a length of its own. ``init(joining:)`` makes a batch of
+/// sequences that began apart, and they may part again.
+public final class KeyValueCache {
+  /// The most positions that can be held of a sequence.
+  public var capacity: Int { sequences.map(\.capacity).min() ?? 0 }
+  /// The number of positions held of each sequence.
+  public var counts: [Int] { sequences.map(\.count) }
+  /// The number of positions held. Traps if sequences differ in that: see ``counts``.
+  public var count: Int {
+    let first = sequences.first?.count ?? 0
+    precondition(sequences.allSatisfy { $0.count == first }, "sequences of lengths \(counts)")
+    return first
+  }
+
+  let sequences: [CachedSequence]
+
+  /// Creates an empty cache for `layerCount` layers and up to `capacity` positions of each sequence.
+  public init(layerCount: Int, capacity: Int, sequenceCount: Int = 1) {
+    sequences = (0..<sequenceCount).map { _ in
+      CachedSequence(layerCount: layerCount, capacity: capacity)
+    }
+  }
+
+  /// Creates a cache of the sequences of `caches`, in that order. It shares them: what one appends
+  /// the other holds.
+  public init(joining caches: [KeyValueCache]) { sequences = caches.flatMap(\.sequences) }
+
+  /// Appends a layer's keys and values, `[1, new, heads, size]`, and returns all of that layer so
+  /// far, `[1, count + new, heads, size]`, sharing the cache's memory until the next append.
+  func append(keys: Tensor, values: Tensor, layer: Int) -> (Tensor, Tensor) {
+    precondition(
+      keys.shape[0] == 1 && sequences.count == 1,
+      "keys of \(keys.shape[0]) sequences for a cache of \(sequences.count)")
+    return sequences[0].append(keys: keys, values: values, layer: layer)
+  }
+
+  /// The attention of new queries, keys and values, `[sequences, new, heads, size]`, with what each
+  /// sequence holds, the new keys and values being appended first.
+  ///
+  /// - Parameter rotate: gives queries or keys, `[1, new, heads, size]`, their positions.
+  func attention(
+    _ queries: Variable, _ keys: Variable, _ values: Variable, layer: Int, window: Int? = nil,
+    rotate: (Variable, _ positions: Range<Int>) -> Variable = { x, _ in x }
+  ) -> Variable {
+    precondition(
+      queries.shape[0] == sequences.count,
+      "\(queries.shape[0]) sequences, and \(sequences.count) in the cache")
+    let new = queries.shape[1]
+    let rows = sequences.enumerated().map { index, sequence in
+      func row(_ x: Variable) -> Variable {
+        sequences.count == 1 ? x : x.sliced(axis: 0, index..<index + 1)
+      }
+      let positions = sequence.count..<sequence.count + new
+      let (allKeys, allValues) = sequence.append(
+        keys: rotate(row(keys), positions).value, values: row(values).value, layer: layer)
+      return rotate(row(queries), positions)
+        .attention(keys: Variable(allKeys), values: Variable(allValues), window: window)
+    }
+    return rows.count == 1 ? rows[0] : .concatenated(rows)
+  }
+
+  /// Counts `positions` more of every sequence, once every layer has appended them.
+  func advance(by positions: Int) {
+    for sequence in sequences { sequence.count += positions }
+  }
+}
+
+/// One sequence of a cache.
 ///
 /// New positions are written in place behind those that are held. The memory grows by doubling up
 /// to the capacity.
-public final class KeyValueCache {
-  /// The most positions that can be held.
-  public let capacity: Int
-  /// The number of positions held.
-  public private(set) var count = 0
-  private var keys: [Tensor?]
-  private var values: [Tensor?]
-
+final class CachedSequence {
   /// The fewest positions that memory is requested for, unless the capacity is lower.
   static let chunk = 256
 
-  /// Creates an empty cache for `layerCount` layers and up to `capacity` positions.
-  public init(layerCount: Int, capacity: Int) {
+  let capacity: Int
+  fileprivate(set) var count = 0
+  private var keys: [Tensor?]
+  private var values: [Tensor?]
+
+  init(layerCount: Int, capacity: Int) {
     self.capacity = capacity
     keys = Array(repeating: nil, count: layerCount)
     values = keys
   }
 
-  /// Appends a layer's keys and values, `[1, new, heads, size]`, and returns all of that layer so
-  /// far, `[1, count + new, heads, size]`, sharing the cache's memory until the next append.
+  /// A layer's keys and values, as far as memory was requested, `[room, heads, size]` each.
+  func held(layer: Int) -> (keys: Tensor, values: Tensor)? {
+    guard let keys = keys[layer], let values = values[layer] else { return nil }
+    return (keys, values)
+  }
+
   func append(keys newKeys: Tensor, values newValues: Tensor, layer: Int) -> (Tensor, Tensor) {
-    precondition(newKeys.shape[0] == 1, "a cache holds one sequence, not \(newKeys.shape[0])")
     let (new, heads, size) = (newKeys.shape[1], newKeys.shape[2], newKeys.shape[3])
     withRoom(for: new, heads: heads, size: size, layer: layer) { keys, values in
       let start = count * heads * size
@@ -79,7 +149,4 @@ public final class KeyValueCache {
       }
     }
   }
-
-  /// Counts `positions` more, once every layer has appended them.
-  func advance(by positions: Int) { count += positions }
 }

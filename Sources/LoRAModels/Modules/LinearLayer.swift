@@ -72,7 +72,10 @@ extension LinearLayer {
   /// all rows if the adapters are of low rank, else once for each group of rows.
   private func adapted(_ x: Variable, _ assignment: RowAdapters) -> Variable {
     assignment.check(x.shape)
-    guard let parts = assignment.lowRankParts(of: x) else { return slot.grouped(x) { self($0) } }
+    let positions = x.shape.rowCount / max(assignment.rowCount, 1)
+    guard let parts = assignment.lowRankParts(positions: positions) else {
+      return slot.grouped(x) { self($0) }
+    }
     return base(x).adding(parts, input: x)
   }
 

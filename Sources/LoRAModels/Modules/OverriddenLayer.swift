@@ -44,32 +44,3 @@ final class OverriddenLayer: LinearLayer {
 
   func denseWeight() -> Tensor { newWeight?.value ?? layer.denseWeight() }
 }
-
-extension RowAdapters {
-  /// What the groups of rows of `x` add to a layer's output, if all of it is of low rank; nil if
-  /// something else is among it, a bias of B, or dropout.
-  func lowRankParts(of x: Variable) -> [LowRankRows]? {
-    let positions = x.shape.rowCount / max(rowCount, 1)
-    var result: [LowRankRows] = []
-    for part in parts where !part.adapters.isEmpty {
-      var terms: [LowRankTerm] = []
-      for item in part.adapters {
-        guard let adapter = item.adapter as? any LowRankAdapter,
-          adapter.outputBias == nil, adapter.dropoutRate == 0 || Dropout.step == nil
-        else { return nil }
-        terms.append(adapter.term(input: x, strength: item.strength))
-      }
-      var ranges: [Range<Int>] = []
-      for row in part.rows {
-        let start = row * positions
-        if let last = ranges.last, last.upperBound == start {
-          ranges[ranges.count - 1] = last.lowerBound..<start + positions
-        } else {
-          ranges.append(start..<start + positions)
-        }
-      }
-      result.append(LowRankRows(rows: ranges, terms: terms))
-    }
-    return result
-  }
-}

@@ -1,0 +1,154 @@
+import LoRAAutograd
+import LoRATensor
+
+/// One text to continue among others: what a ``GenerationBatch`` works on.
+public struct GenerationRequest: Sendable, Hashable {
+  /// The ids to continue, at least one.
+  public var prompt: [Int]
+  /// How tokens are chosen, and when to end.
+  public var options: GenerationOptions
+  /// What applies to this request alone; `[:]` for the base.
+  public var adapters: AdapterSelection
+
+  /// Creates a request.
+  public init(
+    prompt: [Int], options: GenerationOptions = GenerationOptions(),
+    adapters: AdapterSelection = [:]
+  ) {
+    self.prompt = prompt
+    self.options = options
+    self.adapters = adapters
+  }
+}
+
+/// Generations that advance together, each with its own prompt, options and adapters.
+///
+/// A step reads the base's weights once for all of them: sixteen texts cost little more than one.
+/// Requests may join and end at any step; the tokens of each are what it would get alone.
+///
+/// ```swift
+/// let batch = GenerationBatch(model)
+/// let a = try batch.add(GenerationRequest(prompt: p, adapters: ["support": 1]))
+/// let b = try batch.add(GenerationRequest(prompt: q, adapters: ["polite": 0.5]))
+/// while !batch.isFinished {
+///   for (id, token) in batch.step() { ... }
+/// }
+/// ```
+///
+/// Not Sendable: it belongs to the task that steps it.
+public final class GenerationBatch {
+  private struct Member {
+    let id: Int
+    let session: GenerationSession
+  }
+
+  private let model: any LanguageModel
+  private var waiting: [Member] = []
+  private var running: [Member] = []
+  private var nextID = 0
+  /// What the running ones share, until one of them ends or another joins.
+  private var shared: (cache: KeyValueCache, snapshot: AdapterSnapshot?)?
+
+  /// Creates a batch without requests.
+  public init(_ model: any LanguageModel) { self.model = model }
+
+  /// Whether no request is waiting or running.
+  public var isFinished: Bool { waiting.isEmpty && running.isEmpty }
+
+  /// Adds a request, which begins with the next step. Its adapters are resolved now: a swap that
+  /// comes later does not reach it.
+  ///
+  /// - Returns: what names it in the results of ``step()``.
+  @discardableResult
+  public func add(_ request: GenerationRequest) throws -> Int {
+    // While adapters are merged the base is one that already has them; only it can be asked for.
+    let selection = request.adapters.strengths.isEmpty && model.isMerged ? nil : request.adapters
+    let session = try GenerationSession(
+      model, prompt: request.prompt, options: request.options, adapters: selection)
+    defer { nextID += 1 }
+    waiting.append(Member(id: nextID, session: session))
+    return nextID
+  }
+
+  /// Takes a request out before it has ended.
+  public func remove(_ id: Int) {
+    waiting.removeAll { $0.id == id }
+    if running.contains(where: { $0.id == id }) {
+      running.removeAll { $0.id == id }
+      shared = nil
+    }
+  }
+
+  /// The next token of every request, in the order in which they were added; nil for one that has
+  /// ended with this step.
+  public func step() -> [(id: Int, token: Int?)] {
+    var results: [(id: Int, token: Int?)] = []
+    var stillRunning: [Member] = []
+    let ready = running.map(\.session.canContinue)
+    let advancing = zip(running, ready).filter(\.1).map(\.0)
+    if advancing.count != running.count { shared = nil }
+    let logits = advancing.isEmpty ? nil : self.logits(of: advancing)
+    var row = 0
+    for (member, isReady) in zip(running, ready) {
+      var token: Int?
+      if isReady, let logits {
+        token = member.session.choose(from: logits[rows: row..<row + 1])
+        row += 1
+      }
+      results.append((member.id, token))
+      if token != nil { stillRunning.append(member) }
+    }
+    // A prompt is a pass of its own; its last position gives the first token.
+    for member in waiting {
+      let token = member.session.next()
+      results.append((member.id, token))
+      if token != nil { stillRunning.append(member) }
+    }
+    if stillRunning.count != running.count || !waiting.isEmpty { shared = nil }
+    waiting = []
+    running = stillRunning
+    return results
+  }
+
+  /// The logits of the next token of `members`, `[members, vocabulary]`.
+  private func logits(of members: [Member]) -> Tensor {
+    let (cache, snapshot) = shared ?? join(members)
+    shared = (cache, snapshot)
+    let tokens = Tensor(members.map { $0.session.lastToken }, shape: [members.count, 1])
+    return withoutGradients {
+      func run() -> Tensor {
+        let hidden = model.hiddenStates(tokens, cache: cache)
+        return model.head(hidden).value.reshaped(to: [members.count, model.vocabularySize])
+      }
+      guard let snapshot else { return run() }
+      return AdapterScope.$current.withValue(snapshot, operation: run)
+    }
+  }
+
+  private func join(_ members: [Member]) -> (KeyValueCache, AdapterSnapshot?) {
+    let snapshots = members.compactMap(\.session.snapshot)
+    precondition(
+      snapshots.isEmpty || snapshots.count == members.count,
+      "adapters were merged or unmerged while requests were running")
+    return (
+      KeyValueCache(joining: members.map(\.session.cache)),
+      snapshots.isEmpty ? nil : AdapterSnapshot(joining: snapshots)
+    )
+  }
+}
+
+extension LanguageModel {
+  /// Generates the tokens that continue each of `requests`, all of them together, without the stop
+  /// tokens. See ``GenerationBatch``.
+  public func generate(_ requests: [GenerationRequest]) throws -> [[Int]] {
+    let batch = GenerationBatch(self)
+    for request in requests { try batch.add(request) }
+    var results = requests.map { _ in [Int]() }
+    while !batch.isFinished {
+      for (id, token) in batch.step() {
+        if let token { results[id].append(token) }
+      }
+    }
+    return results
+  }
+}
