@@ -1,3 +1,4 @@
+import Foundation
 import LoRAAutograd
 import LoRAFormats
 @testable import LoRAModels
@@ -23,9 +24,79 @@ import Testing
     #expect(failures.isEmpty, "\(failures)")
   }
 
+  @Test(arguments: layers, LoRA.Initialization.allCases)
+  func initializations(kind: String, initialization: LoRA.Initialization) throws {
+    let method = LoRA(rank: 4, alpha: 6, initialization: initialization)
+    let failures = try checkAdapter(method, on: Self.layer(kind)).filter {
+      // The product of orthogonal factors is zero within rounding only.
+      initialization != .orthogonal || $0.law != "a fresh adapter changes nothing"
+    }
+    #expect(failures.isEmpty, "\(failures)")
+    // Plain factors of twice the rank sum in another order.
+    let isPlain = initialization != .pissa && initialization != .olora
+    try Self.expectReturn(method, on: Self.layer(kind), within: isPlain ? 0 : 1e-6)
+    let json = try JSONEncoder().encode(method)
+    #expect(try JSONDecoder().decode(LoRA.self, from: json) == method)
+  }
+
+  @Test func olderRecipesAreRead() throws {
+    let json = #"{"rank": 4, "alpha": 2, "dropout": 0.5, "isRankStabilized": true}"#
+    #expect(
+      try JSONDecoder().decode(LoRA.self, from: Data(json.utf8))
+        == LoRA(rank: 4, alpha: 2, dropout: 0.5, isRankStabilized: true))
+  }
+
+  @Test func orthogonalFactorsCancel() throws {
+    let layer = Self.layer("dense")
+    var random = SeededRandom(seed: 1, path: "orthogonal")
+    let adapter = try LoRA(rank: 4, alpha: 8, initialization: .orthogonal)
+      .makeAdapter(for: layer, using: &random)
+    let (a, b) = (adapter.a.value, adapter.b.value)
+    #expect(a.scalars().contains { abs($0) > 0.01 } && b.scalars().contains { abs($0) > 0.01 })
+    #expect(b.matrixProduct(with: a).scalars().allSatisfy { abs($0) < 1e-7 })
+    #expect(throws: AdapterError.self) {
+      try LoRA(rank: 3, initialization: .orthogonal).makeAdapter(for: layer, using: &random)
+    }
+  }
+
+  /// The parts that PEFT takes off the base: `s B A` is the best approximation of the rank, or the
+  /// start of a QR decomposition.
+  @Test(arguments: [LoRA.Initialization.pissa, .olora])
+  func factorsComeFromTheWeight(initialization: LoRA.Initialization) throws {
+    let layer = Self.layer("dense")
+    let weight = layer.denseWeight()
+    func product(rank: Int) throws -> Tensor {
+      var random = SeededRandom(seed: 1, path: "a")
+      let adapter = try LoRA(rank: rank, alpha: 6, initialization: initialization)
+        .makeAdapter(for: layer, using: &random)
+      #expect(adapter.origin?.a.value == adapter.a.value)
+      #expect(adapter.namedParameters().filter(\.parameter.isTrainable).count == 2)
+      if initialization == .olora {
+        let b = adapter.b.value
+        let gram = b.matrixProduct(with: b, transposeSelf: true).scalars()
+        for index in gram.indices {
+          #expect(abs(gram[index] - (index % (rank + 1) == 0 ? 1 : 0)) < 1e-6)
+        }
+      }
+      let product = adapter.b.value.matrixProduct(with: adapter.a.value)
+      return initialization == .olora ? product : product.scaled(by: adapter.scale)
+    }
+    // All of the rank is all of the weight.
+    #expect(compare(try product(rank: 10), to: weight).isWithin(relative: 1e-5))
+    let rest = weight - (try product(rank: 4))
+    let values = try weight.singularValues().scalars()
+    let squares = values.dropFirst(4).reduce(Double(0)) { $0 + Double($1 * $1) }
+    if initialization == .pissa {
+      #expect(abs(rest.sumOfSquares() - squares) < 1e-5 * squares)
+    } else {
+      #expect(rest.sumOfSquares() > squares)
+    }
+    #expect(throws: AdapterError.self) { try product(rank: 11) }
+  }
+
   /// A change made of an adapter, and an adapter made of that change, compute the same bits.
   static func expectReturn(
-    _ method: some AdapterMethod, on layer: any LinearLayer
+    _ method: some AdapterMethod, on layer: any LinearLayer, within tolerance: Double = 0
   ) throws {
     var random = SeededRandom(seed: 1, path: "adapter")
     let adapter = try method.makeAdapter(for: layer, using: &random)
@@ -46,7 +117,7 @@ import Testing
       return layer(x).value
     }
     let (first, second) = (try output(adapter), try output(copy))
-    #expect(first == second)
+    #expect(compare(first, to: second).isWithin(relative: tolerance))
     #expect(first != layer(x).value)
   }
 

@@ -33,7 +33,8 @@ extension LinearAdapter {
   public var extents: (inputSize: Int?, outputSize: Int?) { (nil, nil) }
 }
 
-/// An adapter that adds `scale ((x aᵀ) bᵀ + outputBias)`.
+/// An adapter that adds `scale ((x aᵀ) bᵀ + outputBias)`, less `scale (x a₀ᵀ) b₀ᵀ` where it has an
+/// origin.
 public protocol LowRankAdapter: LinearAdapter {
   /// The down projection, `[rank, inputSize]`.
   var a: Parameter { get }
@@ -41,6 +42,8 @@ public protocol LowRankAdapter: LinearAdapter {
   var b: Parameter { get }
   /// What the up projection adds to its products, `[outputSize]` (`lora_bias`). Nil by default.
   var outputBias: Parameter? { get }
+  /// The factors that this adapter started from, if their product is taken off. Nil by default.
+  var origin: LowRankOrigin? { get }
   /// What the product is multiplied by, `alpha / rank` for LoRA.
   var scale: Float { get }
   /// The probability that an element of the input is dropped while training. 0 by default.
@@ -50,6 +53,8 @@ public protocol LowRankAdapter: LinearAdapter {
 }
 
 extension LowRankAdapter {
+  /// Started without effect.
+  public var origin: LowRankOrigin? { nil }
   /// No bias.
   public var outputBias: Parameter? { nil }
   /// Nothing is dropped.
@@ -60,41 +65,66 @@ extension LowRankAdapter {
   /// Those of the factors.
   public var extents: (inputSize: Int?, outputSize: Int?) { (a.shape[1], b.shape[0]) }
 
-  /// Factors, bias and scale.
+  /// Factors, bias and scale: plain ones of any adapter. With an origin they are `[a; a₀]` and
+  /// `[b, -b₀]`, of twice the rank.
   public var change: LayerChange? {
-    let (a, b) = (a.value, b.value)
+    var (a, b) = (a.value, b.value)
+    if let origin {
+      a = .concatenated([a, origin.a.value])
+      b = .concatenated([b, origin.b.value.scaled(by: -1)], axis: 1)
+    }
     return .lowRank(
       LowRankChange(
         a: a, b: b, alpha: scale.alpha(rank: a.shape[0]), scale: Double(scale),
         bias: outputBias?.value))
   }
 
-  /// `y + strength scale ((x aᵀ) bᵀ + outputBias)`. A layer that stores its weight densely computes
-  /// that in one operation with its own product instead.
+  /// `y + strength scale ((x aᵀ) bᵀ + outputBias)`, less the origin's product. A layer that stores
+  /// its weight densely computes that in one operation with its own product instead.
   public func apply(
     to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
   ) -> Variable {
-    let term = term(input: x, strength: strength)
-    return y
-      + (term.input ?? x).linear(weight: term.a)
-      .linear(weight: term.b, bias: outputBias.map { Variable($0) })
-      .scaled(by: term.scale)
+    var y = y
+    for term in terms(input: x, strength: strength) {
+      let product = (term.input ?? x).linear(weight: term.a).linear(weight: term.b)
+      y = y + product.scaled(by: term.scale)
+    }
+    return outputBias.map { y + Variable($0).scaled(by: scale * strength) } ?? y
   }
 
-  /// `scale b a`, and `scale outputBias`.
+  /// `scale b a`, less the origin's product, and `scale outputBias`.
   public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
-    LinearWeights(
-      weight: b.value.matrixProduct(with: a.value).scaled(by: scale),
+    let products = withoutGradients {
+      factors.map { $0.b.value.matrixProduct(with: $0.a.value).scaled(by: scale) }
+    }
+    return LinearWeights(
+      weight: products.dropFirst().reduce(products[0], +),
       bias: outputBias?.value.scaled(by: scale))
   }
 
-  /// This adapter as a term of an adapted linear operation.
-  func term(input x: Variable, strength: Float) -> LowRankTerm {
-    var term = LowRankTerm(a: Variable(a), b: Variable(b), scale: scale * strength)
+  /// The pairs of factors whose products add up to this adapter's.
+  ///
+  /// With an origin `(b - b₀) a` and `b₀ (a - a₀)`, which is `b a - b₀ a₀` and exactly zero as long as
+  /// nothing was trained.
+  var factors: [(a: Variable, b: Variable)] {
+    let (a, b) = (Variable(a), Variable(b))
+    guard let origin else { return [(a, b)] }
+    let (first, second) = (Variable(origin.a), Variable(origin.b))
+    return [(a, b - second), (a - first, second)]
+  }
+
+  /// The rank of what the factors add up to.
+  package var totalRank: Int { (origin == nil ? 1 : 2) * a.shape[0] }
+
+  /// This adapter as terms of an adapted linear operation, its bias aside.
+  func terms(input x: Variable, strength: Float) -> [LowRankTerm] {
+    var input: Variable?
     if dropoutRate > 0, let random = Dropout.random(stream: dropoutStream) {
-      term.input = x.dropout(rate: dropoutRate, random: random)
+      input = x.dropout(rate: dropoutRate, random: random)
     }
-    return term
+    return factors.map {
+      LowRankTerm(a: $0.a, b: $0.b, scale: scale * strength, input: input)
+    }
   }
 }
 

@@ -17,6 +17,10 @@ extension LoRA: EmbeddingAdapterMethod {
     for embedding: Embedding, using random: inout SeededRandom
   ) throws(AdapterError) -> LoRAAdapter {
     try validate()
+    guard initialization == .kaiming || initialization == .gaussian else {
+      throw .unsupported(
+        layer: "of the embedding", reason: "\(initialization) is for linear layers, as in PEFT")
+    }
     let (vocabulary, size) = (embedding.weight.shape[0], embedding.weight.shape[1])
     return LoRAAdapter(
       a: Parameter(.zeros([rank, vocabulary])),

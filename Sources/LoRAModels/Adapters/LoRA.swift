@@ -23,17 +23,33 @@ public struct LoRA: AdapterMethod, Sendable, Hashable, Codable {
   public var isRankStabilized: Bool
   /// Whether B has a bias, which starts at zero (`lora_bias`).
   public var hasBias: Bool
+  /// How A and B start.
+  public var initialization: Initialization
 
   /// Creates a recipe. Values are checked when it is used.
   public init(
     rank: Int = 8, alpha: Float = 16, dropout: Float = 0, isRankStabilized: Bool = false,
-    hasBias: Bool = false
+    hasBias: Bool = false, initialization: Initialization = .kaiming
   ) {
     self.rank = rank
     self.alpha = alpha
     self.dropout = dropout
     self.isRankStabilized = isRankStabilized
     self.hasBias = hasBias
+    self.initialization = initialization
+  }
+
+  /// Reads a recipe; what an older one does not name is as the initializer has it.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      rank: try values.decode(Int.self, forKey: .rank),
+      alpha: try values.decode(Float.self, forKey: .alpha),
+      dropout: try values.decode(Float.self, forKey: .dropout),
+      isRankStabilized: try values.decode(Bool.self, forKey: .isRankStabilized),
+      hasBias: try values.decodeIfPresent(Bool.self, forKey: .hasBias) ?? false,
+      initialization: try values.decodeIfPresent(Initialization.self, forKey: .initialization)
+        ?? .kaiming)
   }
 
   /// What the low-rank product is multiplied by.
@@ -55,18 +71,25 @@ public struct LoRA: AdapterMethod, Sendable, Hashable, Codable {
     }
   }
 
-  /// A fresh adapter: A uniform within `1 / sqrt(inputSize)`, as PEFT draws it, B zero.
+  /// A fresh adapter: A uniform within `1 / sqrt(inputSize)`, as PEFT draws it, B zero, unless the
+  /// initialization says otherwise.
   public func makeAdapter(
     for layer: any LinearLayer, using random: inout SeededRandom
   ) throws(AdapterError) -> LoRAAdapter {
+    try makeAdapter(for: layer, at: "", using: &random)
+  }
+
+  /// A fresh adapter of the layer at `path`, which errors name.
+  public func makeAdapter(
+    for layer: any LinearLayer, at path: String, using random: inout SeededRandom
+  ) throws(AdapterError) -> LoRAAdapter {
     try validate()
-    // PEFT's initialization: Kaiming uniform with a = sqrt(5), which is this bound.
-    let bound = 1 / Float(max(layer.inputSize, 1)).squareRoot()
+    let (a, b, hasEffect) = try initialFactors(for: layer, at: path, using: &random)
     return LoRAAdapter(
-      a: Parameter(random.uniform([rank, layer.inputSize], in: -bound..<bound)),
-      b: Parameter(.zeros([layer.outputSize, rank])),
-      outputBias: hasBias ? Parameter(.zeros([layer.outputSize])) : nil, scale: scale,
-      dropoutRate: dropout, dropoutStream: random.stream)
+      a: Parameter(a), b: Parameter(b),
+      outputBias: hasBias ? Parameter(.zeros([layer.outputSize])) : nil,
+      origin: hasEffect ? LowRankOrigin(a: a, b: b) : nil, scale: scale, dropoutRate: dropout,
+      dropoutStream: random.stream)
   }
 }
 
@@ -78,6 +101,8 @@ public final class LoRAAdapter: LowRankAdapter {
   public let b: Parameter
   /// The bias of B, `[outputSize]`, if it has one.
   public let outputBias: Parameter?
+  /// What A and B started from, if their product is to be taken off.
+  public let origin: LowRankOrigin?
   /// What the product is multiplied by.
   public let scale: Float
   /// The probability that an element of the input is dropped while training.
@@ -86,19 +111,22 @@ public final class LoRAAdapter: LowRankAdapter {
   public let dropoutStream: UInt64
 
   /// Creates an adapter from its factors, `[rank, inputSize]` and `[outputSize, rank]`, and perhaps a
-  /// bias of the second, `[outputSize]`.
+  /// bias of the second, `[outputSize]`, and factors of the same shapes that it started from.
   public init(
-    a: Parameter, b: Parameter, outputBias: Parameter? = nil, scale: Float,
+    a: Parameter, b: Parameter, outputBias: Parameter? = nil, origin: LowRankOrigin? = nil,
+    scale: Float,
     dropoutRate: Float = 0, dropoutStream: UInt64 = 0
   ) {
     precondition(
       a.shape.count == 2 && b.shape.count == 2 && a.shape[0] == b.shape[1]
-        && (outputBias == nil || outputBias?.shape == [b.shape[0]]),
+        && (outputBias == nil || outputBias?.shape == [b.shape[0]])
+        && (origin == nil || (origin?.a.shape == a.shape && origin?.b.shape == b.shape)),
       "low-rank factors of shapes \(a.shape) and \(b.shape), bias "
         + "\(String(describing: outputBias?.shape))")
     self.a = a
     self.b = b
     self.outputBias = outputBias
+    self.origin = origin
     self.scale = scale
     self.dropoutRate = dropoutRate
     self.dropoutStream = dropoutStream
@@ -107,8 +135,9 @@ public final class LoRAAdapter: LowRankAdapter {
   /// The rank r.
   public var rank: Int { a.shape[0] }
 
-  /// A, B and the bias, under the names that PEFT gives them.
+  /// A, B and the bias, under the names that PEFT gives them; and the origin's, which are frozen.
   public var parameters: Named<Parameter> {
     ["lora_A.weight": a, "lora_B.weight": b] + .optional("lora_B.bias", outputBias)
+      + .optional("lora_A.origin", origin?.a) + .optional("lora_B.origin", origin?.b)
   }
 }

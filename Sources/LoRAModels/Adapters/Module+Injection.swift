@@ -12,7 +12,9 @@ public struct InjectionReport: Sendable, Hashable {
 
   mutating func add(_ adapter: any LinearAdapter, path: String) {
     layers.append(path)
-    parameterCount += adapter.parameterCount
+    for (_, parameter) in adapter.namedParameters() where parameter.isTrainable {
+      parameterCount += parameter.shape.elementCount
+    }
     guard let lowRank = adapter as? any LowRankAdapter else { return }
     let side = min(lowRank.a.shape[1], lowRank.b.shape[0])
     if lowRank.a.shape[0] > side {

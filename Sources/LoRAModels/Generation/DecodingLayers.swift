@@ -40,8 +40,9 @@ struct DecodingLinear {
         guard let adapter = item.adapter as? any LowRankAdapter,
           adapter.dropoutRate == 0 || Dropout.step == nil
         else { return nil }
-        terms.append(
-          Term(a: adapter.a.value, b: adapter.b.value, scale: adapter.scale * item.strength))
+        for (a, b) in withoutGradients({ adapter.factors }) {
+          terms.append(Term(a: a.value, b: b.value, scale: adapter.scale * item.strength))
+        }
         if let bias = adapter.outputBias?.value.scaled(by: adapter.scale * item.strength) {
           offset = offset.map { $0 + bias } ?? bias
         }

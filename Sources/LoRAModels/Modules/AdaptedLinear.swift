@@ -39,10 +39,9 @@ extension LinearLayer {
     var offset = bias.map { Variable($0) }
     for item in active {
       guard let adapter = item.adapter as? any LowRankAdapter else { return nil }
-      let term = adapter.term(input: x, strength: item.strength)
-      terms.append(term)
+      terms += adapter.terms(input: x, strength: item.strength)
       if let outputBias = adapter.outputBias {
-        let shift = Variable(outputBias).scaled(by: term.scale)
+        let shift = Variable(outputBias).scaled(by: adapter.scale * item.strength)
         offset = offset.map { $0 + shift } ?? shift
       }
     }

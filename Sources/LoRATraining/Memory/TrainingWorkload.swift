@@ -76,7 +76,7 @@ public struct TrainingWorkload: Sendable, Hashable {
       let ranks = model.adapters(named: name).map { path, adapter in
         // Of what is not low-rank only the number of its parameters is known.
         let layer = adapter.parameterCount
-        let rank = (adapter as? any LowRankAdapter)?.a.shape[0] ?? max(1, layer / (1 << 12))
+        let rank = (adapter as? any LowRankAdapter)?.totalRank ?? max(1, layer / (1 << 12))
         return (path, rank)
       }
       self.target = .adapter(ranks: Dictionary(ranks) { $1 })
