@@ -24,7 +24,8 @@ public struct Trainer<Data: TrainingData>: Sendable {
   public let options: TrainingOptions
   /// The rows to learn from.
   public let data: Data
-  /// What is trained, in groups that may have their own rates. At first one group of everything.
+  /// What is trained, in groups that may have their own rates. At first one group of everything, or
+  /// those of ``LoRAPlus``.
   public var groups: [ParameterGroup]
   /// Makes the optimizer of a run. ``AdamW`` with the options' values unless set.
   public var makeOptimizer: @Sendable ([ParameterGroup]) -> any Optimizer
@@ -71,13 +72,19 @@ public struct Trainer<Data: TrainingData>: Sendable {
     let selection = target.selection
     // Fails now rather than at the first step if adapters are merged.
     try model.withAdapters(selection) {}
+    if target == .full, options.loraPlus != nil {
+      throw TrainingError.invalidOption(
+        name: "LoRA+", value: "on", expected: "an adapter to train, not the whole model")
+    }
+    let embeddings = model.modules().filter { $0.module is Embedding }.map(\.path)
     try self.init(
-      parameters: target.prepare(model), on: data, options: options, logger: logger,
-      scope: { body in try model.withAdapters(selection, body) }, loss: loss)
+      parameters: target.prepare(model), embeddings: embeddings, on: data, options: options,
+      logger: logger, scope: { body in try model.withAdapters(selection, body) }, loss: loss)
   }
 
   private init(
-    parameters: [NamedParameter], on data: Data, options: TrainingOptions, logger: Logger,
+    parameters: [NamedParameter], embeddings: [String] = [], on data: Data,
+    options: TrainingOptions, logger: Logger,
     scope: @escaping @Sendable (() throws -> Void) throws -> Void, loss: @escaping Loss
   ) throws {
     try options.check()
@@ -89,10 +96,14 @@ public struct Trainer<Data: TrainingData>: Sendable {
     self.logger = logger
     self.loss = loss
     self.scope = scope
-    groups = [
-      ParameterGroup(
-        trainable, learningRate: options.learningRate, weightDecay: options.weightDecay)
-    ]
+    groups =
+      options.loraPlus?.groups(
+        of: trainable, embeddings: embeddings, learningRate: options.learningRate,
+        weightDecay: options.weightDecay)
+      ?? [
+        ParameterGroup(
+          trainable, learningRate: options.learningRate, weightDecay: options.weightDecay)
+      ]
     makeOptimizer = { groups in
       AdamW(groups, beta1: options.beta1, beta2: options.beta2, epsilon: options.epsilon)
     }

@@ -39,6 +39,8 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
   /// What products are computed in. With bfloat16 a CPU that has instructions for it trains up to
   /// twice as fast, at losses that agree to about three digits.
   public var precision: ProductPrecision
+  /// Whether B of an adapter learns faster than A, and how much; nil: all learn alike.
+  public var loraPlus: LoRAPlus?
   /// Whether activations are kept or computed again. Changes memory and time, and no number.
   public var checkpointing: Checkpointing = .automatic
   /// The memory that automatic checkpointing and ``Trainer/checkMemory()`` count on, in bytes; nil:
@@ -95,6 +97,15 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
     try demand(beta2 >= 0 && beta2 < 1, "beta2", beta2, "at least 0, below 1")
     try demand(
       epsilon >= 0 && epsilon.isFinite, "epsilon", epsilon, "a finite number, at least 0")
+    if let loraPlus {
+      try demand(
+        loraPlus.ratio >= 1 && loraPlus.ratio.isFinite, "the ratio of LoRA+", loraPlus.ratio,
+        "a finite number, at least 1")
+      let rate = loraPlus.embeddingLearningRate
+      try demand(
+        rate >= 0 && rate.isFinite, "the learning rate of embeddings", rate,
+        "a finite number, at least 0")
+    }
     try demand(
       clipNorm >= 0 && clipNorm.isFinite, "the clipping norm", clipNorm,
       "a finite number, at least 0")

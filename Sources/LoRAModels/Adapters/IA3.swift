@@ -17,7 +17,7 @@ public import LoRATensor
 /// Source: Liu et al., *Few-shot parameter-efficient fine-tuning is better and cheaper than
 /// in-context learning*, 2022.
 public struct IA3: AdapterMethod, Sendable, Hashable, Codable {
-  /// The modules whose inputs are scaled: those of these paths, or whose path ends so after a dot.
+  /// The modules whose inputs are scaled: those whose path ends with one of these.
   public var feedForward: [String]
 
   /// Creates a recipe.
@@ -36,7 +36,7 @@ public struct IA3: AdapterMethod, Sendable, Hashable, Codable {
   public func makeAdapter(
     for layer: any LinearLayer, at path: String, using random: inout SeededRandom
   ) throws(AdapterError) -> IA3Adapter {
-    guard feedForward.contains(where: { path == $0 || path.hasSuffix(".\($0)") }) else {
+    guard feedForward.contains(where: path.hasSuffix) else {
       return try makeAdapter(for: layer, using: &random)
     }
     return IA3Adapter(vector: Parameter(.ones([layer.inputSize])), scalesInput: true)

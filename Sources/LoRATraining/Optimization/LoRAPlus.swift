@@ -1,0 +1,62 @@
+public import LoRAModels
+import LoRAAutograd
+import LoRATensor
+
+/// LoRA+: B learns faster than A.
+///
+/// ```swift
+/// var options = TrainingOptions(learningRate: 5e-5)
+/// options.loraPlus = LoRAPlus(ratio: 16)
+/// ```
+///
+/// Groups are those of PEFT's `create_loraplus_optimizer`: B, its bias and DoRA's magnitudes have the
+/// learning rate times the ratio, biases without weight decay; adapters of embeddings have a rate of
+/// their own; everything else has the learning rate itself.
+///
+/// Source: Hayou et al., *LoRA+: efficient low rank adaptation of large models*, 2024.
+public struct LoRAPlus: Sendable, Hashable, Codable {
+  /// How many times the learning rate of A that of B is. At least 1; the paper suggests 16.
+  public var ratio: Double
+  /// The learning rate of both factors of an embedding's adapter.
+  public var embeddingLearningRate: Double
+
+  /// Creates the option. Values are checked when it is used.
+  public init(ratio: Double, embeddingLearningRate: Double = 1e-6) {
+    self.ratio = ratio
+    self.embeddingLearningRate = embeddingLearningRate
+  }
+
+  /// The groups of `parameters`, those without any left out.
+  ///
+  /// - Parameters:
+  ///   - parameters: an adapter's, with paths as `layers.0.q_proj.lora_A.weight`.
+  ///   - embeddings: the paths of the model's embeddings.
+  ///   - learningRate: that of A.
+  ///   - weightDecay: that of all but biases.
+  public func groups(
+    of parameters: [NamedParameter], embeddings: [String] = [], learningRate: Double,
+    weightDecay: Double
+  ) -> [ParameterGroup] {
+    var a: [NamedParameter] = []
+    var (embedded, b, biases) = (a, a, a)
+    for item in parameters {
+      let path = item.path
+      if embeddings.contains(where: { path.hasPrefix("\($0).") }) {
+        embedded.append(item)
+      } else if path.contains("lora_B") || path.hasSuffix("lora_magnitude_vector")
+        || path.hasSuffix(".bias")
+      {
+        if path.contains("bias") { biases.append(item) } else { b.append(item) }
+      } else {
+        a.append(item)
+      }
+    }
+    let fast = learningRate * ratio
+    return [
+      ParameterGroup(a, learningRate: learningRate, weightDecay: weightDecay),
+      ParameterGroup(embedded, learningRate: embeddingLearningRate, weightDecay: weightDecay),
+      ParameterGroup(b, learningRate: fast, weightDecay: weightDecay),
+      ParameterGroup(biases, learningRate: fast, weightDecay: 0),
+    ].filter { !$0.parameters.isEmpty }
+  }
+}
