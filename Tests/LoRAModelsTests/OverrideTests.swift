@@ -117,6 +117,34 @@ import Testing
     #expect(try model.withAdapters(["x": 0]) { logits() } == base)
   }
 
+  @Test("a merged model is saved, its head apart where it is no longer the table")
+  func saved() throws {
+    try model.attach(try description(), named: "x")
+    let adapted = logits()
+    try model.mergeAdapters(["x": 1])
+    let folder = try Fixtures.temporaryFolder()
+    try model.save(to: folder)
+    let other = try PretrainedModel(path: folder)
+    #expect(!other.configuration.tiesWordEmbeddings)
+    let merged = withoutGradients { other.model(tokens).value }
+    #expect(largestDifference(merged, adapted) < 2e-5)
+  }
+
+  @Test("rows that the head shares leave it tied")
+  func savedTied() throws {
+    var rows = try description()
+    (rows.layers, rows.replacements) = ([], [])
+    try model.attach(rows, named: "x")
+    let adapted = logits()
+    try model.mergeAdapters(["x": 1])
+    let folder = try Fixtures.temporaryFolder()
+    try model.save(to: folder)
+    let other = try PretrainedModel(path: folder)
+    #expect(other.configuration.tiesWordEmbeddings)
+    let merged = withoutGradients { other.model(tokens).value }
+    #expect(largestDifference(merged, adapted) < 2e-5)
+  }
+
   @Test("what is described again is what was attached")
   func describedAgain() throws {
     let description = try description()

@@ -63,35 +63,57 @@ extension PretrainedLanguageModel {
   ///   - generation: what becomes `generation_config.json`; no such file if nil.
   ///   - otherFiles: more files of the folder, a tokenizer's for example.
   ///
+  /// A head that shares the embedding's table is written apart where merging made the two differ.
   /// Throws if a merged adapter changed what the file can't hold, as a bias that the architecture
   /// lacks.
   public func save(
     to path: String, type: DType = .float32, generation: GenerationConfiguration? = nil,
     otherFiles: [(name: String, content: [UInt8])] = []
   ) throws {
-    var values: [String: Tensor] = [:]
-    for (path, layer) in linearLayers() {
-      guard let merged = layer.slot.withState({ $0.merged }) else { continue }
-      if layer === head, configuration.tiesWordEmbeddings {
-        throw AdapterError.unsupported(
-          layer: path, reason: "the merged head is tied to the embedding and can't be stored apart")
-      }
-      values["\(path).weight"] = merged.weight
-      if let bias = merged.bias {
-        guard layer.bias != nil else {
-          throw AdapterError.unsupported(
-            layer: path, reason: "the merged bias has no place in this architecture's files")
-        }
-        values["\(path).bias"] = bias
-      }
-    }
-    let tensors = namedParameters().map { name, parameter in
+    let values = try mergedValues()
+    var tensors = namedParameters().map { name, parameter in
       (name: name, tensor: (values[name] ?? parameter.value).converted(to: type))
     }
     var stored = configuration
     stored.storedType = type
+    if configuration.tiesWordEmbeddings, let head = try mergedApart(values) {
+      stored.tiesWordEmbeddings = false
+      tensors.append((name: head.name, tensor: head.tensor.converted(to: type)))
+    }
     try ModelDirectory.write(
       tensors, configuration: stored.encoded(), generation: generation?.encoded(),
       otherFiles: otherFiles, to: path)
+  }
+}
+
+extension PretrainedLanguageModel {
+  /// The merged values of parameters, under their names in checkpoints and as these have them.
+  private func mergedValues() throws -> [String: Tensor] {
+    var values: [String: Tensor] = [:]
+    for (path, module) in adaptableModules() {
+      guard let merged = module.slot.withState({ $0.merged }) else { continue }
+      let isTransposed = (module as? any LinearLayer)?.storesTransposedWeight ?? false
+      values["\(path).weight"] = isTransposed ? merged.weight.permuted([1, 0]) : merged.weight
+      guard let bias = merged.bias else { continue }
+      guard module.parameters["bias"] != nil else {
+        throw AdapterError.unsupported(
+          layer: path, reason: "the merged bias has no place in this architecture's files")
+      }
+      values["\(path).bias"] = bias
+    }
+    return values
+  }
+
+  /// The weight of a tied head if `values` make it another than the embedding's table.
+  private func mergedApart(
+    _ values: [String: Tensor]
+  ) throws -> (name: String, tensor: Tensor)? {
+    let all = modules()
+    guard let weight = head.weight, let path = all.first(where: { $0.module === head })?.path,
+      let table = namedParameters().first(where: { $0.parameter === weight })
+    else { return nil }
+    let name = "\(path).weight"
+    let (mine, shared) = (values[name] ?? weight.value, values[table.path] ?? weight.value)
+    return mine == shared ? nil : (name, mine)
   }
 }
