@@ -195,7 +195,7 @@ extension ModelConfiguration {
     let key = fields["dtype"] != nil ? "dtype" : "torch_dtype"
     guard var name = try fields.string(key), name != "auto" else { return nil }
     if name.hasPrefix("torch.") { name.removeFirst("torch.".count) }
-    guard let type = DType(rawValue: name), type.isFloatingPoint else {
+    guard let type = DType(rawValue: name), type.isFloatingPoint, !type.isQuantized else {
       throw fields.error(
         .unsupported, key, "weights of type '\(name)' are not supported",
         "supported are float32, bfloat16, float16 and float64")

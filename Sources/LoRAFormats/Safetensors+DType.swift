@@ -21,10 +21,10 @@ package enum SafetensorsType {
 
   /// The type of tensors with the named elements; nil if tensors cannot hold them.
   package static func dtype(named name: String) -> DType? {
-    DType.allCases.first { self.name(of: $0) == name }
+    DType.allCases.first { !$0.isQuantized && self.name(of: $0) == name }
   }
 
-  /// How files name a type.
+  /// How files name a type; they have no quantized ones.
   package static func name(of dtype: DType) -> String {
     switch dtype {
     case .float64: "F64"
@@ -40,6 +40,7 @@ package enum SafetensorsType {
     case .uint16: "U16"
     case .uint8: "U8"
     case .bool: "BOOL"
+    case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4K, .q5K, .q6K: dtype.rawValue
     }
   }
 }

@@ -180,7 +180,7 @@ public struct SafetensorsFile: Sendable {
 extension Tensor {
   /// A view of the bytes, or a copy of them if elements would be misaligned.
   init(aligning storage: Storage, _ offset: Int, _ shape: Shape, _ dtype: DType) {
-    if Int(bitPattern: storage.base + offset) % dtype.stride == 0 {
+    if dtype.isQuantized || Int(bitPattern: storage.base + offset) % dtype.stride == 0 {
       self.init(shape: shape, dtype: dtype, storage: storage, offset: offset)
       return
     }

@@ -8,8 +8,8 @@ public enum SafetensorsWriter {
   /// Writes `tensors` to the file at `path`, atomically (see ``AtomicFile``). Copies nothing: the
   /// bytes go to the file from where they lie.
   ///
-  /// Throws ``FormatError`` if a name occurs twice or is `__metadata__`, `FileError` if writing
-  /// fails.
+  /// Throws ``FormatError`` if a name occurs twice or is `__metadata__` or if a tensor is
+  /// quantized, `FileError` if writing fails.
   public static func write(
     _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:],
     to path: String
@@ -54,6 +54,12 @@ public enum SafetensorsWriter {
     for (name, tensor) in tensors {
       guard !name.hasSameBytes(as: SafetensorsHeader.metadataKey) else {
         throw FormatError(.invalidValue, file: path, tensor: name, "the name is reserved")
+      }
+      guard !tensor.dtype.isQuantized else {
+        throw FormatError(
+          .unsupported, file: path, tensor: name,
+          "safetensors files have no elements of type \(tensor.dtype)",
+          remedy: "convert it to float32, bfloat16 or float16")
       }
       let end = offset + tensor.byteCount
       let isNew = object.append(

@@ -1,33 +1,55 @@
 /// The type of a tensor's elements.
 ///
-/// Computation happens in float32; `bfloat16` and `float16` are types that weights are stored in
-/// and widened from. Integer types carry token ids and whatever files contain.
+/// Computation happens in float32; `bfloat16`, `float16` and the quantized types are what weights are
+/// stored in and widened from. Integer types carry token ids and whatever files contain.
+///
+/// A quantized type stores blocks of consecutive elements of a row, each block with its own scale: a
+/// row is whole blocks. The types are GGUF's, their numbers bit for bit what gguf-py makes of them.
 public enum DType: String, Sendable, Hashable, CaseIterable {
   case float64, float32, float16, bfloat16
   case int64, int32, int16, int8
   case uint64, uint32, uint16, uint8
   case bool
+  /// 4 bits and a scale, 32 elements a block.
+  case q4_0
+  /// 4 bits, a scale and a minimum, 32 elements a block.
+  case q4_1
+  /// 5 bits and a scale, 32 elements a block.
+  case q5_0
+  /// 5 bits, a scale and a minimum, 32 elements a block.
+  case q5_1
+  /// 8 bits and a scale, 32 elements a block.
+  case q8_0
+  /// 4 bits, 256 elements a block, whose eight parts have scales and minima of 6 bits.
+  case q4K = "q4_K"
+  /// 5 bits, otherwise as ``q4K``.
+  case q5K = "q5_K"
+  /// 6 bits, 256 elements a block, whose sixteen parts have scales of 8 bits.
+  case q6K = "q6_K"
 
-  /// The number of bytes that `count` elements occupy.
-  @inlinable
-  public func byteCount(ofElements count: Int) -> Int { count * stride }
+  /// The number of bytes that `count` elements occupy; whole blocks of a quantized type, or it traps.
+  public func byteCount(ofElements count: Int) -> Int {
+    if !isQuantized { return count * stride }
+    precondition(count % blockElements == 0, "\(count) elements are not whole blocks of \(self)")
+    return count / blockElements * blockBytes
+  }
 
-  /// The number of bytes of one element.
-  @inlinable
+  /// The number of bytes of one element. Traps for a quantized type, whose elements share bytes.
   public var stride: Int {
     switch self {
     case .float64, .int64, .uint64: 8
     case .float32, .int32, .uint32: 4
     case .float16, .bfloat16, .int16, .uint16: 2
     case .int8, .uint8, .bool: 1
+    default: preconditionFailure("elements of type \(self) have no bytes of their own")
     }
   }
 
-  /// Whether the elements are floating-point numbers.
+  /// Whether the elements are floating-point numbers, those of quantized types included.
   public var isFloatingPoint: Bool {
     switch self {
     case .float64, .float32, .float16, .bfloat16: true
-    default: false
+    default: isQuantized
     }
   }
 }

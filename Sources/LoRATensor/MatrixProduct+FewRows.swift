@@ -9,8 +9,8 @@ package let mostFewRows = 4
 package struct FewRowsProduct {
   /// x, `[rows, in]`.
   let x: UnsafePointer<Float>
-  /// w, `[out, in]`.
-  let weight: WeightMatrix
+  /// w, `[out, in]`, of any floating-point type.
+  let weight: Tensor
   /// y, `[rows, out]`.
   let y: UnsafeMutablePointer<Float>
   /// Whether the product is added to what y holds.
@@ -18,13 +18,6 @@ package struct FewRowsProduct {
 
   package init(
     _ x: UnsafePointer<Float>, byTransposeOf weight: Tensor, accumulates: Bool = false,
-    into y: UnsafeMutablePointer<Float>
-  ) {
-    self.init(x, byTransposeOf: .dense(weight), accumulates: accumulates, into: y)
-  }
-
-  package init(
-    _ x: UnsafePointer<Float>, byTransposeOf weight: WeightMatrix, accumulates: Bool = false,
     into y: UnsafeMutablePointer<Float>
   ) {
     self.x = x
@@ -39,7 +32,7 @@ package struct FewRowsProduct {
   /// How many rows of the weight a thread takes at a time. A result's bits do not depend on it, so
   /// it may follow the number of threads: long streams read fastest, short ones end together.
   fileprivate func tile(threads: Int) -> Int {
-    let rowBytes = max(1, weight.rowBytes)
+    let rowBytes = max(1, weight.dtype.byteCount(ofElements: inner))
     let fair = rowBytes * out / (8 * threads)
     return max(1, min(max(fair, 32 << 10), 1 << 20) / rowBytes)
   }
@@ -54,32 +47,21 @@ package struct FewRowsProduct {
     let tile = tile(threads: threads)
     let (first, inner) = (index * tile, inner)
     let count = min(tile, out - first)
-    let weight: Tensor
-    switch self.weight {
-    case .dense(let dense): weight = dense
-    case .blocks(let blocks):
-      return compute(blocks, rows: rows, first: first, count: count)
-    }
     weight.withUnsafeBytes { bytes in
       guard let base = bytes.baseAddress else { return }
-      let start = base + first * inner * weight.dtype.stride
+      let start = base + first * weight.dtype.byteCount(ofElements: inner)
       let halves = start.assumingMemoryBound(to: UInt16.self)
       switch weight.dtype {
       case .float32:
         lk_gemv_f32(rows, count, inner, x, start.floats, y + first, out, accumulates)
       case .bfloat16: lk_gemv_bf16(rows, count, inner, x, halves, y + first, out, accumulates)
       case .float16: lk_gemv_f16(rows, count, inner, x, halves, y + first, out, accumulates)
-      default: preconditionFailure("a weight of type \(weight.dtype) can't be multiplied")
+      default:
+        lk_gemv_blocks(
+          weight.dtype.blockFormat, rows, count, inner, x,
+          start.assumingMemoryBound(to: UInt8.self),
+          y + first, out, accumulates)
       }
-    }
-  }
-
-  private func compute(_ weight: QuantizedMatrix, rows: Int, first: Int, count: Int) {
-    weight.blocks.withUnsafeElements(of: UInt8.self) { bytes in
-      guard let base = bytes.baseAddress else { return }
-      lk_gemv_blocks(
-        weight.format.kernel, rows, count, inner, x, base + first * weight.blocks.shape[1],
-        y + first, out, accumulates)
     }
   }
 }

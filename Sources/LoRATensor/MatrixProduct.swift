@@ -102,9 +102,43 @@ package func multiply(
   bias: UnsafePointer<Float>? = nil, beta: Float = 0,
   into y: UnsafeMutablePointer<Float>
 ) {
-  multiply(
-    rows: rows, x, byTransposeOf: .dense(w), precision: precision, terms: terms, bias: bias,
-    beta: beta, into: y)
+  let (out, inner) = (w.shape[0], w.shape[1])
+  guard rows > 0, out > 0 else { return }
+  if rows <= mostFewRows, beta == 0 || beta == 1, inner > 0 {
+    multiplyFewRows(
+      rows: rows, [FewRowsProduct(x, byTransposeOf: w, accumulates: beta == 1, into: y)])
+    if let bias { lk_add_row(rows, out, bias, y) }
+    for term in terms {
+      if let first = term.inner?.data?.assumingMemoryBound(to: Float.self) {
+        lk_gemv_f32(rows, term.rank, inner, x, first, term.h, term.rank, false)
+        lk_scale(rows * term.rank, term.scale, term.h, term.h)
+      }
+      BlockedProduct.compute(
+        m: rows, n: out, k: term.rank, term.tail.a, term.tail.b, beta: 1, y, ldc: out)
+    }
+    return
+  }
+  withUnsafePointer(to: Float(1)) { one in
+    var tails = terms.map(\.tail)
+    if let bias {
+      // The bias is a term of depth 1 whose left factor is 1 everywhere.
+      tails.append(
+        lk_gemm_tail(
+          a: lk_factor(data: one, element: LK_F32, row_stride: 0, depth_stride: 0),
+          b: lk_factor(columns: bias, stride: 0), depth: 1))
+    }
+    w.forEachTile { range, weights, element in
+      let first = range.lowerBound
+      BlockedProduct.compute(
+        m: rows, n: range.count, k: inner, lk_factor(rows: x, stride: inner),
+        lk_factor(rows: weights, element, stride: inner),
+        sides: first == 0 ? terms.compactMap(\.side) : [],
+        tails: tails.map {
+          lk_gemm_tail(a: $0.a, b: $0.b.advanced(byRows: first), depth: $0.depth)
+        },
+        rounds: precision.rounds(weight: w.dtype), beta: beta, y + first, ldc: out)
+    }
+  }
 }
 
 /// dx = dy w + Σ terms + beta dx: dy [rows, out] float32, w [out, in] of any floating-point type,
@@ -116,13 +150,21 @@ package func multiply(
 ) {
   let (out, inner) = (w.shape[0], w.shape[1])
   guard rows > 0, inner > 0 else { return }
-  w.withUnsafeBytes { weights in
-    guard let weights = weights.baseAddress ?? UnsafeRawPointer(bitPattern: 1) else { return }
+  // Where the sums run over tiles, what is wanted of all of dy comes first.
+  let isTiled = w.dtype.isQuantized
+  for side in isTiled ? terms.compactMap(\.side) : [] {
     BlockedProduct.compute(
-      m: rows, n: inner, k: out, lk_factor(rows: dy, stride: out),
-      lk_factor(columns: weights, w.dtype.element, stride: inner),
-      sides: terms.compactMap(\.side), tails: terms.map(\.tail),
-      rounds: precision.rounds(weight: w.dtype), beta: beta, dx, ldc: inner)
+      m: rows, n: side.rank, k: out, lk_factor(rows: dy, stride: out), side.factor,
+      alpha: side.scale, side.h, ldc: side.rank)
+  }
+  w.forEachTile { range, weights, element in
+    BlockedProduct.compute(
+      m: rows, n: inner, k: range.count, lk_factor(rows: dy + range.lowerBound, stride: out),
+      lk_factor(columns: weights, element, stride: inner),
+      sides: isTiled ? [] : terms.compactMap(\.side),
+      tails: range.upperBound == out ? terms.map(\.tail) : [],
+      rounds: precision.rounds(weight: w.dtype), beta: range.lowerBound == 0 ? beta : 1, dx,
+      ldc: inner)
   }
 }
 
@@ -144,12 +186,15 @@ extension Tensor {
     let n = range.count * width
     withUnsafeBytes { bytes in
       guard n > 0, let base = bytes.baseAddress else { return }
-      let source = base + range.lowerBound * width * dtype.stride
+      let source = base + dtype.byteCount(ofElements: range.lowerBound * width)
       switch dtype {
       case .float32: target.update(from: source.floats, count: n)
       case .bfloat16: lk_f32_from_bf16(n, source.assumingMemoryBound(to: UInt16.self), target)
       case .float16: lk_f32_from_f16(n, source.assumingMemoryBound(to: UInt16.self), target)
-      default: preconditionFailure("a weight of type \(dtype) can't be widened")
+      default:
+        lk_dequantize(
+          dtype.blockFormat, n / dtype.blockElements, source.assumingMemoryBound(to: UInt8.self),
+          target)
       }
     }
   }

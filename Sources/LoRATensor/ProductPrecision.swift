@@ -33,6 +33,6 @@ public enum ProductPrecision: String, Sendable, Hashable, Codable, CaseIterable 
   /// Whether a product with a weight of type `dtype` rounds its factors.
   package func rounds(weight dtype: DType) -> Bool {
     guard self != .float32, Self.isBfloat16Fast else { return false }
-    return dtype == .bfloat16 || (self == .bfloat16 && dtype == .float32)
+    return dtype == .bfloat16 || (self == .bfloat16 && (dtype == .float32 || dtype.isQuantized))
   }
 }

@@ -205,7 +205,8 @@ extension Tensor {
     }
   }
 
-  /// The tensor whose dimension `i` is this one's `order[i]`. Copies; for any element type.
+  /// The tensor whose dimension `i` is this one's `order[i]`. Copies; for any element type, although
+  /// the rows of quantized ones must stay.
   public func permuted(_ order: [Int]) -> Tensor {
     precondition(order.sorted() == Array(shape.indices), "\(order) does not permute \(shape)")
     if order == Array(shape.indices) { return self }
@@ -218,8 +219,10 @@ extension Tensor {
     // Move the longest run that stays contiguous as one piece.
     var kept = shape.count
     while kept > 0, order[kept - 1] == kept - 1 { kept -= 1 }
-    let run = shape.dimensions[kept...].reduce(1, *) * dtype.stride
-    let moved = order[..<kept].map { (extent: shape[$0], stride: strides[$0] * dtype.stride) }
+    let run = dtype.byteCount(ofElements: shape.dimensions[kept...].reduce(1, *))
+    let moved = order[..<kept].map {
+      (extent: shape[$0], stride: dtype.byteCount(ofElements: strides[$0]))
+    }
     let runs = moved.map(\.extent).reduce(1, *)
     return withUnsafeBytes { x in
       Tensor(shape: target, dtype: dtype) { y in
@@ -251,7 +254,7 @@ extension Tensor {
     var dimensions = shape.dimensions
     dimensions[axis] = range.count
     let outer = dimensions[..<axis].reduce(1, *)
-    let inner = dimensions[(axis + 1)...].reduce(1, *) * dtype.stride
+    let inner = dtype.byteCount(ofElements: dimensions[(axis + 1)...].reduce(1, *))
     let run = range.count * inner
     return withUnsafeBytes { x in
       Tensor(shape: Shape(dimensions), dtype: dtype) { y in
@@ -277,7 +280,7 @@ extension Tensor {
     }
     dimensions[axis] = tensors.reduce(0) { $0 + $1.shape[axis] }
     let outer = dimensions[..<axis].reduce(1, *)
-    let inner = dimensions[(axis + 1)...].reduce(1, *) * first.dtype.stride
+    let inner = first.dtype.byteCount(ofElements: dimensions[(axis + 1)...].reduce(1, *))
     return Tensor(shape: Shape(dimensions), dtype: first.dtype) { y in
       var offset = 0
       for tensor in tensors {
@@ -294,13 +297,15 @@ extension Tensor {
     }
   }
 
-  /// The position of the first element that is not finite, or nil. Integer tensors are finite.
+  /// The position of the first element that is not finite, or nil. Integer tensors are finite. Of a
+  /// quantized tensor it is the first element of the block whose scale is not finite.
   ///
   /// Reads every element once, at memory speed on all threads: a mapped tensor's pages come into
   /// memory with it.
   public func firstNonFiniteIndex() -> Int? {
     let n = elementCount
     if dtype == .float64 { return scalars(as: Double.self).firstIndex { !$0.isFinite } }
+    if dtype.isQuantized { return firstNonFiniteBlockIndex() }
     guard n > 0, dtype.isFloatingPoint else { return nil }
     let tile = 1 << 20
     let tiles = (n + tile - 1) / tile

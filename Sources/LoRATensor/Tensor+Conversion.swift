@@ -2,10 +2,13 @@ import CLoRAKernels
 
 extension Tensor {
   /// The elements as another type. Floating-point types convert to each other with one rounding
-  /// to nearest even; integers to floating point and back likewise. Shares the bytes if the type
-  /// is the same already.
+  /// to nearest even; integers to floating point and back likewise; float32 to quantized types as
+  /// gguf-py does, to those that are ``DType/isQuantizable`` (others trap). Shares the bytes if the
+  /// type is the same already.
   public func converted(to target: DType) -> Tensor {
     if dtype == target { return self }
+    if dtype.isQuantized { return dequantized().converted(to: target) }
+    if target.isQuantized { return converted(to: .float32).quantized(to: target) }
     let n = elementCount
     return withUnsafeBytes { source -> Tensor in
       guard let x = source.baseAddress else { return Tensor.zeros(shape, dtype: target) }
@@ -59,7 +62,7 @@ extension Tensor {
     case .uint16: integers(UInt16.self, into: bytes)
     case .uint8: integers(UInt8.self, into: bytes)
     case .bool: store(Bool.self) { $0 != 0 }
-    case .bfloat16, .float16: break
+    default: break
     }
   }
 
@@ -138,7 +141,8 @@ extension Tensor {
     switch dtype {
     case .float64: scalars(as: Double.self)
     case .float32: scalars(as: Float.self).map { Double($0) }
-    case .float16, .bfloat16: converted(to: .float32).doubles()
+    case .float16, .bfloat16, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4K, .q5K, .q6K:
+      converted(to: .float32).doubles()
     case .int64: scalars(as: Int64.self).map { Double($0) }
     case .int32: scalars(as: Int32.self).map { Double($0) }
     case .int16: scalars(as: Int16.self).map { Double($0) }

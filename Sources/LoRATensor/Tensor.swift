@@ -29,6 +29,9 @@ public struct Tensor: Sendable {
   package let offset: Int
 
   package init(shape: Shape, dtype: DType, storage: Storage, offset: Int = 0) {
+    precondition(
+      !dtype.isQuantized || shape.innermost % dtype.blockElements == 0,
+      "rows of \(shape) are not whole blocks of \(dtype)")
     assert(
       offset >= 0 && offset + dtype.byteCount(ofElements: shape.elementCount) <= storage.byteCount)
     self.shape = shape
@@ -219,7 +222,7 @@ extension Tensor: Equatable {
 extension Tensor: CustomStringConvertible {
   /// Type, shape and the first elements.
   public var description: String {
-    guard dtype.isFloatingPoint else { return "Tensor(\(dtype), \(shape))" }
+    guard dtype.isFloatingPoint, !dtype.isQuantized else { return "Tensor(\(dtype), \(shape))" }
     let shown = reshaped(to: [elementCount])[rows: 0..<min(8, elementCount)]
     let text = shown.converted(to: .float32).scalars().map { "\($0)" }.joined(separator: ", ")
     return "Tensor(\(dtype), \(shape): \(text)\(elementCount > 8 ? ", ..." : ""))"

@@ -85,13 +85,33 @@ struct GGUFTests {
     #expect(blocks.byteCount == 544)
     #expect(blocks.withUnsafeBytes { $0.contains { $0 != 0 } })
     #expect(try file.blockBytes(named: "values.q4_K").byteCount == 288)
-    expectError(.unsupported, "tensor 'values.q4_K'", "quantized (Q4_K)") {
-      _ = try file.tensor(named: "values.q4_K")
+    for (name, dtype) in [("values.q8_0", DType.q8_0), ("values.q4_K", .q4K)] {
+      let tensor = try file.tensor(named: name)
+      #expect(tensor.dtype == dtype && tensor.shape == [2, 256])
+      #expect(tensor.isMapped == (access == .mapped))
+      #expect(
+        try file.blockBytes(named: name).withUnsafeBytes { Array($0) }
+          == tensor.withUnsafeBytes { Array($0) })
     }
     expectError(.missingTensor, "tensor 'none'", "'values.f32'") {
       _ = try file.tensor(named: "none")
     }
     expectError(.missingTensor, "tensor 'none'") { _ = try file.blockBytes(named: "none") }
+  }
+
+  @Test("types that nothing here can read are refused by name")
+  func unknownBlocks() throws {
+    let scratch = try Scratch()
+    let blocks = GGUFBlocks(
+      name: "w", type: .iq4_xs, shape: [2, 256],
+      storage: Tensor.zeros([272], dtype: .uint8).storage,
+      offset: 0, byteCount: 272)
+    try GGUFWriter.write(
+      [], tensors: [GGUFWriter.Item(name: "w", blocks: blocks)], to: scratch.file("x.gguf"))
+    let file = try GGUFFile(path: scratch.file("x.gguf"))
+    expectError(.unsupported, "tensor 'w'", "IQ4_XS", "supported are F32, F16, Q4_0", "Q6_K") {
+      _ = try file.tensor(named: "w")
+    }
   }
 
   @Test("what is written is what gguf-py writes, byte for byte")

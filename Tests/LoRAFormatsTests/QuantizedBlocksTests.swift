@@ -8,26 +8,34 @@ import Testing
     try SafetensorsFile(path: Fixtures.path("quantized/blocks.safetensors"))
   }
 
-  @Test(arguments: BlockFormat.allCases) func dequantizes(format: BlockFormat) throws {
+  @Test(arguments: DType.quantized) func dequantizes(type: DType) throws {
     let file = try Self.file()
-    let matrix = QuantizedMatrix(format: format, blocks: try file.tensor(named: "\(format).blocks"))
-    let values = try file.tensor(named: "\(format).values")
-    #expect(matrix.shape == values.shape)
-    #expect(matrix.dequantized() == values)
-    #expect(matrix.dequantized(rows: 1..<3) == values[rows: 1..<3])
-    #expect(matrix.firstNonFiniteRow() == nil)
-    let ids = Tensor([3, 0, 3] as [Int64], shape: [3, 1])
+    let values = try file.tensor(named: "\(type).values")
+    let bytes = try file.tensor(named: "\(type).blocks").scalars(as: UInt8.self)
+    let matrix = Tensor(blocks: bytes, shape: values.shape, dtype: type)
+    #expect(matrix.converted(to: .float32) == values)
+    #expect(matrix[rows: 1..<3].converted(to: .float32) == values[rows: 1..<3])
+    #expect(matrix.converted(to: .bfloat16) == values.converted(to: .bfloat16))
+    #expect(matrix.firstNonFiniteIndex() == nil)
+    let rows = matrix.reshaped(to: [2, 2, values.shape[1]]).permuted([1, 0, 2])
+    #expect(rows.dtype == type)
     #expect(
-      matrix.gathered(ids)
-        == Tensor.concatenated([values[rows: 3..<4], values[rows: 0..<1], values[rows: 3..<4]])
-        .reshaped(to: [3, 1, values.shape[1]]))
+      rows.converted(to: .float32)
+        == values.reshaped(to: [2, 2, values.shape[1]]).permuted([1, 0, 2]))
   }
 
-  @Test(arguments: BlockFormat.allCases.filter(\.isQuantizable))
-  func quantizes(format: BlockFormat) throws {
+  @Test(arguments: DType.quantized.filter(\.isQuantizable)) func quantizes(type: DType) throws {
     let file = try Self.file()
-    let matrix = QuantizedMatrix(
-      quantizing: try file.tensor(named: "\(format).source"), as: format)
-    #expect(matrix.blocks == (try file.tensor(named: "\(format).stored")))
+    let source = try file.tensor(named: "\(type).source")
+    let stored = try file.tensor(named: "\(type).stored").scalars(as: UInt8.self)
+    #expect(source.converted(to: type) == Tensor(blocks: stored, shape: source.shape, dtype: type))
+  }
+
+  @Test func safetensorsFilesHaveNone() throws {
+    let scratch = try Scratch()
+    let blocks = Tensor.zeros([2, 32], dtype: .q8_0)
+    expectError(.unsupported, "'w'", "q8_0", "float16") {
+      try SafetensorsWriter.write([("w", blocks)], to: scratch.file("x.safetensors"))
+    }
   }
 }

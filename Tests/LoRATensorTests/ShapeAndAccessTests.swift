@@ -40,7 +40,7 @@ import Testing
     #expect(Tensor(scalar: Float(2.5)).shape == [])
     #expect(Tensor.zeros([2, 2]).scalars() == [0, 0, 0, 0])
     #expect(Tensor.zeros([2, 0]).scalars() == [])
-    for type in DType.allCases {
+    for type in DType.allCases where !type.isQuantized {
       let zeros = Tensor.zeros([3], dtype: type)
       #expect(zeros.dtype == type && zeros.byteCount == 3 * type.stride)
     }

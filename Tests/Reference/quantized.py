@@ -15,12 +15,12 @@ from gguf.quants import dequantize, quantize
 
 from common import fixture, write
 
-FORMATS = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"]
-SCALES = {"Q4_1": [0, 2], "Q5_1": [0, 2], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208]}
+FORMATS = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_K", "q5_K", "q6_K"]
+SCALES = {"q4_1": [0, 2], "q5_1": [0, 2], "q4_K": [0, 2], "q5_K": [0, 2], "q6_K": [208]}
 
 
 def random_blocks(random, name):
-    kind = GGMLQuantizationType[name]
+    kind = GGMLQuantizationType[name.upper()]
     elements, size = GGML_QUANT_SIZES[kind]
     blocks = random.integers(0, 256, (4 * max(2, 512 // elements), size), dtype=np.uint8)
     for offset in SCALES.get(name, [0]):

@@ -24,7 +24,11 @@ extension Variable {
           case .float32: lk_gather_f32(rows, columns, base.floats, ids, y)
           case .bfloat16: lk_gather_bf16(rows, columns, halves, ids, y)
           case .float16: lk_gather_f16(rows, columns, halves, ids, y)
-          default: preconditionFailure("an embedding of type \(table.dtype) can't be gathered")
+          default:
+            for row in 0..<rows {
+              let id = Int(ids[row])
+              table.widen(rows: id..<id + 1, into: y + row * columns)
+            }
           }
         }
       }

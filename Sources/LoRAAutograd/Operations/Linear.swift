@@ -1,5 +1,5 @@
 import CLoRAKernels
-public import LoRATensor
+package import LoRATensor
 
 /// A low-rank term `scale (x aᵀ) bᵀ` of an adapted linear layer.
 public struct LowRankTerm: Sendable {
@@ -35,21 +35,7 @@ extension Variable {
   public func linear(weight: Variable, bias: Variable? = nil, lowRank: [LowRankTerm] = [])
     -> Variable
   {
-    linear(.dense(weight.value), weight, bias, lowRank)
-  }
-
-  /// `x weightᵀ + bias + Σ scale (x aᵀ) bᵀ` with a frozen weight in blocks, of which no more than a
-  /// tile is ever widened. The bits are those of its numbers as a float32 weight; gradients reach
-  /// the input, the bias and the low-rank terms.
-  public func linear(
-    quantized weight: QuantizedMatrix, bias: Variable? = nil, lowRank: [LowRankTerm] = []
-  ) -> Variable {
-    linear(.blocks(weight), nil, bias, lowRank)
-  }
-
-  private func linear(
-    _ w: WeightMatrix, _ weight: Variable?, _ bias: Variable?, _ lowRank: [LowRankTerm]
-  ) -> Variable {
+    let w = weight.value
     precondition(
       w.shape.count == 2 && w.shape[1] == shape.innermost,
       "linear: input \(shape) does not fit the weight \(w.shape)")
@@ -89,26 +75,23 @@ extension Variable {
           bias: biasValue?.floats, into: y)
       }
     }
-    return Self.recordLinear(y, x: self, w, weight, bias, lowRank, reduced, precision)
+    return Self.recordLinear(y, x: self, weight, bias, lowRank, reduced, precision)
   }
 
   private static func recordLinear(
-    _ y: Tensor, x: Variable, _ matrix: WeightMatrix, _ weight: Variable?, _ bias: Variable?,
-    _ terms: [LowRankTerm], _ reduced: [Tensor], _ precision: ProductPrecision
+    _ y: Tensor, x: Variable, _ weight: Variable, _ bias: Variable?, _ terms: [LowRankTerm],
+    _ reduced: [Tensor], _ precision: ProductPrecision
   ) -> Variable {
-    // Inputs: x, weight, bias, then a, b and the input of each term; a constant stands for none.
-    let none = x.detached()
-    var inputs = [x, weight ?? none, bias ?? none]
-    for term in terms { inputs += [term.a, term.b, term.input ?? none] }
+    // Inputs: x, weight, bias or weight again, then a, b and the input of each term.
+    var inputs = [x, weight, bias ?? weight.detached()]
+    for term in terms { inputs += [term.a, term.b, term.input ?? weight.detached()] }
     guard GradientMode.isRecording, inputs.contains(where: \.requiresGradient) else {
       return Variable(y)
     }
     // Keep x and the weight only for a gradient that needs them.
-    let again: @Sendable () -> WeightMatrix
-    if let saved = weight?.saved { again = { .dense(saved()) } } else { again = { matrix } }
     let gradient = LinearGradient(
-      weight: x.requiresGradient ? again : nil, weightShape: matrix.shape,
-      weightType: matrix.dtype, x: weight?.requiresGradient == true ? x.saved : nil,
+      weight: x.requiresGradient ? weight.saved : nil, weightShape: weight.shape,
+      weightType: weight.value.dtype, x: weight.requiresGradient ? x.saved : nil,
       inputShape: x.shape, precision: precision,
       terms: zip(terms, reduced).map { term, h in
         LowRankGradient(
@@ -123,7 +106,7 @@ extension Variable {
 /// The backward step of a linear layer: `dx = dy w + Σ dh a` in one pass, `dw = dyᵀ x`,
 /// `dbias = Σ dy`, and those of the terms.
 private struct LinearGradient: Sendable {
-  let weight: (@Sendable () -> WeightMatrix)?
+  let weight: SavedValue?
   let weightShape: Shape
   let weightType: DType
   let x: SavedValue?

@@ -64,19 +64,7 @@ extension Variable {
   ///
   /// Source: Wijmans et al., *Cut your losses in large-vocabulary language models*, 2024.
   public func linearCrossEntropy(weight: Variable, targets: Tensor, scale: Float) -> Variable {
-    linearCrossEntropy(.dense(weight.value), weight, targets: targets, scale: scale)
-  }
-
-  /// The same with a frozen head in blocks.
-  public func linearCrossEntropy(
-    quantized weight: QuantizedMatrix, targets: Tensor, scale: Float
-  ) -> Variable {
-    linearCrossEntropy(.blocks(weight), nil, targets: targets, scale: scale)
-  }
-
-  private func linearCrossEntropy(
-    _ w: WeightMatrix, _ weight: Variable?, targets: Tensor, scale: Float
-  ) -> Variable {
+    let w = weight.value
     let (rows, size, vocabulary) = (shape.rowCount, w.shape[1], w.shape[0])
     precondition(size == shape.innermost, "loss of \(shape) with a head of \(w.shape)")
     let count = targets.checkedTargetCount(rows: rows, vocabulary: vocabulary)
@@ -84,17 +72,17 @@ extension Variable {
       // Prompts and padding have nothing to predict: leave their rows out of the products.
       let (kept, keptTargets) = targets.counting
       return reshaped(to: [rows, size]).gathered(kept)
-        .linearCrossEntropy(w, weight, targets: keptTargets, scale: scale)
+        .linearCrossEntropy(weight: weight, targets: keptTargets, scale: scale)
     }
-    let isWeightTrained = weight?.requiresGradient == true
-    let isRecorded = GradientMode.isRecording && (requiresGradient || isWeightTrained)
+    let isRecorded =
+      GradientMode.isRecording && (requiresGradient || weight.requiresGradient)
     var work = ChunkedLoss(
       x: value, w: w, targets: targets, scale: scale,
       dx: isRecorded && requiresGradient ? Tensor.zeros(shape) : nil,
-      dw: isRecorded && isWeightTrained ? Tensor.zeros(w.shape) : nil)
+      dw: isRecorded && weight.requiresGradient ? Tensor.zeros(w.shape) : nil)
     let loss = Tensor(scalar: Float(work.run(rows: rows, size: size, vocabulary: vocabulary)))
     let (dx, dw) = (work.dx, work.dw)
-    return Self.record(loss, inputs: [self, weight ?? detached()]) { dy, inputs in
+    return Self.record(loss, inputs: [self, weight]) { dy, inputs in
       let factor = dy.item()
       if let dx { inputs.add(factor == 1 ? dx : dx.scaled(by: factor), to: 0) }
       if let dw { inputs.add(factor == 1 ? dw : dw.scaled(by: factor), to: 1) }
@@ -104,15 +92,6 @@ extension Variable {
   /// The negative log-likelihood of each target under `self weightᵀ`, in chunks, `[tokens]`;
   /// 0 where a target is ignored. For evaluation: nothing is recorded.
   public func tokenLosses(weight: Tensor, targets: Tensor) -> Tensor {
-    tokenLosses(.dense(weight), targets: targets)
-  }
-
-  /// The same with a head in blocks.
-  public func tokenLosses(quantized weight: QuantizedMatrix, targets: Tensor) -> Tensor {
-    tokenLosses(.blocks(weight), targets: targets)
-  }
-
-  private func tokenLosses(_ weight: WeightMatrix, targets: Tensor) -> Tensor {
     let (rows, vocabulary) = (shape.rowCount, weight.shape[0])
     _ = targets.checkedTargetCount(rows: rows, vocabulary: vocabulary)
     let x = value
@@ -158,7 +137,7 @@ private func forEachChunk(
 /// The state of ``Variable/linearCrossEntropy(weight:targets:scale:)``.
 private struct ChunkedLoss {
   let x: Tensor
-  let w: WeightMatrix
+  let w: Tensor
   let targets: Tensor
   let scale: Float
   let precision = ProductPrecision.current

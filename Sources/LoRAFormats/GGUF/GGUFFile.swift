@@ -190,15 +190,15 @@ extension GGUFFile {
     positions[ExactName(name)].map { entries[$0] }
   }
 
-  /// The tensor `name`, whose elements must be plain numbers. Throws if there is none
-  /// (`missingTensor`) or if it is quantized (`unsupported`).
+  /// The tensor `name`, in the type it is stored in. Throws if there is none (`missingTensor`) or if
+  /// its elements are in blocks that nothing here can read (`unsupported`).
   public func tensor(named name: String) throws(FormatError) -> Tensor {
     let entry = try existing(name)
     guard let dtype = entry.type.dtype else {
+      let readable = GGUFTensorType.allCases.filter { $0.dtype != nil }.map(\.name)
       throw FormatError(
-        .unsupported, file: path, tensor: name,
-        "its elements are quantized (\(entry.type)); they do not make a tensor as they are",
-        remedy: "dequantize it")
+        .unsupported, file: path, tensor: name, "its elements are of type \(entry.type)",
+        remedy: "supported are \(readable.joined(separator: ", ")); quantize it to one of these")
     }
     let (storage, offset) = bytes(of: entry)
     return Tensor(aligning: storage, offset, entry.shape, dtype)

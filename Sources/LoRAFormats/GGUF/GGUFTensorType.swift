@@ -86,7 +86,7 @@ public enum GGUFTensorType: UInt32, Sendable, Hashable, CaseIterable {
   /// The number of bytes of a block.
   public var bytesPerBlock: Int { layout.bytes }
 
-  /// The type of tensors that hold such elements as they are; nil for blocks.
+  /// The type of tensors that hold such elements as they are; nil for blocks that no tensor holds.
   public var dtype: DType? {
     switch self {
     case .f32: .float32
@@ -97,6 +97,14 @@ public enum GGUFTensorType: UInt32, Sendable, Hashable, CaseIterable {
     case .i16: .int16
     case .i32: .int32
     case .i64: .int64
+    case .q4_0: .q4_0
+    case .q4_1: .q4_1
+    case .q5_0: .q5_0
+    case .q5_1: .q5_1
+    case .q8_0: .q8_0
+    case .q4_K: .q4K
+    case .q5_K: .q5K
+    case .q6_K: .q6K
     default: nil
     }
   }
@@ -112,6 +120,14 @@ public enum GGUFTensorType: UInt32, Sendable, Hashable, CaseIterable {
     case .int16: self = .i16
     case .int32: self = .i32
     case .int64: self = .i64
+    case .q4_0: self = .q4_0
+    case .q4_1: self = .q4_1
+    case .q5_0: self = .q5_0
+    case .q5_1: self = .q5_1
+    case .q8_0: self = .q8_0
+    case .q4K: self = .q4_K
+    case .q5K: self = .q5_K
+    case .q6K: self = .q6_K
     case .uint8, .uint16, .uint32, .uint64, .bool: return nil
     }
   }
