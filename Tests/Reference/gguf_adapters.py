@@ -1,0 +1,125 @@
+"""GGUF adapters as llama.cpp lays them out, and what it calls tensors: the oracle of GGUFAdapterTests.
+
+    .venv/bin/python Tests/Reference/gguf_adapters.py
+
+Files below Tests/Fixtures/gguf/:
+
+- names.json: {architecture: {Hugging Face's parameter: GGUF's tensor}} for two blocks, by gguf-py's
+  tensor map
+- adapter.gguf: an adapter of ranks 3 and 2 for a Llama of 4 query and 2 key heads of 6, hidden 10,
+  vocabulary 7, alpha 12; with the embedding's factors, the head's, and a query and a key projection
+  in bfloat16. Written by gguf-py, rows permuted as convert_hf_to_gguf.py does
+- adapter.safetensors: the same factors under PEFT's names, before any of that
+"""
+
+import json
+import os
+
+import gguf
+import numpy as np
+from safetensors.numpy import save_file
+
+FIXTURES = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "Fixtures", "gguf")
+
+LLAMA = [
+    "model.embed_tokens", "model.layers.{}.input_layernorm", "model.layers.{}.self_attn.q_proj",
+    "model.layers.{}.self_attn.k_proj", "model.layers.{}.self_attn.v_proj",
+    "model.layers.{}.self_attn.o_proj", "model.layers.{}.post_attention_layernorm",
+    "model.layers.{}.mlp.gate_proj", "model.layers.{}.mlp.up_proj",
+    "model.layers.{}.mlp.down_proj", "model.norm", "lm_head",
+]
+GPT2 = [
+    "transformer.wte", "transformer.wpe", "transformer.h.{}.ln_1", "transformer.h.{}.attn.c_attn",
+    "transformer.h.{}.attn.c_proj", "transformer.h.{}.ln_2", "transformer.h.{}.mlp.c_fc",
+    "transformer.h.{}.mlp.c_proj", "transformer.ln_f", "lm_head",
+]
+ARCHITECTURES = {
+    "llama": (gguf.MODEL_ARCH.LLAMA, LLAMA), "qwen2": (gguf.MODEL_ARCH.QWEN2, LLAMA),
+    "gpt2": (gguf.MODEL_ARCH.GPT2, GPT2),
+}
+
+
+def names():
+    result = {}
+    for name, (architecture, modules) in ARCHITECTURES.items():
+        table = gguf.get_tensor_name_map(architecture, 2)
+        result[name] = {}
+        for module in modules:
+            for path in dict.fromkeys(module.format(block) for block in range(2)):
+                found = table.get_name(path + ".weight", try_suffixes=(".weight",))
+                # gguf-py knows GPT-2's outermost module only for some tensors.
+                found = found or table.get_name(
+                    path.removeprefix("transformer.") + ".weight", try_suffixes=(".weight",))
+                assert found, path
+                result[name][path + ".weight"] = found
+    with open(os.path.join(FIXTURES, "names.json"), "w") as file:
+        json.dump(result, file, indent=1)
+        file.write("\n")
+
+
+def permuted(rows, heads):
+    """Rows as convert_hf_to_gguf.py orders those of Llama's query and key projections."""
+    size = rows.shape[0] // heads
+    return rows.reshape(heads, 2, size // 2, -1).swapaxes(1, 2).reshape(rows.shape)
+
+
+def bfloat16(x):
+    """float32 numbers that bfloat16 holds."""
+    return (x.view(np.uint32) & 0xFFFF0000).view(np.float32)
+
+
+def adapter():
+    random = np.random.default_rng(3)
+
+    def factors(rank, inputs, outputs, narrow=False):
+        pair = [
+            random.standard_normal(shape, dtype=np.float32)
+            for shape in [(rank, inputs), (outputs, rank)]
+        ]
+        return [bfloat16(x) for x in pair] if narrow else pair
+
+    hidden, vocabulary, heads, key_heads, size = 10, 7, 4, 2, 6
+    layers = {
+        # path: (tensor, factors, heads)
+        "model.embed_tokens": ("token_embd", factors(2, vocabulary, hidden), None),
+        "model.layers.0.self_attn.q_proj": (
+            "blk.0.attn_q", factors(3, hidden, heads * size, narrow=True), heads),
+        "model.layers.0.self_attn.k_proj": (
+            "blk.0.attn_k", factors(3, hidden, key_heads * size, narrow=True), key_heads),
+        "model.layers.0.self_attn.v_proj": (
+            "blk.0.attn_v", factors(2, hidden, key_heads * size), None),
+        "model.layers.0.self_attn.o_proj": (
+            "blk.0.attn_output", factors(3, heads * size, hidden), None),
+        "model.layers.11.mlp.down_proj": ("blk.11.ffn_down", factors(3, 14, hidden), None),
+        "lm_head": ("output", factors(3, hidden, vocabulary), None),
+    }
+    writer = gguf.GGUFWriter(os.path.join(FIXTURES, "adapter.gguf"), "llama")
+    writer.add_type(gguf.GGUFType.ADAPTER)
+    writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, 12)
+    writer.add_name("seven layers")
+    plain = {}
+    for path, (tensor, (a, b), count) in layers.items():
+        plain[f"{path}.lora_A"], plain[f"{path}.lora_B"] = a, b
+        stored = [
+            np.ascontiguousarray(a.T) if tensor == "token_embd" else a,
+            np.ascontiguousarray(permuted(b, count)) if count else b,
+        ]
+        for name, x in zip(["lora_a", "lora_b"], stored):
+            name = f"{tensor}.weight.{name}"
+            if count:
+                kind = gguf.GGMLQuantizationType.BF16
+                writer.add_tensor(name, gguf.quants.quantize(x, kind), raw_dtype=kind)
+            else:
+                writer.add_tensor(name, x)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    save_file(plain, os.path.join(FIXTURES, "adapter.safetensors"))
+
+
+if __name__ == "__main__":
+    os.makedirs(FIXTURES, exist_ok=True)
+    names()
+    adapter()
