@@ -11,13 +11,17 @@ struct BytePairModel: Sendable {
   let ignoresMerges: Bool
   let continuingPrefix: [UInt8]
   let endSuffix: [UInt8]
+  /// The score of every id where these decide what merges, instead of a list; else empty.
+  let scores: [Float]
   /// The ids of single code points below `direct.count`, -1 where there is none.
   private let direct: [Int32]
 
   init(
     vocabulary: Vocabulary, merges: MergeTable, unknown: Int32, fusesUnknown: Bool,
-    fallsBackToBytes: Bool, ignoresMerges: Bool, continuingPrefix: [UInt8], endSuffix: [UInt8]
+    fallsBackToBytes: Bool, ignoresMerges: Bool, continuingPrefix: [UInt8], endSuffix: [UInt8],
+    scores: [Float] = []
   ) {
+    self.scores = scores
     self.vocabulary = vocabulary
     self.merges = merges
     self.unknown = unknown
@@ -51,6 +55,7 @@ struct BytePairModel: Sendable {
   func encode(
     _ word: UnsafeBufferPointer<UInt8>, into ids: inout [Int32], scratch: inout Scratch
   ) {
+    if !scores.isEmpty { return encode(word, scores: scores, into: &ids) }
     if ignoresMerges {
       let id = vocabulary.id(of: word)
       if id >= 0 {

@@ -1,0 +1,251 @@
+import LoRAJSON
+
+/// A tokenizer as the fields that a GGUF file has under `tokenizer.ggml`.
+package struct EmbeddedTokenizer: Sendable {
+  /// The file, for errors.
+  package var file: String
+  /// `model`: "llama" (SentencePiece's byte pairs with scores) or "gpt2" (byte-level merges).
+  package var model: String
+  /// `pre`: how "gpt2" cuts words, by a name.
+  package var preTokenizer: String?
+  /// `tokens`, by id.
+  package var tokens: [String]
+  /// `scores`, one a token.
+  package var scores: [Double]?
+  /// `token_type`, one a token.
+  package var types: [Int]?
+  /// `merges`, as "left right".
+  package var merges: [String]?
+  /// `bos_token_id`, if it names a token.
+  package var beginningOfSequence: Int?
+  /// `eos_token_id`, if it names a token.
+  package var endOfSequence: Int?
+  /// `unknown_token_id`, if it names a token.
+  package var unknown: Int?
+  /// `add_bos_token`.
+  package var addsBeginning: Bool?
+  /// `add_eos_token`.
+  package var addsEnd: Bool?
+  /// `add_space_prefix`.
+  package var addsSpacePrefix: Bool?
+
+  /// Creates the fields that every tokenizer has.
+  package init(file: String, model: String, tokens: [String]) {
+    self.file = file
+    self.model = model
+    self.tokens = tokens
+  }
+}
+
+extension BytePairTokenizer {
+  /// Makes the tokenizer of a GGUF file's fields. Throws ``TokenizerError`` for one that is not
+  /// supported: another model than "llama" and "gpt2", or another way to cut words than those known.
+  package convenience init(_ fields: EmbeddedTokenizer) throws(TokenizerError) {
+    self.init(try TokenizerDefinition(fields))
+  }
+}
+
+extension TokenizerDefinition {
+  private static let key = "tokenizer.ggml"
+
+  init(_ fields: EmbeddedTokenizer) throws(TokenizerError) {
+    let reader = DefinitionReader(.null, file: fields.file, place: Self.key)
+    for id in [fields.beginningOfSequence, fields.endOfSequence, fields.unknown] {
+      if let id, !fields.tokens.indices.contains(id) {
+        throw reader.error(
+          .inconsistent, expected: "ids below \(fields.tokens.count)", found: "\(id)",
+          advice: "the file is damaged")
+      }
+    }
+    let vocabulary = try Self.vocabulary(fields, reader)
+    switch fields.model {
+    case "llama": try self.init(scored: fields, vocabulary, reader)
+    case "gpt2": try self.init(byteLevel: fields, vocabulary, reader)
+    default:
+      throw reader.at("model").error(
+        .unsupported, expected: "a tokenizer of the model 'llama' or 'gpt2'",
+        found: "'\(fields.model)'", advice: "use a model with one of these")
+    }
+    try addTokens(fields, reader)
+    beginningOfSequence = fields.beginningOfSequence
+    endOfSequence = fields.endOfSequence
+    added.finish()
+  }
+
+  private static func vocabulary(
+    _ fields: EmbeddedTokenizer, _ reader: DefinitionReader
+  ) throws(TokenizerError) -> Vocabulary {
+    var vocabulary = Vocabulary(capacity: fields.tokens.count)
+    for (id, token) in fields.tokens.enumerated() {
+      let isNew = Array(token.utf8).withUnsafeBufferPointer { vocabulary.insert($0, id: id) }
+      guard isNew else {
+        throw reader.at("tokens").error(
+          .inconsistent, expected: "a token of its own at \(id)",
+          found: "\"\(token)\", which another id has", advice: "the vocabulary is damaged")
+      }
+    }
+    return vocabulary
+  }
+
+  // MARK: SentencePiece
+
+  private init(
+    scored fields: EmbeddedTokenizer, _ vocabulary: Vocabulary, _ reader: DefinitionReader
+  ) throws(TokenizerError) {
+    guard let scores = fields.scores, scores.count == fields.tokens.count,
+      scores.allSatisfy(\.isFinite)
+    else {
+      throw reader.at("scores").error(
+        .malformed, expected: "a finite score for each of \(fields.tokens.count) tokens",
+        found: "\(fields.scores?.count ?? 0) scores", advice: "the file is damaged")
+    }
+    model = BytePairModel(
+      vocabulary: vocabulary, merges: MergeTable(capacity: 0),
+      unknown: Int32(fields.unknown ?? -1), fusesUnknown: false, fallsBackToBytes: true,
+      ignoresMerges: false, continuingPrefix: [], endSuffix: [], scores: scores.map { Float($0) })
+    let space = Array("\u{2581}".utf8)
+    let replaces = Normalizer.replace(.literal([0x20]), with: space)
+    let hasPrefix = fields.addsSpacePrefix ?? true
+    normalizer = hasPrefix ? .sequence([.prepend(space), replaces]) : replaces
+    decoders = [.replace(.literal(space), with: [0x20]), .byteFallback, .fuse]
+    if hasPrefix { decoders.append(.strip(content: [0x20], start: 1, stop: 0)) }
+    templates = Self.template(
+      fields, addsBeginning: fields.addsBeginning ?? true, addsEnd: fields.addsEnd ?? false)
+  }
+
+  // MARK: Byte level
+
+  private init(
+    byteLevel fields: EmbeddedTokenizer, _ vocabulary: Vocabulary, _ reader: DefinitionReader
+  ) throws(TokenizerError) {
+    guard let merges = fields.merges else {
+      throw reader.at("merges").error(
+        .malformed, expected: "the merges of the vocabulary", found: "nothing",
+        advice: "convert the model again")
+    }
+    let cutting = try WordCutting(named: fields.preTokenizer, reader)
+    let lines = DefinitionReader(
+      .array(merges.map { .string($0) }), file: fields.file, place: "\(Self.key).merges")
+    model = BytePairModel(
+      vocabulary: vocabulary,
+      merges: try MergeTable(lines, vocabulary: vocabulary, continuingPrefix: []), unknown: -1,
+      fusesUnknown: false, fallsBackToBytes: false, ignoresMerges: cutting.ignoresMerges,
+      continuingPrefix: [], endSuffix: [])
+    if cutting.composes { normalizer = .unicode(.nfc) }
+    var steps: [PreTokenizer] = cutting.cutsDigits ? [.digits(areIndividual: true)] : []
+    for pattern in cutting.patterns {
+      steps.append(
+        .split(.expression(try reader.expression(pattern)), .isolated, isInverted: false))
+    }
+    steps.append(.byteLevel(addsPrefixSpace: fields.addsSpacePrefix ?? false, splitter: nil))
+    preTokenizer = .sequence(steps)
+    decoders = [.byteLevel]
+    templates = Self.template(
+      fields, addsBeginning: fields.addsBeginning ?? cutting.addsBeginning,
+      addsEnd: fields.addsEnd ?? false)
+  }
+
+  private static func template(
+    _ fields: EmbeddedTokenizer, addsBeginning: Bool, addsEnd: Bool
+  ) -> [[TemplatePiece]] {
+    var template: [TemplatePiece] = [.sequence]
+    if addsBeginning, let id = fields.beginningOfSequence { template.insert(.tokens([id]), at: 0) }
+    if addsEnd, let id = fields.endOfSequence { template.append(.tokens([id])) }
+    return template.count > 1 ? [template] : []
+  }
+
+  // MARK: Special tokens
+
+  /// Adds what is found in a text before anything else looks at it: the unknown token (type 2),
+  /// control tokens (3), and those that somebody defined (4).
+  private mutating func addTokens(
+    _ fields: EmbeddedTokenizer, _ reader: DefinitionReader
+  ) throws(TokenizerError) {
+    guard let types = fields.types else { return }
+    guard types.count == fields.tokens.count else {
+      throw reader.at("token_type").error(
+        .inconsistent, expected: "a type for each of \(fields.tokens.count) tokens",
+        found: "\(types.count)", advice: "the file is damaged")
+    }
+    for (token, type) in zip(fields.tokens, types) where !token.isEmpty {
+      switch type {
+      case 2, 3, 4:
+        _ = added.add(
+          AddedToken(content: Array(token.utf8), isNormalized: false, isSpecial: type != 4),
+          vocabulary: model.vocabulary, normalizer: normalizer)
+      case 0, 1, 5, 6: break
+      default:
+        throw reader.at("token_type").error(
+          .unsupported, expected: "types from 0 to 6", found: "\(type) of \"\(token)\"",
+          advice: "convert the model again")
+      }
+    }
+  }
+}
+
+/// How a byte-level tokenizer cuts a text into words, by the name that GGUF files have for it.
+///
+/// Source: the tokenizers that the names stand for; `llama_vocab::impl::load` of llama.cpp lists
+/// them.
+private struct WordCutting {
+  /// Each cuts what the one before left.
+  var patterns: [String]
+  /// Whether every digit is a word of its own, before anything else.
+  var cutsDigits = false
+  /// Whether a word that is a token is not merged from its parts.
+  var ignoresMerges = false
+  /// Whether a sequence begins with its token unless the file says otherwise.
+  var addsBeginning = false
+  /// Whether the text is brought into Unicode's form C.
+  var composes = false
+
+  private static let llama3 =
+    #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"#
+    + #"|\s*[\r\n]+|\s+(?!\S)|\s+"#
+
+  /// The names that are known.
+  private static let all: [(names: [String], cutting: WordCutting)] = [
+    (
+      ["llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "lfm2"],
+      WordCutting(patterns: [llama3], ignoresMerges: true, addsBeginning: true)
+    ),
+    (
+      ["qwen2", "deepseek-r1-qwen", "megrez"],
+      WordCutting(patterns: [TokenizerDefinition.qwen2Pattern], composes: true)
+    ),
+    (
+      ["gpt-2", "phi-2", "mpt", "olmo"], WordCutting(patterns: [PreTokenizer.byteLevelPattern])
+    ),
+    (
+      ["smollm", "starcoder", "refact", "command-r", "codeshell"],
+      WordCutting(patterns: [PreTokenizer.byteLevelPattern], cutsDigits: true)
+    ),
+    (
+      ["default"],
+      WordCutting(patterns: [
+        #"[\p{P}\$\+<=>\^~\|]+"#, PreTokenizer.byteLevelPattern, #"\p{N}+"#, "[0-9][0-9][0-9]",
+      ])
+    ),
+  ]
+
+  init(
+    patterns: [String], cutsDigits: Bool = false, ignoresMerges: Bool = false,
+    addsBeginning: Bool = false, composes: Bool = false
+  ) {
+    self.patterns = patterns
+    self.cutsDigits = cutsDigits
+    self.ignoresMerges = ignoresMerges
+    self.addsBeginning = addsBeginning
+    self.composes = composes
+  }
+
+  init(named name: String?, _ reader: DefinitionReader) throws(TokenizerError) {
+    guard let entry = Self.all.first(where: { $0.names.contains(name ?? "") }) else {
+      let known = Self.all.flatMap(\.names).map { "'\($0)'" }.joined(separator: ", ")
+      throw reader.at("pre").error(
+        .unsupported, expected: "one of \(known)", found: name.map { "'\($0)'" } ?? "nothing",
+        advice: "another way to cut words would give other ids")
+    }
+    self = entry.cutting
+  }
+}
