@@ -108,7 +108,7 @@ public struct GGUFBase: Sendable, Hashable {
   }
 
   /// The number of heads whose rows a file orders in its own way; nil if it does not.
-  func heads(of order: GGUFTensorNames.RowOrder) -> Int? {
+  package func heads(of order: GGUFTensorNames.RowOrder) -> Int? {
     switch order {
     case .same: nil
     case .queryHeads: headCount

@@ -15,35 +15,55 @@ public import LoRAText
 public struct PretrainedModel: Sendable {
   /// The model. Its base is frozen.
   public let model: any PretrainedLanguageModel
-  /// The folder that it was opened from.
-  public let directory: ModelDirectory
+  /// The folder that it was opened from; nil for a GGUF file.
+  public let directory: ModelDirectory?
+  /// The GGUF file that it was opened from; nil for a folder.
+  public let file: GGUFFile?
   /// The shape and options.
   public let configuration: ModelConfiguration
   /// What `generation_config.json` says: stop tokens and sampling.
   public let generation: GenerationConfiguration
 
-  /// Opens the Hugging Face directory at `path`. Weights stay memory-mapped, in the type they are
-  /// stored in, unless `type` names another.
+  /// Opens the Hugging Face directory, or the GGUF file, at `path`. Weights stay memory-mapped, in the
+  /// type they are stored in, unless `type` names another.
   ///
   /// Strict: a missing, unexpected or misshapen tensor, one that is not finite, an architecture
   /// that is not supported, each is an error that names it. Every weight is read once for that.
   public init(path: String, type: DType? = nil) throws {
-    directory = try ModelDirectory(path: path)
+    if path.hasSuffix(".gguf") {
+      let file = try GGUFFile(path: path)
+      configuration = try ModelConfiguration(file)
+      generation = GenerationConfiguration(
+        bosTokenID: configuration.bosTokenID, eosTokenIDs: configuration.eosTokenIDs,
+        padTokenID: configuration.padTokenID)
+      model = try configuration.makeModel(file: file, type: type)
+      self.file = file
+      directory = nil
+      return
+    }
+    let directory = try ModelDirectory(path: path)
     configuration = try directory.configuration()
     generation = try directory.generationConfiguration()
     model = try configuration.makeModel(directory: directory, type: type)
+    self.directory = directory
+    file = nil
   }
 
-  /// The tokenizer that lies beside the weights.
+  /// The tokenizer that lies beside the weights, or in the same file.
   public func tokenizer() throws -> BytePairTokenizer {
-    try BytePairTokenizer(contentsOf: directory.path)
+    if let file { return try file.tokenizer() }
+    return try BytePairTokenizer(contentsOf: path)
   }
+
+  /// Where it was opened from.
+  public var path: String { directory?.path ?? file?.path ?? "" }
 
   /// The type that the weights are stored in: the embedding's.
   public var storedType: DType {
+    if let file { return file.entry(named: "token_embd.weight")?.type.dtype ?? .float32 }
     let layout = configuration.architecture.layout
     let names = [layout.embedding, String(layout.embedding.dropFirst(layout.prefix.count))]
-    return names.lazy.compactMap { directory.entry(named: $0)?.dtype }.first ?? .float32
+    return names.lazy.compactMap { directory?.entry(named: $0)?.dtype }.first ?? .float32
   }
 
   /// The tokens that end a text: those of `generation_config.json`, or else of `config.json`.

@@ -28,7 +28,7 @@ struct MergeCommand: ParsableCommand {
   func run() throws {
     let pretrained = try PretrainedModel(path: model)
     let selection = try adapters.attach(to: pretrained.model)
-    let files = try pretrained.directory.companionFiles()
+    let files = try pretrained.directory?.companionFiles() ?? []
     let folder = try OutputFolder(output)
     let type = pretrained.storedType
     do {

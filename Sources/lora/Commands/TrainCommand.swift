@@ -119,7 +119,7 @@ struct TrainCommand: ParsableCommand {
     } else {
       try pretrained.model.save(
         to: output, type: model.dtype.type ?? pretrained.storedType,
-        otherFiles: pretrained.directory.companionFiles())
+        otherFiles: pretrained.directory?.companionFiles() ?? [])
     }
   }
 

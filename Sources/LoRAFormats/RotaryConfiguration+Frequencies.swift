@@ -1,0 +1,40 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+extension RotaryConfiguration {
+  /// The angle a position adds for each pair of a head's elements, `[headSize / 2]`.
+  package func frequencies(headSize: Int) -> [Float] {
+    plainFrequencies(headSize: headSize).map { Float(scaled($0)) }
+  }
+
+  /// What each of those frequencies without scaling is divided by.
+  func divisors(headSize: Int) -> [Double] {
+    plainFrequencies(headSize: headSize).map { $0 / scaled($0) }
+  }
+
+  private func plainFrequencies(headSize: Int) -> [Double] {
+    (0..<headSize / 2).map { pair in
+      Double(Float(1 / pow(base, Double(Float(2 * pair) / Float(headSize)))))
+    }
+  }
+
+  private func scaled(_ frequency: Double) -> Double {
+    switch scaling {
+    case .none:
+      return frequency
+    case .linear(let factor):
+      return frequency / factor
+    case .llama3(let factor, let low, let high, let original):
+      let wavelength = 2 * Double.pi / frequency
+      if wavelength > Double(original) / low { return frequency / factor }
+      if wavelength < Double(original) / high { return frequency }
+      let smooth = (Double(original) / wavelength - low) / (high - low)
+      return (1 - smooth) * frequency / factor + smooth * frequency
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import LoRAAutograd
+import LoRAFormats
+import LoRATensor
+import LoRAText
+
+// Opening a model from a GGUF file: the layers ask for parameters by their Hugging Face names, and
+// get the file's tensors under these names, in the order of rows that those have.
+
+extension ModelConfiguration {
+  /// Builds the model of a GGUF file, strictly.
+  func makeModel(file: GGUFFile, type: DType?) throws -> any PretrainedLanguageModel {
+    let reader = try GGUFParameters(file: file, type: type)
+    var used: Set<String> = ["rope_freqs.weight"]  // its factors are in the configuration
+    let model = try makeModel(
+      ParameterSource { name, shape in
+        let stored = try reader.name(of: name)
+        used.insert(stored)
+        return try reader.parameter(named: stored, for: name, shape: shape)
+      })
+    for name in file.names where !used.contains(name) {
+      throw FormatError(
+        .unexpectedTensor, file: file.path, subject: "tensor '\(name)'",
+        problem: "a model of the architecture '\(reader.base.architecture)' has no such tensor",
+        remedy: "the file holds more than this library computes")
+    }
+    return model
+  }
+}
+
+/// The tensors of a GGUF file as the parameters of a Hugging Face model.
+private struct GGUFParameters {
+  let file: GGUFFile
+  let base: GGUFBase
+  let names: GGUFTensorNames
+  let type: DType?
+
+  init(file: GGUFFile, type: DType?) throws {
+    base = try GGUFBase(file: file)
+    guard let names = GGUFTensorNames(architecture: base.architecture) else {
+      throw FormatError(
+        .unsupported, file: file.path, subject: "'general.architecture'",
+        problem: "the tensor names of '\(base.architecture)' are not known")
+    }
+    self.names = names
+    self.file = file
+    self.type = type
+  }
+
+  /// What the file calls a parameter.
+  func name(of parameter: String) throws -> String {
+    guard let name = names.tensorName(ofParameter: parameter) else {
+      throw FormatError(
+        .unsupported, file: file.path, subject: "parameter '\(parameter)'",
+        problem: "files of the architecture '\(base.architecture)' have no name for it")
+    }
+    return name
+  }
+
+  func parameter(named stored: String, for name: String, shape: Shape) throws -> Parameter {
+    let row = names.module(atPath: String(name[..<(name.lastIndex(of: ".") ?? name.endIndex)]))?.row
+    let isTransposed = row?.isTransposed == true && shape.count == 2
+    var tensor = try file.tensor(named: stored)
+    try check(tensor, stored, isTransposed ? [shape[1], shape[0]] : shape)
+    let mapped = tensor
+    if let order = row?.order, let heads = base.heads(of: order) {
+      guard let rows = GGUFTensorNames.RowOrder.fileRows(count: tensor.shape[0], heads: heads)
+      else {
+        throw FormatError(
+          .shapeMismatch, file: file.path, subject: "tensor '\(stored)'",
+          problem: "its \(tensor.shape[0]) rows are not those of \(heads) heads of pairs")
+      }
+      tensor = tensor.gatheringRows(rows)
+    }
+    // Vectors are few and read in every pass, blocks can't be transposed: widened once.
+    let isWidened = shape.count == 1 || (isTransposed && tensor.dtype.isQuantized)
+    tensor = tensor.converted(to: isWidened ? .float32 : type ?? tensor.dtype)
+    if isTransposed { tensor = tensor.permuted([1, 0]) }
+    if !tensor.isMapped { mapped.releaseMappedPages() }
+    return Parameter(tensor, isTrainable: false)
+  }
+
+  private func check(_ tensor: Tensor, _ name: String, _ shape: Shape) throws {
+    func failure(_ kind: FormatError.Kind, _ problem: String, _ remedy: String) -> FormatError {
+      FormatError(
+        kind, file: file.path, subject: "tensor '\(name)'", problem: problem, remedy: remedy)
+    }
+    guard tensor.shape == shape else {
+      throw failure(
+        .shapeMismatch, "the key-values make it \(shape), the file has \(tensor.shape)",
+        "the file is damaged, or made by a program that lays tensors out otherwise")
+    }
+    let type = tensor.dtype
+    guard type == .float32 || type == .float16 || type == .bfloat16 || type.isQuantized else {
+      throw failure(
+        .typeMismatch, "its elements are \(type)",
+        "weights must be F32, F16, BF16 or quantized")
+    }
+    if let index = tensor.firstNonFiniteIndex() {
+      throw failure(
+        .nonFinite, "element \(index) is not a finite number",
+        "the weights are damaged; copy or download them again")
+    }
+  }
+}
+
+extension GGUFFile {
+  /// The tokenizer that the file holds.
+  func tokenizer() throws -> BytePairTokenizer {
+    let prefix = "tokenizer.ggml."
+    guard let model = try string(prefix + "model") else {
+      throw FormatError(
+        .missingKey, file: path, subject: "'\(prefix)model'",
+        problem: "the file holds no tokenizer", remedy: "convert the model together with one")
+    }
+    guard let tokens = try strings(prefix + "tokens") else {
+      throw FormatError(
+        .missingKey, file: path, subject: "'\(prefix)tokens'",
+        problem: "the file has a tokenizer without a vocabulary", remedy: "convert the model again")
+    }
+    // Files without such a token write a number beyond the vocabulary.
+    func token(_ name: String) throws -> Int? {
+      try int("\(prefix)\(name)_token_id").flatMap { tokens.indices.contains($0) ? $0 : nil }
+    }
+    func array<T>(_ name: String, _ kind: String, _ value: (GGUFValue) -> T?) throws -> T? {
+      guard let found = self[prefix + name] else { return nil }
+      guard let result = value(found) else {
+        throw FormatError(
+          .typeMismatch, file: path, subject: "'\(prefix)\(name)'",
+          problem: "expected an array of \(kind)")
+      }
+      return result
+    }
+    var fields = EmbeddedTokenizer(file: path, model: model, tokens: tokens)
+    let isScored = model == "llama"
+    fields.preTokenizer = try string(prefix + "pre")
+    fields.scores = try array("scores", "numbers") { $0.doubles }
+    fields.types = try array("token_type", "integers") { $0.ints }
+    fields.merges = try strings(prefix + "merges")
+    fields.beginningOfSequence = try token("bos") ?? (isScored && tokens.count > 1 ? 1 : nil)
+    fields.endOfSequence = try token("eos") ?? (isScored && tokens.count > 2 ? 2 : nil)
+    fields.unknown = try token("unknown") ?? (isScored ? 0 : nil)
+    fields.addsBeginning = try bool(prefix + "add_bos_token")
+    fields.addsEnd = try bool(prefix + "add_eos_token")
+    fields.addsSpacePrefix = try bool(prefix + "add_space_prefix")
+    return try BytePairTokenizer(fields)
+  }
+}
