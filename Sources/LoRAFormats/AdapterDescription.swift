@@ -83,17 +83,22 @@ public struct AdapterDescription: Sendable {
   public var replacements: [Replacement]
   /// Rows of embeddings that the adapter replaces.
   public var replacedRows: [ReplacedRows]
+  /// Parameters of the base that the file repeats unchanged, as PEFT does for the table of an
+  /// embedding with an adapter, ordered by path. They change nothing; that they differ from the
+  /// base's shows that the adapter was made for another one.
+  public var baseCopies: [Replacement]
   /// What the file says about itself.
   public var metadata: [String: String]
 
   /// Creates a description; layers and replacements are put in order.
   public init(
     layers: [Layer], replacements: [Replacement] = [], replacedRows: [ReplacedRows] = [],
-    metadata: [String: String] = [:]
+    baseCopies: [Replacement] = [], metadata: [String: String] = [:]
   ) {
     self.layers = layers.sorted { naturallyPrecedes($0.path, $1.path) }
     self.replacements = replacements.sorted { naturallyPrecedes($0.path, $1.path) }
     self.replacedRows = replacedRows
+    self.baseCopies = baseCopies.sorted { naturallyPrecedes($0.path, $1.path) }
     self.metadata = metadata
   }
 

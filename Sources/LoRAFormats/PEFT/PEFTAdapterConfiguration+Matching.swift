@@ -1,0 +1,122 @@
+extension PEFTAdapterConfiguration {
+  /// Whether the module at `path` gets an adapter. Under `allLinear` every path that is not excluded
+  /// does: the caller passes linear layers that are not the output head. Nothing matches
+  /// `unspecified`, nor what lies in a module that is saved whole.
+  public func matches(path: String) -> Bool {
+    switch excluded {
+    case .names(let names): if names.contains(where: { isPath(path, namedBy: $0) }) { return false }
+    case .pattern(let text): if PathPattern(unchecked: text).matchesWhole(path) { return false }
+    case .allLinear, .unspecified, nil: break
+    }
+    if savedModules.contains(where: { Self.lies(path, withinModule: $0) }) { return false }
+    switch targets {
+    case .unspecified: return false
+    case .allLinear: return true
+    case .pattern(let text): return PathPattern(unchecked: text).matchesWhole(path)
+    case .names(let names):
+      // As in PEFT, a path given in full is not subject to the restriction to layers.
+      if names.contains(where: { $0.utf8.elementsEqual(path.utf8) }) { return true }
+      guard names.contains(where: { isPath(path, namedBy: $0) }) else { return false }
+      guard let layersToTransform, !layersToTransform.isEmpty else { return true }
+      guard let layer = layerIndex(of: path) else { return false }
+      return layersToTransform.contains(layer)
+    }
+  }
+
+  /// Whether `path` is a module that `name` names the end of, or lies in one.
+  private static func lies(_ path: String, withinModule name: String) -> Bool {
+    var end = path.endIndex
+    while true {
+      if isPath(String(path[..<end]), namedBy: name) { return true }
+      guard let dot = path[..<end].lastIndex(of: ".") else { return false }
+      end = dot
+    }
+  }
+
+  /// Whether `modules_to_save` says that the parameter `name` of the module at `path` is saved. As
+  /// in PEFT a name is any end of the path of the module or of one that holds it.
+  func saves(modulePath path: String) -> Bool {
+    var end = path.endIndex
+    while true {
+      let part = path[..<end]
+      if savedModules.contains(where: { part.utf8.reversed().starts(with: $0.utf8.reversed()) }) {
+        return true
+      }
+      guard let dot = part.lastIndex(of: ".") else { return false }
+      end = dot
+    }
+  }
+
+  /// The index of the layer that `path` lies in.
+  private func layerIndex(of path: String) -> Int? {
+    if !layersPattern.isEmpty {
+      for pattern in layersPattern {
+        let full = PathPattern(unchecked: #"(?:^|.*?\.)\#(pattern)\.(?P<idx>\d+)\."#)
+        if let index = full.group("idx", atStartOf: path) { return Int(index) }
+      }
+      return nil
+    }
+    // The first number that has two names before it and one after it.
+    let parts = path.split(separator: ".", omittingEmptySubsequences: false)
+    for part in parts.dropFirst(2).dropLast() {
+      if !part.isEmpty, part.utf8.allSatisfy({ (0x30...0x39).contains($0) }) { return Int(part) }
+    }
+    return nil
+  }
+
+  private static func value<Value>(_ overrides: [Override<Value>], for path: String) -> Value? {
+    overrides.first { override in
+      isPath(path, namedBy: override.key) || matches(path, endWithKey: override.key)
+    }?.value
+  }
+
+  /// Whether `(.*\.)?(key)$` matches `path`.
+  private static func matches(_ path: String, endWithKey key: String) -> Bool {
+    // Most keys are paths, whose dots match any one character: no expression need be compiled.
+    let isPlain = key.utf8.allSatisfy { byte in
+      switch byte {
+      case UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"): true
+      default: byte < 0x80 && Character(Unicode.Scalar(byte)).isLetterOrDigit
+      }
+    }
+    guard isPlain, path.utf8.allSatisfy({ $0 < 0x80 }) else {
+      return PathPattern(unchecked: #"(.*\.)?(\#(key))$"#).matchesWhole(path)
+    }
+    let (key, path) = (Array(key.utf8), Array(path.utf8))
+    guard path.count >= key.count else { return false }
+    let start = path.count - key.count
+    guard start == 0 || path[start - 1] == UInt8(ascii: ".") else { return false }
+    return zip(key, path[start...]).allSatisfy { $0 == $1 || $0 == UInt8(ascii: ".") }
+  }
+
+  /// The rank of the adapter on the module at `path`.
+  public func rank(forPath path: String) -> Int { Self.value(rankPattern, for: path) ?? rank }
+
+  /// The alpha of the adapter on the module at `path`.
+  public func alpha(forPath path: String) -> Double { Self.value(alphaPattern, for: path) ?? alpha }
+
+  /// What the factors on the module at `path` are multiplied by.
+  public func scale(forPath path: String) -> Double {
+    scale(alpha: alpha(forPath: path), rank: rank(forPath: path))
+  }
+
+  /// What factors of rank `rank` are multiplied by.
+  public func scale(alpha: Double, rank: Int) -> Double {
+    usesRankStabilizedScale ? alpha / Double(rank).squareRoot() : alpha / Double(rank)
+  }
+
+  /// Whether IA3 scales the inputs of the module at `path`; false for other methods.
+  public func scalesInput(forPath path: String) -> Bool {
+    guard case .ia3(let options) = method else { return false }
+    switch options.feedForward {
+    case .names(let names):
+      return names.contains { path.utf8.reversed().starts(with: $0.utf8.reversed()) }
+    case .pattern(let text): return PathPattern(unchecked: text).matchesWhole(path)
+    case .allLinear, .unspecified: return false
+    }
+  }
+}
+
+extension Character {
+  fileprivate var isLetterOrDigit: Bool { isLetter || isNumber }
+}

@@ -1,0 +1,292 @@
+public import LoRATensor
+
+extension PEFTAdapterFile {
+  /// Writes the adapter into the folder at `path`, which is made if needed, so that PEFT loads it.
+  /// Neither file is replaced before both are complete.
+  ///
+  /// - Parameters:
+  ///   - path: the folder.
+  ///   - storedType: the type that tensors get in the file; nil: each the one that its description
+  ///     names, which rewrites what was read bit for bit.
+  ///
+  /// Throws ``FormatError`` if the configuration does not describe the factors (another method, rank
+  /// or scale, a path that its targets do not match) or if one is not finite, `FileError` if writing
+  /// fails; then the folder's files are as before.
+  public func write(to path: String, storedType: DType? = nil) throws {
+    let weightsPath = FileSystem.join(path, Self.weightsFile)
+    let writer = PEFTAdapterWriter(
+      configuration: configuration, file: weightsPath, storedType: storedType)
+    let tensors = try writer.tensors(of: description)
+    var metadata = description.metadata
+    metadata["format"] = "pt"
+    let weights = try SafetensorsWriter.part(tensors, metadata: metadata, path: weightsPath)
+    try FileSystem.makeFolder(path)
+    try AtomicFile.writeAll([
+      weights,
+      AtomicFile.Part(
+        FileSystem.join(path, PEFTAdapterConfiguration.fileName), configuration.encoded()),
+    ])
+  }
+}
+
+/// The tensors of a PEFT file that holds a description, which a configuration must describe.
+struct PEFTAdapterWriter {
+  let configuration: PEFTAdapterConfiguration
+  /// The file's path, for errors.
+  let file: String
+  /// The type for all tensors; nil: the described ones.
+  let storedType: DType?
+
+  typealias Named = (name: String, tensor: Tensor)
+
+  func tensors(of description: AdapterDescription) throws(FormatError) -> [Named] {
+    var result: [Named] = []
+    for layer in description.layers {
+      let parts = try parts(of: layer)
+      for (part, tensor) in parts {
+        result.append(
+          (
+            "\(PEFTTensorName.prefix)\(layer.path).\(part)",
+            try stored(tensor, layer.storedType, "\(part) of layer '\(layer.path)'")
+          ))
+      }
+    }
+    for rows in description.replacedRows {
+      try check(rows)
+      result.append(
+        (
+          "\(PEFTTensorName.prefix)\(rows.path).token_adapter.\(PEFTAdapterReader.rowsPart)",
+          try stored(rows.rows, rows.storedType, "the rows of '\(rows.path)'")
+        ))
+    }
+    let adapted = Set(description.layers.map { ExactName($0.path) })
+    let withRows = Set(description.replacedRows.map { ExactName($0.path) })
+    for replacement in description.replacements {
+      result.append(
+        (
+          PEFTTensorName.prefix + (try name(of: replacement, adapted)),
+          try stored(replacement.value, replacement.storedType, "'\(replacement.path)'")
+        ))
+    }
+    for copy in description.baseCopies {
+      result.append(
+        (
+          PEFTTensorName.prefix + Self.name(ofBaseCopy: copy.path, adapted, withRows),
+          try stored(copy.value, copy.storedType, "'\(copy.path)'")
+        ))
+    }
+    return result
+  }
+
+  private func stored(
+    _ tensor: Tensor, _ described: DType, _ what: String
+  ) throws(FormatError) -> Tensor {
+    if let index = tensor.firstNonFiniteIndex() {
+      throw FormatError(
+        .nonFinite, file: file, subject: what, problem: "element \(index) is not a finite number")
+    }
+    let result = tensor.converted(to: storedType ?? described)
+    if let index = result.firstNonFiniteIndex() {
+      throw FormatError(
+        .nonFinite, file: file, subject: what,
+        problem: "element \(index) is too large for \(result.dtype)",
+        remedy: "store it as float32 or bfloat16")
+    }
+    return result
+  }
+
+  private func mismatch(_ path: String, _ problem: String) -> FormatError {
+    FormatError(
+      .invalidValue, file: file, subject: "layer '\(path)'", problem: problem,
+      remedy: "give a configuration that describes the factors")
+  }
+
+  // MARK: Parameters of the base
+
+  private static func split(_ path: String) -> (module: String, parameter: String) {
+    guard let dot = path.lastIndex(of: ".") else { return ("", path) }
+    return (String(path[..<dot]), String(path[path.index(after: dot)...]))
+  }
+
+  private func name(
+    of replacement: AdapterDescription.Replacement, _ adapted: Set<ExactName>
+  ) throws(FormatError) -> String {
+    let (module, parameter) = Self.split(replacement.path)
+    let biases = configuration.lora?.biases ?? .none
+    if adapted.contains(ExactName(module)) {
+      guard parameter == "bias", biases != .none else {
+        throw FormatError(
+          .unsupported, file: file, subject: "'\(replacement.path)'",
+          problem: "PEFT replaces no \(parameter) of a layer that has an adapter, unless 'bias' "
+            + "says so for biases")
+      }
+      return "\(module).base_layer.bias"
+    }
+    let last = module.split(separator: ".").last.map(String.init) ?? module
+    guard
+      configuration.saves(modulePath: module) || parameter == "bias" && biases == .all
+        || parameter == "weight" && PEFTAdapterReader.embeddingNames.contains(last)
+    else {
+      throw FormatError(
+        .invalidValue, file: file, subject: "'\(replacement.path)'",
+        problem: "neither 'modules_to_save' nor 'bias' says that it is saved",
+        remedy: "give a configuration that names its module in 'modules_to_save'")
+    }
+    return replacement.path
+  }
+
+  private static func name(
+    ofBaseCopy path: String, _ adapted: Set<ExactName>, _ withRows: Set<ExactName>
+  ) -> String {
+    let (module, parameter) = split(path)
+    if adapted.contains(ExactName(module)) { return "\(module).base_layer.\(parameter)" }
+    if withRows.contains(ExactName(module)) {
+      return "\(module).token_adapter.base_layer.\(parameter)"
+    }
+    return "\(module).original_module.\(parameter)"
+  }
+
+  private func check(_ rows: AdapterDescription.ReplacedRows) throws(FormatError) {
+    let ids: [Int]? =
+      switch configuration.lora?.trainedTokens {
+      case nil: nil
+      case .ofInput(let ids): ids
+      case .byModule(let entries):
+        entries.filter { rows.path.hasSuffix($0.key) }
+          .max { $0.key.utf8.count < $1.key.utf8.count }?.value
+      }
+    guard ids == rows.ids else {
+      throw FormatError(
+        .invalidValue, file: file, subject: "the rows of '\(rows.path)'",
+        problem: "'trainable_token_indices' does not name their tokens",
+        remedy: "give a configuration that describes the adapter")
+    }
+  }
+}
+
+// MARK: - Layers
+
+extension PEFTAdapterWriter {
+  /// The parts of a layer's adapter with what follows its path in their names.
+  private func parts(
+    of layer: AdapterDescription.Layer
+  ) throws(FormatError) -> [(part: String, tensor: Tensor)] {
+    let path = layer.path
+    if configuration.targets != .unspecified, !configuration.matches(path: path) {
+      throw mismatch(path, "the configuration's targets do not match it")
+    }
+    switch (layer.change, configuration.method) {
+    case (.lowRank(let change), .lora(let options)):
+      try check(path, rank: change.rank, scale: change.scale)
+      return try parts(of: change, options, path)
+    case (.hadamard(let change), .loha):
+      try check(path, rank: change.rank, scale: change.scale)
+      guard change.magnitude == nil else { throw inexpressible(path, "LoHa with magnitudes") }
+      return [
+        ("hada_w1_a", change.b1), ("hada_w1_b", change.a1), ("hada_w2_a", change.b2),
+        ("hada_w2_b", change.a2),
+      ]
+        + [("hada_t1", change.t1), ("hada_t2", change.t2)].compactMap { name, tensor in
+          tensor.map { (name, $0) }
+        }
+    case (.kronecker(let change), .lokr):
+      try check(path, rank: nil, scale: change.scale)
+      return try parts(of: change, path)
+    case (.scaling(let change), .ia3):
+      guard configuration.scalesInput(forPath: path) == change.scalesInput else {
+        throw mismatch(
+          path,
+          "it scales \(change.scalesInput ? "inputs" : "outputs"), which 'feedforward_modules' "
+            + "does not say")
+      }
+      let count = change.vector.elementCount
+      return [
+        ("ia3_l", change.vector.reshaped(to: change.scalesInput ? [1, count] : [count, 1]))
+      ]
+    default:
+      throw FormatError(
+        .unsupported, file: file, subject: "layer '\(path)'",
+        problem: "a PEFT adapter of type \(configuration.method.peftType) holds no "
+          + layer.change.methodName)
+    }
+  }
+
+  private func inexpressible(_ path: String, _ what: String) -> FormatError {
+    FormatError(
+      .unsupported, file: file, subject: "layer '\(path)'", problem: "PEFT has no \(what)")
+  }
+
+  /// Checks that the configuration gives the layer its rank and its scale, this to one rounding of
+  /// float32, in which scales are computed with.
+  private func check(_ path: String, rank: Int?, scale: Double) throws(FormatError) {
+    let configured = configuration.rank(forPath: path)
+    if let rank, rank != configured {
+      throw mismatch(path, "its factors have rank \(rank), the configuration says \(configured)")
+    }
+    let expected = configuration.scale(forPath: path)
+    guard abs(expected - scale) <= abs(scale) * 0x1p-23 else {
+      throw mismatch(path, "its scale is \(scale), the configuration says \(expected)")
+    }
+  }
+
+  private func parts(
+    of change: LowRankChange, _ options: PEFTAdapterConfiguration.LoRA, _ path: String
+  ) throws(FormatError) -> [(part: String, tensor: Tensor)] {
+    guard change.middle == nil else { throw inexpressible(path, "middle factor (LoCon)") }
+    var result: [(part: String, tensor: Tensor)] =
+      change.isEmbedding
+      ? [("lora_embedding_A", change.a), ("lora_embedding_B", change.b)]
+      : [("lora_A.weight", change.a), ("lora_B.weight", change.b)]
+    guard (change.magnitude != nil) == options.isDoRA else {
+      throw mismatch(
+        path,
+        "it has \(change.magnitude == nil ? "no " : "")magnitudes, which 'use_dora' does not say")
+    }
+    if let magnitude = change.magnitude {
+      guard magnitude.shape == [change.outputSize] else {
+        throw inexpressible(path, "magnitudes \(magnitude.shape), but one an output")
+      }
+      let rest = Array(repeating: 1, count: change.a.shape.count - 2)
+      let shape = rest.isEmpty ? [change.outputSize] : [1, change.outputSize] + rest
+      result.append(("lora_magnitude_vector", magnitude.reshaped(to: Shape(shape))))
+    }
+    if let bias = change.bias {
+      guard options.hasFactorBias else {
+        throw mismatch(path, "it has a bias of B, which 'lora_bias' does not say")
+      }
+      guard !change.isEmbedding else { throw inexpressible(path, "bias of an embedding's B") }
+      result.append(("lora_B.bias", bias))
+    } else if options.hasFactorBias, !change.isEmbedding {
+      // PEFT gives all layers one: of zeros it changes nothing.
+      result.append(("lora_B.bias", Tensor.zeros([change.outputSize])))
+    }
+    return result
+  }
+
+  private func parts(
+    of change: KroneckerChange, _ path: String
+  ) throws(FormatError) -> [(part: String, tensor: Tensor)] {
+    guard change.magnitude == nil else { throw inexpressible(path, "LoKr with magnitudes") }
+    var result: [(part: String, tensor: Tensor)] = []
+    let rank = configuration.rank(forPath: path)
+    for (name, factor) in [("lokr_w1", change.first), ("lokr_w2", change.second)] {
+      switch factor {
+      case .whole(let tensor): result.append((name, tensor))
+      case .product(let a, let b):
+        guard a.shape[1] == rank else {
+          throw mismatch(
+            path, "its factors have rank \(a.shape[1]), the configuration says \(rank)")
+        }
+        result += [("\(name)_a", a), ("\(name)_b", b)]
+      case .tucker(let a, let b, let core):
+        guard name == "lokr_w2" else { throw inexpressible(path, "core of LoKr's first matrix") }
+        guard a.shape[0] == rank else {
+          throw mismatch(
+            path, "its factors have rank \(a.shape[0]), the configuration says \(rank)")
+        }
+        result += [("\(name)_a", a), ("\(name)_b", b), ("lokr_t2", core)]
+      }
+    }
+    return result
+  }
+}

@@ -1,0 +1,132 @@
+/// What the name of a tensor in a PEFT file says: `base_model.model.<path>.<part>`, where older
+/// files keep the adapter's name in the part, as in `lora_A.default.weight`.
+struct PEFTTensorName {
+  /// What the tensor is to the module at ``path``.
+  enum Role {
+    /// A part of the adapter itself, by its canonical name: "lora_A", "lora_B.bias",
+    /// "lora_magnitude_vector", "hada_w1_a", "ia3_l", "trainable_tokens_delta", ...
+    case part(String)
+    /// The base's own parameter of a module with an adapter (`base_layer.weight`).
+    case baseLayer(String)
+    /// The base's own parameter of a module that was saved whole (`original_module.weight`).
+    case originalModule(String)
+    /// A parameter of a module that was saved whole, under the name that it has while training
+    /// (`modules_to_save.weight`, or with the adapter's name before the parameter's).
+    case savedModule(String)
+    /// A parameter under the name that it has in the base.
+    case parameter(String)
+  }
+
+  static let prefix = "base_model.model."
+
+  /// The module's path in the base model.
+  let path: String
+  /// What the tensor is to it.
+  let role: Role
+  /// The adapter's name, where the file keeps it.
+  let adapter: String?
+
+  /// Reads the tensor's name `name`; `file` is for errors.
+  init(parsing name: String, file: String) throws(FormatError) {
+    let rest = try Self.withoutPrefix(name, file)
+    let parts = rest.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+    guard parts.count >= 2, !parts.contains("") else { throw Self.unknown(name, file) }
+    for wrapper in ["_orig_mod", "_fsdp_wrapped_module"] where parts.contains(wrapper) {
+      throw FormatError(
+        .unexpectedTensor, file: file, tensor: name,
+        "its path goes through '\(wrapper)', a wrapper that PyTorch puts around modules",
+        remedy: "save the adapter of the module that is wrapped, or rename the tensors without it")
+    }
+    if let marker = parts.lastIndex(where: { Self.markers.contains($0) }), marker > 0 {
+      guard
+        let (role, adapter) = Self.role(of: parts[marker], Array(parts[(marker + 1)...]))
+      else { throw Self.unknown(name, file) }
+      var path = parts[..<marker]
+      // Rows of an embedding that are trained sit in a module of their own.
+      if path.last == "token_adapter" { path = path.dropLast() }
+      guard !path.isEmpty else { throw Self.unknown(name, file) }
+      self.path = path.joined(separator: ".")
+      self.role = role
+      self.adapter = adapter
+    } else {
+      let last = parts.count - 1
+      guard !Self.markers.contains(parts[0]) else { throw Self.unknown(name, file) }
+      path = parts[..<last].joined(separator: ".")
+      role = .parameter(parts[last])
+      adapter = nil
+    }
+  }
+
+  /// Parts that end in ".weight" on disk.
+  private static let modules = ["lora_A", "lora_B"]
+  /// Parts that are parameters themselves, so that their names end with them.
+  private static let parameters: Set = [
+    "lora_embedding_A", "lora_embedding_B", "hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b",
+    "hada_t1", "hada_t2", "lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b",
+    "lokr_t2", "ia3_l",
+  ]
+  private static let rows = "trainable_tokens_delta"
+  private static let magnitude = "lora_magnitude_vector"
+  private static let markers = parameters.union(modules).union([
+    magnitude, rows, "base_layer", "original_module", "modules_to_save",
+  ])
+
+  /// The role of what follows the component `marker`, and the adapter's name if it is there.
+  private static func role(
+    of marker: String, _ rest: [String]
+  ) -> (role: Role, adapter: String?)? {
+    switch marker {
+    case "lora_A", "lora_B":
+      guard let last = rest.last, rest.count <= 2 else { return nil }
+      let adapter = rest.count == 2 ? rest[0] : nil
+      if last == "weight" { return (.part(marker), adapter) }
+      return last == "bias" && marker == "lora_B" ? (.part("lora_B.bias"), adapter) : nil
+    case magnitude:
+      // Before PEFT 0.10 a module of its own: `lora_magnitude_vector.weight`.
+      let rest = rest.last == "weight" ? rest.dropLast() : rest[...]
+      return rest.count <= 1 ? (.part(marker), rest.first) : nil
+    case "base_layer", "original_module":
+      guard rest.count == 1 || marker == "original_module", !rest.isEmpty else { return nil }
+      let parameter = rest.joined(separator: ".")
+      return (marker == "base_layer" ? .baseLayer(parameter) : .originalModule(parameter), nil)
+    case "modules_to_save":
+      return rest.isEmpty ? nil : (.savedModule(rest.joined(separator: ".")), nil)
+    default:
+      return rest.count <= 1 ? (.part(marker), rest.first) : nil
+    }
+  }
+
+  private static func unknown(_ name: String, _ file: String) -> FormatError {
+    FormatError(
+      .unexpectedTensor, file: file, tensor: name,
+      "it is no part of an adapter that PEFT would write, such as '<path>.lora_A.weight'")
+  }
+
+  private static func withoutPrefix(
+    _ name: String, _ file: String
+  ) throws(FormatError) -> Substring {
+    let rename = "rename the tensors, or save them again with PeftModel.save_pretrained"
+    guard name.hasPrefix(prefix) else {
+      let dialects: [(isIt: Bool, what: String)] = [
+        (name.hasPrefix("lora_unet_") || name.hasPrefix("lora_te"), "kohya's names"),
+        (name.hasSuffix(".lora_a") || name.hasSuffix(".lora_b"), "MLX's names"),
+        (
+          ["unet.", "transformer.", "text_encoder"].contains { name.hasPrefix($0) },
+          "the names of diffusers"
+        ),
+      ]
+      let dialect = dialects.first { $0.isIt }.map { ", these look like \($0.what)" } ?? ""
+      throw FormatError(
+        .unexpectedTensor, file: file, tensor: name,
+        "names in PEFT's adapters begin with '\(prefix)'\(dialect); PEFT would skip it silently",
+        remedy: dialect.isEmpty ? rename : "open the file as what it is")
+    }
+    let rest = name.dropFirst(prefix.count)
+    guard !rest.hasPrefix(prefix) else {
+      throw FormatError(
+        .unexpectedTensor, file: file, tensor: name,
+        "the prefix '\(prefix)' occurs twice; PEFT would skip it silently", remedy: rename)
+    }
+    return rest
+  }
+}
