@@ -39,7 +39,22 @@ struct PEFTAdapterWriter {
 
   typealias Named = (name: String, tensor: Tensor)
 
+  /// Checks that the configuration describes `description`, whose numbers are not looked at.
+  func check(_ description: AdapterDescription) throws(FormatError) {
+    guard !configuration.initialization.changesBase else {
+      throw FormatError(
+        .invalidValue, file: file, key: configuration.method.initializationKey,
+        "it says that the base was changed, but these factors belong to the base itself",
+        remedy: "set the configuration's initialization to .standard")
+    }
+    let adapted = Set(description.layers.map { ExactName($0.path) })
+    for layer in description.layers { _ = try parts(of: layer) }
+    for rows in description.replacedRows { try check(rows, adapted) }
+    for replacement in description.replacements { _ = try name(of: replacement, adapted) }
+  }
+
   func tensors(of description: AdapterDescription) throws(FormatError) -> [Named] {
+    try check(description)
     var result: [Named] = []
     for layer in description.layers {
       let parts = try parts(of: layer)
@@ -52,7 +67,6 @@ struct PEFTAdapterWriter {
       }
     }
     for rows in description.replacedRows {
-      try check(rows)
       result.append(
         (
           "\(PEFTTensorName.prefix)\(rows.path).token_adapter.\(PEFTAdapterReader.rowsPart)",
@@ -146,7 +160,15 @@ struct PEFTAdapterWriter {
     return "\(module).original_module.\(parameter)"
   }
 
-  private func check(_ rows: AdapterDescription.ReplacedRows) throws(FormatError) {
+  private func check(
+    _ rows: AdapterDescription.ReplacedRows, _ adapted: Set<ExactName>
+  ) throws(FormatError) {
+    guard !adapted.contains(ExactName(rows.path)), !configuration.saves(modulePath: rows.path)
+    else {
+      throw FormatError(
+        .unsupported, file: file, subject: "the rows of '\(rows.path)'",
+        problem: "PEFT trains no rows of an embedding that has factors or is saved whole")
+    }
     let ids: [Int]? =
       switch configuration.lora?.trainedTokens {
       case nil: nil
@@ -192,8 +214,11 @@ extension PEFTAdapterWriter {
     case (.kronecker(let change), .lokr):
       try check(path, rank: nil, scale: change.scale)
       return try parts(of: change, path)
-    case (.scaling(let change), .ia3):
-      guard configuration.scalesInput(forPath: path) == change.scalesInput else {
+    case (.scaling(let change), .ia3(let options)):
+      guard
+        options.feedForward == .unspecified
+          || configuration.scalesInput(forPath: path) == change.scalesInput
+      else {
         throw mismatch(
           path,
           "it scales \(change.scalesInput ? "inputs" : "outputs"), which 'feedforward_modules' "
@@ -216,15 +241,15 @@ extension PEFTAdapterWriter {
       .unsupported, file: file, subject: "layer '\(path)'", problem: "PEFT has no \(what)")
   }
 
-  /// Checks that the configuration gives the layer its rank and its scale, this to one rounding of
-  /// float32, in which scales are computed with.
+  /// Checks that the configuration gives the layer its rank and its scale, as float32, in which
+  /// scales are computed with.
   private func check(_ path: String, rank: Int?, scale: Double) throws(FormatError) {
     let configured = configuration.rank(forPath: path)
     if let rank, rank != configured {
       throw mismatch(path, "its factors have rank \(rank), the configuration says \(configured)")
     }
     let expected = configuration.scale(forPath: path)
-    guard abs(expected - scale) <= abs(scale) * 0x1p-23 else {
+    guard Float(expected) == Float(scale) else {
       throw mismatch(path, "its scale is \(scale), the configuration says \(expected)")
     }
   }

@@ -10,6 +10,9 @@ extension PEFTAdapterReader {
         .unexpectedTensor, file: file.path, tensor: first,
         "the targets in \(PEFTAdapterConfiguration.fileName) do not match '\(path)'")
     }
+    if let stray = module.parts.keys.filter({ !isKnown($0) }).min() {
+      throw self.stray(stray, module.parts[stray] ?? "")
+    }
     var parts = Parts(module, self)
     let change: LayerChange =
       switch configuration.method {
@@ -18,14 +21,32 @@ extension PEFTAdapterReader {
       case .lokr: .kronecker(try kronecker(&parts))
       case .ia3: .scaling(try scaling(&parts))
       }
-    if let stray = parts.names.sorted(by: { $0.key < $1.key }).first {
-      throw FormatError(
-        .unexpectedTensor, file: file.path, tensor: stray.value,
-        "\(configuration.method.peftType) as \(PEFTAdapterConfiguration.fileName) describes it has "
-          + "no part '\(stray.key)'",
-        remedy: Self.remedy(forPart: stray.key))
-    }
+    if let (part, name) = parts.names.min(by: { $0.key < $1.key }) { throw stray(part, name) }
     return AdapterDescription.Layer(path: path, change: change, storedType: parts.storedType)
+  }
+
+  /// Whether the method can have the part at all.
+  private func isKnown(_ part: String) -> Bool {
+    switch configuration.method {
+    case .lora(let options):
+      switch part {
+      case "lora_magnitude_vector": options.isDoRA
+      case "lora_B.bias": options.hasFactorBias
+      default: part.hasPrefix("lora_")
+      }
+    case .loha: part.hasPrefix("hada_")
+    case .lokr: part.hasPrefix("lokr_")
+    case .ia3: part == "ia3_l"
+    }
+  }
+
+  /// A part that belongs to none.
+  private func stray(_ part: String, _ tensor: String) -> FormatError {
+    FormatError(
+      .unexpectedTensor, file: file.path, tensor: tensor,
+      "\(configuration.method.peftType) as \(PEFTAdapterConfiguration.fileName) describes it has no "
+        + "part '\(part)'",
+      remedy: Self.remedy(forPart: part))
   }
 
   private static func remedy(forPart part: String) -> String {

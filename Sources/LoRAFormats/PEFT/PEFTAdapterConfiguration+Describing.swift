@@ -1,0 +1,175 @@
+extension PEFTAdapterConfiguration {
+  /// A configuration that describes `description`, so that PEFT gives every layer its rank and its
+  /// scale: the commonest as the rule, the others as patterns.
+  ///
+  /// - Parameters:
+  ///   - description: the adapter.
+  ///   - paths: the paths of all modules of the model that could have an adapter; targets are then
+  ///     the last components of the layers' paths where those name no other module. nil, if no
+  ///     model is at hand: whole paths.
+  ///   - kept: a configuration to start from, as of the adapter that was read or trained. If it
+  ///     describes `description` it is taken as it is; otherwise what it says of training, names and
+  ///     rsLoRA is kept.
+  ///
+  /// Throws ``FormatError`` (`unsupported`) for what PEFT cannot express, by name: several methods
+  /// in one adapter, magnitudes of some layers alone, a LoCon's middle factor, LoHa or LoKr with
+  /// magnitudes, LoKr's matrices in sizes that PEFT does not divide into, parameters of layers that
+  /// have an adapter, an adapter of replaced parameters alone.
+  public init(
+    describing description: AdapterDescription, among paths: [String]? = nil,
+    keeping kept: PEFTAdapterConfiguration? = nil
+  ) throws(FormatError) {
+    var start = kept
+    if start?.initialization.changesBase == true { start?.initialization = .standard }
+    if let start, (try? start.check(describes: description)) != nil {
+      self = start
+      return
+    }
+    let method = try Self.method(describing: description, keeping: start?.method)
+    var result = start ?? PEFTAdapterConfiguration(method: method, targets: .unspecified)
+    result.method = method
+    result.setTargets(description.layers.map(\.path), among: paths)
+    try result.setRanks(of: description)
+    try result.setParameters(of: description)
+    result.setFeedForward(of: description, among: paths)
+    try result.check(describes: description)
+    self = result
+  }
+
+  /// Checks what ``PEFTAdapterFile/write(to:storedType:)`` checks but the numbers.
+  private func check(describes description: AdapterDescription) throws(FormatError) {
+    try PEFTAdapterWriter(configuration: self, file: Self.fileName, storedType: nil)
+      .check(description)
+  }
+
+  static func inexpressible(_ subject: String, _ problem: String) -> FormatError {
+    FormatError(.unsupported, file: fileName, subject: subject, problem: problem)
+  }
+
+  // MARK: Targets
+
+  private static func last(_ path: String) -> String {
+    path.split(separator: ".").last.map(String.init) ?? path
+  }
+
+  private mutating func setTargets(_ layers: [String], among paths: [String]?) {
+    let isRight = { (configuration: Self) in
+      layers.allSatisfy(configuration.matches)
+        && (paths ?? layers).filter(configuration.matches).count == layers.count
+    }
+    // Targets that were kept, if they still say the same.
+    if paths != nil, targets != .unspecified, targets != .allLinear, isRight(self) { return }
+    excluded = nil
+    layersToTransform = nil
+    layersPattern = []
+    targets = .names(layers)
+    guard paths != nil else { return }
+    var short = self
+    short.targets = .names(Set(layers.map(Self.last)).sorted())
+    short.savedModules = []
+    if isRight(short) { targets = short.targets }
+  }
+
+  // MARK: Ranks and scales
+
+  private mutating func setRanks(of description: AdapterDescription) throws(FormatError) {
+    var ranks: [(path: String, value: Int)] = []
+    var alphas: [(path: String, value: Double)] = []
+    for layer in description.layers {
+      guard let (rank, alpha, scale) = rankAndScale(of: layer) else { continue }
+      guard scale != 0 else {
+        throw Self.inexpressible(
+          "layer '\(layer.path)'", "its scale is 0, which PEFT would write as an alpha of 0")
+      }
+      ranks.append((layer.path, rank))
+      alphas.append((layer.path, self.alpha(for: scale, rank: rank, hint: alpha)))
+    }
+    guard !ranks.isEmpty else { return }
+    rank = Self.commonest(ranks.map(\.value)) ?? rank
+    alpha = Self.commonest(alphas.map(\.value)) ?? alpha
+    rankPattern = Self.pattern(ranks, but: rank)
+    alphaPattern = Self.pattern(alphas, but: alpha)
+    let isRight = { (configuration: Self) in
+      zip(ranks, alphas).allSatisfy { one, other in
+        configuration.rank(forPath: one.path) == one.value
+          && configuration.alpha(forPath: other.path) == other.value
+      }
+    }
+    if isRight(self) { return }
+    // A key that matches more than it should: as PEFT reads keys, a dot stands for anything.
+    rankPattern = Self.literalPattern(ranks, but: rank)
+    alphaPattern = Self.literalPattern(alphas, but: alpha)
+  }
+
+  private func rankAndScale(
+    of layer: AdapterDescription.Layer
+  ) -> (rank: Int, alpha: Double, scale: Double)? {
+    switch layer.change {
+    case .lowRank(let change): (change.rank, change.alpha, change.scale)
+    case .hadamard(let change): (change.rank, change.alpha, change.scale)
+    case .kronecker(let change):
+      (Self.rank(of: change, method), change.alpha, change.scale)
+    case .scaling: nil
+    }
+  }
+
+  /// The alpha that makes `scale`: `hint` if that does. A scale that is a float32 may be one that was
+  /// rounded, 2/3 for example: a whole alpha that rounds to it is what was meant.
+  private func alpha(for scale: Double, rank: Int, hint: Double) -> Double {
+    let exact =
+      scale * (usesRankStabilizedScale ? Double(rank).squareRoot() : Double(rank))
+    if Double(Float(scale)) == scale {
+      let found = [exact.rounded(), hint].first {
+        Float(self.scale(alpha: $0, rank: rank)) == Float(scale)
+      }
+      return found ?? exact
+    }
+    return [hint, exact.rounded()].first { self.scale(alpha: $0, rank: rank) == scale } ?? exact
+  }
+
+  private static func commonest<Value: Hashable & Comparable>(_ values: [Value]) -> Value? {
+    Dictionary(values.map { ($0, 1) }, uniquingKeysWith: +)
+      .max { ($0.value, $0.key) < ($1.value, $1.key) }?.key
+  }
+
+  /// Overrides for the values other than `rule`: one for all layers of a name that agree.
+  private static func pattern<Value: Hashable>(
+    _ values: [(path: String, value: Value)], but rule: Value
+  ) -> [Override<Value>] {
+    var shared: [String: Set<Value>] = [:]
+    for (path, value) in values { shared[last(path), default: []].insert(value) }
+    var result: [Override<Value>] = []
+    var done: Set<String> = []
+    for (path, value) in values where value != rule {
+      let key = shared[last(path)]?.count == 1 ? last(path) : path
+      if done.insert(key).inserted { result.append(Override(key: key, value: value)) }
+    }
+    return result
+  }
+
+  private static func literalPattern<Value: Equatable>(
+    _ values: [(path: String, value: Value)], but rule: Value
+  ) -> [Override<Value>] {
+    values.filter { $0.value != rule }.map { path, value in
+      let key = path.reduce(into: "^") { text, character in
+        let isPlain = character.isLetter || character.isNumber || character == "_"
+        text += isPlain ? String(character) : "\\\(character)"
+      }
+      return Override(key: key, value: value)
+    }
+  }
+}
+
+extension PEFTAdapterFile {
+  /// The adapter in PEFT's layout, with a configuration that describes it: see
+  /// ``PEFTAdapterConfiguration/init(describing:among:keeping:)``.
+  public init(
+    describing description: AdapterDescription, among paths: [String]? = nil,
+    keeping kept: PEFTAdapterConfiguration? = nil
+  ) throws(FormatError) {
+    self.init(
+      configuration: try PEFTAdapterConfiguration(
+        describing: description, among: paths, keeping: kept),
+      description: description)
+  }
+}
