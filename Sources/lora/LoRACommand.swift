@@ -17,6 +17,7 @@ struct LoRACommand: AsyncParsableCommand {
     subcommands: [
       QuickstartCommand.self,
       TrainCommand.self, ScoreCommand.self, GenerateCommand.self, MergeCommand.self,
+      CombineCommand.self, ReduceCommand.self, ExtractCommand.self, SweepCommand.self,
       InspectCommand.self, BenchCommand.self,
     ])
 

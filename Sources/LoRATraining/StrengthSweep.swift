@@ -1,0 +1,109 @@
+public import LoRAModels
+
+/// The loss over a grid of strengths of one or two adapters: how much of each is best.
+///
+/// ```swift
+/// let sweep = try model.sweepStrengths(
+///   of: ["support"], over: StrengthSweep.grid(from: 0, to: 1.5, steps: 7), on: evaluationRows)
+/// sweep.best.strengths  // [0.75]
+/// try sweep.svg(title: "support").write(...)
+/// ```
+public struct StrengthSweep: Sendable, Hashable, Codable {
+  /// One choice of strengths and what it gives.
+  public struct Setting: Sendable, Hashable, Codable {
+    /// The strength of each adapter, in the order of the sweep's names.
+    public let strengths: [Float]
+    /// The loss with them.
+    public let evaluation: Evaluation
+
+    /// Creates a setting.
+    public init(strengths: [Float], evaluation: Evaluation) {
+      self.strengths = strengths
+      self.evaluation = evaluation
+    }
+  }
+
+  /// The names of the adapters, one or two.
+  public let adapters: [String]
+  /// The strengths that every adapter took, ascending.
+  public let grid: [Float]
+  /// Every setting; of two adapters the second one's strength changes fastest.
+  public let settings: [Setting]
+  /// The setting with the lowest loss; of equals the first. Losses that are no numbers count as
+  /// infinite.
+  public let best: Setting
+
+  /// Creates a sweep from its settings. Traps unless there is one for every choice.
+  public init(adapters: [String], grid: [Float], settings: [Setting]) {
+    let count = adapters.indices.reduce(1) { product, _ in product * grid.count }
+    precondition(
+      settings.count == count && !settings.isEmpty,
+      "\(settings.count) settings of \(adapters.count) adapters on a grid of \(grid.count)")
+    func loss(_ setting: Setting) -> Double {
+      setting.evaluation.nll.isNaN ? .infinity : setting.evaluation.nll
+    }
+    self.adapters = adapters
+    self.grid = grid
+    self.settings = settings
+    best = settings.dropFirst().reduce(settings[0]) { loss($1) < loss($0) ? $1 : $0 }
+  }
+
+  /// `steps` strengths from `first` to `last`, equally far apart. Throws ``TrainingError`` unless
+  /// there are at least two and `first` is below `last`.
+  public static func grid(
+    from first: Double, to last: Double, steps: Int
+  ) throws(TrainingError) -> [Float] {
+    guard (2...1000).contains(steps) else {
+      throw .invalidOption(
+        name: "the number of strengths", value: "\(steps)", expected: "2 to 1000")
+    }
+    guard first < last, first.isFinite, last.isFinite else {
+      throw .invalidOption(
+        name: "the range of strengths", value: "\(first) to \(last)", expected: "a rising one")
+    }
+    return (0..<steps).map { Float(first + (last - first) * Double($0) / Double(steps - 1)) }
+  }
+}
+
+extension LanguageModel {
+  /// Evaluates the model with every choice of `strengths` for the attached adapters `adapters`, one
+  /// or two, and no others.
+  ///
+  /// - Parameters:
+  ///   - adapters: the names of attached adapters.
+  ///   - strengths: what each takes; see ``StrengthSweep/grid(from:to:steps:)``.
+  ///   - data: what the loss is taken on.
+  ///   - batchSize: how many rows run at once.
+  ///   - progress: called after each evaluation with the number of those done, and of all.
+  ///
+  /// Throws as ``evaluate(on:batchSize:)`` does, `AdapterError` for names that are not attached, and
+  /// ``TrainingError`` for no or more than two adapters and an empty grid.
+  public func sweepStrengths(
+    of adapters: [String], over strengths: [Float], on data: TokenDataSet, batchSize: Int = 8,
+    progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+  ) throws -> StrengthSweep {
+    guard (1...2).contains(adapters.count), Set(adapters).count == adapters.count else {
+      throw TrainingError.invalidOption(
+        name: "the number of adapters", value: "\(adapters.count)",
+        expected: "one, or two different ones")
+    }
+    guard !strengths.isEmpty else {
+      throw TrainingError.invalidOption(
+        name: "the number of strengths", value: "0", expected: "at least 1")
+    }
+    let choices =
+      adapters.count == 1
+      ? strengths.map { [$0] }
+      : strengths.flatMap { first in strengths.map { [first, $0] } }
+    var settings: [StrengthSweep.Setting] = []
+    for choice in choices {
+      let selection = AdapterSelection(Dictionary(uniqueKeysWithValues: zip(adapters, choice)))
+      let evaluation = try withAdapters(selection) {
+        try evaluate(on: data, batchSize: batchSize)
+      }
+      settings.append(.init(strengths: choice, evaluation: evaluation))
+      progress(settings.count, choices.count)
+    }
+    return StrengthSweep(adapters: adapters, grid: strengths, settings: settings)
+  }
+}

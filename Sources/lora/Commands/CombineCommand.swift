@@ -1,0 +1,159 @@
+import ArgumentParser
+import LoRAFormats
+import LoRAJSON
+import LoRAKit
+
+/// `lora combine`: one adapter of several.
+struct CombineCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "combine",
+    abstract: "Make one adapter of several, each with a weight.",
+    discussion: """
+      The types are those of PEFT's add_weighted_adapter. cat is the sum of the adapters, exactly, \
+      at the sum of their ranks; svd the nearest adapter to it of the rank asked for. The others \
+      are approximations: linear adds the factors, so that its product has cross terms between \
+      adapters, and wants equal ranks; ties, dare-linear, dare-ties and magnitude-prune drop part \
+      of the numbers and want --density.
+
+        lora combine --adapter support:0.7 --adapter polite:-0.2 --type cat --output both
+        lora combine --adapter a --adapter b --type ties-svd --density 0.5 --rank 16 --output ab
+      """)
+
+  @Option(
+    name: .customLong("adapter"),
+    help: ArgumentHelp(
+      "A PEFT adapter's directory, its weight after a colon. Repeat it.",
+      valueName: "adapter[:weight]"))
+  var adapters: [AdapterArgument] = []
+  @Option(help: "How they become one.")
+  var type: CombinationArgument = .init(method: .svd)
+  @Option(help: "The rank of types that end in svd. (default: the largest of the adapters')")
+  var rank: Int?
+  @Option(help: "The share of the numbers that are kept, up to 1, by types that drop some.")
+  var density: Double?
+  @Option(help: "How ties elects signs: by the sum of the numbers, or by their count.")
+  var majoritySign: MajoritySignArgument = .total
+  @Option(help: "What the random choices of dare depend on.")
+  var seed: UInt64 = 0
+  @Option(
+    help: """
+      What becomes of modules and embedding rows that an adapter replaces whole, which no weight \
+      applies to.
+      """)
+  var replacements: ReplacementsArgument = .refused
+  @Option(help: ArgumentHelp("The folder to write.", valueName: "dir"))
+  var output: String
+  @OptionGroup var format: OutputOptions
+
+  func validate() throws {
+    if adapters.isEmpty { throw ValidationError("give at least one --adapter") }
+    if let rank, rank < 1 { throw ValidationError("--rank must be at least 1") }
+  }
+
+  func run() throws {
+    let method = type.method
+    let files = try adapters.map { try PEFTAdapterFile(path: $0.path) }
+    let parts = zip(adapters, files).map { argument, file in
+      AdapterCombination.Part(
+        file.description, weight: Double(argument.strength), name: argument.path)
+    }
+    let combination = AdapterCombination(
+      method, rank: rank, density: density, majoritySign: majoritySign.value, seed: seed,
+      replacements: replacements.value)
+    warn(method)
+    let folder = try OutputFolder(output)
+    do {
+      var result = try combination.combine(parts)
+      result.metadata["combination"] = method.rawValue
+      if result.hasNoEffect {
+        StandardError.line("warning: the combination has no effect: every product is zero")
+      }
+      try PEFTAdapterFile(writing: result, madeOf: files.map(\.configuration)).write(to: output)
+      try report(result)
+    } catch {
+      folder.discard()
+      throw error
+    }
+  }
+
+  private func warn(_ method: AdapterCombination.Method) {
+    if adapters.count == 1 {
+      if method != .linear, method != .cat {
+        StandardError.line(
+          "warning: one adapter alone is only scaled, as in PEFT; lora reduce lowers its rank")
+      }
+      return
+    }
+    if method == .linear {
+      StandardError.line(
+        "warning: linear adds factors, whose product has cross terms between the adapters; "
+          + "cat is their sum")
+    }
+    if !method.decomposes, rank != nil {
+      StandardError.line("warning: --rank is not for \(type.text): it has no choice of a rank")
+    }
+    if !method.prunes, density != nil {
+      StandardError.line("warning: --density is not for \(type.text): it keeps all numbers")
+    }
+  }
+
+  private func report(_ result: AdapterDescription) throws {
+    let ranks = result.layers.compactMap(\.lowRank?.rank)
+    let largest = ranks.max() ?? 0
+    guard format.isJSON else {
+      let rank = ranks.min() == largest ? "rank \(largest)" : "ranks up to \(largest)"
+      return try StandardOutput.line(
+        "\(output): \(counted(adapters.count, "adapter")) by \(type.text), "
+          + "\(counted(result.layers.count, "layer")) of \(rank), "
+          + "\(grouped(result.parameterCount)) parameters")
+    }
+    try StandardOutput.json([
+      "output": .string(output), "type": .string(type.text),
+      "adapters": .array(
+        adapters.map { ["path": .string($0.path), "weight": .number(Double($0.strength))] }),
+      "layers": JSONValue(result.layers.count), "rank": JSONValue(largest),
+      "parameters": JSONValue(result.parameterCount),
+    ])
+  }
+}
+
+/// A way of combining as `--type` names it: PEFT's names, with hyphens or underscores.
+struct CombinationArgument: ExpressibleByArgument, Sendable {
+  let method: AdapterCombination.Method
+
+  init(method: AdapterCombination.Method) { self.method = method }
+
+  init?(argument: String) {
+    guard
+      let method = AdapterCombination.Method(rawValue: argument.replacing("-", with: "_"))
+    else { return nil }
+    self.method = method
+  }
+
+  /// With hyphens, as options are written.
+  var text: String { method.rawValue.replacing("_", with: "-") }
+  var defaultValueDescription: String { text }
+  static var allValueStrings: [String] {
+    AdapterCombination.Method.allCases.map { CombinationArgument(method: $0).text }
+  }
+}
+
+/// `--majority-sign`.
+enum MajoritySignArgument: String, ExpressibleByArgument, CaseIterable, Sendable {
+  case total, frequency
+
+  var value: AdapterCombination.MajoritySign { self == .total ? .total : .frequency }
+}
+
+/// `--replacements`.
+enum ReplacementsArgument: String, ExpressibleByArgument, CaseIterable, Sendable {
+  case refused, kept, dropped
+
+  var value: AdapterCombination.Replacements {
+    switch self {
+    case .refused: .refused
+    case .kept: .kept
+    case .dropped: .dropped
+    }
+  }
+}

@@ -1,0 +1,97 @@
+import ArgumentParser
+import LoRAFormats
+import LoRAJSON
+import LoRAKit
+
+/// `lora extract`: an adapter from a fine-tuned model and its base.
+struct ExtractCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "extract",
+    abstract: "Make an adapter of the difference between a fine-tuned model and its base.",
+    discussion: """
+      Each linear layer's difference is replaced by the nearest one of the rank asked for; the \
+      table says which share of it that captures. Norms, biases and embeddings that differ are an \
+      error unless --others says what to do with them.
+
+        lora extract --base MODEL --tuned TUNED --rank 16 --output adapter
+        lora extract --base MODEL --tuned TUNED --energy 0.95 --others replaced --output adapter
+      """)
+
+  @Option(help: ArgumentHelp("The base model's Hugging Face directory.", valueName: "dir"))
+  var base: String
+  @Option(help: ArgumentHelp("The fine-tuned model's.", valueName: "dir"))
+  var tuned: String
+  @OptionGroup var choice: RankOptions
+  @Option(help: "What becomes of parameters that differ and are no linear layer's weight.")
+  var others: OthersArgument = .refused
+  @Option(
+    help: """
+      Decompose by so many random iterations, far faster for large matrices; with --rank only. 4 is \
+      a good number. (default: exactly)
+      """)
+  var iterations: Int?
+  @Option(help: ArgumentHelp("The folder to write.", valueName: "dir"))
+  var output: String
+  @OptionGroup var format: OutputOptions
+
+  func validate() throws {
+    if let iterations, iterations < 0 || choice.rank == nil {
+      throw ValidationError("--iterations goes with --rank, and is at least 0")
+    }
+  }
+
+  func run() throws {
+    let models = (base: try ModelDirectory(path: base), tuned: try ModelDirectory(path: tuned))
+    let folder = try OutputFolder(output)
+    do {
+      try folder.check(isNot: base)
+      try folder.check(isNot: tuned)
+      let (adapter, report) = try AdapterExtraction(
+        choice.choice, others: others.value, iterations: iterations
+      ).extract(tuned: models.tuned, base: models.base)
+      var file = PEFTAdapterFile(writing: adapter)
+      file.configuration.baseModelName = base
+      file.configuration.taskType = "CAUSAL_LM"
+      try file.write(to: output)
+      try write(adapter, report)
+    } catch {
+      folder.discard()
+      throw error
+    }
+  }
+
+  private func write(_ adapter: AdapterDescription, _ report: AdapterExtraction.Report) throws {
+    if !report.ignored.isEmpty {
+      StandardError.line(
+        "warning: \(counted(report.ignored.count, "parameter")) that differ are ignored, as "
+          + "'\(report.ignored[0])'")
+    }
+    guard format.isJSON else {
+      for line in report.layers.table { try StandardOutput.line(line) }
+      for name in report.replaced { try StandardOutput.line("\(name)  replaced whole") }
+      return try StandardOutput.line(
+        "\(output): \(counted(adapter.layers.count, "layer")), "
+          + "\(grouped(adapter.parameterCount)) parameters, "
+          + "\(decimal(100 * report.energy, 4)) % of the layers' energy captured")
+    }
+    try StandardOutput.json([
+      "output": .string(output), "parameters": JSONValue(adapter.parameterCount),
+      "energy": .number(report.energy), "layers": report.layers.json,
+      "replaced": JSONValue(report.replaced), "ignored": JSONValue(report.ignored),
+      "unchanged": JSONValue(report.unchangedCount),
+    ])
+  }
+}
+
+/// `--others`.
+enum OthersArgument: String, ExpressibleByArgument, CaseIterable, Sendable {
+  case refused, replaced, ignored
+
+  var value: AdapterExtraction.Others {
+    switch self {
+    case .refused: .refused
+    case .replaced: .replaced
+    case .ignored: .ignored
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import ArgumentParser
+import LoRAFormats
+import LoRAJSON
+import LoRAKit
+
+/// `lora reduce`: an adapter of a lower rank.
+struct ReduceCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "reduce",
+    abstract: "Lower the rank of an adapter, layer by layer the nearest one.",
+    discussion: """
+      With --energy each layer gets the smallest rank that keeps this share of the sum of its \
+      squared singular values.
+
+        lora reduce --adapter support --rank 4 --output small
+        lora reduce --adapter support --energy 0.99 --output small
+      """)
+
+  @Option(help: ArgumentHelp("The PEFT adapter's directory.", valueName: "dir"))
+  var adapter: String
+  @OptionGroup var choice: RankOptions
+  @Option(help: ArgumentHelp("The folder to write.", valueName: "dir"))
+  var output: String
+  @OptionGroup var format: OutputOptions
+
+  func run() throws {
+    let file = try PEFTAdapterFile(path: adapter)
+    let folder = try OutputFolder(output)
+    do {
+      let (reduced, cuts) = try file.description.reduced(to: choice.choice)
+      try PEFTAdapterFile(writing: reduced, madeOf: [file.configuration]).write(to: output)
+      try report(reduced, cuts)
+    } catch {
+      folder.discard()
+      throw error
+    }
+  }
+
+  private func report(_ reduced: AdapterDescription, _ cuts: [LayerCut]) throws {
+    guard format.isJSON else {
+      for line in cuts.table { try StandardOutput.line(line) }
+      return try StandardOutput.line(
+        "\(output): \(grouped(reduced.parameterCount)) parameters, "
+          + "\(decimal(100 * cuts.energy, 4)) % of the energy kept")
+    }
+    try StandardOutput.json([
+      "output": .string(output), "parameters": JSONValue(reduced.parameterCount),
+      "energy": .number(cuts.energy), "layers": cuts.json,
+    ])
+  }
+}
+
+/// `--rank N` or `--energy E`.
+struct RankOptions: ParsableArguments {
+  @Option(help: "The rank of every layer.")
+  var rank: Int?
+  @Option(help: "The share of each layer's energy to keep, up to 1.")
+  var energy: Double?
+
+  func validate() throws {
+    guard (rank == nil) != (energy == nil) else {
+      throw ValidationError("give either --rank N or --energy SHARE")
+    }
+    if let rank, rank < 1 { throw ValidationError("--rank must be at least 1") }
+    if let energy, !(energy > 0 && energy <= 1) {
+      throw ValidationError("--energy must be above 0 and at most 1")
+    }
+  }
+
+  var choice: RankChoice { rank.map { .rank($0) } ?? .energy(energy ?? 1) }
+}
+
+extension [LayerCut] {
+  /// The share of the energy of all layers that is kept.
+  var energy: Double {
+    let total = reduce(0) { $0 + $1.norm * $1.norm }
+    return total > 0 ? reduce(0) { $0 + $1.energy * $1.norm * $1.norm } / total : 1
+  }
+
+  /// A line a layer.
+  var table: [String] {
+    let width = (map(\.path.count).max() ?? 0) + 2
+    return map { cut in
+      cut.path.padded(to: width) + "rank \(cut.originalRank) -> \(cut.rank)".padded(to: 20)
+        + "energy \(decimal(100 * cut.energy, 4)) %, norm \(decimal(cut.norm, 6))"
+    }
+  }
+
+  var json: JSONValue {
+    .array(
+      map { cut in
+        [
+          "path": .string(cut.path), "original_rank": JSONValue(cut.originalRank),
+          "rank": JSONValue(cut.rank), "energy": .number(cut.energy), "norm": .number(cut.norm),
+        ]
+      })
+  }
+}

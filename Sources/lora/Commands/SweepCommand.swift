@@ -1,0 +1,149 @@
+import ArgumentParser
+import LoRAFormats
+import LoRAJSON
+import LoRAKit
+
+/// `lora sweep`: the loss over a grid of strengths.
+struct SweepCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "sweep",
+    abstract: "Measure the loss over a grid of strengths of one or two adapters.",
+    discussion: """
+      Prints the mean negative log-likelihood (natural logarithm) at every strength, of two \
+      adapters at every pair, and the best one. Data are what lora train takes; of a file with \
+      several tensors 'eval', or else 'train'.
+
+        lora sweep --model MODEL --adapter support --data rows.safetensors --plot sweep.svg
+        lora sweep --model MODEL --adapter a --adapter b --data eval.jsonl --steps 5 --to 1
+      """)
+
+  @OptionGroup var model: ModelOptions
+  @Option(
+    name: .customLong("adapter"),
+    help: ArgumentHelp("A PEFT adapter's directory. Give one or two.", valueName: "adapter"))
+  var adapters: [AdapterArgument] = []
+  @Option(help: ArgumentHelp("What to measure the loss on.", valueName: "file"))
+  var data: String
+  @Option(parsing: .unconditional, help: "The lowest strength.")
+  var from = 0.0
+  @Option(parsing: .unconditional, help: "The highest strength.")
+  var to = 1.5
+  @Option(help: "The number of strengths of each adapter.")
+  var steps = 7
+  @Option(help: "The number of rows in a batch.")
+  var batch = 8
+  @Option(
+    help: ArgumentHelp(
+      "The most positions of a row of text. (default: 512, or the model's limit if lower)",
+      valueName: "tokens"))
+  var sequenceLength: Int?
+  @Option(help: ArgumentHelp("Where to write a plot as SVG.", valueName: "file"))
+  var plot: String?
+  @OptionGroup var output: OutputOptions
+
+  func validate() throws {
+    guard (1...2).contains(adapters.count) else {
+      throw ValidationError("give one or two --adapter")
+    }
+    guard adapters.allSatisfy({ $0.strength == 1 }) else {
+      throw ValidationError("--adapter takes no scale here: strengths are what is swept")
+    }
+    guard from < to, from.isFinite, to.isFinite else {
+      throw ValidationError("--from must be below --to")
+    }
+    guard (2...1000).contains(steps) else { throw ValidationError("--steps must be 2 to 1000") }
+    if batch < 1 { throw ValidationError("--batch must be at least 1") }
+    if let sequenceLength, sequenceLength < 1 {
+      throw ValidationError("--sequence-length must be at least 1")
+    }
+  }
+
+  func run() throws {
+    let pretrained = try model.load()
+    let names = names
+    for (argument, name) in zip(adapters, names) {
+      do {
+        try pretrained.model.loadAdapter(from: argument.path, named: name, enabled: false)
+      } catch let error as AdapterError {
+        throw CommandError(argument.path, error)
+      }
+    }
+    let file = try TrainingFile([data], model: pretrained, sequenceLength: sequenceLength)
+    let rows = try file.read(data, tensor: try defaultTensor())
+    var progress = Progress()
+    let sweep = try ProductPrecision.withValue(model.dtype.precision(otherwise: .float32)) {
+      try pretrained.model.sweepStrengths(
+        of: names, over: try StrengthSweep.grid(from: from, to: to, steps: steps), on: rows,
+        batchSize: batch, progress: { progress.report($0, of: $1, "evaluations") })
+    }
+    progress.finish()
+    if let plot {
+      let title = "Loss by strength on \(Self.lastComponent(data))"
+      try AtomicFile.write(Array(sweep.svg(title: title).utf8), to: plot)
+    }
+    try report(sweep)
+  }
+
+  /// `eval` where the data file has such a tensor, otherwise `train`.
+  private func defaultTensor() throws -> String {
+    guard let mark = data.lastIndex(of: "#"), !FileSystem.exists(data) else {
+      return try TokenRows.ifPresent("eval", in: data) == nil ? "train" : "eval"
+    }
+    return String(data[data.index(after: mark)...])
+  }
+
+  /// The adapters' folders, as short as tells them apart.
+  private var names: [String] {
+    let short = adapters.map { Self.lastComponent($0.path) }
+    if Set(short).count == short.count { return short }
+    let paths = adapters.map(\.path)
+    return Set(paths).count == paths.count
+      ? paths : paths.enumerated().map { "\($1) (\($0 + 1))" }
+  }
+
+  private static func lastComponent(_ path: String) -> String {
+    path.split(separator: "/").last.map(String.init) ?? path
+  }
+
+  private func report(_ sweep: StrengthSweep) throws {
+    if output.isJSON {
+      func json(_ setting: StrengthSweep.Setting) -> JSONValue {
+        [
+          "strengths": JSONValue(setting.strengths.map { Double("\($0)") ?? Double($0) }),
+          "nll": .number(setting.evaluation.nll),
+          "perplexity": .number(setting.evaluation.perplexity),
+        ]
+      }
+      return try StandardOutput.json([
+        "adapters": JSONValue(adapters.map(\.path)),
+        "tokens": JSONValue(sweep.best.evaluation.tokens),
+        "settings": .array(sweep.settings.map(json)), "best": json(sweep.best),
+      ])
+    }
+    if sweep.adapters.count == 1 {
+      try StandardOutput.line("strength  NLL       perplexity")
+      for setting in sweep.settings {
+        try StandardOutput.line(
+          "\(setting.strengths[0])".padded(to: 10)
+            + decimal(setting.evaluation.nll, 6).padded(to: 10)
+            + decimal(setting.evaluation.perplexity, 4) + (setting == sweep.best ? "  best" : ""))
+      }
+    } else {
+      try StandardOutput.line(
+        "NLL; down: \(sweep.adapters[0]), across: \(sweep.adapters[1])")
+      let width = 10
+      try StandardOutput.line(
+        "".padded(to: width) + sweep.grid.map { "\($0)".padded(to: width) }.joined())
+      for (row, strength) in sweep.grid.enumerated() {
+        let settings = sweep.settings[row * sweep.grid.count..<(row + 1) * sweep.grid.count]
+        try StandardOutput.line(
+          "\(strength)".padded(to: width)
+            + settings.map { decimal($0.evaluation.nll, 6).padded(to: width) }.joined())
+      }
+    }
+    let best = zip(sweep.adapters, sweep.best.strengths).map { "\($0):\($1)" }
+    try StandardOutput.line(
+      "best: \(best.joined(separator: " ")), NLL \(decimal(sweep.best.evaluation.nll, 6)) over "
+        + "\(counted(sweep.best.evaluation.tokens, "token"))")
+  }
+}

@@ -1,0 +1,51 @@
+import LoRAFormats
+import LoRAKit
+
+extension PEFTAdapterFile {
+  /// The adapter that `description` describes, made of those in `sources`: a configuration that gives
+  /// each layer its rank and scale, and what the sources agree on.
+  init(writing description: AdapterDescription, madeOf sources: [PEFTAdapterConfiguration] = []) {
+    func commonest<Value: Hashable & Comparable>(_ values: [Value]) -> Value? {
+      Dictionary(values.map { ($0, 1) }, uniquingKeysWith: +)
+        .max { ($0.value, $0.key) < ($1.value, $1.key) }?.key
+    }
+    func agreed<Value: Hashable>(_ value: (PEFTAdapterConfiguration) -> Value?) -> Value? {
+      let values = Set(sources.map(value))
+      return values.count == 1 ? values.first ?? nil : nil
+    }
+    let layers = description.layers.compactMap { layer in
+      layer.lowRank.map { (path: layer.path, change: $0) }
+    }
+    let rank = commonest(layers.map(\.change.rank)) ?? 1
+    let alpha = commonest(layers.map(\.change.alpha)) ?? 1
+    var configuration = PEFTAdapterConfiguration(
+      rank: rank, alpha: alpha,
+      targets: Self.targets(layers.map(\.path), sources.map(\.targets)),
+      taskType: agreed(\.taskType), baseModelName: agreed(\.baseModelName))
+    for (path, change) in layers {
+      if change.rank != rank {
+        configuration.rankPattern.append(.init(key: path, value: change.rank))
+      }
+      if change.alpha != alpha {
+        configuration.alphaPattern.append(.init(key: path, value: change.alpha))
+      }
+    }
+    self.init(configuration: configuration, description: description)
+  }
+
+  /// The layers by name, as short as is sure to mean the same ones in any model: the names that all
+  /// the sources' targets are made of, or whole paths.
+  private static func targets(
+    _ paths: [String], _ sources: [PEFTAdapterConfiguration.Modules]
+  ) -> PEFTAdapterConfiguration.Modules {
+    var names: Set<String> = []
+    for source in sources {
+      guard case .names(let some) = source else { return .names(paths) }
+      names.formUnion(some)
+    }
+    func isTarget(_ path: String) -> Bool {
+      names.contains { path == $0 || path.hasSuffix("." + $0) }
+    }
+    return .names(paths.allSatisfy(isTarget) && !names.isEmpty ? names.sorted() : paths)
+  }
+}
