@@ -22,7 +22,8 @@ import LoRATensor
 /// Layers that only some of the adapters have are combined from those. A result has the scale 1: its
 /// factors hold the weights. One adapter alone is combined linearly, whatever the method. The random
 /// draws of the DARE methods follow from the seed, the layer's path and the adapter's place in the
-/// list, and from nothing else.
+/// list, and from nothing else. PEFT lets the first adapter's `use_rslora` scale the result once more, by
+/// the root of its rank; here `cat` is the sum whichever adapters are rank-stabilized.
 ///
 /// Sources: PEFT 0.21; Yadav et al., *TIES-merging*, 2023; Yu et al., *Language models are super
 /// Mario* (DARE), 2024.
