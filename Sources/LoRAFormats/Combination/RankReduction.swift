@@ -100,6 +100,8 @@ extension AdapterDescription {
     if kept >= rank { return (layer, cut(rank, 1)) }
     let (b, a) = svd.factors(rank: kept)
     var reduced = layer
+    // The new factors are numbers that no narrower type was ever to hold.
+    reduced.storedType = .float32
     reduced.change = .lowRank(
       LowRankChange(
         a: a.reshaped(to: Shape([kept] + change.a.shape.dropFirst())),

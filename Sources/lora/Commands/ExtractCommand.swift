@@ -49,7 +49,7 @@ struct ExtractCommand: ParsableCommand {
       let (adapter, report) = try AdapterExtraction(
         choice.choice, others: others.value, iterations: iterations
       ).extract(tuned: models.tuned, base: models.base)
-      var file = PEFTAdapterFile(writing: adapter)
+      var file = try PEFTAdapterFile(writing: adapter)
       file.configuration.baseModelName = base
       file.configuration.taskType = "CAUSAL_LM"
       try file.write(to: output)

@@ -4,7 +4,11 @@ import LoRAKit
 extension PEFTAdapterFile {
   /// The adapter that `description` describes, made of those in `sources`: a configuration that gives
   /// each layer its rank and scale, and what the sources agree on.
-  init(writing description: AdapterDescription, madeOf sources: [PEFTAdapterConfiguration] = []) {
+  ///
+  /// Targets are the sources' names where those mean these layers, else whole paths.
+  init(
+    writing description: AdapterDescription, madeOf sources: [PEFTAdapterConfiguration] = []
+  ) throws(FormatError) {
     func commonest<Value: Hashable & Comparable>(_ values: [Value]) -> Value? {
       Dictionary(values.map { ($0, 1) }, uniquingKeysWith: +)
         .max { ($0.value, $0.key) < ($1.value, $1.key) }?.key
@@ -18,29 +22,27 @@ extension PEFTAdapterFile {
     }
     let rank = commonest(layers.map(\.change.rank)) ?? 1
     let alpha = commonest(layers.map(\.change.alpha)) ?? 1
-    var configuration = PEFTAdapterConfiguration(
+    var start = PEFTAdapterConfiguration(
       rank: rank, alpha: alpha,
-      targets: Self.targets(layers.map(\.path), sources.map(\.targets)),
+      targets: Self.targets(layers.map(\.path), sources),
       taskType: agreed(\.taskType), baseModelName: agreed(\.baseModelName))
     for (path, change) in layers {
-      if change.rank != rank {
-        configuration.rankPattern.append(.init(key: path, value: change.rank))
-      }
-      if change.alpha != alpha {
-        configuration.alphaPattern.append(.init(key: path, value: change.alpha))
-      }
+      if change.rank != rank { start.rankPattern.append(.init(key: path, value: change.rank)) }
+      if change.alpha != alpha { start.alphaPattern.append(.init(key: path, value: change.alpha)) }
     }
-    self.init(configuration: configuration, description: description)
+    try self.init(describing: description, keeping: start)
   }
 
   /// The layers by name, as short as is sure to mean the same ones in any model: the names that all
   /// the sources' targets are made of, or whole paths.
   private static func targets(
-    _ paths: [String], _ sources: [PEFTAdapterConfiguration.Modules]
+    _ paths: [String], _ sources: [PEFTAdapterConfiguration]
   ) -> PEFTAdapterConfiguration.Modules {
     var names: Set<String> = []
     for source in sources {
-      guard case .names(let some) = source else { return .names(paths) }
+      guard case .names(let some) = source.targets, source.excluded == nil,
+        source.layersToTransform == nil
+      else { return .names(paths) }
       names.formUnion(some)
     }
     func isTarget(_ path: String) -> Bool {
