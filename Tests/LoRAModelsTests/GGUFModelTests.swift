@@ -1,0 +1,259 @@
+import Foundation
+import LoRAAutograd
+import LoRAFormats
+import LoRAJSON
+import LoRATensor
+import LoRAText
+import Testing
+
+@testable import LoRAModels
+
+/// Models in GGUF files, quantized and not; see Tests/Reference/gguf_models.py.
+@Suite struct GGUFModelTests {
+  static let names = ["llama-quantized", "llama3-bfloat16", "qwen2-float16"]
+
+  static func path(_ name: String) -> String { Fixtures.path("gguf/models/\(name)") }
+
+  static func expected(_ name: String) throws -> (ids: Tensor, losses: Tensor, adapted: Tensor) {
+    let file = try SafetensorsFile(path: path(name + ".safetensors"))
+    return (
+      try file.tensor(named: "ids"), try file.tensor(named: "nll"),
+      try file.tensor(named: "nll_adapted")
+    )
+  }
+
+  static func open(_ name: String) throws -> PretrainedModel {
+    try PretrainedModel(path: path(name + ".gguf"))
+  }
+
+  @Test(arguments: names) func lossesAgreeWithTransformers(name: String) throws {
+    let (ids, losses, adapted) = try Self.expected(name)
+    let model = try Self.open(name).model
+    let base = model.losses(ids)
+    #expect(largestDifference(base, losses) < 2e-5)
+    try model.loadAdapter(from: Self.path(name + "-adapter"))
+    #expect(largestDifference(model.losses(ids), adapted) < 2e-5)
+    try model.disableAdapters()
+    #expect(model.losses(ids) == base)
+  }
+
+  /// A quantized model has the bits of the float32 model with its numbers, in one pass and in
+  /// decoding.
+  @Test func quantizedEqualsItsNumbers() throws {
+    let quantized = try Self.open("llama-quantized")
+    let dense = try PretrainedModel(path: quantized.path, type: .float32)
+    let types = Set(quantized.model.namedParameters().map(\.parameter.value.dtype))
+    #expect(types == [.float32, .q6K, .q4K, .q5K, .q8_0, .q5_0, .q4_0, .q5_1])
+    #expect(dense.model.namedParameters().allSatisfy { $0.parameter.value.dtype == .float32 })
+    let ids = try Self.expected("llama-quantized").ids
+    #expect(quantized.model.losses(ids) == dense.model.losses(ids))
+    let options = GenerationOptions(maximumTokens: 12)
+    let prompt = ids[row: 0].scalars(as: Int64.self).prefix(5).map(Int.init)
+    #expect(
+      try quantized.model.generate(after: prompt, options: options)
+        == dense.model.generate(after: prompt, options: options))
+    let body = try #require(quantized.model as? LlamaModel).body
+    let cache = KeyValueCache(layerCount: 2, capacity: 4)
+    #expect(
+      withoutGradients { body.decode(ids[rows: 0..<1].sliced(axis: 1, 0..<3), cache: cache) } != nil
+    )
+  }
+
+  /// Gradients pass through quantized weights as through their numbers.
+  @Test func adaptersTrainOnAQuantizedBase() throws {
+    let ids = try Self.expected("llama-quantized").ids
+    func gradients(_ type: DType?) throws -> [Tensor] {
+      let model = try PretrainedModel(path: Self.path("llama-quantized.gguf"), type: type).model
+      try model.inject(LoRA(rank: 4, alpha: 8), named: "new", into: .allLinear, seed: 3)
+      for (path, parameter) in model.adapterParameters(named: "new") {
+        var random = SeededRandom(seed: 1, path: path)
+        parameter.value = random.normal(parameter.shape, standardDeviation: 0.1)
+        parameter.isTrainable = true
+      }
+      return try model.withAdapters(["new": 1]) {
+        let loss = model.loss(
+          tokens: ids.sliced(axis: 1, 0..<11), targets: ids.sliced(axis: 1, 1..<12), scale: 0.1)
+        let all = loss.gradients()
+        return try model.adapterParameters(named: "new").map { try #require(all[$0.parameter]) }
+      }
+    }
+    let (a, b) = (try gradients(nil), try gradients(.float32))
+    #expect(a.count == 28)
+    for (a, b) in zip(a, b) {
+      let size = b.scalars().map(abs).max() ?? 0
+      #expect(size > 1e-4)
+      #expect(largestDifference(a, b) <= 1e-5 * size)
+    }
+  }
+
+  @Test(arguments: ["llama-quantized", "qwen2-float16"])
+  func idsAreThoseOfLlamaCpp(name: String) throws {
+    let tokenizer = try Self.open(name).tokenizer()
+    let data = try Data(contentsOf: URL(filePath: Self.path(name + "-tokens.json")))
+    let cases = try #require(try JSONValue(parsing: data).arrayValue)
+    #expect(cases.count == 18)
+    for entry in cases {
+      let text = try #require(entry["text"]?.stringValue)
+      let ids = try #require(entry["ids"]?.arrayValue).compactMap(\.intValue)
+      #expect(tokenizer.encode(text) == ids, "\(text)")
+      if !text.contains("<"), !text.contains("\u{2581}") {
+        #expect(tokenizer.decode(ids) == text)
+      }
+    }
+  }
+
+  @Test func stopTokensComeFromTheFile() throws {
+    #expect(try Self.open("llama-quantized").stopTokens == [2])
+    #expect(try Self.open("qwen2-float16").stopTokens == [265])
+  }
+
+  /// The settings that `rope_freqs.weight` follows from are found.
+  @Test func rotaryFactorsBecomeSettings() throws {
+    let rotary = try Self.open("llama3-bfloat16").configuration.rotary
+    #expect(
+      rotary.scaling
+        == .llama3(
+          factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaximumPositions: 16))
+  }
+
+  // MARK: Faults
+
+  /// A copy of a file with other key-values or tensors.
+  private func changed(
+    _ name: String, _ keyValues: (inout [GGUFFile.KeyValue]) -> Void = { _ in },
+    tensors: (inout [(name: String, tensor: Tensor)]) -> Void = { _ in }
+  ) throws -> String {
+    let file = try GGUFFile(path: Self.path(name + ".gguf"))
+    var (all, values) = (
+      try file.names.map { (name: $0, tensor: try file.tensor(named: $0)) }, file.keyValues
+    )
+    keyValues(&values)
+    tensors(&all)
+    let path = try Fixtures.temporaryFolder() + "/changed.gguf"
+    try GGUFWriter.write(
+      values, tensors: all.map { GGUFWriter.Item(name: $0.name, tensor: $0.tensor) }, to: path)
+    return path
+  }
+
+  private func expectRefusal(
+    _ path: String, _ kind: FormatError.Kind, _ texts: String...,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) {
+    do {
+      _ = try PretrainedModel(path: path)
+      Issue.record("nothing was thrown", sourceLocation: sourceLocation)
+    } catch let error as FormatError {
+      #expect(error.kind == kind, "\(error)", sourceLocation: sourceLocation)
+      for text in texts {
+        #expect(error.description.contains(text), "\(error)", sourceLocation: sourceLocation)
+      }
+    } catch {
+      Issue.record("\(error)", sourceLocation: sourceLocation)
+    }
+  }
+
+  @Test func wrongTensorsAreRefusedByName() throws {
+    let name = "qwen2-float16"
+    expectRefusal(
+      try changed(name, tensors: { $0.removeAll { $0.name == "blk.1.ffn_up.weight" } }),
+      .missingTensor, "'blk.1.ffn_up.weight'")
+    expectRefusal(
+      try changed(name, tensors: { $0.append(("blk.0.attn_sinks.weight", .zeros([4]))) }),
+      .unexpectedTensor, "'blk.0.attn_sinks.weight'", "qwen2")
+    expectRefusal(
+      try changed(
+        name,
+        tensors: {
+          $0 = $0.map {
+            $0.name == "blk.0.attn_k.weight" ? ($0.name, $0.tensor[rows: 0..<8]) : $0
+          }
+        }),
+      .shapeMismatch, "'blk.0.attn_k.weight'", "[16, 32]", "[8, 32]")
+    expectRefusal(
+      try changed(
+        name,
+        tensors: {
+          $0 = $0.map {
+            guard $0.name == "blk.1.ffn_gate.weight" else { return $0 }
+            var damaged = $0.tensor
+            damaged.withUnsafeMutableBytes { $0[34 * 5 + 1] = 0x7c }
+            return ($0.name, damaged)
+          }
+        }),
+      .nonFinite, "'blk.1.ffn_gate.weight'", "element 160")
+  }
+
+  @Test func unknownSettingsAreRefusedByName() throws {
+    let name = "llama-quantized"
+    func value(_ key: String, _ value: GGUFValue) throws -> String {
+      try changed(
+        name,
+        {
+          $0.removeAll { $0.key == key }; $0.append(.init(key: key, value: value))
+        })
+    }
+    expectRefusal(
+      try value("general.architecture", .string("mamba")), .unsupported, "'mamba'", "qwen2")
+    expectRefusal(try value("llama.logit_scale", .float32(2)), .unsupported, "'llama.logit_scale'")
+    expectRefusal(try value("llama.expert_count", .uint32(8)), .unsupported, "8 experts")
+    expectRefusal(
+      try value("llama.rope.scaling.type", .string("yarn")), .unsupported, "'yarn'", "'linear'")
+    expectRefusal(
+      try value("llama.rope.dimension_count", .uint32(16)), .unsupported, "16", "32")
+    expectRefusal(try value("llama.vocab_size", .uint32(7)), .invalidValue, "7", "320")
+    expectRefusal(
+      try value("llama.attention.head_count", .uint32(0)), .invalidValue, "head_count")
+    expectRefusal(
+      try changed(name, { $0.removeAll { $0.key == "llama.block_count" } }), .missingKey,
+      "'llama.block_count'")
+
+    func tokenizerError(_ key: String, _ new: GGUFValue?) throws -> String {
+      let path = try changed(
+        "qwen2-float16",
+        {
+          $0.removeAll { $0.key == key }
+          if let new { $0.append(.init(key: key, value: new)) }
+        })
+      do {
+        _ = try PretrainedModel(path: path).tokenizer()
+        return "nothing was thrown"
+      } catch {
+        return "\(error)"
+      }
+    }
+    #expect(try tokenizerError("tokenizer.ggml.pre", .string("tekken")).contains("'tekken'"))
+    #expect(try tokenizerError("tokenizer.ggml.pre", .string("tekken")).contains("'llama-bpe'"))
+    #expect(try tokenizerError("tokenizer.ggml.pre", nil).contains("nothing"))
+    #expect(try tokenizerError("tokenizer.ggml.model", .string("t5")).contains("'t5'"))
+    #expect(try tokenizerError("tokenizer.ggml.model", nil).contains("no tokenizer"))
+    #expect(try tokenizerError("tokenizer.ggml.merges", nil).contains("merges"))
+    #expect(
+      try tokenizerError("tokenizer.ggml.merges", .strings(["x yz"])).contains("\"x yz\""))
+  }
+
+  // MARK: The shared model
+
+  @Test(.enabled(if: Fixtures.shared != nil)) func storiesFileEqualsTheDirectory() throws {
+    let shared = try #require(Fixtures.shared)
+    let directory = try PretrainedModel(path: shared + "/models/stories260k")
+    let file = try PretrainedModel(path: shared + "/models/stories260k.gguf")
+    let text = try String(
+      contentsOfFile: shared + "/data/tinystories_sample.txt", encoding: .utf8)
+    let (tokenizers) = (try directory.tokenizer(), try file.tokenizer())
+    var (sum, count) = (0.0, 0)
+    for story in text.components(separatedBy: "<|endoftext|>") {
+      let trimmed = story.trimmingCharacters(in: .whitespacesAndNewlines)
+      if trimmed.isEmpty { continue }
+      let ids = tokenizers.1.encode(trimmed)
+      #expect(ids == tokenizers.0.encode(trimmed))
+      #expect(tokenizers.1.decode(ids) == trimmed)
+      let row = Tensor(ids.map { Int64($0) }, shape: [1, ids.count])
+      let losses = file.model.losses(row)
+      #expect(losses == directory.model.losses(row))
+      sum += losses.scalars().reduce(0) { $0 + Double($1) }
+      count += losses.elementCount
+    }
+    #expect(count == 1804)
+    #expect(abs(sum / Double(count) - 1.2664410) < 1e-6)
+  }
+}

@@ -1,0 +1,260 @@
+"""Tiny GGUF bases, quantized and not, and what transformers computes with their numbers.
+
+gguf/models/NAME.gguf              written by gguf-py; q and k rows in pairs for "llama"
+gguf/models/NAME.safetensors:
+  ids        [3, 12] int64
+  nll        [3, 11]               of a transformers model whose weights gguf-py dequantized
+  nll_adapted                      with the adapter in NAME-adapter merged in float64
+gguf/models/NAME-adapter           a PEFT adapter for it
+
+llama-quantized   every quantized type; untied; SentencePiece tokenizer inside
+llama3-bfloat16   BF16, tied, factors of rotary frequencies as llama.cpp's converter writes them
+qwen2-float16     F16 and Q8_0, biases, tied; byte-level tokenizer inside
+"""
+
+import json
+import math
+import os
+
+import gguf
+import numpy as np
+import torch
+from gguf.quants import dequantize, quantize
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
+
+from common import FIXTURES, fixture, fresh_folder, token_nll, write, write_json
+
+Type = gguf.GGMLQuantizationType
+NAMES = {
+    "model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output",
+    "input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+    "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+
+
+def stored_name(name):
+    stem, leaf = name.rsplit(".", 1)
+    if stem.startswith("model.layers."):
+        _, _, index, module = stem.split(".", 3)
+        return f"blk.{index}.{NAMES[module]}.{leaf}"
+    return f"{NAMES[stem]}.{leaf}"
+
+
+def in_pairs(weight, heads):
+    """Rows as llama.cpp's files have them: the pairs that rotary embedding turns side by side."""
+    return (weight.reshape(heads, 2, weight.shape[0] // heads // 2, *weight.shape[1:])
+            .swapaxes(1, 2).reshape(weight.shape))
+
+
+def in_halves(weight, heads):
+    return (weight.reshape(heads, weight.shape[0] // heads // 2, 2, *weight.shape[1:])
+            .swapaxes(1, 2).reshape(weight.shape))
+
+
+def blocks(random, shape, kind, std):
+    """Blocks of a type that gguf-py only reads: random bits, scales that give about `std`."""
+    elements, size = gguf.GGML_QUANT_SIZES[kind]
+    data = random.integers(0, 256, (shape[0] * shape[1] // elements, size), dtype=np.uint8)
+
+    def put(offset, value):
+        scale = (value * random.uniform(0.5, 1.5, len(data))).astype(np.float16)
+        data[:, offset : offset + 2] = scale.view(np.uint8).reshape(-1, 2)
+
+    if kind == Type.Q6_K:
+        put(208, std / 1300)
+    else:
+        step = std / (200 if kind == Type.Q4_K else 400)
+        put(0, step)
+        put(2, step * (7.5 if kind == Type.Q4_K else 15.5))
+    return data.reshape(shape[0], -1)
+
+
+def encode(random, value, kind, std):
+    """The bytes of a matrix in a type, and its numbers."""
+    if kind in (Type.Q4_K, Type.Q5_K, Type.Q6_K):
+        data = blocks(random, value.shape, kind, std)
+        return data, dequantize(data, kind)
+    if kind == Type.F32:
+        return value, value
+    data = quantize(value, kind)
+    return data, dequantize(data, kind)
+
+
+def sentencepiece(writer, count):
+    """A vocabulary with scores: bytes, letters, and pieces of them."""
+    letters = ["\u2581"] + [chr(ord("a") + i) for i in range(26)] + list(".,!'")
+    pieces = ["\u2581t", "he", "\u2581the", "an", "in", "\u2581a", "ing", "er", "\u2581an", "nd",
+              "\u2581and", "\u2581\u2581", "ll", "lll"]
+    tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{i:02X}>" for i in range(256)] + letters + pieces
+    tokens.append("<|user|>")
+    assert len(tokens) <= count, len(tokens)
+    tokens += [f"<unused{i}>" for i in range(count - len(tokens))]
+    scores = [0.0] * 259 + [-1000.0 - i for i in range(len(letters))]
+    scores += [-float(i // 2) for i in range(len(pieces))]  # some of them equal
+    scores += [0.0] * (count - len(scores))
+    kinds = [2, 3, 3] + [6] * 256 + [1] * (len(letters) + len(pieces)) + [4]
+    kinds += [5] * (count - len(kinds))
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(tokens)
+    writer.add_token_scores(scores)
+    writer.add_token_types(kinds)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+
+
+def byte_level(writer, count):
+    """A byte-level vocabulary with merges, cut as Qwen2 cuts."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    alphabet = sorted(bytes_to_unicode().values())
+    merges = ["t h", "th e", "\u0120 a", "i n", "in g", "\u0120 the", "a n", "an d"]
+    tokens = alphabet + [merge.replace(" ", "") for merge in merges]
+    tokens += ["<|endoftext|>", "<|im_end|>"]
+    assert len(tokens) <= count, len(tokens)
+    kinds = [1] * (len(tokens) - 2) + [3, 3] + [5] * (count - len(tokens))
+    end = len(tokens) - 1
+    tokens += [f"[PAD{i}]" for i in range(count - len(tokens))]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(tokens)
+    writer.add_token_types(kinds)
+    writer.add_token_merges(merges)
+    writer.add_bos_token_id(end - 1)
+    writer.add_eos_token_id(end)
+    writer.add_add_bos_token(False)
+
+
+def rope_factors(config):
+    """`rope_freqs.weight` of Llama 3's scaling, as convert_hf_to_gguf.py computes it."""
+    rope = config.rope_parameters
+    frequencies = 1.0 / (rope["rope_theta"] ** (
+        torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim))
+    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+    original = rope["original_max_position_embeddings"]
+    factors = []
+    for frequency in frequencies:
+        wavelength = 2 * math.pi / frequency
+        if wavelength < original / high:
+            factors.append(1.0)
+        elif wavelength > original / low:
+            factors.append(rope["factor"])
+        else:
+            smooth = (original / wavelength - low) / (high - low)
+            factors.append(float(1 / ((1 - smooth) / rope["factor"] + smooth)))
+    return np.array(factors, dtype=np.float32)
+
+
+def make(name, seed, config, kinds, tokenizer, targets):
+    random = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    architecture = config.model_type
+    model = AutoModelForCausalLM.from_config(config).eval()
+    path = fixture("gguf", "models", f"{name}.gguf")
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_name(name)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    writer.add_key_length(head)
+    writer.add_value_length(head)
+    writer.add_rope_dimension_count(head)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    tokenizer(writer, config.vocab_size)
+    if config.rope_parameters["rope_type"] == "llama3":
+        writer.add_tensor("rope_freqs.weight", rope_factors(config))
+    numbers = {}
+    for key, parameter in model.named_parameters():
+        norm = key.endswith("norm.weight")
+        std = 0.3 if "embed" in key else 0.08
+        value = (random.normal(size=parameter.shape) * std + norm).astype(np.float32)
+        kind = Type.F32 if value.ndim == 1 else kinds(key)
+        if value.ndim == 1:
+            data, value = value, value
+        else:
+            data, value = encode(random, value, kind, std)
+        heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(
+            key.split(".")[-2]) if architecture == "llama" else None
+        # What was drawn are the rows in the file's order.
+        numbers[key] = in_halves(value, heads) if heads else value
+        writer.add_tensor(
+            stored_name(key), data, raw_dtype=None if kind == Type.F32 else kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    if architecture == "llama":
+        probe = random.normal(size=(8, 3))
+        assert np.array_equal(in_pairs(in_halves(probe, 2), 2), probe)
+
+    model = model.double()
+    with torch.no_grad():
+        for key, parameter in model.named_parameters():
+            parameter.copy_(torch.from_numpy(numbers[key]))
+    ids = torch.from_numpy(random.integers(0, config.vocab_size, (3, 12)))
+    result = {"ids": ids, "nll": token_nll(model, ids)}
+    adapter = fresh_folder(fixture("gguf", "models", f"{name}-adapter"))
+    rank, alpha = 4, 6
+    tensors = {}
+    with torch.no_grad():
+        for key, parameter in model.named_parameters():
+            if not any(key.endswith(f"{target}.weight") for target in targets):
+                continue
+            a = torch.from_numpy(random.normal(size=(rank, parameter.shape[1])) * 0.1).float()
+            b = torch.from_numpy(random.normal(size=(parameter.shape[0], rank)) * 0.1).float()
+            stem = f"base_model.model.{key.removesuffix('.weight')}"
+            tensors[f"{stem}.lora_A.weight"], tensors[f"{stem}.lora_B.weight"] = a, b
+            parameter.add_(alpha / rank * b.double() @ a.double())
+    save_file(tensors, os.path.join(adapter, "adapter_model.safetensors"))
+    write_json(os.path.join(adapter, "adapter_config.json"), {
+        "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": alpha,
+        "target_modules": targets, "bias": "none", "base_model_name_or_path": name})
+    result["nll_adapted"] = token_nll(model, ids)
+    assert (result["nll"] - result["nll_adapted"]).abs().max() > 0.05
+    write(fixture("gguf", "models", f"{name}.safetensors"), result)
+
+
+def quantized_kinds(key):
+    for end, kind in {"embed_tokens.weight": Type.Q6_K, "q_proj.weight": Type.Q4_K,
+                      "k_proj.weight": Type.Q5_K, "v_proj.weight": Type.Q6_K,
+                      "o_proj.weight": Type.Q8_0, "gate_proj.weight": Type.Q4_K,
+                      "up_proj.weight": Type.Q5_0, "down_proj.weight": Type.Q4_0,
+                      "lm_head.weight": Type.Q5_1}.items():
+        if key.endswith(end):
+            return kind
+    raise KeyError(key)
+
+
+def main():
+    make("llama-quantized", 1, LlamaConfig(
+        vocab_size=320, hidden_size=256, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1, head_dim=32, rms_norm_eps=1e-5,
+        max_position_embeddings=128, tie_word_embeddings=False,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0}),
+        quantized_kinds, sentencepiece, ["q_proj", "k_proj", "o_proj", "down_proj"])
+    make("llama3-bfloat16", 2, LlamaConfig(
+        vocab_size=320, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=8, rms_norm_eps=1e-5,
+        max_position_embeddings=128, tie_word_embeddings=True,
+        rope_parameters={"rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0,
+                         "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                         "original_max_position_embeddings": 16}),
+        lambda key: Type.BF16, sentencepiece, ["q_proj", "v_proj"])
+    make("qwen2-float16", 3, Qwen2Config(
+        vocab_size=288, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, rms_norm_eps=1e-6,
+        max_position_embeddings=128, tie_word_embeddings=True, use_sliding_window=False,
+        rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}),
+        lambda key: Type.Q8_0 if "mlp" in key else Type.F16, byte_level, ["q_proj", "up_proj"])
+
+
+if __name__ == "__main__":
+    main()
