@@ -99,6 +99,7 @@ let package = Package(
     tests("LoRATrainingTests", ["LoRATraining", "LoRATesting", "LoRAJSON"]),
     tests("LoRATestingTests", ["LoRATesting"]),
     tests("LoRAWorldTests", ["LoRAWorld"]),
+    tests("FuzzTests", ["LoRAModels", "LoRAText", "LoRAFormats", "LoRAJSON"]),
     tests("CommandLineTests", ["lora", "LoRAFormats", "LoRAJSON"]),
   ]
 )
