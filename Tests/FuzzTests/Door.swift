@@ -29,7 +29,7 @@ extension Door {
     }
   }
 
-  static let gguf = Door(name: "gguf", sources: files("gguf")) { path in
+  static let gguf = Door(name: "gguf", sources: files("gguf", suffix: ".gguf")) { path in
     let file = try GGUFFile(path: path)
     for entry in file.entries { _ = try? file.tensor(named: entry.name).firstNonFiniteIndex() }
   }
@@ -117,10 +117,10 @@ extension Door {
     return names.sorted().filter { !$0.contains(".") }.map { "\(name)/\($0)" }
   }
 
-  /// The files in a folder of fixtures.
-  static func files(_ folder: String) -> [String] {
+  /// The files in a folder of fixtures whose names end so.
+  static func files(_ folder: String, suffix: String) -> [String] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: fixture(folder))) ?? []
-    return names.sorted().filter { $0.contains(".") }.map { "\(folder)/\($0)" }
+    return names.sorted().filter { $0.hasSuffix(suffix) }.map { "\(folder)/\($0)" }
   }
 
   /// The files of one name, one from each folder in a folder of fixtures.

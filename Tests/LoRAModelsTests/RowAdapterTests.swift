@@ -83,6 +83,35 @@ import Testing
     try expectSame(all, choices)
   }
 
+  @Test("the likeliest tokens and their losses, with adapters on the head too")
+  func headsOfTheirOwn() throws {
+    try model.inject(LoRA(rank: 2, alpha: 5), named: "h", into: ["lm_head"], seed: 1)
+    for (path, parameter) in model.adapterParameters(named: "h") {
+      var random = SeededRandom(seed: 11, path: path)
+      parameter.value = random.normal(parameter.shape, standardDeviation: 0.5)
+    }
+    try model.disableAdapters()
+    let choices: [AdapterSelection] = [["h": 1], [:], ["a": 1], ["h": -1]]
+    let (chosen, losses) = try model.withAdapters(rows: choices) {
+      (
+        model.greedyTokens(tokens: tokens, targets: tokens),
+        model.tokenLosses(tokens: tokens, targets: tokens)
+      )
+    }
+    for (row, choice) in choices.enumerated() {
+      let part = tokens[rows: row..<row + 1]
+      let (alone, loss) = try model.withAdapters(choice) {
+        (
+          model.greedyTokens(tokens: part, targets: part),
+          model.tokenLosses(tokens: part, targets: part)
+        )
+      }
+      #expect(chosen[rows: row..<row + 1] == alone, "row \(row)")
+      let difference = (losses[rows: row..<row + 1] - loss).scalars().map(abs).max() ?? .infinity
+      #expect(difference < 2e-5, "row \(row)")
+    }
+  }
+
   @Test("gradients of rows reach the adapter of the row alone")
   func gradients() throws {
     let targets = tokens

@@ -72,18 +72,42 @@ extension LanguageModel {
       let rows = wanted.indices.filter { wanted[$0] >= 0 }
       var chosen = Array(repeating: Int64(-1), count: wanted.count)
       let states = hidden.reshaped(to: [hidden.shape.rowCount, size])
-      for start in stride(from: 0, to: rows.count, by: 256) {
-        let part = rows[start..<min(rows.count, start + 256)]
-        let logits = head(Variable(.concatenated(part.map { states[rows: $0..<$0 + 1] }))).value
+      for part in partsWithOneHead(rows, positions: tokens.shape[1]) {
+        let logits = AdapterScope.$current.withValue(part.scope) {
+          head(Variable(.concatenated(part.rows.map { states[rows: $0..<$0 + 1] }))).value
+        }
         logits.withUnsafeElements(of: Float.self) { logits in
           guard let base = logits.baseAddress else { return }
-          for (index, row) in part.enumerated() {
+          for (index, row) in part.rows.enumerated() {
             chosen[row] = Int64(lk_argmax(vocabularySize, base + index * vocabularySize))
           }
         }
       }
       return Tensor(chosen, shape: tokens.shape)
     }
+  }
+
+  /// `rows` of all positions in parts that the same adapters of the head apply to, and that are not
+  /// too many: those of a batch's row each where its rows have adapters of their own.
+  private func partsWithOneHead(
+    _ rows: [Int], positions: Int
+  ) -> [(rows: ArraySlice<Int>, scope: AdapterSnapshot?)] {
+    let snapshot = AdapterScope.current
+    let isSplit = snapshot?.groupOfRow != nil && !head.slot.isUnused
+    var parts: [(rows: ArraySlice<Int>, scope: AdapterSnapshot?)] = []
+    var start = 0
+    while start < rows.count {
+      let batchRow = rows[start] / max(positions, 1)
+      var end = start + 1
+      while end < rows.count, end - start < 256,
+        !isSplit || rows[end] / max(positions, 1) == batchRow
+      {
+        end += 1
+      }
+      parts.append((rows[start..<end], isSplit ? snapshot?.only(row: batchRow) : snapshot))
+      start = end
+    }
+    return parts
   }
 
   /// The head's weight if nothing but a product with it makes the logits now.
