@@ -233,6 +233,18 @@ import Testing
     wrong.replacements[0].path = "model.layers.0.mlp.up_proj.bias"
     expectError("'bias'") { () throws(AdapterError) in try model.attach(wrong, named: "x") }
     wrong = try description()
+    let table = try #require(
+      model.namedParameters().first { $0.path == "model.embed_tokens.weight" })
+    wrong.baseCopies = [.init(path: table.path, value: table.parameter.value.scaled(by: 1.01))]
+    expectError("another base") { () throws(AdapterError) in try model.attach(wrong, named: "x") }
+    wrong.baseCopies[0].path = "model.elsewhere.weight"
+    expectError("no such parameter") { () throws(AdapterError) in
+      try model.attach(wrong, named: "x")
+    }
+    wrong = try description()
+    wrong.baseCopies = [.init(path: table.path, value: table.parameter.value)]
+    try model.attach(wrong, named: "right")
+    try model.detach("right")
     wrong.replacedRows[0].ids[0] = model.vocabularySize
     expectError("token \(model.vocabularySize)") { () throws(AdapterError) in
       try model.attach(wrong, named: "x")

@@ -77,6 +77,7 @@ extension Module {
   private func adapters(
     of description: AdapterDescription, isTrainable: Bool, dropout: Float
   ) throws(AdapterError) -> [(path: String, adapter: any LinearAdapter)] {
+    try checkBaseCopies(description.baseCopies)
     var result: [(path: String, adapter: any LinearAdapter)] = []
     for layer in description.layers {
       if case .lowRank(let factors) = layer.change, factors.isEmbedding {
@@ -97,6 +98,45 @@ extension Module {
       if let path = pathOfHead(tiedTo: replaced.path) { result.append((path, adapter)) }
     }
     return result
+  }
+
+  /// What a file repeats of its base must be what this model has: else the adapter is another's.
+  private func checkBaseCopies(
+    _ copies: [AdapterDescription.Replacement]
+  ) throws(AdapterError) {
+    if copies.isEmpty { return }
+    let modules = Dictionary(
+      modules().map { ($0.path, $0.module) }, uniquingKeysWith: { first, _ in first })
+    for copy in copies {
+      let parts = copy.path.split(separator: ".", omittingEmptySubsequences: false)
+      guard let module = modules[parts.dropLast().joined(separator: ".")],
+        let parameter = module.parameters[parts.last.map(String.init) ?? ""]
+      else {
+        throw .unsupported(
+          layer: copy.path,
+          reason:
+            "the adapter's file repeats it, and this model has no such parameter; is this the "
+            + "adapter of another model?")
+      }
+      guard parameter.shape == copy.value.shape else {
+        throw .shapeMismatch(
+          layer: copy.path, expected: "\(parameter.shape)",
+          found: "a copy of \(copy.value.shape) in the adapter's file")
+      }
+      // The copy may have been stored in another type than the base: then it is that, rounded.
+      let base = parameter.value
+      let isSame =
+        copy.value == base.converted(to: .float32)
+        || !base.dtype.isQuantized && copy.value.converted(to: base.dtype) == base
+        || base.converted(to: copy.storedType).converted(to: .float32) == copy.value
+      guard isSame else {
+        throw .unsupported(
+          layer: copy.path,
+          reason:
+            "the adapter's file repeats it, with other numbers than this model has; the adapter "
+            + "was made for another base")
+      }
+    }
   }
 
   /// One override for each module of which parameters are replaced.
