@@ -56,6 +56,22 @@ extension Door {
     use(model)
   }
 
+  static let quantized = Door(
+    name: "quantized", sources: files("gguf/models", suffix: ".gguf")
+  ) { path in
+    let pretrained = try PretrainedModel(path: path)
+    let tokenizer = try pretrained.tokenizer()
+    _ = tokenizer.decode(tokenizer.encode("Once upon a time, 12 été\n\t🙂 <s></s>"))
+    use(pretrained.model)
+  }
+
+  static let ggufAdapters = Door(name: "ggufAdapters", sources: ["gguf/adapter.gguf"]) { path in
+    let base = GGUFBase(
+      architecture: "llama", headCount: 4, keyValueHeadCount: 2, headSize: 6, hasOutputHead: true)
+    let file = try GGUFAdapterFile(path: path, base: base)
+    _ = file.description.hasNoEffect
+  }
+
   static let configurations = Door(
     name: "configurations", sources: files("models", named: "config.json")
   ) { path in

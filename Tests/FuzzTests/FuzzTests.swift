@@ -65,4 +65,14 @@ import Testing
     report(
       .rows, await #expect(processExitsWith: .success) { try Fuzzing.run(.rows) })
   }
+
+  @Test func quantized() async {
+    report(
+      .quantized, await #expect(processExitsWith: .success) { try Fuzzing.run(.quantized) })
+  }
+
+  @Test func ggufAdapters() async {
+    report(
+      .ggufAdapters, await #expect(processExitsWith: .success) { try Fuzzing.run(.ggufAdapters) })
+  }
 }
