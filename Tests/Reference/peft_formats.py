@@ -251,6 +251,14 @@ def check(folder):
             failed = True
         found = {f"{source}/{path}": value for path, value in changes(model).items()}
         wanted = {key for key in expected if key.startswith(source + "/")}
+        if source.startswith("resized"):
+            # PEFT's own file says nothing of the tables that it holds; a configuration that was
+            # made for it names them, so that they are parameters that are replaced.
+            stored = load_file(fixture("formats", "peft", source, "adapter_model.safetensors"))
+            for key in set(found) - wanted:
+                value = stored["base_model.model." + key.removeprefix(source + "/")]
+                if torch.equal(found[key], value):
+                    del found[key]
         if set(found) != wanted:
             print(f"{name}: layers differ: {sorted(set(found) ^ wanted)}")
             failed = True

@@ -1,6 +1,7 @@
 extension PEFTAdapterConfiguration {
   /// A configuration that describes `description`, so that PEFT gives every layer its rank and its
-  /// scale: the commonest as the rule, the others as patterns.
+  /// scale: the commonest as the rule, the others as patterns. It is for language models unless
+  /// ``taskType`` is changed.
   ///
   /// - Parameters:
   ///   - description: the adapter.
