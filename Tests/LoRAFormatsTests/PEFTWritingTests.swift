@@ -73,12 +73,25 @@ struct PEFTWritingTests {
   @Test("a scale that is a rounded float32 keeps its alpha, a strange one gets its own")
   func scales() throws {
     let rounded = Double(Float(2.0 / 3))
-    let one = AdapterDescription(layers: [Self.layer("m.q", rank: 3, scale: rounded)])
+    let one = AdapterDescription(layers: [Self.layer("m.q", rank: 3, scale: rounded, alpha: 1)])
     let recipe = try PEFTAdapterConfiguration(describing: one)
     #expect(recipe.alpha == 2)
     try #expect(
       Self.rewritten(PEFTAdapterFile(configuration: recipe, description: one)).description.layers[0]
         .lowRank?.scale == 2.0 / 3)
+    // In float32 alpha / √rank is rounded twice, and 0.3 is no float32.
+    let stabilized = PEFTAdapterConfiguration(
+      rank: 1, alpha: 1, targets: .unspecified, usesRankStabilizedScale: true)
+    for (alpha, text) in [(16, 16.0), (0.3, 0.3)] as [(Float, Double)] {
+      for rank in 1..<60 {
+        let layer = Self.layer(
+          "m.q", rank: rank, scale: Double(alpha / Float(rank).squareRoot()), alpha: 1)
+        let made = try PEFTAdapterConfiguration(
+          describing: AdapterDescription(layers: [layer]), keeping: stabilized)
+        #expect(
+          abs(made.alpha - text) <= text * 2e-7 && (text != 16 || made.alpha == 16), "\(rank)")
+      }
+    }
     for scale in [0.1234567, 1e-9, 20, -1.5, 7.0 / 11] {
       let description = AdapterDescription(layers: [Self.layer("m.q", rank: 7, scale: scale)])
       let file = try PEFTAdapterFile(describing: description)

@@ -114,19 +114,21 @@ extension PEFTAdapterConfiguration {
     }
   }
 
-  /// The alpha that makes `scale`: `hint` if that does. A scale that is a float32 may be one that was
-  /// rounded, 2/3 for example: a whole alpha that rounds to it is what was meant.
+  /// The alpha that makes `scale`: `hint` if that does, otherwise a whole or a short number. A scale
+  /// that is a float32 may be one that was rounded, 2/3 for example: what it was before is meant.
   private func alpha(for scale: Double, rank: Int, hint: Double) -> Double {
     let exact =
       scale * (usesRankStabilizedScale ? Double(rank).squareRoot() : Double(rank))
-    if Double(Float(scale)) == scale {
-      let found = [exact.rounded(), hint].first {
-        Float(self.scale(alpha: $0, rank: rank)) == Float(scale)
-      }
-      return found ?? exact
-    }
-    return [hint, exact.rounded()].first { self.scale(alpha: $0, rank: rank) == scale } ?? exact
+    let isRounded = Double(Float(scale)) == scale
+    let short = Double(Float(exact).description) ?? exact
+    return [hint, exact.rounded(), short].first {
+      let made = self.scale(alpha: $0, rank: rank)
+      return made == scale || isRounded && Self.isSameScale(made, scale)
+    } ?? exact
   }
+
+  /// Whether two scales are one up to the roundings of computing it in float32.
+  static func isSameScale(_ a: Double, _ b: Double) -> Bool { abs(a - b) <= abs(b) * 0x1p-22 }
 
   private static func commonest<Value: Hashable & Comparable>(_ values: [Value]) -> Value? {
     Dictionary(values.map { ($0, 1) }, uniquingKeysWith: +)

@@ -241,15 +241,15 @@ extension PEFTAdapterWriter {
       .unsupported, file: file, subject: "layer '\(path)'", problem: "PEFT has no \(what)")
   }
 
-  /// Checks that the configuration gives the layer its rank and its scale, as float32, in which
-  /// scales are computed with.
+  /// Checks that the configuration gives the layer its rank and its scale, this up to the roundings
+  /// of computing it in float32.
   private func check(_ path: String, rank: Int?, scale: Double) throws(FormatError) {
     let configured = configuration.rank(forPath: path)
     if let rank, rank != configured {
       throw mismatch(path, "its factors have rank \(rank), the configuration says \(configured)")
     }
     let expected = configuration.scale(forPath: path)
-    guard Float(expected) == Float(scale) else {
+    guard PEFTAdapterConfiguration.isSameScale(expected, scale) else {
       throw mismatch(path, "its scale is \(scale), the configuration says \(expected)")
     }
   }
