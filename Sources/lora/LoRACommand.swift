@@ -7,7 +7,7 @@ struct LoRACommand: AsyncParsableCommand {
     commandName: "lora",
     abstract: "Low-rank adaptation of language models: train, score, generate, merge, inspect.",
     discussion: """
-      MODEL is a Hugging Face directory, ADAPTER a PEFT directory; ADAPTER:SCALE multiplies its \
+      MODEL is a Hugging Face directory, ADAPTER an adapter of any format; ADAPTER:SCALE multiplies its \
       strength, and repeated adapters sum. Results go to standard output, progress to standard \
       error. The exit status is 0, 1 for a failure, or 64 for wrong usage.
 
@@ -18,7 +18,7 @@ struct LoRACommand: AsyncParsableCommand {
       QuickstartCommand.self,
       TrainCommand.self, ScoreCommand.self, GenerateCommand.self, MergeCommand.self,
       CombineCommand.self, ReduceCommand.self, ExtractCommand.self, SweepCommand.self,
-      InspectCommand.self, BenchCommand.self,
+      ConvertCommand.self, InspectCommand.self, BenchCommand.self,
     ])
 
   static func main() async {

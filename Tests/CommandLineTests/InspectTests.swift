@@ -27,6 +27,46 @@ import Testing
     #expect(text.contains("model.layers.1.mlp.down_proj"))
   }
 
+  @Test func comparesWithTheBase() throws {
+    let model = Fixtures.model("llama-grouped")
+    let result = try Command.succeed(
+      "inspect", model + "/adapter", "--base", model, "--json"
+    ).json()
+    let directory = try ModelDirectory(path: model)
+    for layer in try #require(result["layers"]?.arrayValue) {
+      let path = try #require(layer["path"]?.stringValue)
+      let weight = try directory.tensor(named: path + ".weight").converted(to: .float32)
+      let whole = weight.sumOfSquares().squareRoot()
+      let norm = try #require(layer["norm"]?.doubleValue)
+      let relative = try #require(layer["relative_norm"]?.doubleValue)
+      #expect(relative > 0 && abs(relative - norm / whole) < 1e-12)
+    }
+    let text = try Command.succeed("inspect", model + "/adapter", "--base", model).output
+    #expect(text.contains("relative"))
+    let wrong = try Command.run(
+      "inspect", Fixtures.path("dialects/kohya-sd15.safetensors"), "--base", model)
+    #expect(wrong.status == 1 && wrong.errors.contains("no such layer"))
+  }
+
+  @Test func showsEveryFormat() throws {
+    for (name, format, method) in [
+      ("kohya-sdxl", "kohya", "lora"), ("diffusers-old", "diffusers", "lora"),
+      ("lycoris", "lycoris", "dora+loha+lokr+lora"),
+    ] {
+      let path = Fixtures.path("dialects/\(name).safetensors")
+      let result = try Command.succeed("inspect", path, "--json").json()
+      #expect(result["format"]?.stringValue == format)
+      #expect(result["method"]?.stringValue == method)
+      let layers = try #require(result["layers"]?.arrayValue)
+      let file = try AdapterFile(path: path)
+      #expect(layers.count == file.description.layers.count)
+      #expect(layers.allSatisfy { ($0["norm"]?.doubleValue ?? 0) > 0 })
+      let text = try Command.succeed("inspect", path).output
+      #expect(text.contains(try #require(file.description.layers.last).path))
+      if format == "kohya" { #expect(text.contains("made with: networks.lora")) }
+    }
+  }
+
   @Test func namesLayersWithoutEffect() throws {
     let adapter = try PEFTAdapterFile(path: Fixtures.model("llama-grouped") + "/adapter")
     var changed = adapter

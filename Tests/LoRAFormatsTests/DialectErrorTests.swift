@@ -110,7 +110,8 @@ extension WrongAdapter {
         ("\(q).hada_w2_b", [2, 3]), ("\(q).hada_t1", [2, 2, 3, 3]),
       ], kind: .missingTensor, texts: ["hada_t2"]),
     WrongAdapter(
-      name: "LoKr: whole and product", tensors: [("\(q).lokr_w1", [2, 2]), ("\(q).lokr_w1_a", [2, 1])],
+      name: "LoKr: whole and product",
+      tensors: [("\(q).lokr_w1", [2, 2]), ("\(q).lokr_w1_a", [2, 1])],
       kind: .duplicate, texts: ["lokr_w1_a", "'lokr_w1' whole"]),
     WrongAdapter(
       name: "LoKr: ranks of its products",
@@ -216,7 +217,7 @@ extension WrongAdapter {
       texts: ["model.embed_tokens.weight", "looked for", "lora_unet_", "kohya", "loralib"]),
     WrongAdapter(
       name: "two formats", tensors: [("q.lora_A", [2, 3]), ("\(q).lora_down.weight", [2, 3])],
-      kind: .unexpectedTensor, texts: ["several formats", "kohya", "loralib"]),
+      kind: .invalidValue, texts: ["several formats", "kohya", "loralib"]),
     WrongAdapter(
       name: "PEFT without its configuration",
       tensors: [("base_model.model.q.lora_A.weight", [2, 3])],

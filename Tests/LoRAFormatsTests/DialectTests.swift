@@ -146,7 +146,8 @@ import Testing
     #expect(file.format == .lycoris)
     let weights = try Self.tensors(Self.fixture("lycoris-weights"))
     #expect(file.description.layers.count == weights.count)
-    #expect(Set(file.description.layers.map(\.change.methodName)) == ["LoRA", "DoRA", "LoHa", "LoKr"])
+    #expect(
+      Set(file.description.layers.map(\.change.methodName)) == ["LoRA", "DoRA", "LoHa", "LoKr"])
     for layer in file.description.layers {
       let expected = try #require(weights[layer.path]).scalars(as: Float.self)
       let change = try #require(layer.change.weightChange())
@@ -234,7 +235,8 @@ import Testing
 
   @Test("MLX has one scale and one rank: others are folded and filled up, exactly where possible")
   func folding() throws {
-    var description = Self.description(["layers.0.q", "layers.1.q", "layers.2.q"], rank: 2, alpha: 2)
+    var description = Self.description(
+      ["layers.0.q", "layers.1.q", "layers.2.q"], rank: 2, alpha: 2)
     let four = Self.description(["layers.3.q"], rank: 4, alpha: 8)
     description.layers += four.layers
     var third = try #require(description.layers[2].lowRank)
@@ -255,7 +257,8 @@ import Testing
     }
   }
 
-  @Test("MLX's real adapter opens, goes to PEFT and back, the same bits",
+  @Test(
+    "MLX's real adapter opens, goes to PEFT and back, the same bits",
     .enabled(if: Fixtures.shared != nil))
   func sharedMLX() throws {
     let path = try #require(Fixtures.shared) + "/adapters/mlx-qwen2.5-0.5b"

@@ -1,13 +1,38 @@
 extension AdapterFile {
+  /// The adapter in the GGUF file at `path`; a base tells how its rows are ordered, where the file
+  /// does not.
   static func readGGUF(
     _ path: String, _ options: Options
   ) throws(FormatError) -> AdapterDescription {
-    throw FormatError(.unsupported, file: path, problem: "GGUF adapters are not read")
+    let base = try options.basePath.map { path throws(FormatError) in try ggufBase(path) }
+    return try GGUFAdapterFile(path: path, base: base).description
   }
 
   func writeGGUF(
     to path: String, _ options: Options
   ) throws -> (written: AdapterDescription, notes: [AdapterNote]) {
-    throw FormatError(.unsupported, file: path, problem: "GGUF adapters are not written")
+    guard let basePath = options.basePath else {
+      throw FormatError(
+        .missingKey, file: path, key: "base",
+        "a GGUF adapter names its base's architecture and orders rows by the base's heads",
+        remedy: "give the base model: its GGUF file, or its Hugging Face directory (--base)")
+    }
+    let report = try GGUFAdapterFile.write(
+      description, base: try Self.ggufBase(basePath), to: path)
+    let notes = report.foldedLayers.map { layer in
+      AdapterNote(
+        layer: layer,
+        text: "its scale is folded into B with one float32 rounding, the file's alpha being "
+          + "\(report.alpha)")
+    }
+    return (description, notes)
+  }
+
+  /// The model at `path` as GGUF adapters see it: a GGUF file, or a Hugging Face directory.
+  private static func ggufBase(_ path: String) throws(FormatError) -> GGUFBase {
+    if FileSystem.isFolder(path) {
+      return try GGUFBase(configuration: try ModelDirectory(path: path).configuration())
+    }
+    return try GGUFBase(file: try GGUFFile(path: path))
   }
 }

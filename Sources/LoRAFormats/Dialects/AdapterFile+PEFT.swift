@@ -1,12 +1,18 @@
 extension AdapterFile {
   /// Writes the adapter in PEFT's layout; of an image model a folder for every part, as PEFT's own
   /// examples have them.
-  func writePEFT(to path: String) throws -> (written: AdapterDescription, notes: [AdapterNote]) {
+  func writePEFT(
+    to path: String, _ options: Options
+  ) throws -> (written: AdapterDescription, notes: [AdapterNote]) {
     let components = Set(description.layers.map { ImageModuleNames.component(of: $0.path) })
     guard components.contains(where: { $0 != nil }) else {
-      let file = try Self.peftFile(description, template: peftConfiguration)
+      let modules = try options.basePath.flatMap { path throws(FormatError) in
+        FileSystem.isFolder(path) ? try Self.modules(ofModel: path) : nil
+      }
+      let file = try PEFTAdapterFile(
+        describing: description, among: modules, keeping: peftConfiguration)
       try file.write(to: path)
-      return (file.description, [])
+      return (description, [])
     }
     if let layer = description.layers.first(where: {
       ImageModuleNames.component(of: $0.path) == nil
@@ -16,53 +22,48 @@ extension AdapterFile {
     }
     var notes: [AdapterNote] = []
     var files: [(folder: String, file: PEFTAdapterFile)] = []
-    var metadata = description.metadata
-    metadata[DiffusersAdapterFile.configurationKey] = nil
-    var written: [AdapterDescription.Layer] = []
     for component in ImageModuleNames.components where components.contains(component) {
-      let prefix = component + "."
-      var part = AdapterDescription(
-        layers: description.layers.filter { $0.path.hasPrefix(prefix) }, metadata: metadata)
-      for index in part.layers.indices {
-        part.layers[index].path = String(part.layers[index].path.dropFirst(prefix.count))
-      }
-      let file = try Self.peftFile(part, template: nil)
-      files.append((FileSystem.join(path, component), file))
-      written += file.description.layers.map { layer in
-        var layer = layer
-        layer.path = prefix + layer.path
-        return layer
-      }
+      let part = description.part(component)
+      files.append((FileSystem.join(path, component), try PEFTAdapterFile(describing: part)))
       notes.append(AdapterNote(text: "\(component) is in the folder '\(component)'"))
     }
     for (folder, file) in files { try file.write(to: folder) }
-    return (AdapterDescription(layers: written, metadata: metadata), notes)
+    return (description, notes)
   }
+}
 
-  private static func peftFile(
-    _ description: AdapterDescription, template: PEFTAdapterConfiguration?
-  ) throws -> PEFTAdapterFile {
-    if let template { return PEFTAdapterFile(configuration: template, description: description) }
-    var description = description
-    func alpha(_ change: LowRankChange) -> Double {
-      change.alpha / Double(change.rank) == change.scale
-        ? change.alpha : change.scale * Double(change.rank)
+extension AdapterDescription {
+  /// What lies in one part of an image model, by paths within the part.
+  fileprivate func part(_ component: String) -> AdapterDescription {
+    let prefix = component + "."
+    func within(_ path: String) -> String? {
+      path.hasPrefix(prefix) ? String(path.dropFirst(prefix.count)) : nil
     }
-    let changes = description.layers.compactMap(\.lowRank)
-    let rank = commonest(changes.map(\.rank)) ?? 1
-    let common = commonest(changes.map(alpha)) ?? 1
-    var configuration = PEFTAdapterConfiguration(
-      rank: rank, alpha: common, targets: .names(description.layers.map(\.path)))
-    for index in description.layers.indices {
-      guard var change = description.layers[index].lowRank else { continue }
-      let path = description.layers[index].path
-      if change.rank != rank { configuration.rankPattern.append(.init(key: path, value: change.rank)) }
-      let own = alpha(change)
-      if own != common { configuration.alphaPattern.append(.init(key: path, value: own)) }
-      change.alpha = own
-      change.scale = own / Double(change.rank)
-      description.layers[index].change = .lowRank(change)
-    }
-    return PEFTAdapterFile(configuration: configuration, description: description)
+    var metadata = metadata
+    // PEFT has a file of its own for that.
+    metadata[DiffusersAdapterFile.configurationKey] = nil
+    return AdapterDescription(
+      layers: layers.compactMap { layer in
+        within(layer.path).map { path in
+          var layer = layer
+          layer.path = path
+          return layer
+        }
+      },
+      replacements: replacements.compactMap { replacement in
+        within(replacement.path).map { path in
+          var replacement = replacement
+          replacement.path = path
+          return replacement
+        }
+      },
+      replacedRows: replacedRows.compactMap { rows in
+        within(rows.path).map { path in
+          var rows = rows
+          rows.path = path
+          return rows
+        }
+      },
+      metadata: metadata)
   }
 }

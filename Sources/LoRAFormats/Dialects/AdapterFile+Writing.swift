@@ -13,7 +13,7 @@ extension AdapterFile {
     try Self.refuseCrossing(format, path)
     switch format {
     case .peft:
-      return try writePEFT(to: path)
+      return try writePEFT(to: path, options)
     case .mlx:
       let (file, notes) = try MLXAdapterFile.fitting(
         description, template: mlxConfiguration, file: path)

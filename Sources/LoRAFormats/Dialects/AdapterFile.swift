@@ -103,7 +103,7 @@ public struct AdapterFile: Sendable {
   }
 
   /// The paths of a model's modules, by the names of its weights.
-  private static func modules(ofModel path: String) throws(FormatError) -> [String] {
+  static func modules(ofModel path: String) throws(FormatError) -> [String] {
     try ModelDirectory(path: path).tensorNames.filter { $0.hasSuffix(".weight") }
       .map { String($0.dropLast(7)) }
   }

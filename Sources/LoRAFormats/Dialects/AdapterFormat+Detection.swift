@@ -148,7 +148,7 @@ extension AdapterFormat {
     guard found.count == 1 else {
       let names = found.map { "\($0.title) ('\(examples[$0] ?? "")')" }.joined(separator: " and ")
       throw FormatError(
-        .unexpectedTensor, file: path, problem: "it holds tensors of several formats: \(names)",
+        .invalidValue, file: path, problem: "it holds tensors of several formats: \(names)",
         remedy: "keep the tensors of one format in a file")
     }
     if format.isFolder {

@@ -145,8 +145,9 @@ public struct DiffusersAdapterFile: Sendable {
         "expected [\(b.shape[0])], found \(bias.shape)")
     }
     let magnitude = try table.optional(path, "magnitude")
-    if let magnitude, magnitude.shape.first != b.shape[0]
-      || magnitude.tensor.elementCount != b.shape[0]
+    if let magnitude,
+      magnitude.shape.first != b.shape[0]
+        || magnitude.tensor.elementCount != b.shape[0]
     {
       throw FormatError(
         .shapeMismatch, file: table.file.path, tensor: magnitude.name,
@@ -214,9 +215,10 @@ extension DiffusersAdapterFile {
     metadata["format"] = "pt"
     let isPlain = description.layers.allSatisfy { $0.lowRank?.scale == 1 }
     if isPlain, metadata[configurationKey] == nil { return metadata }
-    let old = try metadata[configurationKey].map { text throws(FormatError) in
-      try FileSystem.object(parsing: Array(text.utf8), file: "\(file) (\(configurationKey))")
-    } ?? [:]
+    let old =
+      try metadata[configurationKey].map { text throws(FormatError) in
+        try FileSystem.object(parsing: Array(text.utf8), file: "\(file) (\(configurationKey))")
+      } ?? [:]
     var object = JSONObject()
     for component in ImageModuleNames.components {
       let prefix = component + "."

@@ -99,9 +99,10 @@ struct ImageUNet: Sendable {
   }
 
   private func residual(_ block: Name, _ j: Int, part: Int, hasShortcut: Bool) -> [Name] {
-    let parts = [
-      ("conv1", "in_layers.2"), ("time_emb_proj", "emb_layers.1"), ("conv2", "out_layers.3"),
-    ] + (hasShortcut ? [("conv_shortcut", "skip_connection")] : [])
+    let parts =
+      [
+        ("conv1", "in_layers.2"), ("time_emb_proj", "emb_layers.1"), ("conv2", "out_layers.3"),
+      ] + (hasShortcut ? [("conv_shortcut", "skip_connection")] : [])
     return parts.map { diffusers, original in
       Name(
         diffusers: "\(block.diffusers).resnets.\(j).\(diffusers)",
@@ -143,8 +144,10 @@ enum ImageModuleNames {
   /// The linear layers of a CLIP text encoder of up to 32 blocks.
   static let textEncoder: [String] =
     (0..<32).flatMap { block in
-      ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "mlp.fc1",
-        "mlp.fc2"].map { "text_model.encoder.layers.\(block).\($0)" }
+      [
+        "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "mlp.fc1",
+        "mlp.fc2",
+      ].map { "text_model.encoder.layers.\(block).\($0)" }
     } + ["text_projection"]
 
   /// Paths within the UNet by kohya's names, of every model and both naming schemes.

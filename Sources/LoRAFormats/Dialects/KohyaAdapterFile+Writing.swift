@@ -24,8 +24,9 @@ extension KohyaAdapterFile {
             ? "give the factors of one image model, with paths as diffusers has them"
             : "its names are those of Stable Diffusion 1, 2 and XL; write another format")
       }
-      if !isLyCORIS, layer.lowRank?.middle != nil || layer.lowRank?.magnitude != nil
-        || layer.lowRank == nil
+      if !isLyCORIS,
+        layer.lowRank?.middle != nil || layer.lowRank?.magnitude != nil
+          || layer.lowRank == nil
       {
         throw description.refusal(
           layer.path, format, file,

@@ -51,7 +51,8 @@ public struct KohyaAdapterFile: Sendable {
     _ file: SafetensorsFile, modules: [String]
   ) throws(FormatError) -> AdapterDescription {
     let others = Dictionary(
-      modules.map { (ImageModuleNames.underscored($0), $0) }, uniquingKeysWith: { first, _ in first })
+      modules.map { (ImageModuleNames.underscored($0), $0) },
+      uniquingKeysWith: { first, _ in first })
     var table = FactorTable(file)
     for name in file.names {
       let pieces = name.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)

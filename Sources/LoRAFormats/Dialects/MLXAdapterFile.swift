@@ -210,9 +210,10 @@ extension MLXAdapterFile {
             + "\(configuration.rank) and \(configuration.scale)",
           remedy: "make both with MLXAdapterFile.fitting")
       }
-      let parts = [
-        ("lora_a", change.a.transposed()), ("lora_b", change.b.transposed()),
-      ] + (change.magnitude.map { [("m", $0)] } ?? [])
+      let parts =
+        [
+          ("lora_a", change.a.transposed()), ("lora_b", change.b.transposed()),
+        ] + (change.magnitude.map { [("m", $0)] } ?? [])
       for (part, tensor) in parts {
         tensors.append(("\(layer.path).\(part)", tensor.converted(to: layer.storedType)))
       }

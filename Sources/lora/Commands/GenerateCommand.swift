@@ -33,7 +33,7 @@ struct GenerateCommand: ParsableCommand {
 
   func run() throws {
     let pretrained = try model.load()
-    try adapters.attach(to: pretrained.model)
+    try adapters.attach(to: pretrained.model, from: model.path)
     let tokenizer = try pretrained.tokenizer()
     let ids = tokenizer.encode(prompt)
     let session = try GenerationSession(

@@ -1,71 +1,202 @@
+import LoRAFormats
 import LoRAJSON
 import LoRAKit
+import LoRATensor
 
 extension InspectCommand.Report {
-  /// What a PEFT adapter holds.
-  init(_ adapter: PEFTAdapterFile, path: String) {
-    let configuration = adapter.configuration
-    let layers = adapter.description.layers.compactMap { layer in
-      layer.lowRank.map { (path: layer.path, change: $0, storedType: layer.storedType) }
-    }
-    let parameters = adapter.description.parameterCount
-    let silent = adapter.description.layers.filter(\.hasNoEffect)
+  /// What an adapter of any format holds, beside the weights of `base` where it is given.
+  init(_ adapter: AdapterFile, base: AdapterBase?) throws {
+    let description = adapter.description
+    try base?.check(description, file: adapter.path)
+    let rows = try description.layers.map { try AdapterRow($0, base: base) }
+    let silent = description.layers.filter(\.hasNoEffect)
+    let methods = Set(description.layers.map(\.change.methodName)).sorted()
     object = [
-      "kind": "adapter", "format": "peft", "method": "lora", "path": .string(path),
-      "base_model": configuration.baseModelName.map { .string($0) } ?? .null,
-      "rank": JSONValue(configuration.rank), "alpha": .number(configuration.alpha),
-      "dropout": .number(configuration.dropout),
-      "rslora": .bool(configuration.usesRankStabilizedScale),
-      "targets": configuration.targets.json, "parameters": JSONValue(parameters),
+      "kind": "adapter", "format": .string(adapter.format.rawValue),
+      "method": .string(methods.map { $0.lowercased() }.joined(separator: "+")),
+      "path": .string(adapter.path), "parameters": JSONValue(description.parameterCount),
       "zero_effect_layers": JSONValue(silent.count),
     ]
-    object["layers"] = .array(
-      layers.map { layer in
-        [
-          "path": .string(layer.path),
-          "shape": JSONValue([layer.change.outputSize, layer.change.inputSize]),
-          "rank": JSONValue(layer.change.rank), "alpha": .number(layer.change.alpha),
-          "scale": .number(layer.change.scale), "norm": .number(layer.change.changeNorm),
-          "dtype": .string(layer.storedType.rawValue),
-          "zero_effect": .bool(layer.change.hasNoEffect),
-        ]
-      })
-    object["metadata"] = Self.json(adapter.description.metadata)
-
     lines = [
-      "PEFT LoRA adapter, \(grouped(parameters)) parameters in \(layers.count) layers",
+      "\(adapter.format.title) \(methods.joined(separator: " and ")) adapter, "
+        + "\(grouped(description.parameterCount)) parameters in "
+        + counted(description.layers.count, "layer")
+    ]
+    if let configuration = adapter.peftConfiguration { add(configuration) }
+    add(adapter.facts)
+    addReplacements(description)
+    object["layers"] = .array(rows.map { .object($0.json) })
+    object["metadata"] = Self.json(description.metadata)
+    lines += Self.metadataLines(description.metadata)
+    let header =
+      ["layer", "shape", "method", "rank", "scale", "norm"]
+      + (base == nil ? [] : ["relative"]) + ["type", ""]
+    lines += Self.table(rows.map { $0.cells(hasBase: base != nil) }, header: header)
+    let suspicious = rows.filter(\.isSuspicious).map(\.layer.path)
+    object["warnings"] = JSONValue(suspicious.map { "\($0): \(AdapterRow.suspicion)" })
+    if let first = suspicious.first {
+      lines.append(
+        "warning: \(first)"
+          + (suspicious.count > 1 ? " and \(suspicious.count - 1) more" : "") + ": "
+          + AdapterRow.suspicion)
+    }
+    if !silent.isEmpty {
+      lines.append(
+        description.hasNoEffect
+          ? "the adapter has no effect: it computes what the base computes"
+          : "\(silent.count) of \(description.layers.count) layers have no effect")
+    }
+  }
+
+  private mutating func add(_ configuration: PEFTAdapterConfiguration) {
+    object["base_model"] = configuration.baseModelName.map { .string($0) } ?? .null
+    object["rank"] = JSONValue(configuration.rank)
+    object["alpha"] = .number(configuration.alpha)
+    object["dropout"] = .number(configuration.dropout)
+    object["rslora"] = .bool(configuration.usesRankStabilizedScale)
+    object["targets"] = configuration.targets.json
+    lines += [
       "base model: \(configuration.baseModelName ?? "not named")",
       "rank \(configuration.rank), alpha \(configuration.alpha), dropout \(configuration.dropout)"
         + (configuration.usesRankStabilizedScale ? ", rank-stabilized scale" : ""),
       "targets: \(configuration.targets.json.encoded())",
     ]
-    lines += Self.metadataLines(adapter.description.metadata)
-    lines += Self.table(
-      layers.map { layer in
-        [
-          layer.path, "\(layer.change.outputSize)x\(layer.change.inputSize)",
-          "\(layer.change.rank)",
-          decimal(layer.change.scale, 4), decimal(layer.change.changeNorm, 6),
-          layer.storedType.rawValue, layer.change.hasNoEffect ? "no effect" : "",
-        ]
-      }, header: ["layer", "shape", "rank", "scale", "norm", "type", ""])
-    if !silent.isEmpty {
-      lines.append(
-        silent.count == layers.count
-          ? "the adapter has no effect: it computes what the base computes"
-          : "\(silent.count) of \(layers.count) layers have no effect")
+  }
+
+  private mutating func add(_ facts: [AdapterFile.Fact]) {
+    object["made_by"] = .array(
+      facts.map { ["name": .string($0.name), "value": .string($0.value)] })
+    let isNamed = object["base_model"] != nil
+    lines += facts.filter { !(isNamed && $0.name == "base model") }.map {
+      "\($0.name): \($0.value)"
+    }
+  }
+
+  private mutating func addReplacements(_ description: AdapterDescription) {
+    object["replacements"] = .array(
+      description.replacements.map {
+        ["path": .string($0.path), "shape": JSONValue($0.value.shape)]
+      })
+    object["replaced_rows"] = .array(
+      description.replacedRows.map { ["path": .string($0.path), "ids": JSONValue($0.ids)] })
+    lines += description.replacements.map { "replaces \($0.path) \($0.value.shape)" }
+    lines += description.replacedRows.map {
+      "replaces \(counted($0.ids.count, "row")) of \($0.path)"
     }
   }
 }
 
-extension LowRankChange {
-  /// The Frobenius norm of scale · B A, which is not formed: ‖B A‖² is the sum of the products of
-  /// the elements of Bᵀ B and A Aᵀ.
-  var changeNorm: Double {
-    let left = b.matrixProduct(with: b, transposeSelf: true).scalars(as: Float.self)
-    let right = a.matrixProduct(with: a, transposeOther: true).scalars(as: Float.self)
-    let square = zip(left, right).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
-    return abs(scale) * max(0, square).squareRoot()
+/// A line of the table.
+private struct AdapterRow {
+  let layer: AdapterDescription.Layer
+  let shape: String
+  /// The norm of the change; nil if only the base could tell.
+  let norm: Double?
+  /// The same over the norm of the base's weight; nil without a base.
+  let relative: Double?
+
+  init(_ layer: AdapterDescription.Layer, base: AdapterBase?) throws {
+    self.layer = layer
+    shape = layer.change.shapeText
+    let weight = try base?.weight(ofLayer: layer.path)
+    var norm = layer.change.norm
+    if let weight, let change = layer.change.difference(from: weight) {
+      norm = change.sumOfSquares().squareRoot()
+    }
+    self.norm = norm
+    let whole = weight?.sumOfSquares().squareRoot() ?? 0
+    relative = norm.flatMap { whole > 0 ? $0 / whole : nil }
+  }
+
+  static let suspicion =
+    "a rank above the weight's both sides is unusual: the factors may lie transposed, "
+    + "compare with --base"
+
+  /// Whether the rank is above both extents, as of factors that lie the wrong way round.
+  var isSuspicious: Bool {
+    guard let change = layer.lowRank, change.a.shape.count == 2 else { return false }
+    return change.rank > max(change.inputSize, change.outputSize)
+  }
+
+  var json: JSONObject {
+    var object: JSONObject = [
+      "path": .string(layer.path), "method": .string(layer.change.methodName.lowercased()),
+      "rank": layer.change.rank.map { JSONValue($0) } ?? .null,
+      "scale": .number(layer.change.scale), "norm": norm.map { .number($0) } ?? .null,
+      "relative_norm": relative.map { .number($0) } ?? .null,
+      "dtype": .string(layer.storedType.rawValue), "zero_effect": .bool(layer.hasNoEffect),
+    ]
+    if let change = layer.lowRank {
+      object["shape"] = JSONValue([change.outputSize, change.inputSize])
+      object["alpha"] = .number(change.alpha)
+    }
+    object["tensors"] = .array(
+      layer.change.tensors.map {
+        ["name": .string($0.name), "shape": JSONValue($0.tensor.shape)]
+      })
+    return object
+  }
+
+  func cells(hasBase: Bool) -> [String] {
+    [
+      layer.path, shape, layer.change.methodName, layer.change.rank.map { "\($0)" } ?? "",
+      decimal(layer.change.scale, 4), norm.map { decimal($0, 6) } ?? "",
+    ] + (hasBase ? [relative.map { decimal($0, 6) } ?? ""] : [])
+      + [layer.storedType.rawValue, layer.hasNoEffect ? "no effect" : ""]
+  }
+}
+
+extension LayerChange {
+  /// The extents of what is changed, as far as the factors say.
+  fileprivate var shapeText: String {
+    switch self {
+    case .lowRank(let change):
+      let core = change.middle ?? change.a
+      return ([change.outputSize, change.inputSize] + core.shape.dimensions.dropFirst(2))
+        .map { "\($0)" }.joined(separator: "x")
+    case .hadamard(let change):
+      let outputs = change.b1.shape[change.t1 == nil ? 0 : 1]
+      return "\(outputs)x\(change.a1.shape[1])"
+    case .kronecker(let change):
+      return [change.first, change.second].map { factor in
+        switch factor {
+        case .whole(let c): c.shape.dimensions.map { "\($0)" }.joined(separator: "x")
+        case .product(let a, let b): "\(a.shape[0])x\(b.shape[1])"
+        case .tucker(let a, let b, _): "\(a.shape[1])x\(b.shape[1])"
+        }
+      }.joined(separator: " \u{2297} ")
+    case .scaling(let change):
+      return "\(change.vector.elementCount) \(change.scalesInput ? "inputs" : "outputs")"
+    }
+  }
+
+  /// What an adapter adds to the weight [out, in], where factors alone do not say it: DoRA's and
+  /// IA3's. Nil for others.
+  fileprivate func difference(from weight: Tensor) -> Tensor? {
+    switch self {
+    case .lowRank(let change):
+      guard let magnitude = change.magnitude, weight.shape.count == 2,
+        magnitude.shape == [change.outputSize], let delta = weightChange(),
+        delta.shape == weight.shape
+      else { return nil }
+      let sum = weight + delta
+      let norms = (sum * sum).scalars(as: Float.self)
+      let columns = sum.shape[1]
+      let ratios = magnitude.scalars(as: Float.self).enumerated().map { row, m -> Float in
+        let square = norms[row * columns..<(row + 1) * columns].reduce(0.0) { $0 + Double($1) }
+        return square > 0 ? Float(Double(m) / square.squareRoot()) : 0
+      }
+      return sum * Tensor(ratios, shape: [ratios.count, 1]) - weight
+    case .scaling(let change):
+      let vector = change.vector.adding(-1)
+      let count = vector.elementCount
+      guard weight.shape.count == 2, weight.shape[change.scalesInput ? 1 : 0] == count else {
+        return nil
+      }
+      return weight * vector.reshaped(to: change.scalesInput ? [1, count] : [count, 1])
+    case .hadamard, .kronecker:
+      return nil
+    }
   }
 }
 

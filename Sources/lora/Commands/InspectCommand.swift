@@ -9,19 +9,24 @@ struct InspectCommand: ParsableCommand {
     commandName: "inspect",
     abstract: "Show what a model, an adapter or a safetensors file holds.",
     discussion: """
-      A model: architecture, shapes, types, tokenizer. An adapter: per layer the shape, rank, scale \
-      and the Frobenius norm of scale·B·A, and which layers have no effect. A file: its tensors.
+      A model: architecture, shapes, types, tokenizer. An adapter of any format: per layer the \
+      shape, method, rank, scale and the Frobenius norm of the change, with --base also relative to \
+      the norm of the base's weight; which layers have no effect; who made it. A file: its tensors.
 
-        lora inspect support-adapter
-        lora inspect MODEL --json
+        lora inspect support-adapter --base MODEL
+        lora inspect style.safetensors --json
       """)
 
-  @Argument(help: "A model's or adapter's directory, or a .safetensors file.")
+  @Argument(help: "A model's or adapter's directory, or a .safetensors or .gguf file.")
   var path: String
+  @Option(help: ArgumentHelp("The model that the adapter belongs to.", valueName: "model"))
+  var base: String?
+  @Option(help: "The alpha of a loralib adapter, which its file does not hold.")
+  var alpha: Double?
   @OptionGroup var output: OutputOptions
 
   func run() throws {
-    let report = try Self.inspect(path)
+    let report = try inspect()
     if output.isJSON { return try StandardOutput.json(report.object) }
     for line in report.lines { try StandardOutput.line(line) }
   }
@@ -32,17 +37,33 @@ struct InspectCommand: ParsableCommand {
     var lines: [String]
   }
 
-  private static func inspect(_ path: String) throws -> Report {
-    guard FileSystem.isFolder(path) else { return try inspect(file: path) }
-    if FileSystem.exists(FileSystem.join(path, "adapter_config.json")) {
-      return Report(try PEFTAdapterFile(path: path), path: path)
-    }
-    if FileSystem.exists(FileSystem.join(path, "config.json")) {
+  private func inspect() throws -> Report {
+    if FileSystem.isFolder(path), FileSystem.exists(FileSystem.join(path, "config.json")),
+      !FileSystem.exists(FileSystem.join(path, "adapter_config.json"))
+    {
+      try refuseBase()
       return try Report(try ModelDirectory(path: path))
     }
-    throw FormatError(
-      .missingFile, file: path, problem: "it holds neither config.json nor adapter_config.json",
-      remedy: "give the folder of a model or of a PEFT adapter, or a .safetensors file")
+    do throws(FormatError) {
+      _ = try AdapterFormat(detecting: path)
+    } catch {
+      // A file of tensors that are no adapter's, or that lacks its configuration.
+      let isTensors = path.hasSuffix(".safetensors") && !FileSystem.isFolder(path)
+      guard isTensors, error.kind == .unexpectedTensor || error.kind == .missingFile else {
+        throw error
+      }
+      try refuseBase()
+      return try Self.inspect(file: path)
+    }
+    let adapter = try AdapterFile(path: path, options: .init(alpha: alpha, basePath: base))
+    return try Report(
+      adapter, base: try base.map { path throws(FormatError) in try AdapterBase(path: path) })
+  }
+
+  private func refuseBase() throws {
+    if base != nil || alpha != nil {
+      throw CommandError("\(path): it is no adapter: --base and --alpha are for adapters")
+    }
   }
 
   private static func inspect(file path: String) throws -> Report {

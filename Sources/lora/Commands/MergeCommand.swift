@@ -27,7 +27,7 @@ struct MergeCommand: ParsableCommand {
 
   func run() throws {
     let pretrained = try PretrainedModel(path: model)
-    let selection = try adapters.attach(to: pretrained.model)
+    let selection = try adapters.attach(to: pretrained.model, from: model)
     let files = try pretrained.directory?.companionFiles() ?? []
     let folder = try OutputFolder(output)
     let type = pretrained.storedType

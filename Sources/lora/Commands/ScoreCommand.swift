@@ -44,7 +44,7 @@ struct ScoreCommand: ParsableCommand {
 
   func run() throws {
     let pretrained = try model.load()
-    try adapters.attach(to: pretrained.model)
+    try adapters.attach(to: pretrained.model, from: model.path)
     let (rows, source) = try documents(pretrained)
     let scores: [[Float]]
     do throws(TrainingError) {

@@ -53,7 +53,7 @@ struct TrainCommand: ParsableCommand {
     var configuration: PEFTAdapterConfiguration?
     if recipe.method == .lora {
       let attached = try recipe.attach(
-        to: pretrained.model, named: Self.name, seed: schedule.seed)
+        to: pretrained.model, from: model.path, named: Self.name, seed: schedule.seed)
       StandardError.warnings(attached.warnings)
       configuration = attached.configuration
     }

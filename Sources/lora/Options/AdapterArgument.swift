@@ -25,19 +25,22 @@ struct AdapterOptions: ParsableArguments {
   @Option(
     name: .customLong("adapter"),
     help: ArgumentHelp(
-      "A PEFT adapter's directory, its strength after a colon. Repeat it to add several.",
+      "An adapter of any format: a folder or a file, its strength after a colon. Repeat it to add "
+        + "several.",
       valueName: "adapter[:scale]"))
   var adapters: [AdapterArgument] = []
 
-  /// Reads the adapters, attaches and enables them on `model`; what was chosen.
+  /// Reads the adapters, attaches and enables them on `model`, which was opened from `path`; what
+  /// was chosen.
   @discardableResult
-  func attach(to model: any LanguageModel) throws -> AdapterSelection {
+  func attach(to model: any LanguageModel, from path: String) throws -> AdapterSelection {
     var selection = AdapterSelection()
     for (index, adapter) in adapters.enumerated() {
       let name = "adapter-\(index)"
       do {
         try model.loadAdapter(
-          from: adapter.path, named: name, allowsNoEffect: adapter.strength == 0)
+          try AdapterFile(path: adapter.path, options: .init(basePath: path)), named: name,
+          allowsNoEffect: adapter.strength == 0)
       } catch let error as AdapterError {
         throw CommandError(adapter.path, error)
       }

@@ -49,16 +49,20 @@ struct RecipeOptions: ParsableArguments {
     }
   }
 
-  /// Attaches the adapter that will be trained to `model`; the configuration to save it with, and
-  /// warnings.
+  /// Attaches the adapter that will be trained to `model`, which was opened from `path`; the
+  /// configuration to save it with, and warnings.
   func attach(
-    to model: any LanguageModel, named name: String, seed: UInt64
+    to model: any LanguageModel, from path: String, named name: String, seed: UInt64
   ) throws -> (configuration: PEFTAdapterConfiguration, warnings: [String]) {
     if let initAdapter {
-      let file = try model.loadAdapter(
-        from: initAdapter, named: name, isTrainable: true, allowsNoEffect: true)
-      try check(file.configuration, initAdapter, model)
-      return (file.configuration, [])
+      let file = try AdapterFile(path: initAdapter, options: .init(basePath: path))
+      try model.loadAdapter(file, named: name, isTrainable: true, allowsNoEffect: true)
+      let configuration =
+        try file.peftConfiguration
+        ?? PEFTAdapterConfiguration(
+          describing: file.description, among: model.linearLayers().map(\.path))
+      try check(configuration, initAdapter, model)
+      return (configuration, [])
     }
     var configuration: PEFTAdapterConfiguration
     if let config {

@@ -1,0 +1,127 @@
+import ArgumentParser
+import LoRAFormats
+import LoRAJSON
+import LoRAKit
+
+/// `lora convert`: an adapter in another format.
+struct ConvertCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "convert",
+    abstract: "Write an adapter in another format, and check that it computes the same.",
+    discussion: """
+      The input's format follows from its content. Factors keep their bits; what a format has no \
+      place for is folded into a factor with one rounding, which is reported, or refused by the \
+      layer's name. The result is read back and compared before the command ends.
+
+        lora convert --input mlx-adapter --to peft --output peft-adapter
+        lora convert --input style.safetensors --to diffusers --output d.safetensors
+        lora convert --input support --to gguf --base MODEL --ollama-modelfile --output s.gguf
+      """)
+
+  @Option(help: ArgumentHelp("The adapter: a folder or a file.", valueName: "path"))
+  var input: String
+  @Option(
+    help: ArgumentHelp(
+      "The format to write: "
+        + AdapterFormat.allCases.map(\.rawValue).joined(separator: ", ") + ".",
+      valueName: "format"),
+    transform: { text in
+      guard let format = AdapterFormat(rawValue: text) else {
+        let known = AdapterFormat.allCases.map(\.rawValue).joined(separator: ", ")
+        throw ValidationError("'\(text)' is no format; known are \(known)")
+      }
+      return format
+    })
+  var to: AdapterFormat
+  @Option(help: ArgumentHelp("Where to write: a folder of peft and mlx, else a file."))
+  var output: String
+  @Option(
+    help: ArgumentHelp(
+      "The base model: GGUF adapters need it; for others it is checked that the adapter fits it.",
+      valueName: "model"))
+  var base: String?
+  @Option(help: "The alpha of a loralib adapter, which its file does not hold.")
+  var alpha: Double?
+  @Flag(
+    name: .customLong("ollama-modelfile"),
+    help: "Write an Ollama Modelfile beside a GGUF adapter.")
+  var writesModelfile = false
+  @OptionGroup var format: OutputOptions
+
+  func validate() throws {
+    if writesModelfile, to != .gguf || base == nil {
+      throw ValidationError("--ollama-modelfile goes with --to gguf and --base")
+    }
+    if let alpha, !alpha.isFinite { throw ValidationError("--alpha must be a number") }
+  }
+
+  func run() throws {
+    let options = AdapterFile.Options(alpha: alpha, basePath: base)
+    let adapter = try AdapterFile(path: input, options: options)
+    try refuseOverwriting()
+    if let base, FileSystem.isFolder(base), adapter.format != .gguf {
+      try AdapterBase(path: base).check(adapter.description, file: input)
+    }
+    let modelfile = writesModelfile ? try newModelfile() : nil
+    let notes = try adapter.write(as: to, to: output, options: options).notes
+    var reading = options
+    if to == .loralib { reading.alpha = Self.alpha(in: notes) ?? alpha }
+    let agreement = try adapter.description.agreement(
+      with: AdapterFile(path: output, options: reading).description, file: output)
+    if let modelfile { try modelfile.modelfile.write(to: modelfile.path) }
+    try report(adapter, agreement, notes, modelfile: modelfile?.path)
+  }
+
+  /// The input must not be what is written.
+  private func refuseOverwriting() throws {
+    guard FileSystem.exists(output) else { return }
+    let isSame = input == output || FileSystem.isSame(input, output)
+    if isSame {
+      throw CommandError("\(output): the output is the input; give another one with --output")
+    }
+  }
+
+  /// The alpha that the note of a loralib file names.
+  private static func alpha(in notes: [AdapterNote]) -> Double? {
+    notes.last { $0.layer.isEmpty }?.text.split(separator: " ").last.flatMap { Double($0) }
+  }
+
+  /// The Modelfile beside the output. One that exists is somebody's work.
+  private func newModelfile() throws -> (path: String, modelfile: OllamaModelfile) {
+    let result = OllamaModelfile(from: base ?? "").beside(adapter: output)
+    if FileSystem.exists(result.path) {
+      throw CommandError(
+        "\(result.path): it exists; move it away, or write to another folder")
+    }
+    _ = try result.modelfile.text(file: result.path)
+    return result
+  }
+
+  private func report(
+    _ adapter: AdapterFile, _ agreement: AdapterAgreement, _ notes: [AdapterNote],
+    modelfile: String?
+  ) throws {
+    let count = adapter.description.layers.count
+    guard !format.isJSON else {
+      return try StandardOutput.json([
+        "input": .string(input), "from": .string(adapter.format.rawValue),
+        "output": .string(output), "to": .string(to.rawValue), "layers": JSONValue(count),
+        "parameters": JSONValue(adapter.description.parameterCount),
+        "identical_layers": JSONValue(agreement.identicalLayers),
+        "greatest_difference": .number(agreement.greatestDifference),
+        "modelfile": modelfile.map { .string($0) } ?? .null,
+        "notes": .array(
+          notes.map { ["layer": .string($0.layer), "text": .string($0.text)] }),
+      ])
+    }
+    for note in notes { try StandardOutput.line("\(note)") }
+    let rounded = agreement.roundedLayers.count
+    try StandardOutput.line(
+      "\(output): \(adapter.format.title) to \(to.title), \(counted(count, "layer")), "
+        + (rounded == 0
+          ? "all factors the same bits"
+          : "\(agreement.identicalLayers) with the same bits, \(rounded) within "
+            + "\(agreement.greatestDifference)"))
+    if let modelfile { try StandardOutput.line("\(modelfile): for ollama create") }
+  }
+}
