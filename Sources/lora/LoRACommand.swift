@@ -7,9 +7,9 @@ struct LoRACommand: AsyncParsableCommand {
     commandName: "lora",
     abstract: "Low-rank adaptation of language models: train, score, generate, merge, inspect.",
     discussion: """
-      MODEL is a Hugging Face directory, ADAPTER an adapter of any format; ADAPTER:SCALE multiplies its \
-      strength, and repeated adapters sum. Results go to standard output, progress to standard \
-      error. The exit status is 0, 1 for a failure, or 64 for wrong usage.
+      MODEL is a Hugging Face directory or a .gguf file, ADAPTER an adapter of any format; \
+      ADAPTER:SCALE multiplies its strength, and repeated adapters sum. Results go to standard \
+      output, progress to standard error. The exit status is 0, 1 for a failure, or 64 for wrong usage.
 
         lora train --model MODEL --data rows.safetensors --output support-adapter
         lora generate --model MODEL --adapter support-adapter:0.5 --prompt 'Once'

@@ -7,25 +7,74 @@ public import LoRATensor
 /// try base.check(adapter.description, file: "adapter")
 /// ```
 public struct AdapterBase: Sendable {
-  /// The model's folder.
+  /// The model's folder or GGUF file.
   public let path: String
-  private let directory: ModelDirectory
-  /// Weights lie as [in, out], as GPT-2's do.
-  private let isTransposed: Bool
+  private let content: Content
 
-  /// Opens the Hugging Face directory at `path`.
+  private enum Content: Sendable {
+    /// `isTransposed`: weights lie as [in, out], as GPT-2's do.
+    case directory(ModelDirectory, isTransposed: Bool)
+    case gguf(GGUFFile, GGUFTensorNames, GGUFBase)
+  }
+
+  /// Opens the Hugging Face directory or the GGUF file at `path`.
   public init(path: String) throws(FormatError) {
     self.path = path
-    directory = try ModelDirectory(path: path)
-    isTransposed = directory.modelType == "gpt2"
+    guard !FileSystem.isFolder(path), path.lowercased().hasSuffix(".gguf") else {
+      let directory = try ModelDirectory(path: path)
+      content = .directory(directory, isTransposed: directory.modelType == "gpt2")
+      return
+    }
+    let file = try GGUFFile(path: path)
+    let base = try GGUFBase(file: file)
+    guard let names = GGUFTensorNames(architecture: base.architecture) else {
+      throw FormatError(
+        .unsupported, file: path, key: "general.architecture",
+        "'\(base.architecture)' is not supported")
+    }
+    content = .gguf(file, names, base)
+  }
+
+  /// The weight [out, in] of a linear layer, or the table of an embedding, as float32 and in Hugging
+  /// Face's order of rows; nil if the model has no such layer.
+  public func weight(ofLayer path: String) throws(FormatError) -> Tensor? {
+    switch content {
+    case .directory(let directory, let isTransposed):
+      guard let name = Self.name(path, directory) else { return nil }
+      let weight = try directory.tensor(named: name).converted(to: .float32)
+      return isTransposed && !Self.isTable(name) && weight.shape.count == 2
+        ? weight.transposed() : weight
+    case .gguf(let file, let names, let base):
+      guard let (row, name) = names.module(atPath: path), file.entry(named: name + ".weight") != nil
+      else { return nil }
+      let weight = try file.tensor(named: name + ".weight").converted(to: .float32)
+      guard let heads = base.heads(of: row.order), weight.shape.count == 2,
+        let rows = GGUFTensorNames.RowOrder.fileRows(count: weight.shape[0], heads: heads)
+      else { return weight }
+      return weight.gatheringRows(rows)
+    }
+  }
+
+  /// The extents of a layer's weight, [out, in]; nil if the model has none.
+  private func shape(_ path: String) -> Shape? {
+    switch content {
+    case .directory(let directory, let isTransposed):
+      guard let name = Self.name(path, directory), let entry = directory.entry(named: name) else {
+        return nil
+      }
+      return isTransposed && !Self.isTable(name) && entry.shape.count == 2
+        ? [entry.shape[1], entry.shape[0]] : entry.shape
+    case .gguf(let file, let names, _):
+      return names.module(atPath: path).flatMap { file.entry(named: $0.name + ".weight")?.shape }
+    }
   }
 
   /// The name of the weight of the layer at `path`; nil if the model has none.
-  private func name(_ path: String) -> String? {
+  private static func name(_ path: String, _ directory: ModelDirectory) -> String? {
     var names = [path + ".weight"]
     // Checkpoints of a model without its head leave the prefix out.
-    for prefix in ["model.", "transformer."] {
-      if path.hasPrefix(prefix) { names.append(path.dropFirst(prefix.count) + ".weight") }
+    for prefix in ["model.", "transformer."] where path.hasPrefix(prefix) {
+      names.append(path.dropFirst(prefix.count) + ".weight")
     }
     // A head that is the embedding is not stored.
     if path == "lm_head" {
@@ -34,20 +83,19 @@ public struct AdapterBase: Sendable {
     return names.first { directory.entry(named: $0) != nil }
   }
 
-  /// The weight [out, in] of a linear layer, or the table of an embedding, as float32.
-  public func weight(ofLayer path: String) throws(FormatError) -> Tensor? {
-    guard let name = name(path) else { return nil }
-    let weight = try directory.tensor(named: name).converted(to: .float32)
-    let isTable = name.hasSuffix("wte.weight") || name.hasSuffix("embed_tokens.weight")
-    return isTransposed && !isTable && weight.shape.count == 2 ? weight.transposed() : weight
+  private static func isTable(_ name: String) -> Bool {
+    name.hasSuffix("wte.weight") || name.hasSuffix("wpe.weight")
   }
 
-  /// The extents of a layer's weight, [out, in]; nil if the model has none.
-  private func shape(_ path: String) -> Shape? {
-    guard let name = name(path), let entry = directory.entry(named: name) else { return nil }
-    let isTable = name.hasSuffix("wte.weight")
-    return isTransposed && !isTable && entry.shape.count == 2
-      ? [entry.shape[1], entry.shape[0]] : entry.shape
+  /// The paths of the model's layers.
+  private var layers: [String] {
+    switch content {
+    case .directory(let directory, _):
+      directory.tensorNames.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }
+    case .gguf(let file, let names, _):
+      file.names.filter { $0.hasSuffix(".weight") }
+        .compactMap { names.module(named: String($0.dropLast(7)))?.path }
+    }
   }
 
   /// Throws unless every layer of the adapter is one of the model and fits it: an adapter for another
@@ -60,13 +108,11 @@ public struct AdapterBase: Sendable {
   }
 
   private func unknown(_ path: String, _ file: String) -> FormatError {
-    let alike = directory.tensorNames.first { name in
-      name.hasSuffix("." + path + ".weight") || path.hasSuffix("." + name.dropLast(7))
-    }
+    let alike = layers.first { $0.hasSuffix("." + path) || path.hasSuffix("." + $0) }
     return FormatError(
       .unexpectedTensor, file: file, subject: "layer '\(path)'",
       problem: "the base \(self.path) has no such layer"
-        + (alike.map { ", it has '\($0.dropLast(7))'" } ?? ""),
+        + (alike.map { ", it has '\($0)'" } ?? ""),
       remedy: alike == nil
         ? "give the base that the adapter was made for"
         : "the names differ in a prefix: rename them")

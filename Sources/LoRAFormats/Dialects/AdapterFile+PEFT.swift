@@ -24,7 +24,10 @@ extension AdapterFile {
     var files: [(folder: String, file: PEFTAdapterFile)] = []
     for component in ImageModuleNames.components where components.contains(component) {
       let part = description.part(component)
-      files.append((FileSystem.join(path, component), try PEFTAdapterFile(describing: part)))
+      var file = try PEFTAdapterFile(describing: part)
+      // No language model: PEFT would ask it for methods that only those have.
+      file.configuration.taskType = nil
+      files.append((FileSystem.join(path, component), file))
       notes.append(AdapterNote(text: "\(component) is in the folder '\(component)'"))
     }
     for (folder, file) in files { try file.write(to: folder) }

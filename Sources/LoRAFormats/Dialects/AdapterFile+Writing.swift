@@ -11,6 +11,13 @@ extension AdapterFile {
     as format: AdapterFormat, to path: String, options: Options = Options()
   ) throws -> (written: AdapterDescription, notes: [AdapterNote]) {
     try Self.refuseCrossing(format, path)
+    let result = try fitAndWrite(as: format, to: path, options: options)
+    return (result.written, result.notes + noteOfCopies(format))
+  }
+
+  private func fitAndWrite(
+    as format: AdapterFormat, to path: String, options: Options
+  ) throws -> (written: AdapterDescription, notes: [AdapterNote]) {
     switch format {
     case .peft:
       return try writePEFT(to: path, options)
@@ -36,6 +43,17 @@ extension AdapterFile {
       try file.write(to: path)
       return (file.description, notes)
     }
+  }
+
+  /// Copies of the base's weights that PEFT's files may hold say nothing about the adapter.
+  private func noteOfCopies(_ format: AdapterFormat) -> [AdapterNote] {
+    guard format != .peft, let first = description.baseCopies.first else { return [] }
+    let others = description.baseCopies.count - 1
+    return [
+      AdapterNote(
+        text: "the file's copy of the base's '\(first.path)'"
+          + (others > 0 ? " and \(others) more" : "") + " is left out")
+    ]
   }
 
   /// A file where a folder is to be, or the other way round.

@@ -54,6 +54,11 @@ public struct DiffusersAdapterFile: Sendable {
       }
       text = "unet." + text
     }
+    // With transformers 5 text encoders lost a level, which diffusers reads with and without.
+    for component in ["text_encoder", "text_encoder_2"]
+    where text.hasPrefix(component + ".encoder.") {
+      text = "\(component).text_model" + text.dropFirst(component.count)
+    }
     let ends: [(end: String, part: String)] = [
       (".lora_A.weight", "lora_A"), (".lora_B.weight", "lora_B"), (".lora_B.bias", "bias"),
       (".lora.down.weight", "lora_A"), (".lora.up.weight", "lora_B"),

@@ -52,7 +52,7 @@ struct CombineCommand: ParsableCommand {
 
   func run() throws {
     let method = type.method
-    let files = try adapters.map { try PEFTAdapterFile(path: $0.path) }
+    let files = try adapters.map { try AdapterFile(path: $0.path) }
     let parts = zip(adapters, files).map { argument, file in
       AdapterCombination.Part(
         file.description, weight: Double(argument.strength), name: argument.path)
@@ -68,7 +68,7 @@ struct CombineCommand: ParsableCommand {
       if result.hasNoEffect {
         StandardError.line("warning: the combination has no effect: every product is zero")
       }
-      try PEFTAdapterFile(writing: result, madeOf: files.map(\.configuration)).write(to: output)
+      try PEFTAdapterFile(writing: result, madeOf: files.compactMap(\.peftConfiguration)).write(to: output)
       try report(result)
     } catch {
       folder.discard()

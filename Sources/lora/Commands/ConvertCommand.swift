@@ -59,11 +59,15 @@ struct ConvertCommand: ParsableCommand {
     let options = AdapterFile.Options(alpha: alpha, basePath: base)
     let adapter = try AdapterFile(path: input, options: options)
     try refuseOverwriting()
-    if let base, FileSystem.isFolder(base), adapter.format != .gguf {
+    if let base {
       try AdapterBase(path: base).check(adapter.description, file: input)
     }
     let modelfile = writesModelfile ? try newModelfile() : nil
-    let notes = try adapter.write(as: to, to: output, options: options).notes
+    var notes = try adapter.write(as: to, to: output, options: options).notes
+    if adapter.description.hasNoEffect {
+      notes.insert(
+        AdapterNote(text: "the adapter has no effect: it computes what the base computes"), at: 0)
+    }
     var reading = options
     if to == .loralib { reading.alpha = Self.alpha(in: notes) ?? alpha }
     let agreement = try adapter.description.agreement(

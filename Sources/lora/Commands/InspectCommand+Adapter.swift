@@ -138,11 +138,14 @@ private struct AdapterRow {
   }
 
   func cells(hasBase: Bool) -> [String] {
-    [
-      layer.path, shape, layer.change.methodName, layer.change.rank.map { "\($0)" } ?? "",
-      decimal(layer.change.scale, 4), norm.map { decimal($0, 6) } ?? "",
-    ] + (hasBase ? [relative.map { decimal($0, 6) } ?? ""] : [])
-      + [layer.storedType.rawValue, layer.hasNoEffect ? "no effect" : ""]
+    var cells = [layer.path, shape, layer.change.methodName]
+    cells.append(layer.change.rank.map { "\($0)" } ?? "")
+    cells.append(decimal(layer.change.scale, 4))
+    cells.append(norm.map { decimal($0, 6) } ?? "")
+    if hasBase { cells.append(relative.map { decimal($0, 6) } ?? "") }
+    cells.append(layer.storedType.rawValue)
+    cells.append(layer.hasNoEffect ? "no effect" : "")
+    return cells
   }
 }
 

@@ -24,11 +24,11 @@ struct ReduceCommand: ParsableCommand {
   @OptionGroup var format: OutputOptions
 
   func run() throws {
-    let file = try PEFTAdapterFile(path: adapter)
+    let file = try AdapterFile(path: adapter)
     let folder = try OutputFolder(output)
     do {
       let (reduced, cuts) = try file.description.reduced(to: choice.choice)
-      try PEFTAdapterFile(writing: reduced, madeOf: [file.configuration]).write(to: output)
+      try PEFTAdapterFile(writing: reduced, madeOf: [file.peftConfiguration].compactMap { $0 }).write(to: output)
       try report(reduced, cuts)
     } catch {
       folder.discard()

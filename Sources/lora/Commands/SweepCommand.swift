@@ -20,7 +20,7 @@ struct SweepCommand: ParsableCommand {
   @OptionGroup var model: ModelOptions
   @Option(
     name: .customLong("adapter"),
-    help: ArgumentHelp("A PEFT adapter's directory. Give one or two.", valueName: "adapter"))
+    help: ArgumentHelp("An adapter of any format. Give one or two.", valueName: "adapter"))
   var adapters: [AdapterArgument] = []
   @Option(help: ArgumentHelp("What to measure the loss on.", valueName: "file"))
   var data: String
@@ -63,7 +63,9 @@ struct SweepCommand: ParsableCommand {
     let names = names
     for (argument, name) in zip(adapters, names) {
       do {
-        try pretrained.model.loadAdapter(from: argument.path, named: name, enabled: false)
+        try pretrained.model.loadAdapter(
+          try AdapterFile(path: argument.path, options: .init(basePath: model.path)),
+          named: name, enabled: false)
       } catch let error as AdapterError {
         throw CommandError(argument.path, error)
       }
