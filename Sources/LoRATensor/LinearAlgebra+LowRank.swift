@@ -26,7 +26,7 @@ public struct SingularValueDecomposition: Sendable {
 
   /// The decomposition of `scale` B A, b [m, r] and a [r, n], float32, without ever forming the
   /// product: from the QR decompositions of B and Aᵀ and the singular values of a matrix of their
-  /// R's. Has min(m, n, r) values. Takes about 8 (m + n) r² + 20 r³ operations.
+  /// R's. Has min(m, n, r) values. Takes about 6 (m + n) r² operations and some r³.
   ///
   /// Traps if the factors do not fit each other.
   public init(

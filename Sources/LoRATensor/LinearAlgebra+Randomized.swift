@@ -3,11 +3,12 @@ extension Tensor {
   /// projection refined by `iterations` multiplications with X Xᵀ.
   ///
   /// ```swift
-  /// let svd = try x.singularValueDecomposition(rank: 16)  // of a 4096 x 4096 matrix in a second
+  /// let svd = try x.singularValueDecomposition(rank: 16)
+  /// svd.count  // 16
   /// ```
   ///
-  /// Takes about 4 m n (rank + oversampling)(iterations + 1) operations, where the exact decomposition
-  /// takes 14 m n min(m, n) and more. What it gives is nearly the best matrix of that rank; the
+  /// Takes about 4 m n (rank + oversampling)(iterations + 1) operations, nearly all of them products on
+  /// all threads; the exact decomposition takes several times m n min(m, n) on one. What it gives is nearly the best matrix of that rank; the
   /// slower the singular values fall off, the more iterations it takes to tell those round the
   /// `rank`-th apart. A rank near the smaller side is decomposed exactly. The projection depends on
   /// the seed and the shape alone.

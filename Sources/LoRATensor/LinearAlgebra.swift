@@ -75,8 +75,8 @@ extension Tensor {
   /// ```
   ///
   /// By LAPACK's divide and conquer, accurate to float32 rounding of the largest singular value. The
-  /// signs of a pair of singular vectors are whatever comes out. Takes about 14 m n k + 8 k³
-  /// operations on the calling thread. For a product of thin factors
+  /// signs of a pair of singular vectors are whatever comes out. Takes several times m n k operations
+  /// on the calling thread; for a product of thin factors
   /// ``SingularValueDecomposition/init(ofProduct:_:scale:)`` takes far fewer. Traps unless it is a
   /// float32 matrix.
   public func singularValueDecomposition()
@@ -97,8 +97,7 @@ extension Tensor {
     return SingularValueDecomposition(u: u, singularValues: s, vt: vt)
   }
 
-  /// The singular values of a float32 matrix alone, [min(m, n)], in descending order: about a third
-  /// of the work.
+  /// The singular values of a float32 matrix alone, [min(m, n)], in descending order: less work.
   public func singularValues() throws(LinearAlgebraError) -> Tensor {
     let (m, n) = try decomposable()
     var s = Tensor.zeros([min(m, n)])

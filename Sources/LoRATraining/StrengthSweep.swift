@@ -6,7 +6,7 @@ public import LoRAModels
 /// let sweep = try model.sweepStrengths(
 ///   of: ["support"], over: StrengthSweep.grid(from: 0, to: 1.5, steps: 7), on: evaluationRows)
 /// sweep.best.strengths  // [0.75]
-/// try sweep.svg(title: "support").write(...)
+/// let plot = sweep.svg(title: "Loss by strength")
 /// ```
 public struct StrengthSweep: Sendable, Hashable, Codable {
   /// One choice of strengths and what it gives.

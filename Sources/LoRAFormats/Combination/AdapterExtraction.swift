@@ -86,6 +86,17 @@ public struct AdapterExtraction: Sendable {
     var report = Report()
     var layers: [AdapterDescription.Layer] = []
     var replacements: [AdapterDescription.Replacement] = []
+    // Differences that wait to be decomposed together, on all threads.
+    var waiting: [(path: String, difference: Tensor)] = []
+    func decompose() throws(CombinationError) {
+      let results = try AdapterCombination.inParallel(waiting.count, isSmall: { _ in true }) {
+        index throws(CombinationError) in
+        try extracted(waiting[index].difference, path: waiting[index].path)
+      }
+      layers += results.map(\.0)
+      report.layers += results.map(\.1)
+      waiting = []
+    }
     for name in names {
       let (new, old) = (try tuned(name), try base(name))
       guard let difference = try Self.difference(name, new, old) else {
@@ -94,10 +105,10 @@ public struct AdapterExtraction: Sendable {
       }
       let kind = kind(name)
       if difference.shape.count == 2, name.hasSuffix(".weight"), kind != .other {
-        let matrix = kind == .linear ? difference : difference.transposed()
-        let (layer, cut) = try extracted(matrix, path: String(name.dropLast(".weight".count)))
-        layers.append(layer)
-        report.layers.append(cut)
+        let path = String(name.dropLast(".weight".count))
+        waiting.append((path, kind == .linear ? difference : difference.transposed()))
+        let count = waiting.reduce(0) { $0 + $1.difference.elementCount }
+        if count >= Self.mostElementsWaiting { try decompose() }
         continue
       }
       switch others {
@@ -113,6 +124,7 @@ public struct AdapterExtraction: Sendable {
       case .ignored: report.ignored.append(name)
       }
     }
+    try decompose()
     guard !layers.isEmpty || !replacements.isEmpty else {
       throw CombinationError(
         .empty, problem: "the models do not differ in any parameter that an adapter can hold",
@@ -122,6 +134,9 @@ public struct AdapterExtraction: Sendable {
     }
     return (AdapterDescription(layers: layers, replacements: replacements), report)
   }
+
+  /// How many elements of differences are decomposed at once: each takes some copies.
+  private static let mostElementsWaiting = 1 << 26
 
   /// The difference in float32; nil if there is none.
   private static func difference(
