@@ -22,7 +22,7 @@ struct CombineCommand: ParsableCommand {
   @Option(
     name: .customLong("adapter"),
     help: ArgumentHelp(
-      "A PEFT adapter's directory, its weight after a colon. Repeat it.",
+      "An adapter of any format, its weight after a colon. Repeat it.",
       valueName: "adapter[:weight]"))
   var adapters: [AdapterArgument] = []
   @Option(help: "How they become one.")
@@ -41,7 +41,9 @@ struct CombineCommand: ParsableCommand {
       applies to.
       """)
   var replacements: ReplacementsArgument = .refused
-  @Option(help: ArgumentHelp("The folder to write.", valueName: "dir"))
+  @Option(help: ArgumentHelp("The base model, which GGUF adapters need.", valueName: "model"))
+  var base: String?
+  @Option(help: ArgumentHelp("The PEFT adapter's folder to write.", valueName: "dir"))
   var output: String
   @OptionGroup var format: OutputOptions
 
@@ -52,7 +54,9 @@ struct CombineCommand: ParsableCommand {
 
   func run() throws {
     let method = type.method
-    let files = try adapters.map { try AdapterFile(path: $0.path) }
+    let files = try adapters.map {
+      try AdapterFile(path: $0.path, options: .init(basePath: base))
+    }
     let parts = zip(adapters, files).map { argument, file in
       AdapterCombination.Part(
         file.description, weight: Double(argument.strength), name: argument.path)
@@ -68,7 +72,7 @@ struct CombineCommand: ParsableCommand {
       if result.hasNoEffect {
         StandardError.line("warning: the combination has no effect: every product is zero")
       }
-      try PEFTAdapterFile(writing: result, madeOf: files.compactMap(\.peftConfiguration)).write(to: output)
+      try result.write(madeOf: files, to: output)
       try report(result)
     } catch {
       folder.discard()

@@ -16,19 +16,21 @@ struct ReduceCommand: ParsableCommand {
         lora reduce --adapter support --energy 0.99 --output small
       """)
 
-  @Option(help: ArgumentHelp("The PEFT adapter's directory.", valueName: "dir"))
+  @Option(help: ArgumentHelp("The adapter, of any format.", valueName: "adapter"))
   var adapter: String
   @OptionGroup var choice: RankOptions
-  @Option(help: ArgumentHelp("The folder to write.", valueName: "dir"))
+  @Option(help: ArgumentHelp("The base model, which GGUF adapters need.", valueName: "model"))
+  var base: String?
+  @Option(help: ArgumentHelp("The PEFT adapter's folder to write.", valueName: "dir"))
   var output: String
   @OptionGroup var format: OutputOptions
 
   func run() throws {
-    let file = try AdapterFile(path: adapter)
+    let file = try AdapterFile(path: adapter, options: .init(basePath: base))
     let folder = try OutputFolder(output)
     do {
       let (reduced, cuts) = try file.description.reduced(to: choice.choice)
-      try PEFTAdapterFile(writing: reduced, madeOf: [file.peftConfiguration].compactMap { $0 }).write(to: output)
+      try reduced.write(madeOf: [file], to: output)
       try report(reduced, cuts)
     } catch {
       folder.discard()

@@ -1,6 +1,21 @@
 import LoRAFormats
 import LoRAKit
 
+extension AdapterDescription {
+  /// Writes this adapter, made of those in `sources`, in PEFT's layout: a folder, of an image
+  /// model's adapter one for each part.
+  func write(madeOf sources: [AdapterFile], to path: String) throws {
+    let imageFormats: [AdapterFormat] = [.kohya, .lycoris, .diffusers]
+    if var file = sources.first, imageFormats.contains(file.format) {
+      file.description = self
+      try file.write(as: .peft, to: path)
+    } else {
+      try PEFTAdapterFile(writing: self, madeOf: sources.compactMap(\.peftConfiguration))
+        .write(to: path)
+    }
+  }
+}
+
 extension PEFTAdapterFile {
   /// The adapter that `description` describes, made of those in `sources`: a configuration that gives
   /// each layer its rank and scale, and what the sources agree on.
