@@ -4,6 +4,7 @@ import LoRATensor
 extension ModelConfiguration {
   /// The text of a `config.json` that this library and transformers 5 read as this configuration.
   public func encoded() -> [UInt8] {
+    if architecture == .gpt2 { return gpt2Object.encodedBytesOfFile() }
     let classes = classNames.isEmpty ? [defaultClassName] : classNames
     var object: JSONObject = [
       "architectures": .array(classes.map { .string($0) }),
@@ -44,6 +45,8 @@ extension ModelConfiguration {
         Int64(slidingWindows.firstIndex { $0 != nil } ?? layerCount))
       object["layer_types"] = .array(
         slidingWindows.map { $0 == nil ? "full_attention" : "sliding_attention" })
+    case .gpt2:
+      break
     }
     return object.encodedBytesOfFile()
   }
@@ -53,6 +56,7 @@ extension ModelConfiguration {
     case .llama: "LlamaForCausalLM"
     case .qwen2: "Qwen2ForCausalLM"
     case .mistral: "MistralForCausalLM"
+    case .gpt2: "GPT2LMHeadModel"
     }
   }
 }

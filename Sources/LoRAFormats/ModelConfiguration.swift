@@ -15,6 +15,8 @@ public struct ModelConfiguration: Sendable, Hashable {
     case qwen2
     /// Mistral: every layer may have a sliding window.
     case mistral
+    /// GPT-2: learned positions, biases everywhere, one projection for queries, keys and values.
+    case gpt2
   }
 
   /// The architecture, `model_type`.
@@ -35,7 +37,7 @@ public struct ModelConfiguration: Sendable, Hashable {
   public var headSize: Int
   /// The number of token ids, which is the rows of the embedding.
   public var vocabularySize: Int
-  /// What is added to the mean square under RMSNorm's root.
+  /// What is added to the mean square, or to GPT-2's variance, under a norm's root.
   public var normEpsilon: Double
   /// Whether the output head is the embedding.
   public var tiesWordEmbeddings: Bool
@@ -49,8 +51,10 @@ public struct ModelConfiguration: Sendable, Hashable {
   public var hiddenActivation: String
   /// The longest sequence that the model was made for.
   public var maximumPositions: Int
-  /// The rotary position embedding.
+  /// The rotary position embedding; without meaning for GPT-2, which learns its positions.
   public var rotary: RotaryConfiguration
+  /// How attention scores are scaled: GPT-2's options.
+  public var attentionScaling = AttentionScaling()
   /// How many positions each layer sees, itself included, in the order of the layers; nil: all.
   public var slidingWindows: [Int?]
   /// The type that the weights are said to be stored in; nil if the file does not say.
@@ -62,7 +66,8 @@ public struct ModelConfiguration: Sendable, Hashable {
   /// The token that fills batches up.
   public var padTokenID: Int?
 
-  /// Creates the configuration of a Llama: no biases, no windows, untied.
+  /// Creates a configuration without windows, untied, with the biases and the activation that are the
+  /// architecture's rule.
   public init(
     architecture: Architecture = .llama, hiddenSize: Int, intermediateSize: Int, layerCount: Int,
     headCount: Int, keyValueHeadCount: Int? = nil, headSize: Int? = nil, vocabularySize: Int,
@@ -80,10 +85,11 @@ public struct ModelConfiguration: Sendable, Hashable {
     self.vocabularySize = vocabularySize
     self.normEpsilon = normEpsilon
     self.tiesWordEmbeddings = tiesWordEmbeddings
-    attentionBias = architecture == .qwen2
-    attentionOutputBias = false
-    mlpBias = false
-    hiddenActivation = "silu"
+    let isGPT2 = architecture == .gpt2
+    attentionBias = architecture == .qwen2 || isGPT2
+    attentionOutputBias = isGPT2
+    mlpBias = isGPT2
+    hiddenActivation = isGPT2 ? "gelu_new" : "silu"
     self.maximumPositions = maximumPositions
     self.rotary = rotary
     slidingWindows = Array(repeating: nil, count: layerCount)
@@ -103,6 +109,10 @@ extension ModelConfiguration {
   package init(_ object: JSONObject, file: String) throws(FormatError) {
     let fields = JSONFields(object: object, file: file)
     let architecture = try Self.architecture(fields)
+    if architecture == .gpt2 {
+      try self.init(gpt2: fields)
+      return
+    }
     let defaults = Defaults.of(architecture)
     let hidden = try fields.size("hidden_size", default: 4096)
     let heads = try fields.size("num_attention_heads", default: 32)
@@ -155,7 +165,7 @@ extension ModelConfiguration {
 
     static func of(_ architecture: Architecture) -> Defaults {
       switch architecture {
-      case .llama: Defaults()
+      case .llama, .gpt2: Defaults()
       case .qwen2:
         Defaults(
           intermediate: 22016, positions: 32768, keyValueHeads: 32, vocabulary: 151_936, bos: nil,
@@ -191,7 +201,7 @@ extension ModelConfiguration {
     return hidden / heads
   }
 
-  private static func storedType(_ fields: JSONFields) throws(FormatError) -> DType? {
+  static func storedType(_ fields: JSONFields) throws(FormatError) -> DType? {
     let key = fields["dtype"] != nil ? "dtype" : "torch_dtype"
     guard var name = try fields.string(key), name != "auto" else { return nil }
     if name.hasPrefix("torch.") { name.removeFirst("torch.".count) }
@@ -208,7 +218,7 @@ extension ModelConfiguration {
   ) throws(FormatError) -> [Int?] {
     let none = [Int?](repeating: nil, count: layerCount)
     switch architecture {
-    case .llama:
+    case .llama, .gpt2:
       return none
     case .mistral:
       let window = object["sliding_window"] == nil ? 4096 : try fields.size("sliding_window")
@@ -263,6 +273,10 @@ extension ModelConfiguration {
       throw fields.error(
         .invalidValue, "head_dim", "\(headCount) heads of \(headSize) are too large")
     }
+    try refuseQuantization(fields)
+  }
+
+  func refuseQuantization(_ fields: JSONFields) throws(FormatError) {
     if let quantization = fields["quantization_config"] {
       throw fields.error(
         .unsupported, "quantization_config",

@@ -16,14 +16,15 @@ public enum TinyModels {
   /// The number of token ids of every tiny model.
   public static let vocabularySize = 24
 
-  /// Two layers, four heads of size 4 that share two key heads, and tied embeddings except for
-  /// Llama.
+  /// Two layers, four heads of size 4 that share two key heads (GPT-2's have their own), and tied
+  /// embeddings except for Llama.
   public static func configuration(
     _ architecture: ModelConfiguration.Architecture = .llama
   ) -> ModelConfiguration {
     ModelConfiguration(
       architecture: architecture, hiddenSize: 16, intermediateSize: 24, layerCount: 2,
-      headCount: 4, keyValueHeadCount: 2, vocabularySize: vocabularySize,
+      headCount: 4, keyValueHeadCount: architecture == .gpt2 ? 4 : 2,
+      vocabularySize: vocabularySize,
       tiesWordEmbeddings: architecture != .llama, maximumPositions: 64, eosTokenIDs: [1])
   }
 

@@ -21,6 +21,7 @@ import Testing
       configuration.hiddenActivation = "gelu"
     case .qwen2: configuration.attentionBias = true
     case .mistral: configuration.slidingWindows = [5, nil]
+    case .gpt2: break
     }
     let model = try LlamaModel(randomFor: configuration, standardDeviation: 0.2, seed: 3)
     // Norms and biases that are not one and zero.
@@ -71,7 +72,10 @@ import Testing
     }
   }
 
-  @Test(arguments: ModelConfiguration.Architecture.allCases)
+  /// The architectures that decode the short way.
+  private static let architectures: [ModelConfiguration.Architecture] = [.llama, .qwen2, .mistral]
+
+  @Test(arguments: architectures)
   func decodingEqualsOnePass(architecture: ModelConfiguration.Architecture) throws {
     let model = try Self.model(architecture)
     let tokens = TinyModels.tokens([1, 40])

@@ -6,16 +6,18 @@ import LoRATraining
 import Testing
 
 private func shape(
-  layers: Int = 3, vocabulary: Int = 96, positions: Int = 512
+  _ architecture: ModelConfiguration.Architecture = .llama, layers: Int = 3, vocabulary: Int = 96,
+  positions: Int = 512
 ) -> ModelConfiguration {
   ModelConfiguration(
-    hiddenSize: 64, intermediateSize: 192, layerCount: layers, headCount: 4,
-    keyValueHeadCount: 2, vocabularySize: vocabulary, tiesWordEmbeddings: true,
+    architecture: architecture, hiddenSize: 64, intermediateSize: 192, layerCount: layers,
+    headCount: 4, keyValueHeadCount: architecture == .gpt2 ? 4 : 2, vocabularySize: vocabulary,
+    tiesWordEmbeddings: true,
     maximumPositions: positions)
 }
 
 private func random(_ configuration: ModelConfiguration) throws -> any PretrainedLanguageModel {
-  try LlamaModel(randomFor: configuration, standardDeviation: 0.1, seed: 5)
+  try configuration.randomModel(standardDeviation: 0.1, seed: 5)
 }
 
 private func patterns(_ count: Int, length: Int) -> [[Int]] {
@@ -137,6 +139,39 @@ private func keptBytes(
           #expect(
             abs(live - expected) <= expected / 20,
             "\(selector), checkpointed \(isCheckpointed): \(live) bytes, predicted \(expected)")
+        }
+      }
+    }
+  }
+
+  @Test func aForwardPassOfGPT2KeepsWhatThePredictionSays() async {
+    await #expect(processExitsWith: .success) {
+      let (rows, length) = (2, 128)
+      let configuration = shape(.gpt2)
+      for names in [
+        ["attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"], ["c_attn"], ["mlp.c_proj"],
+        ["h.1.attn.c_proj"],
+      ] {
+        for isCheckpointed in [false, true] {
+          let model = try random(configuration)
+          let workload = TrainingWorkload(
+            configuration, weightType: .float32,
+            training: .adapter(configuration) { path in
+              names.contains { path.hasSuffix(".\($0)") } ? 4 : 0
+            }, rows: rows, length: length, isCheckpointed: isCheckpointed)
+          // Without the process and the scratch: exact.
+          #expect(workload.memory.weights == 4 * model.parameterCount)
+          model.setTrainable(false)
+          try model.inject(LoRA(rank: 4), named: "a", into: .names(names))
+          let live = try keptBytes(model, rows: rows, length: length, checkpointed: isCheckpointed)
+          let loaded = TrainingWorkload(
+            model, training: .adapter("a"), rows: rows, length: length,
+            isCheckpointed: isCheckpointed)
+          #expect(loaded == workload)
+          let expected = workload.memory.activations + rows * length * 64 * 4
+          #expect(
+            abs(live - expected) <= expected / 20,
+            "\(names), checkpointed \(isCheckpointed): \(live) bytes, predicted \(expected)")
         }
       }
     }

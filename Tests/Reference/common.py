@@ -45,7 +45,8 @@ def write(path, tensors, **metadata):
         if tensor.dtype == torch.float64:
             tensor = tensor.float()
         stored[name] = tensor.contiguous().clone()
-    text = {key: json.dumps(value, sort_keys=True) for key, value in metadata.items()}
+    text = {key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+            for key, value in metadata.items()}
     save_file(stored, path, metadata=text or None)
 
 

@@ -1,6 +1,6 @@
-"""Tiny random Llama, Qwen2 and Mistral directories, their adapters and what transformers computes.
+"""Tiny random Llama, Qwen2, Mistral and GPT-2 directories, their adapters and what transformers computes.
 
-usage: .venv/bin/python Tests/Reference/models.py           -> Tests/Fixtures/models/<name>/
+usage: .venv/bin/python Tests/Reference/models.py [NAME ...]   -> Tests/Fixtures/models/<name>/
 
 Each directory: config.json (of transformers 5, or rewritten as transformers 4 wrote it),
 generation_config.json, weights, `adapter/` by PEFT, and expected.safetensors:
@@ -12,9 +12,12 @@ generation_config.json, weights, `adapter/` by PEFT, and expected.safetensors:
 A float64 model computes them from the stored weights (bfloat16 and float16 ones widened).
 """
 
+import json
 import os
+import sys
 
 import torch
+from safetensors.torch import load_file
 
 from common import fixture, token_nll, write, write_json
 from tiny_models import (
@@ -26,6 +29,8 @@ SMALL = dict(vocab_size=64, hidden_size=32, intermediate_size=44, num_hidden_lay
              rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2)
 ALL = dict(r=4, lora_alpha=8, target_modules="all-linear")
 TWO = dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"])
+GPT2 = dict(vocab_size=64, n_embd=32, n_inner=44, n_layer=2, n_head=4, n_positions=64,
+            bos_token_id=1, eos_token_id=2)
 DEFAULT = dict(rope_type="default", rope_theta=10000.0)
 
 MODELS = {
@@ -72,6 +77,19 @@ MODELS = {
         family="mistral", generation=4, shards=2,
         settings=dict(sliding_window=8, tie_word_embeddings=True,
                       rope_parameters=dict(rope_type="default", rope_theta=1000000.0))),
+    "gpt2-tied": dict(family="gpt2", settings=dict()),
+    "gpt2-body-v4": dict(
+        family="gpt2", generation=4, body=True,
+        adapter=dict(r=4, lora_alpha=8, target_modules=["c_attn"], fan_in_fan_out=True),
+        settings=dict(n_inner=None, n_embd=20, activation_function="gelu",
+                      scale_attn_by_inverse_layer_idx=True)),
+    "gpt2-untied-sharded": dict(
+        # transformers computes scores apart in float32 only where that is the model's type: the
+        # same numbers, and the flag is set afterwards.
+        family="gpt2", shards=3, afterwards=dict(reorder_and_upcast_attn=True),
+        settings=dict(tie_word_embeddings=False, scale_attn_weights=False,
+                      layer_norm_epsilon=1e-3)),
+    "gpt2-bfloat16": dict(family="gpt2", dtype="bfloat16", settings=dict(n_layer=3)),
 }
 
 
@@ -79,10 +97,23 @@ class TooDull(Exception):
     """A model that generates too few different ids to tell a right implementation from a wrong."""
 
 
-def make(name, seed, family, settings, generation=5, dtype="float32", shards=1, adapter=ALL):
+def strip_prefix(folder):
+    """Names tensors as the first GPT-2's checkpoint does, with the causal masks that it stores."""
+    path = os.path.join(folder, "model.safetensors")
+    tensors = {key.removeprefix("transformer."): value for key, value in load_file(path).items()}
+    mask = torch.tril(torch.ones(1, 1, 64, 64, dtype=torch.bool))
+    tensors.update({f"h.{index}.attn.bias": mask.clone() for index in range(2)})
+    write(path, tensors, format="pt")
+
+
+def make(name, seed, family, settings, generation=5, dtype="float32", shards=1, adapter=ALL,
+         body=False, afterwards=None):
     folder = fixture("models", name)
-    settings = {**SMALL, "rope_parameters": DEFAULT, **settings}
+    common = GPT2 if family == "gpt2" else {**SMALL, "rope_parameters": DEFAULT}
+    settings = {**common, **settings}
     save_model(folder, family, seed, settings, generation, dtype, shards)
+    if body:
+        strip_prefix(folder)
     save_adapter(folder, os.path.join(folder, "adapter"), seed + 1, **adapter)
 
     ids = torch.randint(3, settings["vocab_size"], (3, 24),
@@ -110,6 +141,11 @@ def make(name, seed, family, settings, generation=5, dtype="float32", shards=1, 
     expected["generated_adapted"] = greedy(adapted, prompt, 20, 1e-3)
     assert torch.equal(expected["generated_adapted"], generate(adapted, prompt, 20))
     write(os.path.join(folder, "expected.safetensors"), expected)
+    if afterwards:
+        path = os.path.join(folder, "config.json")
+        with open(path) as file:
+            config = json.load(file)
+        write_json(path, {**config, **afterwards})
     print(f"{name}: nll {expected['nll'].mean():.4f}, "
           f"adapted {expected['nll_adapted'].mean():.4f}, {len(set(run))} different ids "
           f"generated, stops after {len(expected['stopped'])}")
@@ -117,6 +153,8 @@ def make(name, seed, family, settings, generation=5, dtype="float32", shards=1, 
 
 if __name__ == "__main__":
     for index, (name, options) in enumerate(MODELS.items()):
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            continue
         for attempt in range(20):
             try:
                 make(name, seed=1000 + 100 * index + 10 * attempt, **options)

@@ -11,12 +11,13 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors import safe_open
 from transformers import (
-    AutoModelForCausalLM, GenerationConfig, LlamaConfig, MistralConfig, Qwen2Config,
+    AutoModelForCausalLM, GPT2Config, GenerationConfig, LlamaConfig, MistralConfig, Qwen2Config,
 )
 from transformers.utils.logging import disable_progress_bar
 
 disable_progress_bar()
-CONFIGURATIONS = {"llama": LlamaConfig, "qwen2": Qwen2Config, "mistral": MistralConfig}
+CONFIGURATIONS = {"llama": LlamaConfig, "qwen2": Qwen2Config, "mistral": MistralConfig,
+                  "gpt2": GPT2Config}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)
@@ -33,9 +34,9 @@ def save_model(folder, family, seed, settings, generation=5, dtype="float32", sh
     model = AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
-            norm = name.endswith("norm.weight")
+            norm = name.endswith("norm.weight") or "ln_" in name and name.endswith(".weight")
             parameter.normal_(1.0 if norm else 0.0, std)
-            if name == "model.embed_tokens.weight" and not config.tie_word_embeddings:
+            if name in ("model.embed_tokens.weight", "transformer.wte.weight") and not config.tie_word_embeddings:
                 parameter.mul_(2)  # a tied one of this size would only repeat the last token
     model.to(DTYPES[dtype])
     model.config.dtype = dtype
@@ -60,6 +61,10 @@ def rewrite_config(path):
     with open(path) as file:
         config = json.load(file)
     config["torch_dtype"] = config.pop("dtype")
+    if config["model_type"] == "gpt2":
+        config["n_ctx"] = config["n_positions"]
+        config["transformers_version"] = "4.40.0"
+        return common.write_json(path, config)
     rope = dict(config.pop("rope_parameters"))
     config["rope_theta"] = rope.pop("rope_theta")
     kind = rope.pop("rope_type")

@@ -1,3 +1,4 @@
+import CLoRAKernels
 public import LoRATensor
 
 extension Variable {
@@ -31,12 +32,18 @@ extension Variable {
     let axis = axis < 0 ? shape.count + axis : axis
     let shape = shape
     return Self.record(value.sliced(axis: axis, range), inputs: [self]) { dy, inputs in
-      var before = shape.dimensions
-      before[axis] = range.lowerBound
-      var after = shape.dimensions
-      after[axis] = shape[axis] - range.upperBound
-      let parts = [Tensor.zeros(Shape(before)), dy, Tensor.zeros(Shape(after))]
-      inputs.add(.concatenated(parts, axis: axis), to: 0)
+      // Slices of one variable add theirs to one gradient, each where it belongs.
+      let run = shape.dimensions[(axis + 1)...].reduce(1, *)
+      let (width, part) = (shape[axis] * run, range.count * run)
+      inputs.accumulate(to: 0, shape: shape) { dx, beta in
+        if beta == 0 { lk_fill(shape.elementCount, 0, dx) }
+        guard part > 0 else { return }
+        withExtendedLifetime(dy) {
+          for row in 0..<shape.elementCount / max(width, 1) {
+            lk_axpy(part, 1, dy.floats + row * part, dx + row * width + range.lowerBound * run)
+          }
+        }
+      }
     }
   }
 

@@ -24,6 +24,7 @@ extension ModelConfiguration {
   func makeModel(_ source: ParameterSource) throws -> any PretrainedLanguageModel {
     switch architecture {
     case .llama, .qwen2, .mistral: try LlamaModel(self, source: source)
+    case .gpt2: try GPT2Model(self, source: source)
     }
   }
 }
@@ -33,6 +34,7 @@ extension ModelConfiguration.Architecture {
   package var layout: CheckpointLayout {
     switch self {
     case .llama, .qwen2, .mistral: .llama
+    case .gpt2: .gpt2
     }
   }
 }
@@ -44,12 +46,19 @@ package struct CheckpointLayout: Sendable {
   /// What precedes the names of all parameters but the head's, and is missing in checkpoints of the
   /// body alone.
   var prefix: String
+  /// The embedding's name in a checkpoint of the body alone.
+  var embeddingOfBody: String { String(embedding.dropFirst(prefix.count)) }
   /// Whether a tensor that is no parameter follows from the configuration, as old versions of
   /// transformers stored some.
   var isDerived: @Sendable (_ name: String) -> Bool
 
   static let llama = CheckpointLayout(embedding: "model.embed_tokens.weight", prefix: "model.") {
     $0.hasSuffix(".rotary_emb.inv_freq")
+  }
+
+  static let gpt2 = CheckpointLayout(embedding: "transformer.wte.weight", prefix: "transformer.") {
+    // The causal mask, [1, 1, positions, positions], and the number that it put in place of scores.
+    $0.hasSuffix(".attn.bias") || $0.hasSuffix(".attn.masked_bias")
   }
 }
 

@@ -14,7 +14,7 @@ extension LlamaModel {
 
   /// Builds the layers, asking `source` for each parameter under its checkpoint name.
   convenience init(_ c: ModelConfiguration, source: ParameterSource) throws {
-    let activation = try Self.activation(c.hiddenActivation)
+    let activation = try Activation(named: c.hiddenActivation, key: "hidden_act")
     func linear(_ path: String, _ inner: Int, _ out: Int, bias: Bool) throws -> Linear {
       Linear(
         weight: try source.parameter("\(path).weight", [out, inner]),
@@ -54,18 +54,5 @@ extension LlamaModel {
       c.tiesWordEmbeddings
       ? TiedHead(table: table) : try linear("lm_head", size, c.vocabularySize, bias: false)
     self.init(configuration: c, body: body, head: head)
-  }
-
-  /// The gate's activation by its name in `config.json`.
-  private static func activation(_ name: String) throws(FormatError) -> Activation {
-    switch name {
-    case "silu", "swish": return .silu
-    case "gelu": return .gelu
-    case "gelu_new", "gelu_pytorch_tanh", "gelu_fast": return .geluTanh
-    default:
-      throw FormatError(
-        .unsupported, file: "config.json", subject: "hidden_act", problem: "it is '\(name)'",
-        remedy: "supported are silu, gelu, gelu_new and gelu_pytorch_tanh")
-    }
   }
 }

@@ -43,6 +43,7 @@ extension Module {
     let adapters = adapters(named: name)
     guard !adapters.isEmpty else { throw .unknownAdapter(name, available: adapterNames) }
     let embeddings = Set(modules().filter { $0.module is Embedding }.map(\.path))
+    let transposed = Set(linearLayers().filter(\.layer.storesTransposedWeight).map(\.path))
     var (layers, replacements) = ([AdapterDescription.Layer](), [AdapterDescription.Replacement]())
     var replacedRows: [AdapterDescription.ReplacedRows] = []
     for (path, adapter) in adapters {
@@ -51,8 +52,11 @@ extension Module {
         throw .nonFinite(layer: path)
       }
       if let override = adapter as? ParameterOverride {
-        replacements += override.parameters.map {
-          .init(path: "\(path).\($0.name)", value: $0.value.value)
+        replacements += override.parameters.map { name, parameter in
+          let isTransposed = name == "weight" && transposed.contains(path)
+          return .init(
+            path: "\(path).\(name)",
+            value: isTransposed ? parameter.value.permuted([1, 0]) : parameter.value)
         }
       } else if let override = adapter as? RowOverride {
         // A tied head has the same rows.

@@ -71,8 +71,12 @@ extension PretrainedLanguageModel {
     otherFiles: [(name: String, content: [UInt8])] = []
   ) throws {
     let values = try mergedValues()
+    let transposed = Set(
+      linearLayers().filter(\.layer.storesTransposedWeight).map { "\($0.path).weight" })
     var tensors = namedParameters().map { name, parameter in
-      (name: name, tensor: (values[name] ?? parameter.value).converted(to: type))
+      let base = parameter.value
+      let value = values[name] ?? (transposed.contains(name) ? base.layoutTransposed() : base)
+      return (name: name, tensor: value.converted(to: type))
     }
     var stored = configuration
     stored.storedType = type
@@ -93,7 +97,7 @@ extension PretrainedLanguageModel {
     for (path, module) in adaptableModules() {
       guard let merged = module.slot.withState({ $0.merged }) else { continue }
       let isTransposed = (module as? any LinearLayer)?.storesTransposedWeight ?? false
-      values["\(path).weight"] = isTransposed ? merged.weight.permuted([1, 0]) : merged.weight
+      values["\(path).weight"] = isTransposed ? merged.weight.layoutTransposed() : merged.weight
       guard let bias = merged.bias else { continue }
       guard module.parameters["bias"] != nil else {
         throw AdapterError.unsupported(
@@ -115,5 +119,13 @@ extension PretrainedLanguageModel {
     let name = "\(path).weight"
     let (mine, shared) = (values[name] ?? weight.value, values[table.path] ?? weight.value)
     return mine == shared ? nil : (name, mine)
+  }
+}
+
+extension Tensor {
+  /// The transpose of a matrix of any floating-point type.
+  func layoutTransposed() -> Tensor {
+    // Through float32, which holds every number of a narrower type: its transposition has a kernel.
+    converted(to: .float32).transposed().converted(to: dtype)
   }
 }

@@ -62,8 +62,8 @@ public struct PretrainedModel: Sendable {
   public var storedType: DType {
     if let file { return file.entry(named: "token_embd.weight")?.type.dtype ?? .float32 }
     let layout = configuration.architecture.layout
-    let names = [layout.embedding, String(layout.embedding.dropFirst(layout.prefix.count))]
-    return names.lazy.compactMap { directory?.entry(named: $0)?.dtype }.first ?? .float32
+    return [layout.embedding, layout.embeddingOfBody].lazy
+      .compactMap { directory?.entry(named: $0)?.dtype }.first ?? .float32
   }
 
   /// The tokens that end a text: those of `generation_config.json`, or else of `config.json`.
@@ -76,19 +76,30 @@ extension ModelConfiguration {
     directory: ModelDirectory, type: DType?
   ) throws -> any PretrainedLanguageModel {
     var used: Set<String> = []
-    let source = ParameterSource { name, shape in
+    let layout = architecture.layout
+    let isBody = directory.isBody(layout)
+    let source = ParameterSource { full, shape in
+      let name =
+        isBody && full.hasPrefix(layout.prefix)
+        ? String(full.dropFirst(layout.prefix.count)) : full
       used.insert(name)
       return try directory.parameter(named: name, shape: shape, type: type)
     }
     let model = try makeModel(source)
     for name in directory.tensorNames where !used.contains(name) {
-      try directory.checkUnused(name, layout: architecture.layout, tied: tiesWordEmbeddings)
+      try directory.checkUnused(name, layout: layout, tied: tiesWordEmbeddings)
     }
     return model
   }
 }
 
 extension ModelDirectory {
+  /// Whether it is the checkpoint of a model without its head, as the first GPT-2's: parameters are
+  /// named from there.
+  fileprivate func isBody(_ layout: CheckpointLayout) -> Bool {
+    entry(named: layout.embedding) == nil && entry(named: layout.embeddingOfBody) != nil
+  }
+
   fileprivate func parameter(named name: String, shape: Shape, type: DType?) throws -> Parameter {
     var tensor = try tensor(named: name)
     guard tensor.shape == shape else {
@@ -125,7 +136,8 @@ extension ModelDirectory {
   ) throws {
     if layout.isDerived(name) { return }
     if name == "lm_head.weight", tied {
-      let (head, table) = (try tensor(named: name), try tensor(named: layout.embedding))
+      let embedding = isBody(layout) ? layout.embeddingOfBody : layout.embedding
+      let (head, table) = (try tensor(named: name), try tensor(named: embedding))
       if head == table { return }
       throw FormatError(
         .unexpectedTensor, file: path, subject: "tensor '\(name)'",

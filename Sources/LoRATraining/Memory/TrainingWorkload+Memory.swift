@@ -14,16 +14,17 @@ extension TrainingWorkload {
       loss: lossBytes, scratch: scratchBytes, process: 24 << 20)
   }
 
-  private var c: ModelConfiguration { configuration }
+  var c: ModelConfiguration { configuration }
   private var tokens: Int { rows * length }
 
   /// A buffer of `width` float32 numbers a token, as the pool rounds it.
-  private func buffer(_ width: Int) -> Int {
+  func buffer(_ width: Int) -> Int {
     width == 0 ? 0 : BufferPool.sizeClass(tokens * width * MemoryLayout<Float>.stride)
   }
 
   private var parameterCount: Int {
-    let block = Projection.allCases.reduce(2 * c.hiddenSize) { sum, projection in
+    if c.architecture == .gpt2 { return gpt2ParameterCount }
+    let block = c.projections.reduce(2 * c.hiddenSize) { sum, projection in
       let (inner, outer) = projection.extents(c)
       return sum + inner * outer
     }
@@ -44,7 +45,7 @@ extension TrainingWorkload {
     case .adapter(let ranks):
       var count = 0
       for index in 0..<c.layerCount {
-        for projection in Projection.allCases {
+        for projection in c.projections {
           let (inner, outer) = projection.extents(c)
           count += (ranks[projection.path(inBlock: index)] ?? 0) * (inner + outer)
         }
@@ -55,17 +56,17 @@ extension TrainingWorkload {
 
   // MARK: Activations
 
-  private func rank(_ projection: Projection, _ block: Int) -> Int {
+  func rank(_ projection: Projection, _ block: Int) -> Int {
     guard case .adapter(let ranks) = target else { return 0 }
     return ranks[projection.path(inBlock: block)] ?? 0
   }
 
   /// Whether anything in `block` is trained.
   private func isTrained(_ block: Int) -> Bool {
-    target == .full || Projection.allCases.contains { rank($0, block) > 0 }
+    target == .full || c.projections.contains { rank($0, block) > 0 }
   }
 
-  private var firstTrainedBlock: Int {
+  var firstTrainedBlock: Int {
     (0..<c.layerCount).first { isTrained($0) } ?? c.layerCount
   }
 
@@ -81,6 +82,7 @@ extension TrainingWorkload {
 
   /// What a block keeps for its backward pass; nothing below the first trained one does.
   private func keptBytes(_ block: Int) -> Int {
+    if c.architecture == .gpt2 { return gpt2KeptBytes(block) }
     let (size, queries, keys) = (
       c.hiddenSize, c.headCount * c.headSize, c.keyValueHeadCount * c.headSize
     )
@@ -89,7 +91,7 @@ extension TrainingWorkload {
       isFull || projections.contains { rank($0, block) > 0 }
     }
     // The down-projected inputs.
-    var bytes = Projection.allCases.reduce(0) { $0 + buffer(rank($1, block)) }
+    var bytes = c.projections.reduce(0) { $0 + buffer(rank($1, block)) }
     // The first norm keeps its input if a gradient flows into the block; if not, those who read its
     // output keep that.
     let flowsIn = isFull || block > firstTrainedBlock
@@ -124,7 +126,7 @@ extension TrainingWorkload {
     let keys = c.keyValueHeadCount * c.headSize
     let block =
       2 * buffer(c.intermediateSize) + 4 * buffer(c.hiddenSize) + 2 * buffer(queries)
-      + 2 * buffer(keys)
+      + 2 * buffer(keys) + (c.architecture == .gpt2 ? buffer(3 * c.hiddenSize) : 0)
     // Panels of products and tiles of attention, a set for each thread.
     let widest = max(c.intermediateSize, c.hiddenSize)
     let panel = (256 + 128 * Threads.count) * widest + Threads.count * 2 * 64 * (length + 1)
