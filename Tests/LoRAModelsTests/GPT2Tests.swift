@@ -36,11 +36,13 @@ import Testing
     var random = SeededRandom(seed: 1, path: "Conv1D")
     let (stored, x) = (random.normal([3, 5]), random.normal([2, 3]))
     for type in [DType.float32, .bfloat16, .float16] {
-      let layer = Conv1D(storedWeight: Parameter(stored.converted(to: type)))
+      let narrow = stored.converted(to: type)
+      let layer = Conv1D(storedWeight: Parameter(narrow, isTrainable: false))
       #expect(layer.inputSize == 3 && layer.outputSize == 5)
       #expect(layer.weight?.value.dtype == type)
-      #expect(layer.denseWeight() == stored.converted(to: type).converted(to: .float32).transposed())
-      let expected = x.matrixProduct(with: stored.converted(to: type).converted(to: .float32))
+      let wide = narrow.converted(to: .float32)
+      #expect(layer.denseWeight() == wide.transposed())
+      let expected = x.matrixProduct(with: wide)
       #expect(largestDifference(layer(Variable(x)).value, expected) < 1e-6)
     }
   }
