@@ -4,10 +4,7 @@ import Testing
 
 /// Agreement with transformers and PEFT on tiny models; see Tests/Reference/models.py.
 @Suite struct ConformanceTests {
-  /// GPT-2's adapters say `fan_in_fan_out`, which the PEFT reader has yet to take.
-  private static let models = Fixtures.models.filter { !$0.hasPrefix("gpt2") }
-
-  @Test(arguments: Self.models) func lossesOfEveryTokenAgree(name: String) throws {
+  @Test(arguments: Fixtures.models) func lossesOfEveryTokenAgree(name: String) throws {
     let expected = try ExpectedValues(model: name)
     let model = try PretrainedModel(path: Fixtures.path("models/\(name)")).model
     let base = model.losses(expected.ids)
@@ -34,7 +31,7 @@ import Testing
     name.contains("bfloat16") ? 0.3 : name.contains("float16") ? 0.05 : 1e-4
   }
 
-  @Test(arguments: Self.models) func greedyGenerationsAgree(name: String) async throws {
+  @Test(arguments: Fixtures.models) func greedyGenerationsAgree(name: String) async throws {
     let expected = try ExpectedValues(model: name)
     let pretrained = try PretrainedModel(path: Fixtures.path("models/\(name)"))
     let model = pretrained.model

@@ -20,7 +20,9 @@ import Testing
     let pretrained = try PretrainedModel(path: Fixtures.path("models/\(name)"))
     let folder = try Fixtures.temporaryFolder()
     try pretrained.model.save(to: folder, type: pretrained.storedType)
-    let (old, new) = (try ModelDirectory(path: Fixtures.path("models/\(name)")), try ModelDirectory(path: folder))
+    let (old, new) = (
+      try ModelDirectory(path: Fixtures.path("models/\(name)")), try ModelDirectory(path: folder)
+    )
     for name in old.tensorNames where !name.hasSuffix(".attn.bias") {
       let full = new.tensorNames.contains(name) ? name : "transformer.\(name)"
       // Bytes, because vectors are widened in memory and narrowed again.
