@@ -167,6 +167,25 @@ static void compare_products(const lk_kernel_table *got, const lk_kernel_table *
         }
 }
 
+/// Blocks whose half-precision scales are finite: bytes below 64 make halves below 2.
+static void compare_blocks(const lk_kernel_table *got, const lk_kernel_table *want) {
+  static uint8_t blocks[2 * most];
+  const lk_block_format formats[] = {LK_Q4_0, LK_Q4_1, LK_Q5_0, LK_Q5_1,
+                                     LK_Q8_0, LK_Q4_K, LK_Q5_K, LK_Q6_K};
+  const long cols = 0;
+  for (long i = 0; i < 2 * most; i++) blocks[i] = (uint8_t)number(0, 64);
+  for (int format = 0; format < 8; format++) {
+    const lk_block_format f = formats[format];
+    const long elements = lk_block_elements(f);
+    for (long rows = 1; rows <= 4; rows++) {
+      BOTH("dequantize", f, 0, k->dequantize(f, rows, blocks, o));
+      BOTH("quantize", f, 0, k->quantize(f, rows, x, (uint8_t *)o));
+      BOTH("gemv blocks", f, 1e-5f,
+           k->gemv_blocks(f, rows, 7, 2 * elements, x, blocks, o, 9, rows % 2));
+    }
+  }
+}
+
 int main(int count, char **arguments) {
   const char *name = count > 1 ? arguments[1] : "";
   const lk_kernel_table *got = NULL;
@@ -182,6 +201,7 @@ int main(int count, char **arguments) {
   compare_elements(got, want);
   compare_rows(got, want);
   compare_products(got, want);
+  compare_blocks(got, want);
   printf("%s: %d comparisons, %d failures\n", name, comparisons, failures);
   return failures > 0;
 }

@@ -6,7 +6,7 @@ import Testing
 /// the file does not justify.
 ///
 /// `LORA_FUZZ_ROUNDS=100000 swift test --filter FuzzTests` looks further;
-/// `Scripts/sanitize.sh` runs the suite under the address and undefined-behaviour sanitizers.
+/// `Scripts/sanitize.sh` runs the suite under AddressSanitizer.
 @Suite(.serialized, .timeLimit(.minutes(10))) struct FuzzTests {
   /// Says how far the process got, if it did not succeed.
   private func report(_ door: Door, _ result: ExitTest.Result?) {
