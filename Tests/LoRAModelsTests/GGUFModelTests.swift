@@ -257,3 +257,69 @@ import Testing
     #expect(abs(sum / Double(count) - 1.2664410) < 1e-6)
   }
 }
+
+/// Merging into a quantized base.
+@Suite struct QuantizedMergingTests {
+  @Test func mergesAndComesBack() throws {
+    let name = "llama-quantized"
+    let (ids, _, adapted) = try GGUFModelTests.expected(name)
+    let model = try GGUFModelTests.open(name).model
+    let base = model.losses(ids)
+    try model.loadAdapter(from: GGUFModelTests.path(name + "-adapter"))
+    let report = try model.mergeAdapters(["default": 1])
+    #expect(report.layers.isEmpty && report.worst == nil)
+    #expect(largestDifference(model.losses(ids), adapted) < 2e-5)
+    try model.unmergeAdapters()
+
+    let loss = try model.mergeAdapters(["default": 1], quantized: .requantized)
+    #expect(loss.layers.count == 8)
+    #expect(loss.worst?.original == .q4_0)
+    let rounded = model.losses(ids)
+    #expect(largestDifference(rounded, adapted) > 1e-4)
+    #expect(largestDifference(rounded, adapted) < 0.5)
+    try model.unmergeAdapters()
+    try model.disableAdapters()
+    #expect(model.losses(ids) == base)
+  }
+
+  /// The error is that of the numbers that are then computed with.
+  @Test func errorsAreThoseOfTheBlocks() throws {
+    let weight = Tensor([1, -2, 0.5, 3] + Array(repeating: Float(0), count: 28), shape: [1, 32])
+    let blocks = weight.converted(to: .q4_0)
+    let layer = RequantizationReport.Layer(
+      path: "x", original: .q4_0, stored: .q4_0, from: weight, to: blocks)
+    let numbers = blocks.converted(to: .float32).scalars()
+    let errors = zip(numbers, weight.scalars()).map { Double($0 - $1) }
+    let norm = errors.reduce(0) { $0 + $1 * $1 }.squareRoot()
+    #expect(norm > 0.05)
+    #expect(abs(layer.relativeError - norm / 14.25.squareRoot()) < 1e-9)
+    #expect(layer.largestError == errors.map(abs).max())
+  }
+
+  /// What is written keeps every tensor that nothing was merged into, and reads back as it was; a
+  /// tied head whose table changed is written apart.
+  @Test(arguments: GGUFModelTests.names) func savesAndReadsBack(name: String) throws {
+    let pretrained = try GGUFModelTests.open(name)
+    let ids = try GGUFModelTests.expected(name).ids
+    let path = try Fixtures.temporaryFolder() + "/saved.gguf"
+    try pretrained.saveGGUF(to: path)
+    #expect(
+      try Data(contentsOf: URL(filePath: path))
+        == Data(contentsOf: URL(filePath: GGUFModelTests.path(name + ".gguf"))))
+
+    let model = pretrained.model
+    try model.loadAdapter(from: GGUFModelTests.path(name + "-adapter"))
+    try model.mergeAdapters(["default": 1], quantized: .requantized)
+    try pretrained.saveGGUF(to: path)
+    let back = try PretrainedModel(path: path)
+    #expect(back.model.losses(ids) == model.losses(ids))
+    #expect(try back.tokenizer().encode("the land") == pretrained.tokenizer().encode("the land"))
+  }
+
+  @Test func aModelOfAFolderIsNoGGUFFile() throws {
+    let pretrained = try PretrainedModel(path: Fixtures.path("models/llama-grouped"))
+    #expect(throws: FormatError.self) {
+      try pretrained.saveGGUF(to: Fixtures.temporaryFolder() + "/x.gguf")
+    }
+  }
+}

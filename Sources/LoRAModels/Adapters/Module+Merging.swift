@@ -1,5 +1,5 @@
-import LoRATensor
 import LoRAAutograd
+import LoRATensor
 
 extension Module {
   /// Adds adapters into the weights: `W + Σ strength Δ(W)`, every change taken on the untouched
@@ -8,13 +8,26 @@ extension Module {
   /// The base's parameters are not written to: each adapted layer gets new numbers beside them, and
   /// ``unmergeAdapters()`` forgets those. Costs a copy of the adapted weights in memory; saves the
   /// adapters' products in every pass. While merged, adapters can't be attached, selected or changed.
-  public func mergeAdapters(_ selection: AdapterSelection) throws(AdapterError) {
+  ///
+  /// - Parameters:
+  ///   - selection: the adapters, and how strongly each is added.
+  ///   - quantized: what becomes of merged weights whose base is quantized: they stay float32, or are
+  ///     quantized again.
+  /// - Returns: what quantizing again lost; empty where nothing was.
+  @discardableResult
+  public func mergeAdapters(
+    _ selection: AdapterSelection, quantized: QuantizedMerging = .float32
+  ) throws(AdapterError) -> RequantizationReport {
     let modules = adaptableModules()
     let snapshot = try snapshot(selection)
     var merged: [(slot: AdapterSlot, weights: LinearWeights)] = []
+    var report = RequantizationReport()
     for (path, module) in modules {
       guard case .adapters(let active)? = snapshot.contribution(of: module.slot) else { continue }
-      merged.append((module.slot, try module.merging(active, path: path)))
+      let sum = try module.merging(active, path: path)
+      let (weights, loss) = try module.stored(sum, quantized, path: path)
+      if let loss { report.layers.append(loss) }
+      merged.append((module.slot, weights))
     }
     let results = merged
     try enableAdapters(selection)
@@ -25,6 +38,7 @@ extension Module {
       return nil
     }
     if let failure { throw failure }
+    return report
   }
 
   /// Undoes ``mergeAdapters(_:)``: the base's own numbers apply again, bit for bit, with the
@@ -46,8 +60,8 @@ extension Module {
 }
 
 extension AdaptableModule {
-  /// This module's numbers with `active` merged into them, in the type of its weight. What replaces
-  /// parameters comes first; every other change is taken on the base as replaced.
+  /// This module's numbers with `active` merged into them, float32. What replaces parameters comes
+  /// first; every other change is taken on the base as replaced.
   fileprivate func merging(
     _ active: [ActiveAdapter], path: String
   ) throws(AdapterError) -> LinearWeights {
@@ -77,9 +91,29 @@ extension AdaptableModule {
       }
     }
     if sum.weight.firstNonFiniteIndex() != nil { throw .nonFinite(layer: path) }
-    let stored = (self as? any LinearLayer).map(\.weight) ?? parameters["weight"]
-    if let type = stored?.value.dtype { sum.weight = sum.weight.converted(to: type) }
     return sum
+  }
+
+  /// Merged numbers in the type of this module's weight, or what is asked for where that is
+  /// quantized, and what quantizing lost.
+  fileprivate func stored(
+    _ sum: LinearWeights, _ quantized: QuantizedMerging, path: String
+  ) throws(AdapterError) -> (LinearWeights, RequantizationReport.Layer?) {
+    let weight = (self as? any LinearLayer).map(\.weight) ?? parameters["weight"]
+    guard let type = weight?.value.dtype else { return (sum, nil) }
+    var stored = sum
+    guard type.isQuantized else {
+      stored.weight = sum.weight.converted(to: type)
+      return (stored, nil)
+    }
+    guard quantized == .requantized else { return (stored, nil) }
+    let target: DType = type.isQuantizable ? type : .q8_0
+    stored.weight = sum.weight.converted(to: target)
+    // Numbers beyond what a scale of float16 reaches.
+    if stored.weight.firstNonFiniteIndex() != nil { throw .nonFinite(layer: path) }
+    let loss = RequantizationReport.Layer(
+      path: path, original: type, stored: target, from: sum.weight, to: stored.weight)
+    return (stored, loss)
   }
 
   /// The base's numbers, float32.

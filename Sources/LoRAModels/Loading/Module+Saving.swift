@@ -92,7 +92,7 @@ extension PretrainedLanguageModel {
 
 extension PretrainedLanguageModel {
   /// The merged values of parameters, under their names in checkpoints and as these have them.
-  private func mergedValues() throws -> [String: Tensor] {
+  func mergedValues() throws -> [String: Tensor] {
     var values: [String: Tensor] = [:]
     for (path, module) in adaptableModules() {
       guard let merged = module.slot.withState({ $0.merged }) else { continue }
@@ -109,7 +109,7 @@ extension PretrainedLanguageModel {
   }
 
   /// The weight of a tied head if `values` make it another than the embedding's table.
-  private func mergedApart(
+  func mergedApart(
     _ values: [String: Tensor]
   ) throws -> (name: String, tensor: Tensor)? {
     let all = modules()

@@ -58,9 +58,12 @@ public struct PretrainedModel: Sendable {
   /// Where it was opened from.
   public var path: String { directory?.path ?? file?.path ?? "" }
 
-  /// The type that the weights are stored in: the embedding's.
+  /// The type that the weights are stored in: the embedding's; float32 where that is quantized.
   public var storedType: DType {
-    if let file { return file.entry(named: "token_embd.weight")?.type.dtype ?? .float32 }
+    if let file {
+      let type = file.entry(named: "token_embd.weight")?.type.dtype ?? .float32
+      return type.isQuantized ? .float32 : type
+    }
     let layout = configuration.architecture.layout
     return [layout.embedding, layout.embeddingOfBody].lazy
       .compactMap { directory?.entry(named: $0)?.dtype }.first ?? .float32

@@ -7,7 +7,7 @@ import LoRAKit
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect",
-    abstract: "Show what a model, an adapter or a safetensors file holds.",
+    abstract: "Show what a model, an adapter, a safetensors or a GGUF file holds.",
     discussion: """
       A model: architecture, shapes, types, tokenizer. An adapter of any format: per layer the \
       shape, method, rank, scale and the Frobenius norm of the change, with --base also relative to \
@@ -67,6 +67,7 @@ struct InspectCommand: ParsableCommand {
   }
 
   private static func inspect(file path: String) throws -> Report {
+    if path.hasSuffix(".gguf") { return Report(try GGUFFile(path: path)) }
     let file = try SafetensorsFile(path: path)
     var object: JSONObject = ["kind": "safetensors", "path": .string(path)]
     object["tensors"] = .array(

@@ -9,45 +9,100 @@ struct MergeCommand: ParsableCommand {
     abstract: "Write a model with adapters merged into its weights.",
     discussion: """
       The result is a Hugging Face directory in the base's stored type, with the base's tokenizer; \
-      it needs no adapter any more. Each sum is rounded once.
+      it needs no adapter any more. Each sum is rounded once. Of a GGUF file it may be a GGUF file \
+      again, with everything else in it as it was; merged weights that were quantized become \
+      float32, or with --requantize are quantized again, and what that loses is reported.
 
         lora merge --model MODEL --adapter support --adapter polite:0.4 --output m
+        lora merge --model base.gguf --adapter support --requantize --output m.gguf
       """)
 
-  @Option(help: ArgumentHelp("The model's Hugging Face directory.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp("The model's Hugging Face directory, or its GGUF file.", valueName: "path"))
   var model: String
   @OptionGroup var adapters: AdapterOptions
-  @Option(help: ArgumentHelp("The folder to write.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp("The folder to write, or a file ending in .gguf.", valueName: "path"))
   var output: String
+  @Flag(help: "Quantize merged weights again that were quantized.")
+  var requantize = false
   @OptionGroup var format: OutputOptions
 
   func validate() throws {
     if adapters.adapters.isEmpty { throw ValidationError("give at least one --adapter") }
+    if requantize, !output.hasSuffix(".gguf") {
+      throw ValidationError(
+        "--requantize needs an --output ending in .gguf: folders hold no blocks")
+    }
+    if output.hasSuffix(".gguf"), !model.hasSuffix(".gguf") {
+      throw ValidationError("a GGUF file is written of a GGUF --model only; give a folder to write")
+    }
   }
 
   func run() throws {
     let pretrained = try PretrainedModel(path: model)
     let selection = try adapters.attach(to: pretrained.model, from: model)
+    if output.hasSuffix(".gguf") {
+      let loss = try pretrained.model.mergeAdapters(
+        selection, quantized: requantize ? .requantized : .float32)
+      try pretrained.saveGGUF(to: output)
+      return try report(pretrained, "GGUF", loss)
+    }
     let files = try pretrained.directory?.companionFiles() ?? []
     let folder = try OutputFolder(output)
     let type = pretrained.storedType
     do {
       try folder.check(isNot: model)
       try pretrained.model.mergeAdapters(selection)
-      try pretrained.model.save(to: output, type: type, otherFiles: files)
+      try pretrained.model.save(
+        to: output, type: type,
+        generation: pretrained.file == nil ? nil : pretrained.generation, otherFiles: files)
     } catch {
       folder.discard()
       throw error
     }
+    try report(pretrained, type.rawValue, nil)
+  }
+
+  private func report(
+    _ pretrained: PretrainedModel, _ type: String, _ loss: RequantizationReport?
+  ) throws {
     let parameters = pretrained.model.parameterCount
     guard format.isJSON else {
-      return try StandardOutput.line(
+      try StandardOutput.line(
         "\(output): \(grouped(parameters)) parameters in \(type), "
           + "\(counted(adapters.adapters.count, "adapter")) merged")
+      return try Self.lines(loss).forEach { try StandardOutput.line($0) }
     }
-    try StandardOutput.json([
+    var object: JSONObject = [
       "output": .string(output), "parameters": JSONValue(parameters),
-      "dtype": .string(type.rawValue), "adapters": JSONValue(adapters.adapters.count),
-    ])
+      "dtype": .string(type), "adapters": JSONValue(adapters.adapters.count),
+    ]
+    if let loss, let worst = loss.worst {
+      object["largest_relative_error"] = .number(worst.relativeError)
+      object["requantized"] = .array(
+        loss.layers.map { layer in
+          [
+            "layer": .string(layer.path), "from": .string(layer.original.rawValue),
+            "to": .string(layer.stored.rawValue), "relative_error": .number(layer.relativeError),
+            "largest_error": .number(layer.largestError),
+          ]
+        })
+    }
+    try StandardOutput.json(object)
+  }
+
+  /// What quantizing again lost, layer by layer and at most.
+  private static func lines(_ loss: RequantizationReport?) -> [String] {
+    guard let loss, let worst = loss.worst else { return [] }
+    let rows = loss.layers.map { layer in
+      [
+        layer.path, layer.original.rawValue, layer.stored.rawValue,
+        decimal(layer.relativeError, 6), decimal(layer.largestError, 6),
+      ]
+    }
+    return InspectCommand.Report.table(
+      rows, header: ["requantized", "from", "to", "relative error", "largest error"])
+      + ["largest relative error: \(decimal(worst.relativeError, 6)), \(worst.path)"]
   }
 }

@@ -31,7 +31,7 @@ enum WeightType: String, ExpressibleByArgument, CaseIterable, Sendable {
 struct ModelOptions: ParsableArguments {
   @Option(
     name: .customLong("model"),
-    help: ArgumentHelp("The model's Hugging Face directory.", valueName: "dir"))
+    help: ArgumentHelp("The model's Hugging Face directory, or its GGUF file.", valueName: "path"))
   var path: String
 
   @Option(help: "The type of the weights in memory; auto: as they are stored.")

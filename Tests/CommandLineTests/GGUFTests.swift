@@ -1,0 +1,117 @@
+import Foundation
+import LoRAFormats
+import LoRAJSON
+import Testing
+
+@testable import lora
+
+/// GGUF files on the command line: scored, merged into, looked at.
+@Suite struct GGUFCommandTests {
+  private static func path(_ name: String) -> String {
+    URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appending(path: "Fixtures/gguf/models/\(name)").path
+  }
+
+  private static let name = "llama-quantized"
+
+  private func nll(_ model: String, _ more: String...) throws -> Double {
+    let ids = Self.path(Self.name + ".safetensors#ids")
+    let result = try Command.start(["score", "--model", model, "--ids", ids, "--json"] + more)
+      .outcome().json()
+    return try #require(result["nll"]?.doubleValue)
+  }
+
+  private func merge(_ output: String, _ more: String...) throws -> JSONValue {
+    try Command.start(
+      [
+        "merge", "--model", Self.path(Self.name + ".gguf"), "--adapter",
+        Self.path(Self.name + "-adapter"), "--output", output, "--json",
+      ] + more
+    ).outcome().json()
+  }
+
+  @Test func mergesIntoAFile() throws {
+    let base = Self.path(Self.name + ".gguf")
+    let adapted = try nll(base, "--adapter", Self.path(Self.name + "-adapter"))
+    #expect(try abs(adapted - nll(base)) > 0.01)
+    let folder = try Command.temporaryFolder()
+    let result = try merge(folder + "/float.gguf")
+    #expect(result["requantized"] == nil)
+    #expect(try abs(nll(folder + "/float.gguf") - adapted) < 1e-4)
+    _ = try merge(folder + "/directory")
+    #expect(try abs(nll(folder + "/directory") - adapted) < 1e-4)
+
+    let (before, after) = (
+      try GGUFFile(path: base), try GGUFFile(path: folder + "/float.gguf")
+    )
+    #expect(after.keyValues == before.keyValues)
+    #expect(after.names == before.names)
+    let touched = ["attn_q", "attn_k", "attn_output", "ffn_down"]
+    for name in before.names {
+      if touched.contains(where: { name.hasSuffix("\($0).weight") }) {
+        #expect(after.entry(named: name)?.type == .f32)
+      } else {
+        #expect(try after.tensor(named: name) == before.tensor(named: name))
+      }
+    }
+  }
+
+  @Test func requantizesAndSaysWhatItLost() throws {
+    let base = Self.path(Self.name + ".gguf")
+    let adapted = try nll(base, "--adapter", Self.path(Self.name + "-adapter"))
+    let file = try Command.temporaryFolder() + "/small.gguf"
+    let result = try merge(file, "--requantize")
+    let layers = try #require(result["requantized"]?.arrayValue)
+    #expect(layers.count == 8)
+    for layer in layers {
+      let (from, to) = (layer["from"]?.stringValue, layer["to"]?.stringValue)
+      let error = try #require(layer["relative_error"]?.doubleValue)
+      #expect(to == (from == "q4_0" ? "q4_0" : "q8_0"))
+      #expect(to == "q4_0" ? error > 0.03 && error < 0.15 : error > 1e-3 && error < 0.01)
+      #expect((layer["largest_error"]?.doubleValue ?? 0) > 0)
+    }
+    let worst = layers.compactMap { $0["relative_error"]?.doubleValue }.max()
+    #expect(result["largest_relative_error"]?.doubleValue == worst)
+    let after = try GGUFFile(path: file)
+    #expect(after.entry(named: "blk.0.attn_q.weight")?.type == .q8_0)
+    #expect(after.entry(named: "blk.0.ffn_down.weight")?.type == .q4_0)
+    #expect(after.entry(named: "blk.0.ffn_up.weight")?.type == .q5_0)
+    // Near what was merged, and not the base.
+    let merged = try nll(file)
+    #expect(abs(merged - adapted) < 0.1 && abs(merged - adapted) > 1e-6)
+  }
+
+  @Test func refusesWhatCannotBeWritten() throws {
+    let folder = try Command.temporaryFolder()
+    let adapter = Self.path(Self.name + "-adapter")
+    let base = ["--model", Self.path(Self.name + ".gguf"), "--adapter", adapter]
+    let outcome = try Command.start(
+      ["merge"] + base + ["--output", folder + "/x", "--requantize"]
+    ).outcome()
+    #expect(outcome.status != 0)
+    #expect(outcome.errors.contains(".gguf"))
+    let other = try Command.start(
+      ["merge", "--model", Fixtures.model("llama-grouped"), "--adapter", adapter, "--output"]
+        + [folder + "/x.gguf"]
+    ).outcome()
+    #expect(other.status != 0)
+    #expect(other.errors.contains("GGUF --model"))
+  }
+
+  @Test func inspects() throws {
+    let result = try Command.succeed("inspect", Self.path(Self.name + ".gguf"), "--json").json()
+    #expect(result["kind"]?.stringValue == "GGUF model")
+    #expect(result["architecture"]?.stringValue == "llama")
+    #expect(result["key_values"]?["llama.block_count"]?.intValue == 2)
+    #expect(result["key_values"]?["tokenizer.ggml.tokens"]?["count"]?.intValue == 320)
+    let tensors = try #require(result["tensors"]?.arrayValue)
+    #expect(tensors.count == 21)
+    let query = tensors.first { $0["name"]?.stringValue == "blk.0.attn_q.weight" }
+    #expect(query?["type"]?.stringValue == "Q4_K")
+    #expect(query?["shape"]?.arrayValue?.compactMap(\.intValue) == [64, 256])
+    let lines = try Command.succeed("inspect", Self.path(Self.name + ".gguf")).output
+    #expect(lines.contains("GGUF model, version 3, llama: 21 tensors"))
+    #expect(lines.contains("tokenizer.ggml.scores: [320 values]"))
+    #expect(lines.contains("blk.1.attn_v.weight"))
+  }
+}
