@@ -3,10 +3,10 @@ import LoRAJSON
 import LoRAKit
 
 extension InspectCommand.Report {
-  /// What a GGUF file, of a model or an adapter, says about itself and holds.
+  /// What a model's GGUF file says about itself and holds.
   init(_ file: GGUFFile) {
     let architecture = file["general.architecture"]?.stringValue
-    let kind = file["general.type"]?.stringValue == "adapter" ? "GGUF adapter" : "GGUF model"
+    let kind = "GGUF model"
     let elements = file.entries.reduce(0) { $0 + $1.shape.elementCount }
     let bytes = file.entries.reduce(0) { $0 + $1.byteRange.count }
     object = [

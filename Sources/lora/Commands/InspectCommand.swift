@@ -44,6 +44,13 @@ struct InspectCommand: ParsableCommand {
       try refuseBase()
       return try Report(try ModelDirectory(path: path))
     }
+    if path.hasSuffix(".gguf"), FileSystem.exists(path), !FileSystem.isFolder(path) {
+      let file = try GGUFFile(path: path)
+      if file["general.type"]?.stringValue != "adapter" {
+        try refuseBase()
+        return Report(file)
+      }
+    }
     do throws(FormatError) {
       _ = try AdapterFormat(detecting: path)
     } catch {
@@ -67,7 +74,6 @@ struct InspectCommand: ParsableCommand {
   }
 
   private static func inspect(file path: String) throws -> Report {
-    if path.hasSuffix(".gguf") { return Report(try GGUFFile(path: path)) }
     let file = try SafetensorsFile(path: path)
     var object: JSONObject = ["kind": "safetensors", "path": .string(path)]
     object["tensors"] = .array(
