@@ -72,6 +72,16 @@ extension Door {
     _ = file.description.hasNoEffect
   }
 
+  static let dialects = Door(
+    name: "dialects",
+    sources: files("dialects", suffix: "sd15.safetensors")
+      + files("dialects", suffix: "sdxl.safetensors")
+      + ["dialects/lycoris.safetensors", "dialects/diffusers-old.safetensors"]
+  ) { path in
+    let file = try AdapterFile(path: path)
+    _ = file.description.hasNoEffect
+  }
+
   static let configurations = Door(
     name: "configurations", sources: files("models", named: "config.json")
   ) { path in

@@ -75,4 +75,9 @@ import Testing
     report(
       .ggufAdapters, await #expect(processExitsWith: .success) { try Fuzzing.run(.ggufAdapters) })
   }
+
+  @Test func dialects() async {
+    report(
+      .dialects, await #expect(processExitsWith: .success) { try Fuzzing.run(.dialects) })
+  }
 }

@@ -55,6 +55,18 @@ import Testing
     try await gettingStarted()
     let tokens = Tensor([1, 2, 3].map { Int64($0) }, shape: [1, 3])
     try numerics(model: model, tokens: tokens)
+
+    for name in ["style", "support"] {
+      try model.inject(LoRA(rank: 2), named: name)
+      for (path, parameter) in model.adapterParameters(named: name) {
+        var random = SeededRandom(seed: 1, path: name + path)
+        parameter.value = random.normal(parameter.shape, standardDeviation: 0.2)
+      }
+      try model.saveAdapter(name, to: "adapters/\(name)")
+    }
+    try adaptersAsParts(
+      Tensor([1, 2, 3, 4, 5, 6].map { Int64($0) }, shape: [3, 2]),
+      try model.describeAdapter("style"))
   }
 
   @Test func theOperationOfTheArticleHasItsGradient() {

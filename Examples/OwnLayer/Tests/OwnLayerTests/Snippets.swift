@@ -99,3 +99,47 @@ func cubed(_ x: Variable) -> Variable {
 
 /// Prints nothing: what a random model says is no sight.
 private func print(_ items: Any..., terminator: String = "\n") {}
+
+/// The article "Adapters as parts".
+func adaptersAsParts(_ tokens: Tensor, _ newVersion: AdapterDescription) throws {
+  let pretrained = try PretrainedModel(path: "SmolLM2-135M")
+  let model = pretrained.model
+  let prompt = try pretrained.tokenizer().encode("Hello")
+  let options = GenerationOptions(maximumTokens: 40)
+
+  let style = try AdapterFile(path: "adapters/style")  // PEFT, MLX, GGUF, kohya, diffusers, ...
+  print(style.format, style.description.layers.count)
+  let notes = try style.write(
+    as: .gguf, to: "style.gguf", options: .init(basePath: "SmolLM2-135M")
+  ).notes
+
+  try model.attach(style.description, named: "style", enabled: false)
+  let support = try model.loadAdapter(
+    from: "adapters/support", named: "support", enabled: false)
+
+  let answer = try model.withAdapters(["support": 1, "style": 0.4]) {
+    try model.generate(after: prompt, options: options)
+  }
+
+  try model.swapAdapter("support", for: newVersion)
+
+  let logits = try model.withAdapters(rows: [["support": 1], [:], ["style": 0.5]]) { model(tokens) }
+
+  let batch = GenerationBatch(model)
+  let first = try batch.add(GenerationRequest(prompt: prompt, adapters: ["support": 1]))
+  try batch.add(GenerationRequest(prompt: prompt, adapters: ["style": 1]))
+  while !batch.isFinished {
+    for (id, token) in batch.step() where id == first { print(token ?? -1) }
+  }
+
+  let sum = try AdapterCombination(.cat).combine([
+    .init(style.description, weight: 0.4, name: "style"),
+    .init(support.description, name: "support"),
+  ])
+  let small = try sum.reduced(to: .energy(0.99)).adapter
+  try model.attach(small, named: "both")
+
+  try model.mergeAdapters(["support": 1])
+  try model.unmergeAdapters()  // the base's own bits
+  _ = (notes, answer, logits)
+}
