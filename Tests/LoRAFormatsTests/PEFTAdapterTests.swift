@@ -137,6 +137,10 @@ struct PEFTAdapterTests {
       Bad(
         "\"target_modules\": \"\(String(repeating: "(", count: 5000))\"", .invalidValue,
         "nested too deeply"),
+      Bad(#""target_modules": "(a+)+b""#, .unsupported, "may take forever"),
+      Bad(#""target_modules": "x(?:(?:a|aa){1,}b)""#, .unsupported, "may take forever"),
+      Bad(#""rank_pattern": {"(.*)*": 4}"#, .unsupported, "'rank_pattern.(.*)*'"),
+      Bad(#""enable_lora": [true, false]"#, .unsupported, "'enable_lora'"),
       Bad(#""exclude_modules": "[""#, .invalidValue, "'exclude_modules'"),
       Bad(
         #""target_modules": "all-linear", "layers_to_transform": [1]"#, .invalidValue,
@@ -175,6 +179,22 @@ struct PEFTAdapterTests {
     expectError(bad.kind, "adapter_config.json: ", bad.text) {
       _ = try PEFTAdapterConfiguration(parsing: Array(text.utf8))
     }
+  }
+
+  @Test("expressions as people write them, which repeat no choices, are read; paths have limits")
+  func expressions() throws {
+    let texts = [
+      #"(?:.*?(?:vision|layers|text).*?(?:attn|mlp).*?(?:k_proj|v_proj).*?)|(?:\\bmodel\\.layers\\.[\\d]{1,}\\.(?:mlp|attn)\\.(?:(?:k_proj|v_proj)))"#,
+      #"model\\.layers\\.(0|[1-9][0-9]*)\\.mlp\\.(up|gate)_proj"#, #"[(+*|]+\\(+x"#,
+      #"(layers\\.){1,2}(\\d+\\.)?x"#,
+    ]
+    for text in texts {
+      let json = #"{"peft_type": "LORA", "target_modules": "\#(text)"}"#
+      let recipe = try PEFTAdapterConfiguration(parsing: Array(json.utf8))
+      _ = recipe.matches(path: "model.layers.0.mlp.up_proj")
+    }
+    let lazy = PEFTAdapterConfiguration(rank: 1, alpha: 1, targets: .pattern(".*?.*?.*?.*?.*?!"))
+    #expect(!lazy.matches(path: String(repeating: "a", count: 10_000)))
   }
 
   // MARK: Weights

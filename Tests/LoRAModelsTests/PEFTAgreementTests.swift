@@ -51,4 +51,19 @@ import Testing
     #expect(
       largestDifference(model.losses(ids), try expected.tensor(named: "\(name)/nll")) < 2e-5)
   }
+
+  /// A module that was saved whole must be there whole.
+  @Test func savedModulesAreComplete() throws {
+    let file = try PEFTAdapterFile(path: Fixtures.path("peft/saved-modules"))
+    var configuration = file.configuration
+    configuration.savedModules.append("embed_tokens")
+    let folder = try Fixtures.temporaryFolder()
+    try PEFTAdapterFile(configuration: configuration, description: file.description)
+      .write(to: folder)
+    let model = try model()
+    let error = #expect(throws: FormatError.self) { try model.loadAdapter(from: folder) }
+    #expect(error?.kind == .missingTensor)
+    #expect(error?.subject == "'model.embed_tokens.weight'")
+    #expect(model.adapterNames.isEmpty)
+  }
 }

@@ -33,9 +33,9 @@ extension PEFTAdapterConfiguration {
     }
   }
 
-  /// Whether `modules_to_save` says that the parameter `name` of the module at `path` is saved. As
-  /// in PEFT a name is any end of the path of the module or of one that holds it.
-  func saves(modulePath path: String) -> Bool {
+  /// Whether `modules_to_save` says that the parameters of the module at `path` are saved. As in
+  /// PEFT a name is any end of the path of the module or of one that holds it.
+  package func saves(modulePath path: String) -> Bool {
     var end = path.endIndex
     while true {
       let part = path[..<end]

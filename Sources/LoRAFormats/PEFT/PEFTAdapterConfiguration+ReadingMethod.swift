@@ -106,6 +106,7 @@ extension PEFTAdapterConfiguration {
       return [
         ("layer_replication", isEmpty, "layers of the base would have to be stacked anew"),
         ("target_parameters", isEmpty, "it addresses raw parameters, such as those of experts"),
+        ("enable_lora", none, "parts of fused layers have factors of their own (before PEFT 0.3)"),
         ("use_qalora", isFalse, "inputs are pooled in groups (QA-LoRA)"),
         ("alora_invocation_tokens", none, "it applies from certain tokens on (aLoRA)"),
         ("megatron_config", isEmpty, "it is made for Megatron's parallel layers"),

@@ -17,6 +17,12 @@ struct PathPattern: Sendable, Hashable {
       throw fields.error(
         .invalidValue, key, "the regular expression is too long or nested too deeply")
     }
+    guard !Self.repeatsChoices(text) else {
+      throw fields.error(
+        .unsupported, key,
+        "'\(text)' repeats a group that can match in several ways, which may take forever",
+        "write it without a repetition or an alternative inside of a repeated group")
+    }
     do {
       _ = try Regex(text)
     } catch {
@@ -26,20 +32,72 @@ struct PathPattern: Sendable, Hashable {
     self.text = text
   }
 
+  /// Whether an unbounded repetition applies to a group that holds another one, or alternatives, as
+  /// in "(a+)+" or "(a|aa)*": the time that matching by backtracking takes is exponential in those.
+  private static func repeatsChoices(_ text: String) -> Bool {
+    let bytes = Array(text.utf8)
+    /// Of every group that is open: whether it holds such a thing.
+    var hasChoice = [false]
+    var index = 0
+    /// Whether an unbounded quantifier stands at `index`.
+    func isUnbounded() -> Bool {
+      guard index < bytes.count else { return false }
+      switch bytes[index] {
+      case UInt8(ascii: "*"), UInt8(ascii: "+"): return true
+      case UInt8(ascii: "{"):
+        guard let end = bytes[index...].firstIndex(of: UInt8(ascii: "}")) else { return false }
+        return bytes[end - 1] == UInt8(ascii: ",")
+      default: return false
+      }
+    }
+    while index < bytes.count {
+      let byte = bytes[index]
+      index += 1
+      switch byte {
+      case UInt8(ascii: "\\"): index += 1
+      case UInt8(ascii: "["):
+        // A "]" that comes first stands for itself.
+        if index < bytes.count, bytes[index] == UInt8(ascii: "^") { index += 1 }
+        if index < bytes.count, bytes[index] == UInt8(ascii: "]") { index += 1 }
+        while index < bytes.count, bytes[index] != UInt8(ascii: "]") {
+          index += bytes[index] == UInt8(ascii: "\\") ? 2 : 1
+        }
+        index += 1
+      case UInt8(ascii: "("):
+        hasChoice.append(false)
+        continue
+      case UInt8(ascii: "|"):
+        hasChoice[hasChoice.count - 1] = true
+        continue
+      case UInt8(ascii: ")"):
+        guard hasChoice.count > 1, let inner = hasChoice.popLast() else { continue }
+        if inner, isUnbounded() { return true }
+        if inner { hasChoice[hasChoice.count - 1] = true }
+      default: break
+      }
+      if isUnbounded() { hasChoice[hasChoice.count - 1] = true }
+    }
+    return false
+  }
+
+  /// The longest path that is matched: several "*" in a row take time by a power of it. Paths of
+  /// modules have a hundred characters at most.
+  private static let longestPath = 256
+
   /// A pattern of this program, known to be valid or to match nothing.
   init(unchecked text: String) { self.text = text }
 
   /// Whether the expression matches the whole of `path`, as Python's `re.fullmatch`.
   func matchesWhole(_ path: String) -> Bool {
-    guard let regex = try? Regex(text) else { return false }
+    guard path.utf8.count <= Self.longestPath, let regex = try? Regex(text) else { return false }
     return (try? regex.wholeMatch(in: path)) != nil
   }
 
   /// The first group's text where the expression matches a beginning of `path`, as `re.match`.
   func group(_ name: String, atStartOf path: String) -> Substring? {
-    guard let regex = try? Regex(text), let match = try? regex.prefixMatch(in: path) else {
-      return nil
-    }
+    guard path.utf8.count <= Self.longestPath, let regex = try? Regex(text),
+      let match = try? regex.prefixMatch(in: path)
+    else { return nil }
     return match[name]?.substring
   }
 }

@@ -40,6 +40,7 @@ extension Module {
         remedy: "it was never trained, or was saved before training; train it, or allow it by name")
     }
     try checkTargets(of: file, path: path)
+    try checkSavedModules(of: file, path: path)
     try attach(
       file.description, named: name, isTrainable: isTrainable,
       dropout: Float(file.configuration.dropout), enabled: enabled)
