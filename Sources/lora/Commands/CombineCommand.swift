@@ -102,6 +102,7 @@ struct CombineCommand: ParsableCommand {
   }
 
   private func report(_ result: AdapterDescription) throws {
+    let type = adapters.count == 1 ? CombinationArgument(method: .linear) : type
     let ranks = result.layers.compactMap(\.lowRank?.rank)
     let largest = ranks.max() ?? 0
     guard format.isJSON else {
