@@ -79,6 +79,43 @@ struct GGUFAdapterTests {
     }
   }
 
+  @Test("quantized factors come out as their numbers")
+  func quantized() throws {
+    let scratch = try Scratch()
+    let layer = plainGGUFLayer("lm_head", rank: 32, scale: 0.5, inputs: 64)
+    let change = try #require(layer.lowRank)
+    let (a, b) = (change.a.converted(to: .q8_0), change.b.converted(to: .q8_0))
+    var draft = try GGUFDraft(of: Self.path)
+    draft.tensors = [("output.weight.lora_a", a), ("output.weight.lora_b", b)]
+    let adapter = try GGUFAdapterFile(path: try draft.write(scratch, "a"), base: Self.base)
+    let read = try #require(adapter.description.layers.first)
+    #expect(read.storedType == .float32)
+    #expect(read.lowRank?.a == a.converted(to: .float32))
+    #expect(read.lowRank?.b == b.converted(to: .float32))
+    #expect(read.lowRank?.a != change.a)
+  }
+
+  @Test("3,000 damaged adapters: an error or an adapter, never a crash")
+  func fuzz() throws {
+    let scratch = try Scratch()
+    let original = try bytes(of: Self.path)
+    var random = SplitMix(state: 13)
+    var (opened, refused) = (0, 0)
+    for round in 0..<3000 {
+      let path = try scratch.write("fuzz", mutated(original, using: &random))
+      do {
+        let adapter = try GGUFAdapterFile(path: path, base: round % 2 == 0 ? Self.base : nil)
+        #expect(adapter.description.parameterCount > 0)
+        opened += 1
+      } catch {
+        refused += 1
+      }
+      _ = try? GGUFBase(file: GGUFFile(path: path))
+    }
+    #expect(opened > 0)
+    #expect(refused > 0)
+  }
+
   // MARK: Writing
 
   @Test("what is written is what gguf-py wrote, and nothing had to be changed")

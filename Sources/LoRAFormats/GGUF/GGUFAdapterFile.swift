@@ -212,12 +212,13 @@ private struct Reader {
   }
 
   private func factor(_ name: String) throws(FormatError) -> Tensor {
-    let tensor = try file.tensor(named: name)
-    guard tensor.dtype.isFloatingPoint else {
+    let stored = try file.tensor(named: name)
+    guard stored.dtype.isFloatingPoint || stored.dtype.isQuantized else {
       throw FormatError(
         .typeMismatch, file: file.path, tensor: name,
-        "expected floating-point numbers, found \(tensor.dtype)")
+        "expected floating-point numbers, found \(stored.dtype)")
     }
+    let tensor = stored.dtype.isQuantized ? stored.converted(to: .float32) : stored
     guard tensor.shape.count == 2, tensor.elementCount > 0 else {
       throw FormatError(
         .shapeMismatch, file: file.path, tensor: name,
