@@ -27,7 +27,7 @@ struct BenchTrainCommand: ParsableCommand {
   var dtype: WeightType = .bfloat16
   @Option(help: "The number of measured steps.")
   var steps = 4
-  @Option(help: "What to train: an adapter, or the whole model.")
+  @Option(help: "What to train: an adapter, or with full the whole model.")
   var method: TrainingMethod = .lora
   @OptionGroup(title: "Memory") var memory: MemoryOptions
   @OptionGroup var output: OutputOptions
@@ -42,10 +42,15 @@ struct BenchTrainCommand: ParsableCommand {
     // The whole model is trained in float32 weights, whatever the products round them to.
     let model = try PretrainedModel(path: model, type: method == .full ? .float32 : dtype.type)
       .model
-    if method == .lora {
-      let recipe = PEFTAdapterConfiguration(
-        rank: rank, alpha: 2 * Double(rank), targets: targets?.modules ?? .allLinear)
-      StandardError.warnings(try model.inject(recipe).warnings)
+    if method != .full {
+      let hasRank = method != .ia3
+      let recipe = AdapterRecipe(
+        method: method, rank: hasRank ? rank : nil, alpha: hasRank ? 2 * Double(rank) : nil,
+        targets: targets?.modules)
+      func inject(_ model: some LanguageModel) throws -> InjectionReport {
+        try recipe.inject(into: model, named: "default", seed: 0)
+      }
+      StandardError.warnings(try inject(model).warnings)
     }
     let count = (steps + 1) * batch
     let rows = (0..<count).map { row in
@@ -57,7 +62,7 @@ struct BenchTrainCommand: ParsableCommand {
       shuffles: false, precision: dtype.precision(otherwise: .ofWeights))
     memory.apply(to: &options)
     let trainer = try Trainer(
-      model, training: method == .lora ? .adapter("default") : .full,
+      model, training: method == .full ? .full : .adapter("default"),
       on: try TokenDataSet(rows: rows), options: options, logger: WarningLog.logger)
     try trainer.checkMemory()
     let prediction = trainer.predictedMemory

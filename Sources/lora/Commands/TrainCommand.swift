@@ -51,7 +51,7 @@ struct TrainCommand: ParsableCommand {
       try evalData.map { try reader.read($0, tensor: "eval") }
       ?? reader.evaluationRows(in: data)
     var configuration: PEFTAdapterConfiguration?
-    if recipe.method == .lora {
+    if recipe.trained != .full {
       let attached = try recipe.attach(
         to: pretrained.model, from: model.path, named: Self.name, seed: schedule.seed)
       StandardError.warnings(attached.warnings)
@@ -76,8 +76,8 @@ struct TrainCommand: ParsableCommand {
     options.precision = model.dtype.precision(otherwise: .ofWeights)
     memory.apply(to: &options)
     let trainer = try Trainer(
-      pretrained.model, training: configuration == nil ? .full : .adapter(Self.name), on: rows,
-      options: options, logger: WarningLog.logger)
+      pretrained.model, training: recipe.trained == .full ? .full : .adapter(Self.name),
+      on: rows, options: options, logger: WarningLog.logger)
     // Before anything that takes long.
     try trainer.checkMemory()
     let before = try heldOut.map { try pretrained.model.evaluate(on: $0) }
@@ -113,9 +113,10 @@ struct TrainCommand: ParsableCommand {
   private func save(
     _ pretrained: PretrainedModel, _ configuration: PEFTAdapterConfiguration?
   ) throws {
-    if var configuration {
-      configuration.baseModelName = configuration.baseModelName ?? model.path
-      try pretrained.model.saveAdapter(Self.name, to: output, configuration: configuration)
+    if recipe.trained != .full {
+      try pretrained.model.saveAdapter(
+        Self.name, to: output, configuration: configuration,
+        baseModelName: configuration?.baseModelName ?? model.path)
     } else {
       try pretrained.model.save(
         to: output, type: model.dtype.type ?? pretrained.storedType,

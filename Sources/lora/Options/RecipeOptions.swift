@@ -1,28 +1,30 @@
 import ArgumentParser
 import LoRAKit
 
-/// What is trained: `lora` an adapter, `full` the model itself.
-enum TrainingMethod: String, ExpressibleByArgument, CaseIterable, Sendable {
-  case lora
-  case full
-}
-
 /// What an adapter is made of, by flags, by a configuration file, or by an adapter to go on from.
 struct RecipeOptions: ParsableArguments {
-  @Option(help: "What to train: an adapter, or the whole model.")
-  var method: TrainingMethod = .lora
+  @Option(
+    help: ArgumentHelp(
+      "What to train: an adapter, or with full the whole model. (default: lora)"))
+  var method: TrainingMethod?
   @Option(help: "The adapter's rank. (default: 8)")
   var rank: Int?
-  @Option(help: "The adapter's change is scaled by alpha / rank. (default: 16)")
+  @Option(
+    help: "The adapter's change is scaled by alpha / rank. (default: 16; 8 for loha and lokr)")
   var alpha: Double?
   @Option(help: "The probability of dropping an element of the adapter's input. (default: 0)")
   var dropout: Double?
   @Flag(help: "Scale by alpha / sqrt(rank).")
   var rslora = false
   @Option(
+    name: .customLong("init"),
+    help: "How LoRA's factors start; the base is left as it is. (default: kaiming)")
+  var initialization: LoRA.Initialization?
+  @Option(
     help: ArgumentHelp(
       "The layers: all-linear, a list q_proj,v_proj, or regex:EXPRESSION over whole paths. "
-        + "(default: all-linear)", valueName: "layers"))
+        + "(default: all-linear; for ia3 keys, values and down projections)",
+      valueName: "layers"))
   var targets: TargetArgument?
   @Option(
     help: ArgumentHelp(
@@ -36,17 +38,32 @@ struct RecipeOptions: ParsableArguments {
     if config != nil, initAdapter != nil {
       throw ValidationError("--config and --init-adapter both fix the adapter; give one of them")
     }
-    guard method == .full else { return }
-    let given = [
-      ("--rank", rank != nil), ("--alpha", alpha != nil), ("--dropout", dropout != nil),
-      ("--rslora", rslora), ("--targets", targets != nil), ("--config", config != nil),
-      ("--init-adapter", initAdapter != nil),
-    ].filter(\.1).map(\.0)
-    if !given.isEmpty {
+    let source = config != nil ? "--config" : initAdapter != nil ? "--init-adapter" : nil
+    if trained == .full, let source {
       throw ValidationError(
-        "\(given.joined(separator: ", ")) make no sense with --method full, which trains no adapter"
+        "\(source) makes no sense with --method full, which trains no adapter")
+    }
+    if initialization != nil, let source {
+      throw ValidationError("\(source) fixes how the factors start; leave out --init")
+    }
+    let meaningless = flags.meaningless
+    if !meaningless.isEmpty, source == nil {
+      let reason =
+        trained == .full ? "which trains no adapter" : "which has no such hyperparameter"
+      throw ValidationError(
+        "\(meaningless.joined(separator: ", ")) "
+          + "\(meaningless.count == 1 ? "makes" : "make") no sense with --method \(trained), \(reason)"
       )
     }
+  }
+
+  /// What is trained where no file says otherwise.
+  var trained: TrainingMethod { method ?? .lora }
+
+  private var flags: AdapterRecipe {
+    AdapterRecipe(
+      method: trained, rank: rank, alpha: alpha, dropout: dropout, isRankStabilized: rslora,
+      initialization: initialization, targets: targets?.modules)
   }
 
   /// Attaches the adapter that will be trained to `model`, which was opened from `path`; the
@@ -69,9 +86,7 @@ struct RecipeOptions: ParsableArguments {
       configuration = try PEFTAdapterConfiguration(path: config)
       try check(configuration, config, model)
     } else {
-      configuration = PEFTAdapterConfiguration(
-        rank: rank ?? 8, alpha: alpha ?? 16, dropout: dropout ?? 0,
-        targets: targets?.modules ?? .allLinear, usesRankStabilizedScale: rslora)
+      configuration = flags.configuration(for: model)
     }
     let report = try model.inject(configuration, named: name, seed: seed)
     if configuration.targets == .allLinear {

@@ -18,6 +18,10 @@ struct ScheduleOptions: ParsableArguments {
   var sequenceLength: Int?
   @Option(help: "The learning rate before the schedule's factor.")
   var learningRate = 1e-3
+  @Option(
+    help: ArgumentHelp(
+      "The learning rate of B, as a multiple of that of A (LoRA+).", valueName: "ratio"))
+  var loraplusRatio: Double?
   @Option(help: "How the learning rate changes.")
   var schedule: LearningRateSchedule = .constant
   @Option(help: "The number of steps over which the learning rate rises from 0.")
@@ -42,10 +46,12 @@ struct ScheduleOptions: ParsableArguments {
 
   /// The options for the trainer.
   var training: TrainingOptions {
-    TrainingOptions(
+    var options = TrainingOptions(
       duration: steps.map { .steps($0) } ?? .epochs(epochs ?? 1), batchSize: batch,
       accumulation: accumulate, learningRate: learningRate, schedule: schedule,
       warmupSteps: warmup, weightDecay: weightDecay, clipNorm: clipNorm, seed: seed,
       shuffles: !noShuffle)
+    options.loraPlus = loraplusRatio.map { LoRAPlus(ratio: $0) }
+    return options
   }
 }
