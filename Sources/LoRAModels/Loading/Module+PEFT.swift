@@ -65,70 +65,32 @@ extension Module {
   /// - Parameters:
   ///   - name: the adapter to write.
   ///   - path: the folder to write; made if it is missing.
-  ///   - configuration: a configuration to keep, as of the adapter that training started from; nil
-  ///     describes the adapter by its layers, ranks and scales.
+  ///   - configuration: a configuration to keep, as of the adapter that training started from: what
+  ///     does not describe the adapter is put right. nil describes it by its layers, ranks and scales.
   ///   - baseModelName: what the configuration names as its base model.
   public func saveAdapter(
     _ name: String, to path: String, configuration: PEFTAdapterConfiguration? = nil,
     baseModelName: String? = nil
   ) throws {
-    var description = try describeAdapter(name)
-    let layers = try description.layers.map { layer in
-      guard let change = layer.lowRank, change.isPlain else {
-        throw AdapterError.unsupported(
-          layer: layer.path, reason: "a PEFT LoRA file holds low-rank factors only")
-      }
-      return (path: layer.path, change: change)
+    let description = try describeAdapter(name)
+    let paths = adaptableModules().filter { $0.module is any LinearLayer || $0.module is Embedding }
+    var file = try PEFTAdapterFile(
+      describing: description, among: paths.map(\.path), keeping: configuration)
+    if configuration == nil, var options = file.configuration.lora {
+      options.dropout = dropout(ofAdapter: name)
+      file.configuration.method = .lora(options)
     }
-    var result =
-      configuration
-      ?? PEFTAdapterConfiguration(
-        describing: layers, of: linearLayers().map(\.path),
-        dropout: (adapters(named: name).first?.adapter as? any LowRankAdapter)?.dropoutRate)
-    if let baseModelName { result.baseModelName = baseModelName }
-    // The adapter's scale is a float32, the configuration's follows from alpha and rank: one is the
-    // other rounded, for a rank of 3 for example.
-    for (index, layer) in layers.enumerated() {
-      var change = layer.change
-      let scale = result.scale(forPath: layer.path)
-      if abs(scale - change.scale) <= 1e-6 * abs(scale) { change.scale = scale }
-      if let alpha = configuration?.alpha(forPath: layer.path) { change.alpha = alpha }
-      description.layers[index].change = .lowRank(change)
-    }
-    description.metadata["format"] = "pt"
-    try PEFTAdapterFile(configuration: result, description: description).write(to: path)
-  }
-}
-
-extension PEFTAdapterConfiguration {
-  /// A configuration that gives each layer its rank and scale: the commonest of each as the rule,
-  /// the others as patterns. Targets are the last components of the paths if those say the same
-  /// among `all` of the model's linear layers, else whole paths.
-  init(
-    describing layers: [(path: String, change: LowRankChange)], of all: [String], dropout: Float?
-  ) {
-    func commonest<Value: Hashable & Comparable>(_ values: [Value]) -> Value? {
-      Dictionary(values.map { ($0, 1) }, uniquingKeysWith: +)
-        .max { ($0.value, $0.key) < ($1.value, $1.key) }?.key
-    }
-    let rank = commonest(layers.map(\.change.rank)) ?? 1
-    let alpha = commonest(layers.map(\.change.alpha)) ?? 1
-    self.init(
-      rank: rank, alpha: alpha, dropout: Double(dropout ?? 0),
-      targets: .names(Self.targetNames(layers.map(\.path), of: all)))
-    rankPattern = layers.filter { $0.change.rank != rank }.map {
-      Override(key: $0.path, value: $0.change.rank)
-    }
-    alphaPattern = layers.filter { $0.change.alpha != alpha }.map {
-      Override(key: $0.path, value: $0.change.alpha)
-    }
+    if let baseModelName { file.configuration.baseModelName = baseModelName }
+    try file.write(to: path)
   }
 
-  private static func targetNames(_ paths: [String], of all: [String]) -> [String] {
-    func last(_ path: String) -> String { path.split(separator: ".").last.map(String.init) ?? path }
-    let names = Set(paths.map(last))
-    let matched = all.filter { names.contains(last($0)) }
-    return matched.count == paths.count ? names.sorted() : paths
+  /// The dropout that training goes on with: that of the first layer that has one.
+  private func dropout(ofAdapter name: String) -> Double {
+    for (_, adapter) in adapters(named: name) {
+      if let lowRank = adapter as? any LowRankAdapter { return Double(lowRank.dropoutRate) }
+      if let dora = adapter as? DoRAAdapter { return Double(dora.dropoutRate) }
+    }
+    return 0
   }
 }
 

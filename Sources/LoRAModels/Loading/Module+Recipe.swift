@@ -3,35 +3,28 @@ public import LoRAFormats
 import LoRATensor
 
 extension Module {
-  /// Attaches a fresh LoRA adapter as PEFT's configuration describes it, single layers' ranks and
-  /// alphas included, and enables it.
+  /// Attaches a fresh adapter as PEFT's configuration describes it, single layers' ranks and alphas
+  /// included, and enables it: LoRA, DoRA, LoHa, LoKr or IA3.
   ///
   /// ```swift
   /// let recipe = try PEFTAdapterConfiguration(path: "recipe/adapter_config.json")
   /// try model.inject(recipe, named: "support")
   /// ```
   ///
-  /// All or nothing, as ``inject(_:named:into:seed:)``. Throws ``AdapterError`` also for a way of
-  /// initializing the factors other than PEFT's standard one.
+  /// All or nothing, as ``inject(_:named:into:seed:)``. Throws ``AdapterError`` also for what of the
+  /// configuration can't be trained here: other initializations than ``LoRA/Initialization``, and
+  /// biases, tokens and whole modules that are trained along.
   @discardableResult
   public func inject(
     _ configuration: PEFTAdapterConfiguration, named name: String = "default", seed: UInt64 = 0
   ) throws(AdapterError) -> InjectionReport {
-    guard configuration.initialization == .standard else {
-      throw .invalidValue(
-        parameter: "init_lora_weights", value: "\(configuration.initialization)",
-        expected: "the standard initialization, true")
-    }
+    try configuration.checkTrainable()
     let selector = LayerSelector(configuration)
     var report = InjectionReport(layers: [], parameterCount: 0, warnings: [])
     var adapters: [String: any LinearAdapter] = [:]
     for (path, module) in modules(selectedBy: selector) {
-      let method = LoRA(
-        rank: configuration.rank(forPath: path), alpha: Float(configuration.alpha(forPath: path)),
-        dropout: Float(configuration.dropout),
-        isRankStabilized: configuration.usesRankStabilizedScale)
       var random = SeededRandom(seed: seed, path: path)
-      let adapter = try method.makeAdapter(for: module, path: path, using: &random)
+      let adapter = try configuration.makeAdapter(for: module, path: path, using: &random)
       adapters[path] = adapter
       report.add(adapter, path: path)
     }
@@ -40,5 +33,90 @@ extension Module {
     }
     try attach(adapters, named: name)
     return report
+  }
+}
+
+extension PEFTAdapterConfiguration {
+  /// The fresh adapter of the module at `path`.
+  fileprivate func makeAdapter(
+    for module: any AdaptableModule, path: String, using random: inout SeededRandom
+  ) throws(AdapterError) -> any LinearAdapter {
+    let (rank, alpha) = (rank(forPath: path), Float(alpha(forPath: path)))
+    switch method {
+    case .lora(let options):
+      let (dropout, isStabilized) = (Float(options.dropout), options.usesRankStabilizedScale)
+      if options.isDoRA {
+        return try LoRAModels.DoRA(
+          rank: rank, alpha: alpha, dropout: dropout, isRankStabilized: isStabilized
+        ).makeAdapter(for: module, path: path, using: &random)
+      }
+      return try LoRAModels.LoRA(
+        rank: rank, alpha: alpha, dropout: dropout, isRankStabilized: isStabilized,
+        hasBias: options.hasFactorBias, initialization: try factorInitialization()
+      ).makeAdapter(for: module, path: path, using: &random)
+    case .loha:
+      return try LoRAModels.LoHa(rank: rank, alpha: alpha).makeAdapter(
+        for: module, path: path, using: &random)
+    case .lokr(let options):
+      return try LoRAModels.LoKr(
+        rank: rank, alpha: alpha, decomposesBoth: options.decomposesBoth, factor: options.factor
+      ).makeAdapter(for: module, path: path, using: &random)
+    case .ia3:
+      let feedForward = scalesInput(forPath: path) ? [path] : []
+      return try LoRAModels.IA3(feedForward: feedForward).makeAdapter(
+        for: module, path: path, using: &random)
+    }
+  }
+
+  /// How A and B start.
+  private func factorInitialization() throws(AdapterError) -> LoRAModels.LoRA.Initialization {
+    switch initialization {
+    case .standard: return .kaiming
+    case .named(let name):
+      if let known = LoRAModels.LoRA.Initialization(rawValue: name), known != .kaiming {
+        return known
+      }
+    case .random: break
+    }
+    throw unusable(
+      "\(initialization)", "true, \"gaussian\", \"orthogonal\", \"pissa\" or \"olora\"")
+  }
+
+  private func unusable(_ value: String, _ expected: String) -> AdapterError {
+    .invalidValue(
+      parameter: lora == nil ? "init_weights" : "init_lora_weights", value: value,
+      expected: expected)
+  }
+
+  /// Throws for what an injection would leave out.
+  fileprivate func checkTrainable() throws(AdapterError) {
+    func refuse(_ isThere: Bool, _ parameter: String, _ value: String) throws(AdapterError) {
+      if isThere {
+        throw .invalidValue(
+          parameter: parameter, value: value, expected: "none: that can't be trained here yet")
+      }
+    }
+    let modules = savedModules.map { "'\($0)'" }.joined(separator: ", ")
+    try refuse(!savedModules.isEmpty, "modules_to_save", modules)
+    switch method {
+    case .lora(let options):
+      try refuse(options.biases != .none, "bias", options.biases.rawValue)
+      try refuse(options.trainedTokens != nil, "trainable_token_indices", "given")
+      guard options.isDoRA else {
+        _ = try factorInitialization()
+        return
+      }
+      try refuse(options.hasFactorBias, "lora_bias", "true with DoRA")
+    case .loha(let options):
+      try refuse(options.rankDropout > 0, "rank_dropout", "\(options.rankDropout)")
+      try refuse(options.moduleDropout > 0, "module_dropout", "\(options.moduleDropout)")
+    case .lokr(let options):
+      try refuse(options.rankDropout > 0, "rank_dropout", "\(options.rankDropout)")
+      try refuse(options.moduleDropout > 0, "module_dropout", "\(options.moduleDropout)")
+    case .ia3: break
+    }
+    guard initialization == .standard else {
+      throw unusable("\(initialization)", "the standard initialization, true")
+    }
   }
 }

@@ -47,10 +47,7 @@ struct BenchTrainCommand: ParsableCommand {
       let recipe = AdapterRecipe(
         method: method, rank: hasRank ? rank : nil, alpha: hasRank ? 2 * Double(rank) : nil,
         targets: targets?.modules)
-      func inject(_ model: some LanguageModel) throws -> InjectionReport {
-        try recipe.inject(into: model, named: "default", seed: 0)
-      }
-      StandardError.warnings(try inject(model).warnings)
+      StandardError.warnings(try model.inject(recipe.configuration(for: model)).warnings)
     }
     let count = (steps + 1) * batch
     let rows = (0..<count).map { row in

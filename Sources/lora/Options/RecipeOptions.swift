@@ -108,6 +108,10 @@ struct RecipeOptions: ParsableArguments {
             "\(flag) contradicts '\(source)', which has \(found); leave out the one or the other")
       }
     }
+    if let method {
+      let name = configuration.lora?.isDoRA == true ? "DORA" : configuration.method.peftType
+      try demand(method.rawValue == name.lowercased(), "--method \(method)", "\(name)")
+    }
     if let rank {
       try demand(rank == configuration.rank, "--rank \(rank)", "\(configuration.rank)")
     }

@@ -1,5 +1,5 @@
-import ArgumentParser
-import LoRAKit
+public import ArgumentParser
+public import LoRAKit
 
 /// What is trained: an adapter of one of the methods, or with `full` the model itself.
 enum TrainingMethod: String, ExpressibleByArgument, CaseIterable, Sendable {
@@ -35,41 +35,68 @@ struct AdapterRecipe {
     ].filter(\.1).map(\.0)
   }
 
-  /// Attaches a fresh adapter to `model`.
-  func inject(
-    into model: some LanguageModel, named name: String, seed: UInt64
-  ) throws -> InjectionReport {
-    func inject(_ method: some AdapterMethod) throws -> InjectionReport {
-      let modules = targets ?? defaultTargets(of: model)
-      let selector = LayerSelector(PEFTAdapterConfiguration(rank: 1, alpha: 1, targets: modules))
-      return try model.inject(method, named: name, into: selector, seed: seed)
-    }
-    let (rank, dropout) = (rank ?? 8, Float(dropout ?? 0))
+  /// The recipe as PEFT writes it down, for `model`.
+  func configuration(for model: any LanguageModel) -> PEFTAdapterConfiguration {
+    typealias Configuration = PEFTAdapterConfiguration
+    let method: Configuration.Method =
+      switch method {
+      case .lora, .dora, .full:
+        .lora(
+          Configuration.LoRA(
+            dropout: dropout ?? 0, usesRankStabilizedScale: isRankStabilized,
+            isDoRA: method == .dora))
+      case .loha: .loha(Configuration.LoHa())
+      case .lokr: .lokr(Configuration.LoKr())
+      case .ia3: .ia3(Configuration.IA3(feedForward: .names([])))
+      }
     // PEFT's defaults are kept where it has any.
-    let alpha = Float(alpha ?? (method == .loha || method == .lokr ? 8 : 16))
-    switch method {
-    case .lora:
-      return try inject(
-        LoRA(
-          rank: rank, alpha: alpha, dropout: dropout, isRankStabilized: isRankStabilized,
-          initialization: initialization ?? .kaiming))
-    case .dora:
-      return try inject(
-        DoRA(rank: rank, alpha: alpha, dropout: dropout, isRankStabilized: isRankStabilized))
-    case .loha: return try inject(LoHa(rank: rank, alpha: alpha))
-    case .lokr: return try inject(LoKr(rank: rank, alpha: alpha))
-    case .ia3: return try inject(IA3())
-    case .full: throw CommandError("--method full trains no adapter")
+    let usual: Double = self.method == .loha || self.method == .lokr ? 8 : 16
+    var result = Configuration(
+      method: method, rank: rank ?? 8, alpha: alpha ?? usual,
+      targets: targets ?? defaultTargets(of: model))
+    if case .ia3 = result.method { result.setFeedForward(for: model) }
+    if let initialization, initialization != .kaiming {
+      result.initialization = .named(initialization.rawValue)
     }
+    return result
   }
 
   /// All linear layers; for IA3 keys, values and what leaves the feed-forward block, as its paper
   /// has it.
   private func defaultTargets(
-    of model: some LanguageModel
+    of model: any LanguageModel
   ) -> PEFTAdapterConfiguration.Modules {
     guard method == .ia3 else { return .allLinear }
     let isFused = model.linearLayers().contains { $0.path.hasSuffix(".c_attn") }
     return .names(isFused ? ["c_attn", "mlp.c_proj"] : ["k_proj", "v_proj", "down_proj"])
+  }
+}
+
+extension PEFTAdapterConfiguration {
+  /// Makes IA3 scale the inputs of what leaves a feed-forward block, as its paper has it. The names
+  /// are some of the targets', which PEFT demands.
+  fileprivate mutating func setFeedForward(for model: any LanguageModel) {
+    let last = ["down_proj", "mlp.c_proj", "c_proj"]
+    var names: [String] = []
+    switch targets {
+    case .names(let targets): names = targets
+    case .allLinear:
+      // What the targets are saved as.
+      names = Set(
+        model.linearLayers().filter { $0.layer !== model.outputHead }.map { path, _ in
+          path.split(separator: ".").last.map(String.init) ?? path
+        }
+      ).sorted()
+      targets = .names(names)
+    case .pattern, .unspecified: break
+    }
+    let feedForward = names.filter { name in
+      last.contains { name == $0 || name.hasSuffix(".\($0)") }
+    }
+    if case .pattern = targets {
+      method = .ia3(IA3(feedForward: .names(["down_proj", "mlp.c_proj"])))
+    } else {
+      method = .ia3(IA3(feedForward: .names(feedForward)))
+    }
   }
 }
