@@ -11,13 +11,17 @@ import Testing
     try PretrainedModel(path: Fixtures.path("models/llama-grouped")).model
   }
 
-  /// Fixtures/peft/written was trained and saved by `lora train`; its expected.safetensors is what
-  /// PEFT computes with it (Tests/Reference/check_peft_adapter.py).
-  @Test func peftReadsWhatWeWrite() throws {
-    let expected = try SafetensorsFile(path: Fixtures.path("peft/written/expected.safetensors"))
+  /// These were trained and saved by `lora train`, with --method, or --init pissa; their
+  /// expected.safetensors is what PEFT computes with them (Tests/Reference/check_peft_adapter.py).
+  static let written = [
+    "written", "written-dora", "written-loha", "written-lokr", "written-ia3", "written-pissa",
+  ]
+
+  @Test(arguments: written) func peftReadsWhatWeWrite(name: String) throws {
+    let expected = try SafetensorsFile(path: Fixtures.path("peft/\(name)/expected.safetensors"))
     let (ids, logits) = (try expected.tensor(named: "ids"), try expected.tensor(named: "logits"))
     let model = try model()
-    try model.loadAdapter(from: Fixtures.path("peft/written"))
+    try model.loadAdapter(from: Fixtures.path("peft/\(name)"))
     let found = withoutGradients { model(ids).value }
     #expect(largestDifference(found, logits.converted(to: .float32)) < 1e-4)
     #expect(
@@ -26,18 +30,55 @@ import Testing
   }
 
   /// Writing an adapter again gives the file that PEFT has read, byte for byte.
-  @Test func whatPEFTReadIsWhatWeStillWrite() throws {
+  @Test(arguments: written) func whatPEFTReadIsWhatWeStillWrite(adapter: String) throws {
     let model = try model()
-    let file = try model.loadAdapter(from: Fixtures.path("peft/written"), named: "again")
+    let file = try model.loadAdapter(from: Fixtures.path("peft/\(adapter)"), named: "again")
     let folder = try Fixtures.temporaryFolder()
     try model.saveAdapter("again", to: folder, configuration: file.configuration)
     for name in ["adapter_model.safetensors", "adapter_config.json"] {
       let (old, new) = (
-        try MappedFile(path: Fixtures.path("peft/written/\(name)")),
+        try MappedFile(path: Fixtures.path("peft/\(adapter)/\(name)")),
         try MappedFile(path: "\(folder)/\(name)")
       )
       #expect(old.withUnsafeBytes { a in new.withUnsafeBytes { a.elementsEqual($0) } })
     }
+  }
+
+  /// A recipe of each method makes an adapter that is fresh, trains on, and is saved with the recipe
+  /// that describes it.
+  @Test(arguments: written + ["lora-bias"]) func recipesAreSavedAsTheyAre(name: String) throws {
+    let recipe = try PEFTAdapterConfiguration(
+      path: Fixtures.path("peft/\(name)/adapter_config.json"))
+    let model = try model()
+    let ids = try ExpectedValues(model: "llama-grouped").ids
+    let base = model.losses(ids)
+    try model.inject(recipe, named: "a")
+    #expect(model.losses(ids) == base)
+    for (path, parameter) in model.adapterParameters(named: "a") {
+      var random = SeededRandom(seed: 1, path: path)
+      parameter.value = parameter.value + random.normal(parameter.shape, standardDeviation: 0.2)
+    }
+    let trained = model.losses(ids)
+    let folder = try Fixtures.temporaryFolder()
+    try model.saveAdapter("a", to: folder)
+    let file = try model.loadAdapter(from: folder, named: "b", enabled: false)
+    #expect(file.configuration.method == recipe.method)
+    #expect(file.configuration.rank == recipe.rank && file.configuration.alpha == recipe.alpha)
+    let paths = model.linearLayers().map(\.path)
+    #expect(paths.filter(file.configuration.matches) == paths.filter(recipe.matches))
+    let again = try model.withAdapters(["b": 1]) { model.losses(ids) }
+    #expect(again == trained && trained != base)
+  }
+
+  /// What of a recipe can't be trained is refused by its name.
+  @Test(arguments: ["saved-modules"]) func recipesThatWouldLoseSomethingAreRefused(
+    name: String
+  ) throws {
+    let recipe = try PEFTAdapterConfiguration(
+      path: Fixtures.path("peft/\(name)/adapter_config.json"))
+    let model = try model()
+    #expect(throws: AdapterError.self) { try model.inject(recipe, named: "a") }
+    #expect(model.adapterNames.isEmpty)
   }
 
   @Test(arguments: [

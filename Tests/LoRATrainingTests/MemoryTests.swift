@@ -44,6 +44,20 @@ private func keptBytes(
   return live
 }
 
+/// What a forward pass with a fresh adapter keeps is what is predicted, to within a tenth.
+private func expectPrediction(
+  _ method: some AdapterMethod, into selector: LayerSelector = .allLinear
+) throws {
+  let (rows, length) = (2, 128)
+  let model = try random(shape())
+  model.setTrainable(false)
+  try model.inject(method, named: "a", into: selector)
+  let live = try keptBytes(model, rows: rows, length: length)
+  let workload = TrainingWorkload(model, training: .adapter("a"), rows: rows, length: length)
+  let expected = workload.memory.activations + rows * length * 64 * 4
+  #expect(abs(live - expected) <= expected / 10, "\(method): \(live), predicted \(expected)")
+}
+
 /// What a training step keeps and allocates, what was predicted, and that less memory means the
 /// same numbers. What counts bytes runs in a process of its own: the pool is the process's.
 @Suite struct TrainingMemoryTests {
@@ -174,6 +188,16 @@ private func keptBytes(
             "\(names), checkpointed \(isCheckpointed): \(live) bytes, predicted \(expected)")
         }
       }
+    }
+  }
+
+  /// Other methods keep more than low-rank factors do; what is counted is right to within a tenth.
+  @Test func aForwardPassOfOtherMethodsKeepsWhatThePredictionSays() async {
+    await #expect(processExitsWith: .success) {
+      try expectPrediction(DoRA(rank: 4))
+      try expectPrediction(LoHa(rank: 4))
+      try expectPrediction(LoKr(rank: 4))
+      try expectPrediction(IA3(), into: ["k_proj", "v_proj", "down_proj"])
     }
   }
 

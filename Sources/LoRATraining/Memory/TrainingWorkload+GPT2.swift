@@ -20,7 +20,7 @@ extension TrainingWorkload {
     let isFull = target == .full
     func isAdapted(_ projection: Projection) -> Bool { isFull || rank(projection, block) > 0 }
     // The down-projected inputs.
-    var bytes = c.projections.reduce(0) { $0 + buffer(rank($1, block)) }
+    var bytes = c.projections.reduce(0) { $0 + factorBytes($1, block) }
     let norm = buffer(c.hiddenSize) + 2 * buffer(1)
     let flowsIn = isFull || block > firstTrainedBlock
     let attends = flowsIn || isAdapted(.fused)

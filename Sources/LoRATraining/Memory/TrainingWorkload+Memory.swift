@@ -61,6 +61,13 @@ extension TrainingWorkload {
     return ranks[projection.path(inBlock: block)] ?? 0
   }
 
+  /// What the adapter of a layer keeps beside what the layer does: the down-projected inputs, and
+  /// what is not of low rank.
+  func factorBytes(_ projection: Projection, _ block: Int) -> Int {
+    buffer(rank(projection, block))
+      + buffer(keptWidths[projection.path(inBlock: block)] ?? 0)
+  }
+
   /// Whether anything in `block` is trained.
   private func isTrained(_ block: Int) -> Bool {
     target == .full || c.projections.contains { rank($0, block) > 0 }
@@ -91,7 +98,7 @@ extension TrainingWorkload {
       isFull || projections.contains { rank($0, block) > 0 }
     }
     // The down-projected inputs.
-    var bytes = c.projections.reduce(0) { $0 + buffer(rank($1, block)) }
+    var bytes = c.projections.reduce(0) { $0 + factorBytes($1, block) }
     // The first norm keeps its input if a gradient flows into the block; if not, those who read its
     // output keep that.
     let flowsIn = isFull || block > firstTrainedBlock
@@ -130,6 +137,6 @@ extension TrainingWorkload {
     // Panels of products and tiles of attention, a set for each thread.
     let widest = max(c.intermediateSize, c.hiddenSize)
     let panel = (256 + 128 * Threads.count) * widest + Threads.count * 2 * 64 * (length + 1)
-    return block + panel * MemoryLayout<Float>.stride
+    return block + (panel + adapterScratch) * MemoryLayout<Float>.stride
   }
 }

@@ -48,6 +48,10 @@ public struct TrainingWorkload: Sendable, Hashable {
   public var length: Int
   /// Whether blocks are computed a second time instead of being kept.
   public var isCheckpointed: Bool
+  /// What adapters that are not of low rank keep of a token beside the rest, in numbers, by path.
+  public var keptWidths: [String: Int] = [:]
+  /// What the adapter of one layer needs while it is computed, in numbers.
+  public var adapterScratch = 0
 
   /// Describes the training of a model that need not be loaded.
   public init(
@@ -73,13 +77,14 @@ public struct TrainingWorkload: Sendable, Hashable {
     case .full:
       self.target = .full
     case .adapter(let name):
-      let ranks = model.adapters(named: name).map { path, adapter in
-        // Of what is not low-rank only the number of its parameters is known.
-        let layer = adapter.parameterCount
-        let rank = (adapter as? any LowRankAdapter)?.totalRank ?? max(1, layer / (1 << 12))
-        return (path, rank)
+      var ranks: [String: Int] = [:]
+      for (path, adapter) in model.adapters(named: name) {
+        let needs = AdapterNeeds(adapter)
+        ranks[path] = max(needs.rank, ranks[path] ?? 0)
+        if needs.keptWidth > 0 { keptWidths[path, default: 0] += needs.keptWidth }
+        adapterScratch = max(adapterScratch, needs.scratch)
       }
-      self.target = .adapter(ranks: Dictionary(ranks) { $1 })
+      self.target = .adapter(ranks: ranks)
     }
     self.rows = rows
     self.length = length

@@ -76,7 +76,7 @@ extension PEFTAdapterConfiguration {
   /// Makes IA3 scale the inputs of what leaves a feed-forward block, as its paper has it. The names
   /// are some of the targets', which PEFT demands.
   fileprivate mutating func setFeedForward(for model: any LanguageModel) {
-    let last = ["down_proj", "mlp.c_proj", "c_proj"]
+    let last = ["down_proj", "mlp.c_proj"]
     var names: [String] = []
     switch targets {
     case .names(let targets): names = targets
