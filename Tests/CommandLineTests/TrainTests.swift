@@ -158,6 +158,53 @@ import Testing
     }
   }
 
+  /// What is saved computes, opened again, what training measured at its end.
+  @Test(arguments: [
+    ["--method", "dora", "--rank", "3", "--dropout", "0.1"], ["--method", "loha", "--rank", "3"],
+    ["--method", "lokr", "--rank", "2"], ["--method", "ia3"], ["--init", "pissa", "--rank", "4"],
+    ["--init", "olora", "--loraplus-ratio", "4"], ["--init", "orthogonal"], ["--init", "gaussian"],
+  ]) func trainsEveryMethod(flags: [String]) throws {
+    let output = try Command.temporaryFolder() + "/adapter"
+    let rows = try Fixtures.rows()
+    let train = [
+      "train", "--model", model, "--data", rows, "--eval-data", rows, "--output", output, "--steps",
+      "4", "--learning-rate", "0.01", "--json",
+    ]
+    let outcome = try Command.start(train + flags).outcome()
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let result = try outcome.json()
+    let before = try #require(result["eval_nll_before"]?.doubleValue)
+    let after = try #require(result["eval_nll_after"]?.doubleValue)
+    #expect(after < before)
+    let file = try PEFTAdapterFile(path: output)
+    let method =
+      file.configuration.lora?.isDoRA == true ? "DORA" : file.configuration.method.peftType
+    #expect(method == (flags[0] == "--init" ? "LORA" : flags[1].uppercased()))
+    if flags[1] == "dora" { #expect(file.configuration.dropout == 0.1) }
+    if flags[1] == "pissa" { #expect(file.configuration.rank == 8) }
+    let score = try Command.succeed(
+      "score", "--model", model, "--adapter", output, "--ids", rows, "--json"
+    ).json()
+    #expect(abs((score["nll"]?.doubleValue ?? 0) - after) < 1e-4)
+  }
+
+  @Test func methodsRefuseWhatTheyDoNotHave() throws {
+    let folder = try Command.temporaryFolder()
+    let rows = try Fixtures.rows()
+    for flags in [
+      ["--method", "ia3", "--rank", "4"], ["--method", "loha", "--dropout", "0.1"],
+      ["--method", "lokr", "--rslora"], ["--method", "dora", "--init", "pissa"],
+      ["--method", "full", "--init", "pissa"], ["--init", "orthogonal", "--rank", "3"],
+      ["--method", "full", "--loraplus-ratio", "4"], ["--loraplus-ratio", "0.5"],
+    ] {
+      let outcome = try Command.start(
+        ["train", "--model", model, "--data", rows, "--output", folder + "/x"] + flags
+      ).outcome()
+      #expect(outcome.status != 0 && outcome.errors.hasPrefix("error: "), "\(flags)")
+      #expect(!FileManager.default.fileExists(atPath: folder + "/x"))
+    }
+  }
+
   @Test func trainsAWholeModel() throws {
     let output = try Command.temporaryFolder() + "/model"
     let model = try Fixtures.modelWithTokenizer()

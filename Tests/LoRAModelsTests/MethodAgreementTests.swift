@@ -129,7 +129,7 @@ struct MethodCase: Sendable {
           method: try #require(adapter["method"]?.stringValue),
           scale: try #require(adapter["scale"]?.doubleValue),
           rank: try #require(adapter["rank"]?.intValue),
-          scalesInput: try #require(adapter["input"]?.boolValue))
+          scalesInput: try #require(adapter["input"]?.boolValue as Bool?))
       }
       return MethodCase(
         name: try #require(entry["name"]?.stringValue), adapters: adapters, file: file)
