@@ -273,6 +273,26 @@ import Testing
     let original = try Self.tensors(path + "/adapters.safetensors")
     #expect(try Self.tensors(scratch.file("mlx/adapters.safetensors")) == original)
     #expect(try AdapterFile(path: scratch.file("mlx")).mlxConfiguration?.scale == 10)
+
+    // To GGUF, which needs the numbers of heads alone, and back.
+    try scratch.write(
+      "base/config.json",
+      #"""
+      {"model_type":"qwen2","hidden_size":896,"intermediate_size":4864,"num_hidden_layers":24,
+       "num_attention_heads":14,"num_key_value_heads":2,"vocab_size":151936,
+       "tie_word_embeddings":true,"max_position_embeddings":32768}
+      """#)
+    let options = AdapterFile.Options(basePath: scratch.file("base"))
+    let gguf = scratch.file("adapter.gguf")
+    #expect(try peft.write(as: .gguf, to: gguf, options: options).notes.isEmpty)
+    for known in [options, AdapterFile.Options()] {
+      let read = try AdapterFile(path: gguf, options: known)
+      #expect(read.format == .gguf)
+      let agreement = try mlx.description.agreement(with: read.description, file: gguf)
+      #expect(agreement.identicalLayers == 8 && agreement.roundedLayers.isEmpty)
+      try read.write(as: .mlx, to: scratch.file("from-gguf"))
+      #expect(try Self.tensors(scratch.file("from-gguf/adapters.safetensors")) == original)
+    }
     try mlx.write(as: .mlx, to: scratch.file("same"))
     let kept = try JSONValue(parsing: bytes(of: scratch.file("same/adapter_config.json")))
     let source = try JSONValue(parsing: bytes(of: path + "/adapter_config.json"))

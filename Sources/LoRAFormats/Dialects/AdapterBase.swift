@@ -35,6 +35,14 @@ public struct AdapterBase: Sendable {
     content = .gguf(file, names, base)
   }
 
+  /// Whether what is at `path` has weights to compare with, rather than a `config.json` alone.
+  public static func hasWeights(path: String) -> Bool {
+    !FileSystem.isFolder(path)
+      || [ModelDirectory.singleFile, ModelDirectory.indexFile].contains { name in
+        FileSystem.exists(FileSystem.join(path, name))
+      }
+  }
+
   /// The weight [out, in] of a linear layer, or the table of an embedding, as float32 and in Hugging
   /// Face's order of rows; nil if the model has no such layer.
   public func weight(ofLayer path: String) throws(FormatError) -> Tensor? {

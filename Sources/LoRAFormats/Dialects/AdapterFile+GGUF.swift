@@ -28,10 +28,14 @@ extension AdapterFile {
     return (description, notes)
   }
 
-  /// The model at `path` as GGUF adapters see it: a GGUF file, or a Hugging Face directory.
+  /// The model at `path` as GGUF adapters see it: a GGUF file, or a Hugging Face directory, of which
+  /// `config.json` says enough.
   private static func ggufBase(_ path: String) throws(FormatError) -> GGUFBase {
     if FileSystem.isFolder(path) {
-      return try GGUFBase(configuration: try ModelDirectory(path: path).configuration())
+      let configuration = FileSystem.join(path, ModelDirectory.configurationFile)
+      return try GGUFBase(
+        configuration: try ModelConfiguration(
+          parsing: try FileSystem.read(configuration, limit: 1 << 26), file: configuration))
     }
     return try GGUFBase(file: try GGUFFile(path: path))
   }

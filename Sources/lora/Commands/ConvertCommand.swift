@@ -59,7 +59,8 @@ struct ConvertCommand: ParsableCommand {
     let options = AdapterFile.Options(alpha: alpha, basePath: base)
     let adapter = try AdapterFile(path: input, options: options)
     try refuseOverwriting()
-    if let base {
+    // A GGUF adapter needs no more of its base than the configuration.
+    if let base, to != .gguf || AdapterBase.hasWeights(path: base) {
       try AdapterBase(path: base).check(adapter.description, file: input)
     }
     let modelfile = writesModelfile ? try newModelfile() : nil
