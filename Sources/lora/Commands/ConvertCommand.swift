@@ -88,7 +88,9 @@ struct ConvertCommand: ParsableCommand {
 
   /// The alpha that the note of a loralib file names.
   private static func alpha(in notes: [AdapterNote]) -> Double? {
-    notes.last { $0.layer.isEmpty }?.text.split(separator: " ").last.flatMap { Double($0) }
+    notes.filter(\.layer.isEmpty).compactMap { note in
+      note.text.split(separator: " ").last.flatMap { Double($0) }
+    }.last
   }
 
   /// The Modelfile beside the output. One that exists is somebody's work.
