@@ -10,12 +10,13 @@ extension LinearAdapter {
     if let layer = module as? any LinearLayer {
       try checkSizes(inputs: layer.inputSize, outputs: layer.outputSize, path: path)
     } else if let embedding = module as? Embedding {
-      guard self is any LowRankAdapter || self is RowOverride else {
+      let isLowRank = self is any LowRankAdapter || self is DoRAAdapter
+      guard isLowRank || self is RowOverride else {
         throw .unsupported(
           layer: path, reason: "\(type(of: self)) can't be attached to an embedding")
       }
       let shape = embedding.weight.shape
-      if self is any LowRankAdapter {
+      if isLowRank {
         try checkSizes(inputs: shape[0], outputs: shape[1], path: path)
       } else {
         try checkSizes(inputs: shape[1], outputs: shape[0], path: path)

@@ -76,9 +76,12 @@ extension AdaptableModule {
     }
     for item in active
     where !(item.adapter is any OverridingAdapter || item.adapter is IA3Adapter) {
-      var delta = try item.adapter.delta(on: base)
       // An embedding's table is the transpose of the weight that factors are for.
-      if self is Embedding { delta.weight = delta.weight.permuted([1, 0]) }
+      let isTable = self is Embedding
+      var delta = try item.adapter.delta(
+        on: isTable && item.adapter is DoRAAdapter
+          ? LinearWeights(weight: base.weight.permuted([1, 0])) : base)
+      if isTable { delta.weight = delta.weight.permuted([1, 0]) }
       guard delta.weight.shape == base.weight.shape else {
         throw .shapeMismatch(
           layer: path, expected: "\(base.weight.shape)", found: "a change of \(delta.weight.shape)")

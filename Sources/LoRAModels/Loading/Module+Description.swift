@@ -188,13 +188,20 @@ extension LowRankChange {
   /// The adapter of an embedding.
   fileprivate func embeddingAdapter(
     _ path: String, _ isTrainable: Bool
-  ) throws(AdapterError) -> LoRAAdapter {
-    guard magnitude == nil, bias == nil, middle == nil, a.shape.count == 2 else {
+  ) throws(AdapterError) -> any LinearAdapter {
+    guard bias == nil, middle == nil, a.shape.count == 2,
+      magnitude == nil || magnitude?.shape == [outputSize]
+    else {
       throw .unsupported(
-        layer: path, reason: "only plain low-rank factors can be attached to an embedding")
+        layer: path,
+        reason: "only low-rank factors, with or without a magnitude for each element of a vector, "
+          + "can be attached to an embedding")
     }
-    return LoRAAdapter(
-      a: Parameter(a, isTrainable: isTrainable), b: Parameter(b, isTrainable: isTrainable),
-      scale: Float(scale))
+    let (a, b) = (
+      Parameter(a, isTrainable: isTrainable), Parameter(b, isTrainable: isTrainable)
+    )
+    guard let magnitude else { return LoRAAdapter(a: a, b: b, scale: Float(scale)) }
+    return DoRAAdapter(
+      a: a, b: b, magnitude: Parameter(magnitude, isTrainable: isTrainable), scale: Float(scale))
   }
 }

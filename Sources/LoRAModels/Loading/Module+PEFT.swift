@@ -50,6 +50,7 @@ extension Module {
   /// Every targeted layer must have factors: a file that lost some would compute another function.
   private func checkTargets(of file: PEFTAdapterFile, path: String) throws {
     let present = Set(file.description.layers.map(\.path))
+    try checkPrefix(of: present, path: path)
     for (layerPath, _) in modules(selectedBy: LayerSelector(file.configuration)) {
       guard present.contains(layerPath) else {
         throw FormatError(
@@ -57,6 +58,20 @@ extension Module {
           problem: "adapter_config.json targets it, but the file has no factors for it",
           remedy: "the adapter is incomplete, or made for another model")
       }
+    }
+  }
+
+  /// Throws if the file's names differ from this model's by what they begin with: another program,
+  /// or a model wrapped in another, wrote them.
+  private func checkPrefix(of present: Set<String>, path: String) throws {
+    let own = Set(adaptableModules().map(\.path))
+    for name in present.sorted() where !own.contains(name) {
+      let similar = own.sorted().first { $0.hasSuffix(".\(name)") || name.hasSuffix(".\($0)") }
+      guard let similar else { continue }
+      throw FormatError(
+        .unexpectedTensor, file: path, subject: "tensors of layer '\(name)'",
+        problem: "the model has no such layer, but one called '\(similar)': the prefixes differ",
+        remedy: "rename the tensors as the model names its layers, after 'base_model.model.'")
     }
   }
 

@@ -49,7 +49,7 @@ public final class Linear: LinearLayer {
 
 /// A table of vectors, one a token.
 ///
-/// Low-rank adapters attach to it as PEFT's do, the table being the transpose of W: A
+/// Low-rank adapters and DoRA's attach to it as PEFT's do, the table being the transpose of W: A
 /// `[rank, vocabulary]`, B `[size, rank]`. So do ``ParameterOverride`` and ``RowOverride``.
 public final class Embedding: AdaptableModule {
   /// `[vocabulary, size]`, in the type it is stored in.
@@ -90,12 +90,21 @@ public final class Embedding: AdaptableModule {
     case .adapters(let chosen): active = chosen
     case .none, .rows: return Variable(weight).gathered(ids)
     }
-    var y = AdapterSlot.value(of: weight, named: "weight", active).gathered(ids)
+    let table = AdapterSlot.value(of: weight, named: "weight", active)
+    let vectors = table.gathered(ids)
+    var y = vectors
     for item in active {
       if let factors = item.adapter as? any LowRankAdapter {
         let reduced = Variable(factors.a).gatheredColumns(ids)
         y =
           y + reduced.linear(weight: Variable(factors.b)).scaled(by: factors.scale * item.strength)
+      } else if let dora = item.adapter as? DoRAAdapter {
+        // The table itself where nothing replaces it, so that its norms are known the next time.
+        let isOwn = table.value.isSame(as: weight.value)
+        y = dora.apply(
+          to: y, vectors: vectors, ids: ids,
+          table: isOwn ? weight : Parameter(table.value, isTrainable: false),
+          strength: item.strength)
       } else if let override = item.adapter as? RowOverride {
         let rowOfToken = Dictionary(
           zip(override.ids, override.ids.indices), uniquingKeysWith: { first, _ in first })
