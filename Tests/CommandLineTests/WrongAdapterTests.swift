@@ -76,7 +76,7 @@ import Testing
       "'language_model.model.layers.0.mlp.down_proj'"
     ),
     ("base_model.model.model.", "base_model.model.", "'layers.0.mlp.down_proj'"),
-    (".lora_A.", ".lora_down.", "lora_down"),
+    (".lora_A.", ".lora_down.", "lora_A.weight': it is missing"),
   ])
   func prefixesThatDiffer(old: String, new: String, named: String) throws {
     let message = try refusal(
