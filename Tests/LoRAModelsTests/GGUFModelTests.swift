@@ -10,7 +10,7 @@ import Testing
 
 /// Models in GGUF files, quantized and not; see Tests/Reference/gguf_models.py.
 @Suite struct GGUFModelTests {
-  static let names = ["llama-quantized", "llama3-bfloat16", "qwen2-float16"]
+  static let names = ["llama-quantized", "llama3-bfloat16", "qwen2-float16", "gpt2-quantized"]
 
   static func path(_ name: String) -> String { Fixtures.path("gguf/models/\(name)") }
 

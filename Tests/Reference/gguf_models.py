@@ -10,6 +10,7 @@ gguf/models/NAME-adapter           a PEFT adapter for it
 llama-quantized   every quantized type; untied; SentencePiece tokenizer inside
 llama3-bfloat16   BF16, tied, factors of rotary frequencies as llama.cpp's converter writes them
 qwen2-float16     F16 and Q8_0, biases, tied; byte-level tokenizer inside
+gpt2-quantized    Q8_0, Q4_0 and F16, tied; what Conv1D has transposed is stored as [out, in]
 """
 
 import json
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 from gguf.quants import dequantize, quantize
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen2Config
 
 from common import FIXTURES, fixture, fresh_folder, token_nll, write, write_json
 
@@ -32,12 +33,16 @@ NAMES = {
     "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
     "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
+    "transformer.wte": "token_embd", "transformer.wpe": "position_embd",
+    "transformer.ln_f": "output_norm", "ln_1": "attn_norm", "attn.c_attn": "attn_qkv",
+    "attn.c_proj": "attn_output", "ln_2": "ffn_norm", "mlp.c_fc": "ffn_up",
+    "mlp.c_proj": "ffn_down",
 }
 
 
 def stored_name(name):
     stem, leaf = name.rsplit(".", 1)
-    if stem.startswith("model.layers."):
+    if stem.startswith(("model.layers.", "transformer.h.")):
         _, _, index, module = stem.split(".", 3)
         return f"blk.{index}.{NAMES[module]}.{leaf}"
     return f"{NAMES[stem]}.{leaf}"
@@ -159,23 +164,30 @@ def make(name, seed, config, kinds, tokenizer, targets):
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    writer.add_key_length(head)
-    writer.add_value_length(head)
-    writer.add_rope_dimension_count(head)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if architecture == "gpt2":
+        writer.add_feed_forward_length(4 * config.hidden_size)
+        writer.add_layer_norm_eps(config.layer_norm_epsilon)
+    else:
+        writer.add_feed_forward_length(config.intermediate_size)
+        writer.add_head_count_kv(config.num_key_value_heads)
+        head = getattr(config, "head_dim", None) or (
+            config.hidden_size // config.num_attention_heads)
+        writer.add_key_length(head)
+        writer.add_value_length(head)
+        writer.add_rope_dimension_count(head)
+        writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+        if config.rope_parameters["rope_type"] == "llama3":
+            writer.add_tensor("rope_freqs.weight", rope_factors(config))
     tokenizer(writer, config.vocab_size)
-    if config.rope_parameters["rope_type"] == "llama3":
-        writer.add_tensor("rope_freqs.weight", rope_factors(config))
     numbers = {}
     for key, parameter in model.named_parameters():
-        norm = key.endswith("norm.weight")
-        std = 0.3 if "embed" in key else 0.08
-        value = (random.normal(size=parameter.shape) * std + norm).astype(np.float32)
+        norm = key.endswith("norm.weight") or ("ln_" in key and key.endswith("weight"))
+        std = 0.3 if "embed" in key or "wte" in key else 0.08
+        turned = architecture == "gpt2" and ".c_" in key and parameter.ndim == 2
+        shape = tuple(parameter.shape)[::-1] if turned else tuple(parameter.shape)
+        value = (random.normal(size=shape) * std + norm).astype(np.float32)
         kind = Type.F32 if value.ndim == 1 else kinds(key)
         if value.ndim == 1:
             data, value = value, value
@@ -184,7 +196,7 @@ def make(name, seed, config, kinds, tokenizer, targets):
         heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(
             key.split(".")[-2]) if architecture == "llama" else None
         # What was drawn are the rows in the file's order.
-        numbers[key] = in_halves(value, heads) if heads else value
+        numbers[key] = in_halves(value, heads) if heads else value.T if turned else value
         writer.add_tensor(
             stored_name(key), data, raw_dtype=None if kind == Type.F32 else kind)
     writer.write_header_to_file()
@@ -208,15 +220,18 @@ def make(name, seed, config, kinds, tokenizer, targets):
         for key, parameter in model.named_parameters():
             if not any(key.endswith(f"{target}.weight") for target in targets):
                 continue
-            a = torch.from_numpy(random.normal(size=(rank, parameter.shape[1])) * 0.1).float()
-            b = torch.from_numpy(random.normal(size=(parameter.shape[0], rank)) * 0.1).float()
+            out, inner = parameter.shape[::-1] if architecture == "gpt2" else parameter.shape
+            a = torch.from_numpy(random.normal(size=(rank, inner)) * 0.1).float()
+            b = torch.from_numpy(random.normal(size=(out, rank)) * 0.1).float()
             stem = f"base_model.model.{key.removesuffix('.weight')}"
             tensors[f"{stem}.lora_A.weight"], tensors[f"{stem}.lora_B.weight"] = a, b
-            parameter.add_(alpha / rank * b.double() @ a.double())
+            change = alpha / rank * b.double() @ a.double()
+            parameter.add_(change.T if architecture == "gpt2" else change)
     save_file(tensors, os.path.join(adapter, "adapter_model.safetensors"))
     write_json(os.path.join(adapter, "adapter_config.json"), {
         "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": alpha,
-        "target_modules": targets, "bias": "none", "base_model_name_or_path": name})
+        "target_modules": targets, "bias": "none", "base_model_name_or_path": name,
+        "fan_in_fan_out": architecture == "gpt2"})
     result["nll_adapted"] = token_nll(model, ids)
     assert (result["nll"] - result["nll_adapted"]).abs().max() > 0.05
     write(fixture("gguf", "models", f"{name}.safetensors"), result)
@@ -254,6 +269,12 @@ def main():
         max_position_embeddings=128, tie_word_embeddings=True, use_sliding_window=False,
         rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}),
         lambda key: Type.Q8_0 if "mlp" in key else Type.F16, byte_level, ["q_proj", "up_proj"])
+    make("gpt2-quantized", 4, GPT2Config(
+        vocab_size=288, n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=0,
+        eos_token_id=0),
+        lambda key: (Type.F32 if "wpe" in key else Type.F16 if "wte" in key
+                     else Type.Q4_0 if "c_fc" in key else Type.Q8_0),
+        byte_level, ["attn.c_attn", "mlp.c_proj"])
 
 
 if __name__ == "__main__":

@@ -66,6 +66,17 @@ package struct CheckpointLayout: Sendable {
 struct ParameterSource {
   /// The parameter that belongs under `name`, which must be of `shape`.
   let parameter: (_ name: String, _ shape: Shape) throws -> Parameter
+  /// The same, of `[out, in]`, for a matrix that checkpoints have as its transpose; nil where the
+  /// source has it so too.
+  var untransposed: ((_ name: String, _ shape: Shape) throws -> Parameter)?
+
+  init(
+    untransposed: ((_ name: String, _ shape: Shape) throws -> Parameter)? = nil,
+    parameter: @escaping (_ name: String, _ shape: Shape) throws -> Parameter
+  ) {
+    self.parameter = parameter
+    self.untransposed = untransposed
+  }
 
   /// Random values as ``LoRAFormats/ModelConfiguration/randomModel(standardDeviation:seed:)`` has
   /// them.

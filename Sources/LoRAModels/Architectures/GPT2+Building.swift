@@ -16,9 +16,12 @@ extension GPT2Model {
   convenience init(_ c: ModelConfiguration, source: ParameterSource) throws {
     let activation = try Activation(named: c.hiddenActivation, key: "activation_function")
     func convolution(_ path: String, _ inner: Int, _ out: Int) throws -> Conv1D {
-      Conv1D(
-        storedWeight: try source.parameter("\(path).weight", [inner, out]),
-        bias: try source.parameter("\(path).bias", [out]))
+      let bias = try source.parameter("\(path).bias", [out])
+      if let weight = try source.untransposed?("\(path).weight", [out, inner]) {
+        return Conv1D(weight: weight, bias: bias)
+      }
+      return Conv1D(
+        storedWeight: try source.parameter("\(path).weight", [inner, out]), bias: bias)
     }
     func norm(_ path: String) throws -> LayerNorm {
       LayerNorm(

@@ -92,11 +92,15 @@ extension PretrainedLanguageModel {
 
 extension PretrainedLanguageModel {
   /// The merged values of parameters, under their names in checkpoints and as these have them.
-  func mergedValues() throws -> [String: Tensor] {
+  ///
+  /// - Parameter transposing: whether weights that checkpoints have as their transposes are given so;
+  ///   else every weight is `[outputSize, inputSize]`, quantized ones as they are.
+  func mergedValues(transposing: Bool = true) throws -> [String: Tensor] {
     var values: [String: Tensor] = [:]
     for (path, module) in adaptableModules() {
       guard let merged = module.slot.withState({ $0.merged }) else { continue }
-      let isTransposed = (module as? any LinearLayer)?.storesTransposedWeight ?? false
+      let isTransposed =
+        transposing && ((module as? any LinearLayer)?.storesTransposedWeight ?? false)
       values["\(path).weight"] = isTransposed ? merged.weight.layoutTransposed() : merged.weight
       guard let bias = merged.bias else { continue }
       guard module.parameters["bias"] != nil else {
@@ -123,9 +127,9 @@ extension PretrainedLanguageModel {
 }
 
 extension Tensor {
-  /// The transpose of a matrix of any floating-point type.
+  /// The transpose of a matrix of any floating-point type, of a quantized one as float32.
   func layoutTransposed() -> Tensor {
     // Through float32, which holds every number of a narrower type: its transposition has a kernel.
-    converted(to: .float32).transposed().converted(to: dtype)
+    converted(to: .float32).transposed().converted(to: dtype.isQuantized ? .float32 : dtype)
   }
 }

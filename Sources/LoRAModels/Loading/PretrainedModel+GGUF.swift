@@ -11,12 +11,13 @@ extension ModelConfiguration {
   func makeModel(file: GGUFFile, type: DType?) throws -> any PretrainedLanguageModel {
     let reader = try GGUFParameters(file: file, type: type)
     var used: Set<String> = ["rope_freqs.weight"]  // its factors are in the configuration
-    let model = try makeModel(
-      ParameterSource { name, shape in
-        let stored = try reader.name(of: name)
-        used.insert(stored)
-        return try reader.parameter(named: stored, for: name, shape: shape)
-      })
+    func parameter(_ name: String, _ shape: Shape) throws -> Parameter {
+      let stored = try reader.name(of: name)
+      used.insert(stored)
+      return try reader.parameter(named: stored, for: name, shape: shape)
+    }
+    // Files have every matrix as [out, in].
+    let model = try makeModel(ParameterSource(untransposed: parameter, parameter: parameter))
     for name in file.names where !used.contains(name) {
       throw FormatError(
         .unexpectedTensor, file: file.path, subject: "tensor '\(name)'",
@@ -58,9 +59,8 @@ private struct GGUFParameters {
 
   func parameter(named stored: String, for name: String, shape: Shape) throws -> Parameter {
     let row = names.module(atPath: String(name[..<(name.lastIndex(of: ".") ?? name.endIndex)]))?.row
-    let isTransposed = row?.isTransposed == true && shape.count == 2
     var tensor = try file.tensor(named: stored)
-    try check(tensor, stored, isTransposed ? [shape[1], shape[0]] : shape)
+    try check(tensor, stored, shape)
     let mapped = tensor
     if let order = row?.order, let heads = base.heads(of: order) {
       guard let rows = GGUFTensorNames.RowOrder.fileRows(count: tensor.shape[0], heads: heads)
@@ -71,10 +71,8 @@ private struct GGUFParameters {
       }
       tensor = tensor.gatheringRows(rows)
     }
-    // Vectors are few and read in every pass, blocks can't be transposed: widened once.
-    let isWidened = shape.count == 1 || (isTransposed && tensor.dtype.isQuantized)
-    tensor = tensor.converted(to: isWidened ? .float32 : type ?? tensor.dtype)
-    if isTransposed { tensor = tensor.permuted([1, 0]) }
+    // Vectors are few and read in every pass: widened once.
+    tensor = tensor.converted(to: shape.count == 1 ? .float32 : type ?? tensor.dtype)
     if !tensor.isMapped { mapped.releaseMappedPages() }
     return Parameter(tensor, isTrainable: false)
   }

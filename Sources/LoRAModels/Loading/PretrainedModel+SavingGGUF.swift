@@ -23,7 +23,7 @@ extension PretrainedModel {
         .unsupported, file: file.path, subject: "'general.architecture'",
         problem: "the tensor names of '\(base.architecture)' are not known")
     }
-    var values = try model.mergedValues()
+    var values = try model.mergedValues(transposing: false)
     var items: [GGUFWriter.Item] = []
     for entry in file.entries {
       guard let parameter = names.parameterPath(ofTensor: entry.name),
@@ -58,7 +58,6 @@ extension PretrainedModel {
   ) throws -> Tensor {
     var tensor = value
     if let row {
-      if row.isTransposed, value.shape.count == 2 { tensor = tensor.permuted([1, 0]) }
       if let heads = base.heads(of: row.order),
         let rows = GGUFTensorNames.RowOrder.checkpointRows(count: tensor.shape[0], heads: heads)
       {

@@ -30,6 +30,13 @@ public final class Conv1D: LinearLayer {
     self.bias = bias
   }
 
+  /// Creates a layer from a weight that is `[outputSize, inputSize]` already, as GGUF files have it.
+  init(weight: Parameter, bias: Parameter?) {
+    matrix = weight
+    self.weight = weight
+    self.bias = bias
+  }
+
   /// The size of the last dimension of inputs.
   public var inputSize: Int { matrix.shape[1] }
   /// The size of the last dimension of outputs.
