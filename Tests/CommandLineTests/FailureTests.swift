@@ -91,7 +91,8 @@ import Testing
     let model = Fixtures.model("llama-grouped")
     let other = Fixtures.model("mistral-v4") + "/adapter"
     #expect(try score(model, "--adapter", other).contains(other))
-    #expect(try score(model, "--adapter", "/nowhere:0.5").contains("/nowhere: the file does not exist"))
+    let missing = try score(model, "--adapter", "/nowhere:0.5")
+    #expect(missing.contains("/nowhere: the file does not exist"))
 
     let spoilt = try Command.temporaryFolder() + "/adapter"
     let path = spoilt + "/adapter_model.safetensors"

@@ -61,8 +61,8 @@ extension Variable {
     var y = value
     let origin = detachedFromValue()
     let input = x.value
-    let reduced = y.withUnsafeMutableBytes { bytes in
-      guard let y = bytes.baseAddress?.assumingMemoryBound(to: Float.self) else { return [[Tensor]]() }
+    let reduced: [[Tensor]] = y.withUnsafeMutableBytes { bytes in
+      guard let y = bytes.baseAddress?.assumingMemoryBound(to: Float.self) else { return [] }
       return withExtendedLifetime(input) { LowRankRows.add(parts, input: input.floats, to: y) }
     }
     return Self.recordRows(y, base: origin, x, parts, reduced)

@@ -11,7 +11,10 @@ struct BenchCommand: ParsableCommand {
         lora bench generate --model MODEL --prompt-tokens 256 --json
         lora bench gemm --json
       """,
-    subcommands: [BenchTrainCommand.self, BenchGenerateCommand.self, BenchAdaptersCommand.self, BenchGemmCommand.self])
+    subcommands: [
+      BenchTrainCommand.self, BenchGenerateCommand.self, BenchAdaptersCommand.self,
+      BenchGemmCommand.self,
+    ])
 
   /// Token ids that any model of this vocabulary can read, the same every time.
   static func randomIDs(_ count: Int, vocabularySize: Int, path: String) -> [Int] {
