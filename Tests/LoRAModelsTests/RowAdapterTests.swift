@@ -77,6 +77,38 @@ import Testing
           scale: 1.5),
       ], named: "whole", enabled: false)
     let choices: [AdapterSelection] = [["whole": 1], ["a": 1, "b": -0.5], ["whole": 0.5], [:]]
+    try expectRows(choices)
+  }
+
+  @Test("factors with an origin, DoRA, IA3, and B with a bias")
+  func everyMethod() throws {
+    try model.inject(LoRA(rank: 2, initialization: .pissa), named: "pissa")
+    try model.inject(DoRA(rank: 2), named: "dora")
+    try model.inject(IA3(), named: "ia3")
+    try model.inject(LoRA(rank: 2, hasBias: true), named: "bias")
+    for name in ["pissa", "dora", "ia3", "bias"] {
+      for (path, parameter) in model.adapterParameters(named: name) {
+        var random = SeededRandom(seed: 21, path: name + path)
+        parameter.value =
+          parameter.value + random.normal(parameter.shape, standardDeviation: 0.2)
+      }
+    }
+    try expectRows([["pissa": 1], [:], ["a": 1, "pissa": 0.5], ["b": 1]])
+    try expectRows([["dora": 1], ["ia3": 1], ["bias": 1], [:]])
+  }
+
+  /// Checks a pass with `choices` for the rows, and decoding with them.
+  private func expectRows(_ choices: [AdapterSelection]) throws {
+    let prompt = tokens[row: 0].scalars(as: Int64.self).map { Int($0) }
+    let requests = choices.map {
+      GenerationRequest(
+        prompt: prompt, options: GenerationOptions(maximumTokens: 4), adapters: $0)
+    }
+    #expect(
+      try model.generate(requests)
+        == requests.map {
+          try model.generate(after: $0.prompt, options: $0.options, adapters: $0.adapters)
+        })
     let all = try withoutGradients {
       try model.withAdapters(rows: choices) { model(tokens).value }
     }

@@ -117,9 +117,9 @@ extension RowAdapters {
         guard let adapter = item.adapter as? any LowRankAdapter, adapter.outputBias == nil,
           adapter.dropoutRate == 0 || Dropout.step == nil
         else { return nil }
-        terms.append(
-          LowRankTerm(
-            a: Variable(adapter.a), b: Variable(adapter.b), scale: adapter.scale * item.strength))
+        terms += adapter.factors.map { a, b in
+          LowRankTerm(a: a, b: b, scale: adapter.scale * item.strength)
+        }
       }
       var ranges: [Range<Int>] = []
       for row in part.rows {
