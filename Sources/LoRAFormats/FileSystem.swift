@@ -26,6 +26,13 @@ package enum FileSystem {
       && one.st_ino == other.st_ino
   }
 
+  /// The path from the root, links resolved; `path` itself if there is nothing at it.
+  package static func absolute(_ path: String) -> String {
+    guard let resolved = realpath(path, nil) else { return path }
+    defer { free(resolved) }
+    return String(cString: resolved)
+  }
+
   /// `folder` and `name` joined by one slash.
   package static func join(_ folder: String, _ name: String) -> String {
     folder.isEmpty || folder.hasSuffix("/") ? folder + name : folder + "/" + name

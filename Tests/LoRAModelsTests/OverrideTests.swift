@@ -18,7 +18,9 @@ import Testing
     configuration.tiesWordEmbeddings = true
     model = try LlamaModel(randomFor: configuration, standardDeviation: 0.2, seed: 3)
     model.setTrainable(false)
-    tokens = TinyModels.tokens([2, 6], seed: 9)
+    // With the tokens whose rows are replaced below.
+    let ids: [Int64] = [3, 10, 0, 18, 7, 16, 14, 3, 21, 9, 7, 5]
+    tokens = Tensor(ids, shape: [2, 6])
     let (model, tokens) = (model, tokens)
     base = withoutGradients { model(tokens).value }
   }
@@ -143,6 +145,37 @@ import Testing
     #expect(other.configuration.tiesWordEmbeddings)
     let merged = withoutGradients { other.model(tokens).value }
     #expect(largestDifference(merged, adapted) < 2e-5)
+  }
+
+  @Test("two adapters that replace the same parameters add up, merged as not merged")
+  func twoReplacements() throws {
+    let description = try description()
+    var other = description
+    other.layers = []
+    other.replacements = description.replacements.map {
+      .init(path: $0.path, value: $0.value.scaled(by: -0.7))
+    }
+    try model.attach(description, named: "x")
+    try model.attach(other, named: "y")
+    for selection: AdapterSelection in [["x": 1, "y": 1], ["x": 0.5, "y": -0.3]] {
+      let mixed = try model.withAdapters(selection) { logits() }
+      try model.mergeAdapters(selection)
+      #expect(largestDifference(logits(), mixed) < 1e-4)
+      try model.unmergeAdapters()
+    }
+  }
+
+  @Test("gradients flow to a replaced weight at any strength, and shared rows are one parameter")
+  func gradientsAtHalfStrength() throws {
+    try model.attach(try description(), named: "x", isTrainable: true)
+    let gradients = try model.withAdapters(["x": 0.5]) {
+      model.loss(tokens: tokens, targets: tokens, scale: 1)
+    }.gradients()
+    let parameters = model.adapterParameters(named: "x")
+    #expect(Set(parameters.map { ObjectIdentifier($0.parameter) }).count == parameters.count)
+    for (path, parameter) in parameters where !path.hasSuffix("k_proj.bias") {
+      #expect(gradients[parameter] != nil, "\(path)")
+    }
   }
 
   @Test("what is described again is what was attached")

@@ -213,6 +213,32 @@ import Testing
     #expect(results[leaving] == Array(alone[3].prefix(3)))
   }
 
+  @Test("GPT-2, whose positions are learned, in a batch of different lengths")
+  func gpt2() throws {
+    let model = try PretrainedModel(path: Fixtures.path("models/gpt2-tied")).model
+    try model.inject(LoRA(rank: 2, alpha: 5), named: "g")
+    for (path, parameter) in model.adapterParameters(named: "g") {
+      var random = SeededRandom(seed: 3, path: path)
+      parameter.value = random.normal(parameter.shape, standardDeviation: 0.3)
+    }
+    let requests = [1, 3, 6].map { length in
+      GenerationRequest(
+        prompt: Array(2..<2 + length), options: GenerationOptions(maximumTokens: 6),
+        adapters: length == 3 ? [:] : ["g": 1])
+    }
+    let alone = try requests.map {
+      try model.generate(after: $0.prompt, options: $0.options, adapters: $0.adapters)
+    }
+    #expect(try model.generate(requests) == alone)
+  }
+
+  @Test("one sequence under a choice for several rows is an error")
+  func oneSequence() throws {
+    #expect(throws: AdapterError.self) {
+      try model.withAdapters(rows: [[:], ["a": 1]]) { try model.generate(after: [5]) }
+    }
+  }
+
   @Test("a request keeps the version of its adapter through a swap")
   func swapsReachOnlyLaterRequests() throws {
     let prompt = tokens[row: 0].scalars(as: Int64.self).map { Int($0) }

@@ -7,8 +7,11 @@ extension Variable {
   /// where an operation asks for it by ``saved``, are computed again.
   ///
   /// - Parameters:
-  ///   - b1: `[out, rank]`; so is `b2`.
-  ///   - a1: `[rank, in]`; so is `a2`.
+  ///   - b1: `[out, rank]`.
+  ///   - a1: `[rank, in]`.
+  ///   - b2: `[out, rank]`.
+  ///   - a2: `[rank, in]`.
+  ///   - scale: what the product is multiplied by.
   /// - Returns: `[out, in]`.
   public static func hadamardProduct(
     _ b1: Variable, _ a1: Variable, _ b2: Variable, _ a2: Variable, scale: Float

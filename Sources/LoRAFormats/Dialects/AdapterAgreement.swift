@@ -32,7 +32,9 @@ extension AdapterDescription {
       other.layers.map { (ExactName($0.path), $0) }, uniquingKeysWith: { first, _ in first })
     var result = AdapterAgreement(identicalLayers: 0, roundedLayers: [:])
     for layer in layers {
-      guard let back = found[ExactName(layer.path)] else {
+      // GPT-2's body alone has paths without the prefix that formats write.
+      let back = found[ExactName(layer.path)] ?? found[ExactName("transformer.\(layer.path)")]
+      guard let back else {
         throw differs("layer '\(layer.path)'", "it is missing")
       }
       if layer.change.isIdentical(to: back.change) {

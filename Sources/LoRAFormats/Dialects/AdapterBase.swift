@@ -50,7 +50,7 @@ public struct AdapterBase: Sendable {
     case .directory(let directory, let isTransposed):
       guard let name = Self.name(path, directory) else { return nil }
       let weight = try directory.tensor(named: name).converted(to: .float32)
-      return isTransposed && !Self.isTable(name) && weight.shape.count == 2
+      return isTransposed && Self.isConv1D(name) && weight.shape.count == 2
         ? weight.transposed() : weight
     case .gguf(let file, let names, let base):
       guard let (row, name) = names.module(atPath: path), file.entry(named: name + ".weight") != nil
@@ -70,7 +70,7 @@ public struct AdapterBase: Sendable {
       guard let name = Self.name(path, directory), let entry = directory.entry(named: name) else {
         return nil
       }
-      return isTransposed && !Self.isTable(name) && entry.shape.count == 2
+      return isTransposed && Self.isConv1D(name) && entry.shape.count == 2
         ? [entry.shape[1], entry.shape[0]] : entry.shape
     case .gguf(let file, let names, _):
       return names.module(atPath: path).flatMap { file.entry(named: $0.name + ".weight")?.shape }
@@ -91,8 +91,9 @@ public struct AdapterBase: Sendable {
     return names.first { directory.entry(named: $0) != nil }
   }
 
-  private static func isTable(_ name: String) -> Bool {
-    name.hasSuffix("wte.weight") || name.hasSuffix("wpe.weight")
+  /// Whether GPT-2 has the weight as a `Conv1D`'s, [in, out]: its tables and its head are none.
+  private static func isConv1D(_ name: String) -> Bool {
+    ["c_attn", "c_proj", "c_fc", "q_attn"].contains { name.hasSuffix("\($0).weight") }
   }
 
   /// The paths of the model's layers.

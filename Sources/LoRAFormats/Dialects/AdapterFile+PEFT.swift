@@ -20,6 +20,13 @@ extension AdapterFile {
       throw description.refusal(
         layer.path, .peft, path, "layers within and outside of an image model's parts together")
     }
+    let stale = AdapterFormat.components(in: path).filter { !components.contains($0) }
+    let configuration = FileSystem.join(path, PEFTAdapterConfiguration.fileName)
+    guard stale.isEmpty, !FileSystem.exists(configuration) else {
+      throw FormatError(
+        .invalidValue, file: path, problem: "the folder holds another adapter",
+        remedy: "give a new folder: what stayed behind would be read with the new parts")
+    }
     var notes: [AdapterNote] = []
     var files: [(folder: String, file: PEFTAdapterFile)] = []
     for component in ImageModuleNames.components where components.contains(component) {

@@ -109,7 +109,9 @@ public struct DiffusersAdapterFile: Sendable {
       var fields = Self.fields(of: component, in: object)
       guard !fields.isEmpty else { continue }
       if fields["peft_type"]?.isNull ?? true { fields["peft_type"] = "LORA" }
-      result[component] = try PEFTAdapterConfiguration(fields, file: "\(place), \(component)")
+      let configuration = try PEFTAdapterConfiguration(fields, file: "\(place), \(component)")
+      try PEFTAdapterFile.refuseChangedBase(configuration, "\(place), \(component)")
+      result[component] = configuration
     }
     return result
   }

@@ -138,8 +138,13 @@ enum ImageModuleNames {
 
   /// The part that `path` lies in; nil if it is no image adapter's path.
   static func component(of path: String) -> String? {
-    components.first { path.hasPrefix($0 + ".") }
+    // GPT-2 calls its body "transformer" too.
+    if languageModelParts.contains(where: path.hasPrefix) { return nil }
+    return components.first { path.hasPrefix($0 + ".") }
   }
+
+  private static let languageModelParts = ["h.", "wte", "wpe", "ln_f", "word_embeddings"]
+    .map { "transformer." + $0 }
 
   /// The linear layers of a CLIP text encoder of up to 32 blocks.
   static let textEncoder: [String] =

@@ -61,6 +61,11 @@ extension LayerChange {
 
 /// ‖B A‖: its square is the sum of the products of the elements of Bᵀ B and A Aᵀ.
 private func productNorm(_ b: Tensor, _ a: Tensor) -> Double {
+  let rank = a.shape[0]
+  // Never more memory than the factors have themselves, whatever rank a file names.
+  if rank > 1, b.shape[0] * a.shape[1] < rank * rank {
+    return b.matrixProduct(with: a).sumOfSquares().squareRoot()
+  }
   let left = b.matrixProduct(with: b, transposeSelf: true).scalars(as: Float.self)
   let right = a.matrixProduct(with: a, transposeOther: true).scalars(as: Float.self)
   let square = zip(left, right).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }

@@ -100,8 +100,15 @@ public struct MLXAdapterFile: Sendable {
       }
     }
     var magnitude: FactorTable.Factor?
+    let last = path.split(separator: ".").last.map(String.init) ?? path
     if configuration.method == .dora {
       let m = try table.required(path, "m")
+      guard !embeddings.contains(last) else {
+        throw FormatError(
+          .unsupported, file: table.file.path, tensor: m.name,
+          "MLX's DoRA of an embedding has norms of the table's rows, which is not supported",
+          remedy: "train without an adapter on the embedding")
+      }
       guard m.shape == [b.shape[1]] else {
         throw FormatError(
           .shapeMismatch, file: table.file.path, tensor: m.name,
@@ -109,7 +116,6 @@ public struct MLXAdapterFile: Sendable {
       }
       magnitude = m
     }
-    let last = path.split(separator: ".").last.map(String.init) ?? path
     return AdapterDescription.Layer(
       path: path,
       change: .lowRank(
@@ -143,6 +149,11 @@ extension MLXAdapterFile {
         throw description.refusal(layer.path, .mlx, file, "factors of convolutions")
       }
       if change.bias != nil { throw description.refusal(layer.path, .mlx, file, "biases of B") }
+      if change.isEmbedding, change.magnitude != nil {
+        throw description.refusal(
+          layer.path, .mlx, file,
+          "DoRA of an embedding as PEFT has it, norms of columns where MLX has norms of rows")
+      }
       if isDoRA, change.magnitude?.shape != [change.outputSize] {
         throw description.refusal(
           layer.path, .mlx, file,

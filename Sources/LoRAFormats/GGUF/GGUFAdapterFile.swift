@@ -37,6 +37,8 @@ public struct GGUFAdapterFile: Sendable {
   /// (Llama's query and key projections), unless the file was written by this library, which notes
   /// the heads.
   public init(path: String, base: GGUFBase? = nil) throws(FormatError) {
+    // Of a model, the commonest mistake, only the header is read.
+    try Self.checkType(try GGUFFile(path: path))
     // The bytes are copied, so the file may be replaced afterwards.
     try self.init(file: try GGUFFile(path: path, access: .copied), base: base)
   }

@@ -47,7 +47,7 @@ public struct PEFTAdapterFile: Sendable {
     description = try PEFTAdapterReader(file: file, configuration: configuration).description()
   }
 
-  private static func refuseChangedBase(
+  static func refuseChangedBase(
     _ configuration: PEFTAdapterConfiguration, _ file: String
   ) throws(FormatError) {
     guard case .named(let name) = configuration.initialization,

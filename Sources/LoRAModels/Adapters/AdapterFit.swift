@@ -10,6 +10,12 @@ extension LinearAdapter {
     if let layer = module as? any LinearLayer {
       try checkSizes(inputs: layer.inputSize, outputs: layer.outputSize, path: path)
     } else if let embedding = module as? Embedding {
+      if let factors = self as? any LowRankAdapter,
+        factors.outputBias != nil || factors.origin != nil
+      {
+        throw .unsupported(
+          layer: path, reason: "only plain factors can be attached to an embedding")
+      }
       let isLowRank = self is any LowRankAdapter || self is DoRAAdapter
       guard isLowRank || self is RowOverride else {
         throw .unsupported(

@@ -17,6 +17,9 @@ extension LoRA: EmbeddingAdapterMethod {
     for embedding: Embedding, using random: inout SeededRandom
   ) throws(AdapterError) -> LoRAAdapter {
     try validate()
+    guard !hasBias else {
+      throw .unsupported(layer: "of the embedding", reason: "its B has no bias, as in PEFT")
+    }
     guard initialization == .kaiming || initialization == .gaussian else {
       throw .unsupported(
         layer: "of the embedding", reason: "\(initialization) is for linear layers, as in PEFT")

@@ -174,8 +174,13 @@ extension Module {
 
   /// The parameters of the adapter called `name`, with paths as `layers.0.q_proj.lora_A.weight`.
   public func adapterParameters(named name: String) -> [NamedParameter] {
-    adapters(named: name).flatMap { path, adapter in
-      adapter.namedParameters().map { ("\(path).\($0.path)", $0.parameter) }
+    // Rows that a tied head shares with the embedding are one parameter.
+    var seen: Set<ObjectIdentifier> = []
+    return adapters(named: name).flatMap { path, adapter in
+      adapter.namedParameters().compactMap { item -> NamedParameter? in
+        seen.insert(ObjectIdentifier(item.parameter)).inserted
+          ? ("\(path).\(item.path)", item.parameter) : nil
+      }
     }
   }
 

@@ -66,8 +66,19 @@ extension AdaptableModule {
     _ active: [ActiveAdapter], path: String
   ) throws(AdapterError) -> LinearWeights {
     var base = try storedWeights(path)
+    let original = base
+    var isReplaced = false
     for item in active {
-      guard let override = item.adapter as? any OverridingAdapter else { continue }
+      guard let override = item.adapter as? ParameterOverride else { continue }
+      for (name, _) in override.parameters where name != "weight" && name != "bias" {
+        throw .unsupported(layer: path, reason: "its '\(name)' can't be merged into the base")
+      }
+      let new = override.overriding(original, strength: item.strength)
+      if isReplaced { base.add(new, less: original) } else { base = new }
+      isReplaced = true
+    }
+    for item in active {
+      guard let override = item.adapter as? RowOverride else { continue }
       base = override.overriding(base, strength: item.strength)
     }
     // Scalings multiply, all other changes are taken on the base without them.
@@ -128,5 +139,16 @@ extension AdaptableModule {
     return LinearWeights(
       weight: weight.value.converted(to: .float32),
       bias: parameters["bias"]?.value.converted(to: .float32))
+  }
+}
+
+extension LinearWeights {
+  /// Adds the difference of two.
+  fileprivate mutating func add(_ new: LinearWeights, less old: LinearWeights) {
+    weight = weight.converted(to: .float32)
+    weight.add(new.weight - old.weight)
+    guard let newBias = new.bias else { return }
+    let oldBias = old.bias ?? .zeros(newBias.shape)
+    bias = (bias ?? oldBias) + (newBias - oldBias)
   }
 }

@@ -47,15 +47,23 @@ public final class RowOverride: LinearAdapter {
     self.rows = rows
   }
 
+  /// Where in `ids` the tokens with new rows are, and which rows theirs are.
+  func positions(of ids: Tensor) -> [(position: Int, row: Int)] {
+    let rowOfToken = Dictionary(
+      zip(self.ids, self.ids.indices), uniquingKeysWith: { first, _ in first })
+    return ids.scalars(as: Int64.self).enumerated().compactMap { position, id in
+      rowOfToken[Int(id)].map { (position, $0) }
+    }
+  }
+
   /// The rows, under the name that PEFT gives them.
   public var parameters: Named<Parameter> { ["token_adapter.trainable_tokens_delta": rows] }
 
-  /// The logits `y` of a head, those of the tokens with new rows computed from these.
+  /// What a head computes with the new rows: they take part before any other adapter, so what is left
+  /// to do here is nothing.
   public func apply(
     to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
-  ) -> Variable {
-    y.mixingColumns(ids, with: x.linear(weight: Variable(rows)), strength: strength)
-  }
+  ) -> Variable { y }
 
   /// The difference of the new rows and the base's.
   public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
@@ -121,7 +129,11 @@ extension AdapterSlot {
     switch contribution() {
     case .none: return Variable(parameter)
     case .merged(let weights):
-      return Variable((name == "bias" ? weights.bias : weights.weight) ?? parameter.value)
+      switch name {
+      case "weight": return Variable(weights.weight)
+      case "bias": return Variable(weights.bias ?? parameter.value)
+      default: return Variable(parameter)
+      }
     case .adapters(let active): return Self.value(of: parameter, named: name, active)
     case .rows: preconditionFailure("rows of the batch have different values of '\(name)'")
     }

@@ -59,9 +59,10 @@ final class GPT2Body: Module {
   /// Tokens `[B, T]` to hidden states `[B, T, C]`.
   func callAsFunction(_ ids: Tensor, cache: KeyValueCache?) -> Variable {
     let (batch, count) = (ids.shape[0], ids.shape[1])
-    let first = cache?.count ?? 0
-    // A position for every token, so that rows of the batch may have adapters of their own.
-    let places = (0..<batch).flatMap { _ in (first..<first + count).map(Int64.init) }
+    // A position for every token: rows of the batch may have adapters of their own, and sequences of
+    // a cache differ in length.
+    let starts = cache?.counts ?? Array(repeating: 0, count: batch)
+    let places = starts.flatMap { ($0..<$0 + count).map(Int64.init) }
     var x = tokens(ids) + positions(Tensor(places, shape: ids.shape))
     for (index, block) in blocks.enumerated() {
       // The last block would be computed again at once: keeping it costs no memory.
@@ -124,13 +125,10 @@ final class GPT2Attention: Module {
       projected.sliced(axis: 2, part * size..<(part + 1) * size)
         .reshaped(to: [batch, positions, size / headSize, headSize])
     }
-    let q = heads(0)
-    var (k, v) = (heads(1), heads(2))
-    if let cache {
-      let (keys, values) = cache.append(keys: k.value, values: v.value, layer: layer)
-      (k, v) = (Variable(keys), Variable(values))
-    }
-    let y = q.attention(keys: k, values: v, scale: scale)
+    let (q, k, v) = (heads(0), heads(1), heads(2))
+    let y =
+      cache?.attention(q, k, v, layer: layer, scale: scale)
+      ?? q.attention(keys: k, values: v, scale: scale)
     return output(y.reshaped(to: [batch, positions, size]))
   }
 }

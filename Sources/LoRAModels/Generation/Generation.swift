@@ -150,7 +150,14 @@ extension LanguageModel {
   /// weights apply.
   func passSnapshot(_ selection: AdapterSelection?) throws(AdapterError) -> AdapterSnapshot? {
     if let selection { return try snapshot(selection) }
-    if let current = AdapterScope.current { return current }
+    if let current = AdapterScope.current {
+      guard current.groupOfRow == nil else {
+        throw .invalidValue(
+          parameter: "the adapters of this scope", value: "a choice for each row of a batch",
+          expected: "one choice: a generation is one sequence (GenerationBatch has several)")
+      }
+      return current
+    }
     return isMerged ? nil : try snapshot(enabledAdapters)
   }
 }

@@ -24,7 +24,8 @@ public struct GenerationRequest: Sendable, Hashable {
 /// Generations that advance together, each with its own prompt, options and adapters.
 ///
 /// A step reads the base's weights once for all of them: sixteen texts cost little more than one.
-/// Requests may join and end at any step; the tokens of each are what it would get alone.
+/// Requests may join and end at any step; the tokens of each are what it would get alone, up
+/// to the rounding of sums (see *Numerics*).
 ///
 /// ```swift
 /// let batch = GenerationBatch(model)
@@ -65,6 +66,12 @@ public final class GenerationBatch {
     let selection = request.adapters.strengths.isEmpty && model.isMerged ? nil : request.adapters
     let session = try GenerationSession(
       model, prompt: request.prompt, options: request.options, adapters: selection)
+    let others = (waiting + running).map(\.session.snapshot)
+    guard others.allSatisfy({ ($0 == nil) == (session.snapshot == nil) }) else {
+      throw AdapterError.invalidValue(
+        parameter: "merged adapters", value: "merged or unmerged since the batch began",
+        expected: "the same for all requests that run together")
+    }
     defer { nextID += 1 }
     waiting.append(Member(id: nextID, session: session))
     return nextID

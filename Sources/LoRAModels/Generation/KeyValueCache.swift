@@ -33,21 +33,13 @@ public final class KeyValueCache {
   /// the other holds.
   public init(joining caches: [KeyValueCache]) { sequences = caches.flatMap(\.sequences) }
 
-  /// Appends a layer's keys and values, `[1, new, heads, size]`, and returns all of that layer so
-  /// far, `[1, count + new, heads, size]`, sharing the cache's memory until the next append.
-  func append(keys: Tensor, values: Tensor, layer: Int) -> (Tensor, Tensor) {
-    precondition(
-      keys.shape[0] == 1 && sequences.count == 1,
-      "keys of \(keys.shape[0]) sequences for a cache of \(sequences.count)")
-    return sequences[0].append(keys: keys, values: values, layer: layer)
-  }
-
   /// The attention of new queries, keys and values, `[sequences, new, heads, size]`, with what each
   /// sequence holds, the new keys and values being appended first.
   ///
   /// - Parameter rotate: gives queries or keys, `[1, new, heads, size]`, their positions.
   func attention(
     _ queries: Variable, _ keys: Variable, _ values: Variable, layer: Int, window: Int? = nil,
+    scale: Float? = nil,
     rotate: (Variable, _ positions: Range<Int>) -> Variable = { x, _ in x }
   ) -> Variable {
     precondition(
@@ -62,7 +54,8 @@ public final class KeyValueCache {
       let (allKeys, allValues) = sequence.append(
         keys: rotate(row(keys), positions).value, values: row(values).value, layer: layer)
       return rotate(row(queries), positions)
-        .attention(keys: Variable(allKeys), values: Variable(allValues), window: window)
+        .attention(
+          keys: Variable(allKeys), values: Variable(allValues), scale: scale, window: window)
     }
     return rows.count == 1 ? rows[0] : .concatenated(rows)
   }
@@ -98,6 +91,8 @@ final class CachedSequence {
     return (keys, values)
   }
 
+  /// Appends a layer's keys and values, `[1, new, heads, size]`, and returns all of that layer so
+  /// far, `[1, count + new, heads, size]`, sharing the cache's memory until the next append.
   func append(keys newKeys: Tensor, values newValues: Tensor, layer: Int) -> (Tensor, Tensor) {
     let (new, heads, size) = (newKeys.shape[1], newKeys.shape[2], newKeys.shape[3])
     withRoom(for: new, heads: heads, size: size, layer: layer) { keys, values in

@@ -20,6 +20,8 @@ extension LlamaBody {
     guard sequences == cache.sequences.count, rows >= 1, norm.slot.isUnused,
       sequences == 1 ? rows <= mostFewRows : positions == 1 && rows <= Self.mostSequences
     else { return nil }
+    // A choice for other rows than these: the general path says so.
+    if let rows = AdapterScope.current?.groupOfRow, rows.count != sequences { return nil }
     var layers: [DecodingBlock] = []
     layers.reserveCapacity(blocks.count)
     for block in blocks {

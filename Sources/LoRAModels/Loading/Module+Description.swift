@@ -59,8 +59,14 @@ extension Module {
             value: isTransposed ? parameter.value.permuted([1, 0]) : parameter.value)
         }
       } else if let override = adapter as? RowOverride {
-        // A tied head has the same rows.
-        guard embeddings.contains(path) else { continue }
+        guard embeddings.contains(path) else {
+          // A tied head has the same rows as its embedding.
+          let isShared = adapters.contains {
+            $0.adapter === adapter && embeddings.contains($0.path)
+          }
+          if isShared { continue }
+          throw .unsupported(layer: path, reason: "no file format has rows of a head alone")
+        }
         replacedRows.append(.init(path: path, ids: override.ids, rows: override.rows.value))
       } else if var change = adapter.change {
         if case .lowRank(var factors) = change, embeddings.contains(path) {

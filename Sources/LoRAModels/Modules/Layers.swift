@@ -90,8 +90,15 @@ public final class Embedding: AdaptableModule {
     case .adapters(let chosen): active = chosen
     case .none, .rows: return Variable(weight).gathered(ids)
     }
+    // What replaces comes first; every other change is taken on the table as replaced, as in merging.
     let table = AdapterSlot.value(of: weight, named: "weight", active)
-    let vectors = table.gathered(ids)
+    var vectors = table.gathered(ids)
+    let replaced = active.filter { $0.adapter is RowOverride }
+    for item in replaced {
+      guard let override = item.adapter as? RowOverride else { continue }
+      vectors = vectors.mixingRows(
+        override.positions(of: ids), with: Variable(override.rows), strength: item.strength)
+    }
     var y = vectors
     for item in active {
       if let factors = item.adapter as? any LowRankAdapter {
@@ -99,22 +106,26 @@ public final class Embedding: AdaptableModule {
         y =
           y + reduced.linear(weight: Variable(factors.b)).scaled(by: factors.scale * item.strength)
       } else if let dora = item.adapter as? DoRAAdapter {
-        // The table itself where nothing replaces it, so that its norms are known the next time.
-        let isOwn = table.value.isSame(as: weight.value)
         y = dora.apply(
-          to: y, vectors: vectors, ids: ids,
-          table: isOwn ? weight : Parameter(table.value, isTrainable: false),
+          to: y, vectors: vectors, ids: ids, table: Self.table(table.value, weight, replaced),
           strength: item.strength)
-      } else if let override = item.adapter as? RowOverride {
-        let rowOfToken = Dictionary(
-          zip(override.ids, override.ids.indices), uniquingKeysWith: { first, _ in first })
-        let pairs = ids.scalars(as: Int64.self).enumerated().compactMap { position, id in
-          rowOfToken[Int(id)].map { (position: position, row: $0) }
-        }
-        y = y.mixingRows(pairs, with: Variable(override.rows), strength: item.strength)
       }
     }
     return y
+  }
+
+  /// The table whose norms DoRA takes: the embedding's own where nothing replaces it, so that they are
+  /// known the next time.
+  private static func table(
+    _ table: Tensor, _ own: Parameter, _ replaced: [ActiveAdapter]
+  ) -> Parameter {
+    if replaced.isEmpty, table.isSame(as: own.value) { return own }
+    var weights = LinearWeights(weight: table.converted(to: .float32))
+    for item in replaced {
+      guard let override = item.adapter as? RowOverride else { continue }
+      weights = override.overriding(weights, strength: item.strength)
+    }
+    return Parameter(weights.weight, isTrainable: false)
   }
 }
 

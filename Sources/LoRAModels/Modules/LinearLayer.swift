@@ -62,7 +62,7 @@ extension LinearLayer {
 
   /// The output under `active`, of which some may replace the layer's own parameters.
   private func overridden(_ x: Variable, _ active: [ActiveAdapter]) -> Variable {
-    let others = active.filter { !($0.adapter is ParameterOverride) }
+    let others = active.filter { !OverriddenLayer.replaces($0.adapter) }
     if others.count == active.count { return adapted(x, active) }
     let layer = OverriddenLayer(self, active)
     return others.isEmpty ? layer.base(x) : layer.adapted(x, others)

@@ -5,30 +5,43 @@ import LoRATensor
 /// their base.
 final class OverriddenLayer: LinearLayer {
   private let layer: any LinearLayer
-  private let newWeight: Parameter?
+  /// New weights and how much of each.
+  private let weights: [(parameter: Parameter, strength: Float)]
+  /// New rows and how much of each.
+  private let rows: [(override: RowOverride, strength: Float)]
   let bias: Parameter?
   var slot: AdapterSlot { layer.slot }
 
   init(_ layer: any LinearLayer, _ active: [ActiveAdapter]) {
     self.layer = layer
-    newWeight = Self.value(named: "weight", active) { layer.denseWeight() }
-    bias =
-      Self.value(named: "bias", active) {
-        layer.bias?.value.converted(to: .float32) ?? .zeros([layer.outputSize])
-      } ?? layer.bias
+    weights = Self.values(named: "weight", active)
+    rows = active.compactMap { item in
+      (item.adapter as? RowOverride).map { ($0, item.strength) }
+    }
+    bias = Self.bias(layer, Self.values(named: "bias", active))
   }
 
-  /// The parameter that the overrides among `active` have under `name`: the adapter's own if it is
-  /// the only one and at strength 1, so that it can be trained; nil if there is none.
-  private static func value(
-    named name: String, _ active: [ActiveAdapter], base: () -> Tensor
-  ) -> Parameter? {
-    let new = active.compactMap { item in
+  /// Whether `adapter` is one whose part in the layer is done here.
+  static func replaces(_ adapter: any LinearAdapter) -> Bool {
+    adapter is ParameterOverride || adapter is RowOverride
+  }
+
+  private static func values(
+    named name: String, _ active: [ActiveAdapter]
+  ) -> [(parameter: Parameter, strength: Float)] {
+    active.compactMap { item in
       (item.adapter as? ParameterOverride)?.parameters[name].map { ($0, item.strength) }
     }
-    guard let first = new.first else { return nil }
-    if new.count == 1, first.1 == 1 { return first.0 }
-    let base = base()
+  }
+
+  /// The bias: the adapter's own if it is the only one and at strength 1, so that it can be trained;
+  /// else the mixture, through which no gradient flows.
+  private static func bias(
+    _ layer: any LinearLayer, _ new: [(parameter: Parameter, strength: Float)]
+  ) -> Parameter? {
+    guard let first = new.first else { return layer.bias }
+    if new.count == 1, first.strength == 1 { return first.parameter }
+    let base = layer.bias?.value.converted(to: .float32) ?? .zeros([layer.outputSize])
     var sum = base
     for (parameter, strength) in new { sum.add(parameter.value - base, times: strength) }
     return Parameter(sum, isTrainable: false)
@@ -36,11 +49,46 @@ final class OverriddenLayer: LinearLayer {
 
   var inputSize: Int { layer.inputSize }
   var outputSize: Int { layer.outputSize }
-  var weight: Parameter? { newWeight ?? layer.weight }
 
-  func project(_ x: Variable) -> Variable {
-    newWeight.map { x.linear(weight: Variable($0)) } ?? layer.project(x)
+  /// A weight that stands for itself; a mixture is computed term by term and never formed.
+  var weight: Parameter? {
+    guard rows.isEmpty else { return nil }
+    if weights.isEmpty { return layer.weight }
+    return weights.count == 1 && weights[0].strength == 1 ? weights[0].parameter : nil
   }
 
-  func denseWeight() -> Tensor { newWeight?.value ?? layer.denseWeight() }
+  func project(_ x: Variable) -> Variable {
+    var y = projectWhole(x)
+    for (override, strength) in rows {
+      y = y.mixingColumns(
+        override.ids, with: x.linear(weight: Variable(override.rows)), strength: strength)
+    }
+    return y
+  }
+
+  private func projectWhole(_ x: Variable) -> Variable {
+    guard let first = weights.first else { return layer.project(x) }
+    if weights.count == 1, first.strength == 1 {
+      return x.linear(weight: Variable(first.parameter))
+    }
+    let rest = 1 - weights.reduce(0) { $0 + $1.strength }
+    return weights.reduce(layer.project(x).scaled(by: rest)) { y, item in
+      y + x.linear(weight: Variable(item.parameter)).scaled(by: item.strength)
+    }
+  }
+
+  func denseWeight() -> Tensor {
+    let base = layer.denseWeight()
+    var sum = base
+    if weights.count == 1, weights[0].strength == 1 {
+      sum = weights[0].parameter.value
+    } else {
+      for (parameter, strength) in weights { sum.add(parameter.value - base, times: strength) }
+    }
+    var result = LinearWeights(weight: sum)
+    for (override, strength) in rows {
+      result = override.overriding(result, strength: strength)
+    }
+    return result.weight
+  }
 }

@@ -53,6 +53,7 @@ struct CombineCommand: ParsableCommand {
   }
 
   func run() throws {
+    try refuseOverwriting(adapters.map(\.path), with: output)
     let method = type.method
     let files = try adapters.map {
       try AdapterFile(path: $0.path, options: .init(basePath: base))

@@ -58,7 +58,7 @@ struct ConvertCommand: ParsableCommand {
   func run() throws {
     let options = AdapterFile.Options(alpha: alpha, basePath: base)
     let adapter = try AdapterFile(path: input, options: options)
-    try refuseOverwriting()
+    try refuseOverwriting([input] + (base.map { [$0] } ?? []), with: output)
     // A GGUF adapter needs no more of its base than the configuration.
     if let base, to != .gguf || AdapterBase.hasWeights(path: base) {
       try AdapterBase(path: base).check(adapter.description, file: input)
@@ -77,15 +77,6 @@ struct ConvertCommand: ParsableCommand {
     try report(adapter, agreement, notes, modelfile: modelfile?.path)
   }
 
-  /// The input must not be what is written.
-  private func refuseOverwriting() throws {
-    guard FileSystem.exists(output) else { return }
-    let isSame = input == output || FileSystem.isSame(input, output)
-    if isSame {
-      throw CommandError("\(output): the output is the input; give another one with --output")
-    }
-  }
-
   /// The alpha that the note of a loralib file names.
   private static func alpha(in notes: [AdapterNote]) -> Double? {
     notes.filter(\.layer.isEmpty).compactMap { note in
@@ -95,7 +86,9 @@ struct ConvertCommand: ParsableCommand {
 
   /// The Modelfile beside the output. One that exists is somebody's work.
   private func newModelfile() throws -> (path: String, modelfile: OllamaModelfile) {
-    let result = OllamaModelfile(from: base ?? "").beside(adapter: output)
+    // Ollama looks from the Modelfile's folder, not from this one.
+    let from = base.map { FileSystem.absolute($0) } ?? ""
+    let result = OllamaModelfile(from: from).beside(adapter: output)
     if FileSystem.exists(result.path) {
       throw CommandError(
         "\(result.path): it exists; move it away, or write to another folder")

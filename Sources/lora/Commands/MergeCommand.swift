@@ -40,6 +40,9 @@ struct MergeCommand: ParsableCommand {
   }
 
   func run() throws {
+    if output.hasSuffix(".gguf") {
+      try refuseOverwriting([model] + adapters.adapters.map(\.path), with: output)
+    }
     let pretrained = try PretrainedModel(path: model)
     let selection = try adapters.attach(to: pretrained.model, from: model)
     if output.hasSuffix(".gguf") {

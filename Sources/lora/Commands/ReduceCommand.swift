@@ -26,6 +26,7 @@ struct ReduceCommand: ParsableCommand {
   @OptionGroup var format: OutputOptions
 
   func run() throws {
+    try refuseOverwriting([adapter], with: output)
     let file = try AdapterFile(path: adapter, options: .init(basePath: base))
     let folder = try OutputFolder(output)
     do {

@@ -79,11 +79,11 @@ struct SweepCommand: ParsableCommand {
         batchSize: batch, progress: { progress.report($0, of: $1, "evaluations") })
     }
     progress.finish()
+    try report(sweep)
     if let plot {
       let title = "Loss by strength on \(Self.lastComponent(data))"
       try AtomicFile.write(Array(sweep.svg(title: title).utf8), to: plot)
     }
-    try report(sweep)
   }
 
   /// `eval` where the data file has such a tensor, otherwise `train`.

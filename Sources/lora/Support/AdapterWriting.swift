@@ -6,7 +6,9 @@ extension AdapterDescription {
   /// model's adapter one for each part.
   func write(madeOf sources: [AdapterFile], to path: String) throws {
     let imageFormats: [AdapterFormat] = [.kohya, .lycoris, .diffusers]
-    if var file = sources.first, imageFormats.contains(file.format) {
+    if var file = sources.first,
+      imageFormats.contains(file.format) || file.format == .peft && file.peftConfiguration == nil
+    {
       file.description = self
       try file.write(as: .peft, to: path)
     } else {

@@ -19,6 +19,17 @@ func readText(_ path: String) throws(FormatError) -> String {
   return text
 }
 
+/// Throws if `output` is one of `inputs`: what is being read must not be written over.
+func refuseOverwriting(_ inputs: [String], with output: String) throws(CommandError) {
+  for input in inputs {
+    guard output == input || FileSystem.exists(output) && FileSystem.isSame(output, input) else {
+      continue
+    }
+    throw CommandError(
+      "\(output): the output is '\(input)', which is read; give another one with --output")
+  }
+}
+
 /// A folder that results will be written to: made and tried before the work starts, so that a
 /// training does not end with the news that there was no place for it. Nothing of it is left before
 /// there are results.
