@@ -41,7 +41,7 @@ extension Module {
     return report
   }
 
-  /// Undoes ``mergeAdapters(_:)``: the base's own numbers apply again, bit for bit, with the
+  /// Undoes ``mergeAdapters(_:quantized:)``: the base's own numbers apply again, bit for bit, with the
   /// adapters still enabled beside them.
   public func unmergeAdapters() throws(AdapterError) {
     let slots = adapterSlots()

@@ -5,7 +5,7 @@ public import LoRATensor
 public enum QuantizedMerging: Sendable, Hashable {
   /// It stays float32: exact, and larger.
   case float32
-  /// It is quantized again, in the base's type, or in ``LoRATensor/DType/q8_0`` where the base's can
+  /// It is quantized again, in the base's type, or in `DType.q8_0` where the base's can
   /// only be read. What that loses is reported.
   case requantized
 }

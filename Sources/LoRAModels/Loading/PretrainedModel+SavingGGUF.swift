@@ -9,7 +9,7 @@ extension PretrainedModel {
   /// ``LoRAModels/Module/mergeAdapters(_:quantized:)`` was asked: float32 or quantized again. A head
   /// that shares the embedding's table is written apart where merging made the two differ.
   ///
-  /// Throws ``FormatError`` for a model that was opened from a folder, and if a merged adapter
+  /// Throws `FormatError` for a model that was opened from a folder, and if a merged adapter
   /// changed what the file has no place for.
   public func saveGGUF(to path: String) throws {
     guard let file else {
