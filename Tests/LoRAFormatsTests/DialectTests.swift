@@ -197,7 +197,8 @@ import Testing
     let scratch = try Scratch()
     for isDoRA in [false, true] {
       var description = Self.description(
-        ["model.layers.1.self_attn.q_proj", "model.embed_tokens"], rank: 2, alpha: 20)
+        ["model.layers.1.self_attn.q_proj", isDoRA ? "model.layers.0.x" : "model.embed_tokens"],
+        rank: 2, alpha: 20)
       for index in description.layers.indices where isDoRA {
         guard var change = description.layers[index].lowRank else { continue }
         change.magnitude = Tensor([1, 2, 3, 4])
@@ -230,6 +231,31 @@ import Testing
         #expect(found.magnitude == change.magnitude)
         #expect(found.isEmbedding == (layer.path == "model.embed_tokens"))
       }
+    }
+  }
+
+  @Test("DoRA of an embedding, which MLX takes norms of rows for, is refused in both directions")
+  func mlxEmbeddingDoRA() throws {
+    let scratch = try Scratch()
+    var description = Self.description(["model.embed_tokens"], rank: 2, alpha: 20)
+    guard var change = description.layers[0].lowRank else { return }
+    change.isEmbedding = true
+    change.magnitude = Tensor([1, 2, 3, 4])
+    description.layers[0].change = .lowRank(change)
+    expectError(.unsupported, "model.embed_tokens", "norms of rows") {
+      _ = try MLXAdapterFile.fitting(description)
+    }
+    try SafetensorsWriter.write(
+      [
+        (name: "model.embed_tokens.lora_a", tensor: change.a.transposed()),
+        (name: "model.embed_tokens.lora_b", tensor: change.b.transposed()),
+        (name: "model.embed_tokens.m", tensor: Tensor([1, 2, 3])),
+      ], to: scratch.file("adapters.safetensors"))
+    try scratch.write(
+      "adapter_config.json",
+      #"{"fine_tune_type":"dora","num_layers":1,"lora_parameters":{"rank":2,"scale":1}}"#)
+    expectError(.unsupported, "'model.embed_tokens.m'", "norms of the table's rows") {
+      _ = try AdapterFile(path: scratch.path)
     }
   }
 

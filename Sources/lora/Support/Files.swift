@@ -26,7 +26,7 @@ func refuseOverwriting(_ inputs: [String], with output: String) throws(CommandEr
       continue
     }
     throw CommandError(
-      "\(output): the output is '\(input)', which is read; give another one with --output")
+      "\(output): the output is the input '\(input)'; give another one with --output")
   }
 }
 
