@@ -1,10 +1,15 @@
 // The pool of threads behind lk_parallel_for.
 //
 // Workers are made at the first region that wants them and live as long as the process. One region
-// runs at a time: its owner publishes it, works on it itself, and any worker that arrives takes the
-// next index from an atomic counter. The owner never waits for a worker that has not arrived, so a
-// sleeping or preempted worker delays nothing. After a region a worker spins for some microseconds
-// (a training step is a dense sequence of regions), then sleeps on a condition variable.
+// runs at a time: its owner publishes it, works on it itself, and any worker that arrives joins in.
+// The owner never waits for a worker that has not arrived, so a sleeping or preempted worker delays
+// nothing. After a region a worker spins for some microseconds (a training step is a dense sequence
+// of regions), then sleeps on a condition variable.
+//
+// Each thread has a share of consecutive indexes, the same part in every region of one size: what
+// it asked its caches for while it computed one index is there for the next, and rows that one
+// region wrote are near the thread that the next one gives them to. Who is done takes the later
+// half of what another has left.
 //
 // `gate` keeps the two apart: it counts the workers inside the open region, and its top bit says
 // that no more may enter. The region's fields are written only while the gate is closed and empty.
@@ -26,12 +31,16 @@ enum { max_threads = 256, closed = 1 << 30, spin_nanoseconds = 30000 };
 static struct {
   void (*body)(void *context, long index);
   void *context;
-  long count;
+  int threads;  // that have a share
 } region;
+
+/// What is left of a thread's share: its first index in the low half, its end in the high half.
+static struct {
+  _Alignas(64) _Atomic uint64_t left;
+} shares[max_threads];
 
 static atomic_bool busy;              // a region is running, or being set up
 static atomic_int gate = closed;      // see above
-static atomic_long next_index;        // of the open region
 static atomic_uint generation;        // how many regions have been published
 static atomic_int workers_wanted;     // by the region in hand: workers numbered higher stay away
 static atomic_int sleepers;           // workers asleep, or about to be
@@ -95,12 +104,51 @@ LK_INLINE bool may_spin(void) {
   return atomic_load_explicit(&workers_wanted, memory_order_relaxed) < processors;
 }
 
-static void run_indexes(void) {
-  const long count = region.count;
-  for (;;) {
-    const long index = atomic_fetch_add_explicit(&next_index, 1, memory_order_relaxed);
-    if (index >= count) return;
-    region.body(region.context, index);
+LK_INLINE uint64_t indexes(uint64_t first, uint64_t end) { return end << 32 | first; }
+LK_INLINE uint32_t first_of(uint64_t indexes) { return (uint32_t)indexes; }
+LK_INLINE uint32_t end_of(uint64_t indexes) { return (uint32_t)(indexes >> 32); }
+
+/// Runs what is left of the share of thread `number`.
+static void run_share(int number) {
+  _Atomic uint64_t *mine = &shares[number].left;
+  uint64_t left = atomic_load_explicit(mine, memory_order_relaxed);
+  while (first_of(left) < end_of(left)) {
+    const uint64_t rest = indexes(first_of(left) + 1, end_of(left));
+    if (!atomic_compare_exchange_weak_explicit(mine, &left, rest, memory_order_relaxed,
+                                               memory_order_relaxed))
+      continue;
+    region.body(region.context, first_of(left));
+    left = atomic_load_explicit(mine, memory_order_relaxed);
+  }
+}
+
+/// Makes the later half of what thread `other` has left the share of thread `number`, which has
+/// none; false if there is nothing. A share that was seen never comes back within a region, since
+/// its first index has been run: the exchange can't take one for another.
+static bool take_half(int number, int other) {
+  _Atomic uint64_t *theirs = &shares[other].left;
+  uint64_t left = atomic_load_explicit(theirs, memory_order_relaxed);
+  while (first_of(left) < end_of(left)) {
+    const uint32_t middle = first_of(left) + (end_of(left) - first_of(left)) / 2;
+    if (!atomic_compare_exchange_weak_explicit(theirs, &left, indexes(first_of(left), middle),
+                                               memory_order_relaxed, memory_order_relaxed))
+      continue;
+    atomic_store_explicit(&shares[number].left, indexes(middle, end_of(left)),
+                          memory_order_relaxed);
+    return true;
+  }
+  return false;
+}
+
+static void run_indexes(int number) {
+  run_share(number);
+  for (int step = 1; step < region.threads;) {
+    if (take_half(number, (number + step) % region.threads)) {
+      run_share(number);
+      step = 1;
+    } else {
+      step++;
+    }
   }
 }
 
@@ -145,8 +193,8 @@ static void *work(void *argument) {
   for (;;) {
     await_region(seen);
     seen = atomic_load(&generation);
-    if (number >= atomic_load(&workers_wanted) || !enter()) continue;
-    run_indexes();
+    if (number > atomic_load(&workers_wanted) || !enter()) continue;
+    run_indexes(number);
     leave();
   }
   return NULL;
@@ -161,7 +209,7 @@ static void make_workers(int wanted) {
   pthread_sigmask(SIG_SETMASK, &all, &before);
   while (workers_made < wanted) {
     pthread_t thread;
-    if (pthread_create(&thread, NULL, work, (void *)(intptr_t)workers_made) != 0) break;
+    if (pthread_create(&thread, NULL, work, (void *)(intptr_t)(workers_made + 1)) != 0) break;
     pthread_detach(thread);
     workers_made++;
   }
@@ -190,7 +238,7 @@ static void close_region(void) {
 void lk_parallel_for(long count, void (*body)(void *context, long index), void *context) {
   if (count <= 0) return;
   const int threads = lk_thread_count();
-  if (count == 1 || threads == 1 || atomic_exchange(&busy, true)) {
+  if (count == 1 || count > UINT32_MAX || threads == 1 || atomic_exchange(&busy, true)) {
     for (long index = 0; index < count; index++) body(context, index);
     return;
   }
@@ -198,8 +246,12 @@ void lk_parallel_for(long count, void (*body)(void *context, long index), void *
   make_workers(workers);
   region.body = body;
   region.context = context;
-  region.count = count;
-  atomic_store(&next_index, 0);
+  region.threads = workers + 1;
+  for (int i = 0; i <= workers; i++)
+    atomic_store_explicit(&shares[i].left,
+                          indexes((uint64_t)(count * i / (workers + 1)),
+                                  (uint64_t)(count * (i + 1) / (workers + 1))),
+                          memory_order_relaxed);
   atomic_store(&workers_wanted, workers);
   atomic_store(&gate, 0);
   atomic_fetch_add(&generation, 1);
@@ -208,7 +260,7 @@ void lk_parallel_for(long count, void (*body)(void *context, long index), void *
     pthread_cond_broadcast(&published);
     pthread_mutex_unlock(&lock);
   }
-  run_indexes();
+  run_indexes(0);
   close_region();
   atomic_store(&busy, false);
 }

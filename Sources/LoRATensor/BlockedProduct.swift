@@ -129,18 +129,19 @@ package enum BlockedProduct {
     let threads = Threads.count
     let isSmall = job.m * job.n * job.depth <= 1 << 18
     let work = max(1, 2 * job.m * job.depth * tile.columns)
-    let group = max(1, min(columnPanels / (16 * threads), (1 << 26) / work), (1 << 20) / work)
+    // Twelve units a thread leave little to wait for at the end; whole bands are packed fastest.
+    let bandPanels = tile.band / tile.columns
+    var group = min(columnPanels / (12 * threads), (1 << 26) / work)
+    if group > bandPanels { group -= group % bandPanels }
+    group = max(1, group, (1 << 20) / work)
     let columnUnits = isSmall ? 1 : (columnPanels + group - 1) / group
     let rowUnits =
       isSmall || columnUnits >= 2 * threads
       ? 1 : max(1, min((panels + 3) / 4, (4 * threads + columnUnits - 1) / columnUnits))
     let columns = isSmall ? job.n : group * tile.columns
-    let units = columnUnits * rowUnits
-    parallelFor(units) { index in
-      // Indices are handed out in turn: dealt so, each thread goes along columns of its own, and
-      // finds there what it asked for while it computed the ones before.
-      let dealt = index % threads * (units / threads) + min(index % threads, units % threads)
-      let unit = dealt + index / threads
+    // A thread's units lie side by side: it finds there what it asked for while it computed the
+    // ones before.
+    parallelFor(columnUnits * rowUnits) { unit in
       let first = unit / rowUnits * columns
       let part = unit % rowUnits
       withUnsafePointer(to: job) {

@@ -37,6 +37,24 @@ import Testing
     }
   }
 
+  /// The first share takes long: the other threads take parts of it, and each index runs once still.
+  @Test(arguments: 2...4) func unevenShares(threads: Int) async {
+    await Self.withThreads(Int32(threads)) {
+      for _ in 0..<10 {
+        let cells = UnsafeMutablePointer<Int>.allocate(capacity: 64)
+        cells.initialize(repeating: 0, count: 64)
+        defer { cells.deallocate() }
+        lk_parallel_for(
+          64,
+          { context, index in
+            if index < 16 { usleep(200) }
+            context?.assumingMemoryBound(to: Int.self)[index] += 1
+          }, cells)
+        #expect((0..<64).allSatisfy { cells[$0] == 1 })
+      }
+    }
+  }
+
   /// Regions one after the other, far enough apart that the workers fall asleep in between.
   @Test func afterSleep() async throws {
     try await Self.withThreads(3) {

@@ -26,6 +26,7 @@
 #include "blocks.h"
 #include "blocks_quantize.h"
 #include "decoding.h"
+#include "gemm_ahead.h"
 #include "gemm_pack.h"
 #include "gemm.h"
 #include "limit.h"

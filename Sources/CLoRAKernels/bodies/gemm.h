@@ -1,8 +1,8 @@
 // Products of packed panels: the part of a matrix product where the time goes.
 //
 // A tile of c, up to LK_TILE_ROWS rows by LK_TILE_VECTORS vectors, stays in registers while the
-// depth of one chunk runs by. The weights' panel is packed right before it is used for all rows, so
-// it is read from the first-level cache; the rows' panels come from the second. Each element of c
+// depth of one chunk runs by. A few panels of weights are packed right before they are used for all
+// rows, so that they are read from the first-level cache; the rows' panels come from the second. Each element of c
 // has one accumulator that sums in order: no bit depends on how rows and columns are divided.
 
 /// acc += a b over one step: of floats, or of pairs of bfloat16.
@@ -105,7 +105,7 @@ static LK(tile_kernel) *const LK(tile_kernels)[2][2][LK_TILE_ROWS] = {
 };
 
 static lk_gemm_tile LK(gemm_shape)(void) {
-  return (lk_gemm_tile){LK_TILE_ROWS, LK_TILE_VECTORS * LK_LANES, LK_TILE_DEPTH,
+  return (lk_gemm_tile){LK_TILE_ROWS, LK_TILE_VECTORS * LK_LANES, LK_BAND, LK_TILE_DEPTH,
                         LK_HAS_BF16_DOT + 0};
 }
 
@@ -118,9 +118,11 @@ LK_INLINE long LK(panel_row)(long m, long panel) {
 static void LK(gemm_pack)(const lk_gemm *g, long first_panel, long end_panel) {
   const long steps = g->rounds ? (g->depth + 1) / 2 : g->depth;
   for (long panel = first_panel; panel < end_panel; panel++) {
-    const long row = LK(panel_row)(g->m, panel);
-    const long height = LK(panel_row)(g->m, panel + 1) - row;
-    LK(pack_panel)(g->rounds, &g->a, g->m, row, height, g->first, g->first + g->depth, height,
+    const long row = LK(panel_row)(g->m, panel), end = LK(panel_row)(g->m, panel + 1);
+    LK(ahead) next = LK(look_ahead)(&g->a, end, lk_smaller(LK_TILE_ROWS, g->m - end), g->first,
+                                    g->depth);
+    LK(prefetch)(&next, next.lines);
+    LK(pack_panel)(g->rounds, &g->a, g->m, row, end - row, g->first, g->first + g->depth, end - row,
                    g->packed + row * steps);
   }
 }
@@ -137,70 +139,39 @@ static void LK(gemm_pack_tails)(const lk_gemm *g, long first_panel, long end_pan
   }
 }
 
-/// Where the next panel's part of `b` lies, as lines of 64 bytes of pieces that are contiguous, and
-/// how much of it has been asked for.
-typedef struct LK(ahead) {
-  const char *piece;
-  long stride, pieces, bytes, offset;
-} LK(ahead);
-
-LK_INLINE LK(ahead) LK(look_ahead)(const lk_gemm *g, long column) {
-  const long count = lk_larger(0, lk_smaller(LK_TILE_VECTORS * LK_LANES, g->n - column));
-  const long size = g->b.element == LK_F32 ? 4 : 2;
-  const bool along = g->b.depth_stride == 1;
-  return (LK(ahead)){
-      .piece = (const char *)g->b.data +
-               (column * g->b.row_stride + g->first * g->b.depth_stride) * size,
-      .stride = (along ? g->b.row_stride : g->b.depth_stride) * size,
-      .pieces = count == 0 ? 0 : along ? count : g->depth,
-      .bytes = (along ? g->depth : count) * size,
-      .offset = 0,
-  };
-}
-
-/// Asks for up to `lines` more lines, so that they are there when their turn to be packed comes.
-LK_INLINE void LK(prefetch)(LK(ahead) *next, long lines) {
-  for (; lines > 0 && next->pieces > 0; lines--) {
-    __builtin_prefetch(next->piece + next->offset, 0, 2);
-    next->offset += 64;
-    if (next->offset >= next->bytes) {
-      next->offset = 0;
-      next->piece += next->stride;
-      next->pieces--;
-    }
-  }
-}
-
 static void LK(gemm_multiply)(const lk_gemm *g, long first_panel, long end_panel, long first_column,
                               long end_column) {
   enum { full = LK_TILE_VECTORS * LK_LANES };
-  uint32_t right[full * LK_TILE_DEPTH] __attribute__((aligned(64)));
+  uint32_t right[LK_BAND * LK_TILE_DEPTH] __attribute__((aligned(64)));
   float tail_right[full * LK_GEMM_TAIL] __attribute__((aligned(64)));
   const long steps = g->rounds ? (g->depth + 1) / 2 : g->depth;
-  const long panels = end_panel - first_panel;
-  // Lines of the next panel that each tile asks for while it computes: all of them in the first
-  // quarter of the tiles, so that the last have time to arrive.
-  const long lines = 4 * (full * LK_TILE_DEPTH * 4 / 64 + full);
-  const long share = panels > 0 ? (lines + panels - 1) / panels : 0;
-  for (long j = first_column; j < end_column; j += full) {
-    const long columns = lk_smaller(full, end_column - j);
-    const bool slim = columns <= LK_LANES;
-    const long width = slim ? LK_LANES : full;
-    LK(pack_panel)(g->rounds, &g->b, g->n, j, columns, g->first, g->first + g->depth, width, right);
-    uint32_t *tail = (uint32_t *)tail_right;
-    for (long t = 0; t < g->tail_count; t++) {
-      LK(pack_panel)(false, &g->tails[t].b, g->n, j, columns, 0, g->tails[t].depth, width, tail);
-      tail += width * g->tails[t].depth;
-    }
-    LK(tile_kernel) *const *kernels = LK(tile_kernels)[g->rounds][slim];
-    LK(ahead) next = LK(look_ahead)(g, j + full);
-    for (long panel = first_panel; panel < end_panel; panel++) {
-      const long row = LK(panel_row)(g->m, panel);
-      const long height = LK(panel_row)(g->m, panel + 1) - row;
-      LK(prefetch)(&next, share);
-      kernels[height - 1](steps, g->packed + row * steps, right, g->tail_depth,
-                          g->packed_tail + row * g->tail_depth, tail_right, g->alpha, g->beta,
-                          g->c + row * g->ldc + j, g->ldc, columns);
+  for (long band = first_column; band < end_column; band += LK_BAND) {
+    const long end = lk_smaller(band + LK_BAND, end_column);
+    LK(pack_band)(g->rounds, &g->b, g->n, band, end - band, g->first, g->first + g->depth, right);
+    // Each tile asks for some lines of what is packed next: for all of them in the first quarter of
+    // the tiles, so that the last have time to arrive.
+    LK(ahead) next = LK(look_ahead)(&g->b, end, lk_smaller(LK_BAND, g->n - end), g->first,
+                                    g->depth);
+    const long tiles = (end_panel - first_panel) * ((end - band + full - 1) / full);
+    const long share = tiles > 0 ? (4 * next.lines + tiles - 1) / tiles : 0;
+    for (long j = band; j < end; j += full) {
+      const long columns = lk_smaller(full, end - j);
+      const bool slim = columns <= LK_LANES;
+      uint32_t *tail = (uint32_t *)tail_right;
+      for (long t = 0; t < g->tail_count; t++) {
+        const long width = slim ? LK_LANES : full;
+        LK(pack_panel)(false, &g->tails[t].b, g->n, j, columns, 0, g->tails[t].depth, width, tail);
+        tail += width * g->tails[t].depth;
+      }
+      LK(tile_kernel) *const *kernels = LK(tile_kernels)[g->rounds][slim];
+      for (long panel = first_panel; panel < end_panel; panel++) {
+        const long row = LK(panel_row)(g->m, panel);
+        const long height = LK(panel_row)(g->m, panel + 1) - row;
+        LK(prefetch)(&next, share);
+        kernels[height - 1](steps, g->packed + row * steps, right + (j - band) * steps,
+                            g->tail_depth, g->packed_tail + row * g->tail_depth, tail_right,
+                            g->alpha, g->beta, g->c + row * g->ldc + j, g->ldc, columns);
+      }
     }
   }
 }

@@ -252,3 +252,53 @@ static void LK(pack_panel)(bool rounds, const lk_factor *x, long rows, long row,
 #undef LK_PACK
   }
 }
+
+// Columns of weights whose rows are the steps: panels side by side are packed together, so that a
+// row is visited once for all of them. Its lines and its page are the cost, not the copying.
+
+/// The columns that are packed together, whole panels.
+#define LK_BAND 32
+
+LK_INLINE void LK(pack_rows)(const int kind, const lk_factor *x, long column, long count,
+                             long start, long steps, uint32_t *panels) {
+  enum { full = LK_TILE_VECTORS * LK_LANES };
+  const bool rounds = kind == LK(pairs_from_f32) || kind == LK(pairs_from_bf16);
+  const bool is_narrow = kind == LK(from_bf16) || kind == LK(pairs_from_bf16);
+  const long size = is_narrow ? 2 : 4, stride = x->depth_stride * size;
+  const char *row = (const char *)x->data + column * size + start * stride;
+  for (long s = 0; s < steps; s++) {
+    for (long j = 0; j < count; j += full) {
+      LK(words) *to = (LK(words) *)(panels + j * steps + s * full);
+      _Pragma("clang loop unroll(full)") for (int v = 0; v < LK_TILE_VECTORS; v++) {
+        const char *at = row + (j + v * LK_LANES) * size;
+        to[v] = LK(load_rows)(kind, at, at + stride);
+      }
+    }
+    row += (rounds ? 2 : 1) * stride;
+  }
+}
+
+/// Packs columns [column, column + count), indices start ..< end, into panels one after the other,
+/// LK_TILE_VECTORS vectors wide but for a last one with so few columns that one vector holds them.
+static void LK(pack_band)(bool rounds, const lk_factor *x, long rows, long column, long count,
+                          long start, long end, uint32_t *panels) {
+  enum { full = LK_TILE_VECTORS * LK_LANES };
+  const long steps = rounds ? (end - start + 1) / 2 : end - start;
+  const bool is_even = !rounds || (end - start) % 2 == 0;
+  long j = 0;
+  if (x->row_stride == 1 && x->element != LK_F16 && is_even) {
+    j = count / full * full;
+#define LK_PACK(kind) LK(pack_rows)(kind, x, column, j, start, steps, panels)
+    if (x->element == LK_F32) {
+      if (rounds) LK_PACK(LK(pairs_from_f32)); else LK_PACK(LK(from_f32));
+    } else {
+      if (rounds) LK_PACK(LK(pairs_from_bf16)); else LK_PACK(LK(from_bf16));
+    }
+#undef LK_PACK
+  }
+  for (; j < count; j += full) {
+    const long columns = lk_smaller(full, count - j);
+    LK(pack_panel)(rounds, x, rows, column + j, columns, start, end,
+                   columns <= LK_LANES ? LK_LANES : full, panels + j * steps);
+  }
+}

@@ -53,8 +53,9 @@ int lk_thread_count(void);
 /// LORA_THREADS. At most 256.
 void lk_set_thread_count(int count);
 /// Runs body(context, 0) ... body(context, count - 1), each once, and returns when all are done.
-/// Indexes are handed out dynamically. While the pool is busy with another region (a concurrent
-/// caller, or a nested call from a body), the caller runs all of its indexes itself.
+/// Each thread has a share of consecutive indexes; who is done takes half of what another has left.
+/// While the pool is busy with another region (a concurrent caller, or a nested call from a body),
+/// the caller runs all of its indexes itself.
 /// Callers must make results independent of which thread runs an index.
 void lk_parallel_for(long count, void (*body)(void *context, long index), void *context);
 
@@ -337,7 +338,8 @@ typedef struct lk_gemm {
 /// The shapes that the family's kernels are made for.
 typedef struct lk_gemm_tile {
   long rows;         // a panel of `a` has up to so many: there are ceil(m / rows) panels
-  long columns;      // columns are best divided at multiples of it
+  long columns;      // of a panel of `b`: columns are best divided at multiples of it
+  long band;         // columns that are packed together: better still, where there are many
   long depth;        // the longest chunk; twice as much where it rounds
   bool is_rounding_fast;  // the CPU multiplies pairs of bfloat16 faster than floats
 } lk_gemm_tile;

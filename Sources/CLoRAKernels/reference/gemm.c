@@ -18,7 +18,7 @@ static double element(const lk_factor *x, bool rounds, long row, long index) {
 }
 
 // Panels of one row; nothing is packed.
-lk_gemm_tile lk_reference_gemm_shape(void) { return (lk_gemm_tile){1, 16, 256, false}; }
+lk_gemm_tile lk_reference_gemm_shape(void) { return (lk_gemm_tile){1, 16, 32, 256, false}; }
 
 void lk_reference_gemm_pack(const lk_gemm *g, long first_panel, long end_panel) {
   (void)g, (void)first_panel, (void)end_panel;
