@@ -201,6 +201,49 @@ private func expectPrediction(
     }
   }
 
+  /// Embeddings, and heads, for which all logits are formed.
+  @Test func adaptersOutsideOfTheBlocksAreCounted() async {
+    await #expect(processExitsWith: .success) {
+      let (rows, length) = (2, 128)
+      for names in [
+        ["embed_tokens"], ["lm_head"], ["embed_tokens", "q_proj"],
+        ["lm_head", "embed_tokens", "up_proj"],
+      ] {
+        let model = try random(shape())
+        model.setTrainable(false)
+        try model.inject(LoRA(rank: 4), named: "a", into: .names(names))
+        let live = try keptBytes(model, rows: rows, length: length)
+        let workload = TrainingWorkload(model, training: .adapter("a"), rows: rows, length: length)
+        let hidden = rows * length * 64 * 4
+        let logits = names.contains("lm_head") ? rows * length * 96 * 4 : 0
+        #expect(logits == 0 || workload.memory.loss >= 2 * logits + hidden)
+        let expected = workload.memory.activations + hidden + logits
+        #expect(abs(live - expected) <= expected / 10, "\(names): \(live), predicted \(expected)")
+        let count = model.adapterParameters(named: "a").reduce(0) {
+          $0 + $1.parameter.shape.elementCount
+        }
+        #expect(workload.memory.trained == 16 * count)
+      }
+    }
+  }
+
+  /// Every tensor counts in the type that it has, until all of them get another.
+  @Test func weightsCountAsTheyAreStored() throws {
+    for name in [
+      "gguf/models/llama-quantized.gguf", "gguf/models/gpt2-quantized.gguf", "models/qwen2-untied",
+    ] {
+      let model = try PretrainedModel(path: Fixtures.path(name)).model
+      try model.inject(LoRA(rank: 2), named: "a")
+      var workload = TrainingWorkload(model, training: .adapter("a"), rows: 1, length: 16)
+      let stored = model.namedParameters().reduce(0) { $0 + $1.parameter.value.byteCount }
+      #expect(workload.memory.weights == stored)
+      workload.weightType = .float32
+      let dense = TrainingWorkload(
+        model.configuration, weightType: .float32, training: workload.target, rows: 1, length: 16)
+      #expect(workload.memory.weights == dense.memory.weights)
+    }
+  }
+
   @Test func memoryGrowsLinearlyWithTheSequence() async {
     await #expect(processExitsWith: .success) {
       let model = try random(shape(positions: 4096))

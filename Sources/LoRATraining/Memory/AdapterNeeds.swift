@@ -37,6 +37,9 @@ struct AdapterNeeds {
       rank = 1
       // Outputs before they are scaled; inputs are kept, or computed again, in any case.
       keptWidth = ia3.scalesInput ? 0 : ia3.vector.shape[0]
+    case is ParameterOverride, is RowOverride:
+      // A product with the new values instead of the old ones: its input is kept for their gradient.
+      rank = 1
     default:
       // Only the number of its parameters is known.
       rank = max(1, count / (1 << 12))

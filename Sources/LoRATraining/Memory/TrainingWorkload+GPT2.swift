@@ -22,7 +22,7 @@ extension TrainingWorkload {
     // The down-projected inputs.
     var bytes = c.projections.reduce(0) { $0 + factorBytes($1, block) }
     let norm = buffer(c.hiddenSize) + 2 * buffer(1)
-    let flowsIn = isFull || block > firstTrainedBlock
+    let flowsIn = passesGradientOn(block)
     let attends = flowsIn || isAdapted(.fused)
     if attends {
       // The norm's input, then queries, keys, values and the attention; nobody keeps what they were

@@ -34,24 +34,28 @@ extension TrainingWorkload {
 
   private var weightBytes: Int {
     (target == .full ? DType.float32 : weightType).byteCount(ofElements: parameterCount)
+      + otherWeightBytes
   }
 
-  private var trainedBytes: Int {
-    let float = MemoryLayout<Float>.stride
+  /// The numbers that are trained.
+  var trainedCount: Int {
     switch target {
-    case .full:
-      // Gradient and two moments.
-      return 3 * float * parameterCount
+    case .full: return parameterCount
     case .adapter(let ranks):
-      var count = 0
+      var count = otherTrainedCount
       for index in 0..<c.layerCount {
         for projection in c.projections {
           let (inner, outer) = projection.extents(c)
           count += (ranks[projection.path(inBlock: index)] ?? 0) * (inner + outer)
         }
       }
-      return 4 * float * count
+      return count
     }
+  }
+
+  private var trainedBytes: Int {
+    // Gradient and two moments, and an adapter's values.
+    (target == .full ? 3 : 4) * MemoryLayout<Float>.stride * trainedCount
   }
 
   // MARK: Activations
@@ -74,7 +78,12 @@ extension TrainingWorkload {
   }
 
   var firstTrainedBlock: Int {
-    (0..<c.layerCount).first { isTrained($0) } ?? c.layerCount
+    isEmbeddingTrained ? 0 : (0..<c.layerCount).first { isTrained($0) } ?? c.layerCount
+  }
+
+  /// Whether a gradient flows through `block` into what is below it.
+  func passesGradientOn(_ block: Int) -> Bool {
+    target == .full || isEmbeddingTrained || block > firstTrainedBlock
   }
 
   private var activationBytes: Int {
@@ -101,7 +110,7 @@ extension TrainingWorkload {
     var bytes = c.projections.reduce(0) { $0 + factorBytes($1, block) }
     // The first norm keeps its input if a gradient flows into the block; if not, those who read its
     // output keep that.
-    let flowsIn = isFull || block > firstTrainedBlock
+    let flowsIn = passesGradientOn(block)
     if flowsIn || isAdapted(.query, .key, .value) { bytes += buffer(size) + buffer(1) }
     let attends = flowsIn || isAdapted(.query, .key, .value)
     if attends {
@@ -122,6 +131,8 @@ extension TrainingWorkload {
   // MARK: While something runs
 
   private var lossBytes: Int {
+    // The logits and their gradient, and the gradient of the hidden states.
+    if formsLogits { return 2 * buffer(c.vocabularySize) + 2 * buffer(c.hiddenSize) }
     let chunk = lossChunkRows(rows: tokens, vocabulary: c.vocabularySize) * c.vocabularySize
     return BufferPool.sizeClass(chunk * MemoryLayout<Float>.stride) + 2 * buffer(c.hiddenSize)
   }

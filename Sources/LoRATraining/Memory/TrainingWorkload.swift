@@ -3,7 +3,8 @@ public import LoRAFormats
 public import LoRAModels
 public import LoRATensor
 
-/// What a training step of a model of the Llama family, or of a GPT-2, computes, as far as memory depends on it.
+/// What a training step of a model of the Llama family, or of a GPT-2, computes, as far as memory
+/// depends on it.
 ///
 /// ```swift
 /// var workload = TrainingWorkload(
@@ -39,7 +40,10 @@ public struct TrainingWorkload: Sendable, Hashable {
   /// The model's shape.
   public var configuration: ModelConfiguration
   /// The type of the weights in memory.
-  public var weightType: DType
+  public var weightType: DType { didSet { otherWeightBytes = 0 } }
+  /// The bytes that the weights of a loaded model have beyond those of its configuration in
+  /// `weightType`: biases, and in a GGUF model types that differ.
+  private(set) var otherWeightBytes = 0
   /// What is trained.
   public var target: Target
   /// The number of rows in a batch.
@@ -52,6 +56,13 @@ public struct TrainingWorkload: Sendable, Hashable {
   public var keptWidths: [String: Int] = [:]
   /// What the adapter of one layer needs while it is computed, in numbers.
   public var adapterScratch = 0
+  /// The numbers that are trained beside the low-rank factors of the blocks' layers: of embeddings, of
+  /// the head, of modules that are replaced whole, and magnitudes.
+  public var otherTrainedCount = 0
+  /// Whether gradients flow down to the embedding.
+  public var isEmbeddingTrained = false
+  /// Whether the logits of all tokens are formed, as they are for a head that is adapted.
+  public var formsLogits = false
 
   /// Describes the training of a model that need not be loaded.
   public init(
@@ -78,7 +89,9 @@ public struct TrainingWorkload: Sendable, Hashable {
       self.target = .full
     case .adapter(let name):
       var ranks: [String: Int] = [:]
+      let embeddings = Set(model.modules().filter { $0.module is Embedding }.map(\.path))
       for (path, adapter) in model.adapters(named: name) {
+        if embeddings.contains(path) { isEmbeddingTrained = true }
         let needs = AdapterNeeds(adapter)
         ranks[path] = max(needs.rank, ranks[path] ?? 0)
         if needs.keptWidth > 0 { keptWidths[path, default: 0] += needs.keptWidth }
@@ -89,6 +102,16 @@ public struct TrainingWorkload: Sendable, Hashable {
     self.rows = rows
     self.length = length
     self.isCheckpointed = isCheckpointed
+    if case .adapter(let name) = target {
+      let count = model.adapterParameters(named: name)
+        .reduce(0) { $0 + $1.parameter.shape.elementCount }
+      otherTrainedCount = count - trainedCount
+      formsLogits = model.head.slot[name] != nil || model.head.bias != nil
+      let stored = model.namedParameters().reduce(0) {
+        $0 + $1.parameter.value.byteCount
+      }
+      otherWeightBytes = stored - memory.weights
+    }
   }
 }
 
