@@ -26,7 +26,7 @@ extension AdapterDescription {
       FormatError(
         .invalidValue, file: file, subject: what,
         problem: "read back, \(problem): this is a mistake of the conversion",
-        remedy: "do not use the file")
+        remedy: "keep the input, and report it")
     }
     let found = Dictionary(
       other.layers.map { (ExactName($0.path), $0) }, uniquingKeysWith: { first, _ in first })

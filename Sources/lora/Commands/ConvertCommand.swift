@@ -11,7 +11,7 @@ struct ConvertCommand: ParsableCommand {
     discussion: """
       The input's format follows from its content. Factors keep their bits; what a format has no \
       place for is folded into a factor with one rounding, which is reported, or refused by the \
-      layer's name. The result is read back and compared before the command ends.
+      layer's name. The result is read back and compared before it is put in its place.
 
         lora convert --input mlx-adapter --to peft --output peft-adapter
         lora convert --input style.safetensors --to diffusers --output d.safetensors
@@ -64,17 +64,35 @@ struct ConvertCommand: ParsableCommand {
       try AdapterBase(path: base).check(adapter.description, file: input)
     }
     let modelfile = writesModelfile ? try newModelfile() : nil
-    var notes = try adapter.write(as: to, to: output, options: options).notes
+    var (notes, agreement) = try write(adapter, options)
     if adapter.description.hasNoEffect {
       notes.insert(
         AdapterNote(text: "the adapter has no effect: it computes what the base computes"), at: 0)
     }
-    var reading = options
-    if to == .loralib { reading.alpha = Self.alpha(in: notes) ?? alpha }
-    let agreement = try adapter.description.agreement(
-      with: AdapterFile(path: output, options: reading).description, file: output)
     if let modelfile { try modelfile.modelfile.write(to: modelfile.path) }
     try report(adapter, agreement, notes, modelfile: modelfile?.path)
+  }
+
+  /// Writes the adapter, but first elsewhere: what does not read back as the same never lies where it
+  /// was asked for.
+  private func write(
+    _ adapter: AdapterFile, _ options: AdapterFile.Options
+  ) throws -> ([AdapterNote], AdapterAgreement) {
+    let agreement = try withTemporaryFolder { folder in
+      let draft = FileSystem.join(folder, to.isFolder ? "adapter" : "adapter.\(to.rawValue)")
+      do {
+        let notes = try adapter.write(as: to, to: draft, options: options).notes
+        var reading = options
+        if to == .loralib { reading.alpha = Self.alpha(in: notes) ?? alpha }
+        return try adapter.description.agreement(
+          with: AdapterFile(path: draft, options: reading).description, file: output)
+      } catch let error as FormatError where error.file.hasPrefix(draft) {
+        throw FormatError(
+          error.kind, file: output + error.file.dropFirst(draft.count), subject: error.subject,
+          problem: error.problem, remedy: error.remedy)
+      }
+    }
+    return (try adapter.write(as: to, to: output, options: options).notes, agreement)
   }
 
   /// The alpha that the note of a loralib file names.

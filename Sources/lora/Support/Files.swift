@@ -1,3 +1,4 @@
+import Foundation
 import LoRAFormats
 import LoRATensor
 
@@ -28,6 +29,14 @@ func refuseOverwriting(_ inputs: [String], with output: String) throws(CommandEr
     throw CommandError(
       "\(output): the output is the input '\(input)'; give another one with --output")
   }
+}
+
+/// Calls `body` with a new folder among the system's temporary ones, which is gone afterwards.
+func withTemporaryFolder<R>(_ body: (_ path: String) throws -> R) throws -> R {
+  let folder = FileManager.default.temporaryDirectory.appending(path: "lora-\(UUID().uuidString)")
+  try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
+  defer { try? FileManager.default.removeItem(at: folder) }
+  return try body(folder.path)
 }
 
 /// A folder that results will be written to: made and tried before the work starts, so that a
