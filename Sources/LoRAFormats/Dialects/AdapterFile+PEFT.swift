@@ -28,16 +28,20 @@ extension AdapterFile {
         remedy: "give a new folder: what stayed behind would be read with the new parts")
     }
     var notes: [AdapterNote] = []
-    var files: [(folder: String, file: PEFTAdapterFile)] = []
+    var folders: [String] = []
+    var parts: [AtomicFile.Part] = []
     for component in ImageModuleNames.components where components.contains(component) {
       let part = description.part(component)
       var file = try PEFTAdapterFile(describing: part)
       // No language model: PEFT would ask it for methods that only those have.
       file.configuration.taskType = nil
-      files.append((FileSystem.join(path, component), file))
+      let folder = FileSystem.join(path, component)
+      folders.append(folder)
+      parts += try file.parts(of: folder)
       notes.append(AdapterNote(text: "\(component) is in the folder '\(component)'"))
     }
-    for (folder, file) in files { try file.write(to: folder) }
+    for folder in folders { try FileSystem.makeFolder(folder) }
+    try AtomicFile.writeAll(parts)
     return (description, notes)
   }
 }

@@ -13,19 +13,25 @@ extension PEFTAdapterFile {
   /// or scale, a path that its targets do not match) or if one is not finite, `FileError` if writing
   /// fails; then the folder's files are as before.
   public func write(to path: String, storedType: DType? = nil) throws {
+    let parts = try parts(of: path, storedType: storedType)
+    try FileSystem.makeFolder(path)
+    try AtomicFile.writeAll(parts)
+  }
+
+  /// The files of the folder at `path`, not yet written: for folders that are written together.
+  /// Throws ``FormatError`` as ``write(to:storedType:)`` does.
+  func parts(of path: String, storedType: DType? = nil) throws(FormatError) -> [AtomicFile.Part] {
     let weightsPath = FileSystem.join(path, Self.weightsFile)
     let writer = PEFTAdapterWriter(
       configuration: configuration, file: weightsPath, storedType: storedType)
     let tensors = try writer.tensors(of: description)
     var metadata = description.metadata
     metadata["format"] = "pt"
-    let weights = try SafetensorsWriter.part(tensors, metadata: metadata, path: weightsPath)
-    try FileSystem.makeFolder(path)
-    try AtomicFile.writeAll([
-      weights,
+    return [
+      try SafetensorsWriter.part(tensors, metadata: metadata, path: weightsPath),
       AtomicFile.Part(
         FileSystem.join(path, PEFTAdapterConfiguration.fileName), configuration.encoded()),
-    ])
+    ]
   }
 }
 
