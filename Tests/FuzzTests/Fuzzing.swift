@@ -83,6 +83,7 @@ enum Fuzzing {
     }
   }
 
+  // One task writes and reads it, in a process of its own that does nothing else.
   nonisolated(unsafe) private static var log: Log?
 
   private static func peakResidentBytes() -> Int {

@@ -146,7 +146,7 @@ extension AdapterSlot {
     var result: Variable?
     for item in active {
       guard let new = (item.adapter as? ParameterOverride)?.parameters[name] else { continue }
-      if active.count == 1 || result == nil, item.strength == 1 {
+      if result == nil, item.strength == 1 {
         result = Variable(new)
         continue
       }

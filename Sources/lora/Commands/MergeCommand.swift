@@ -65,6 +65,12 @@ struct MergeCommand: ParsableCommand {
       throw error
     }
     try report(pretrained, type.rawValue, nil)
+    if pretrained.file != nil {
+      StandardError.warnings([
+        "\(output): it has no tokenizer, which a GGUF model holds within itself; copy "
+          + "tokenizer.json from the base's Hugging Face directory"
+      ])
+    }
   }
 
   private func report(
