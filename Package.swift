@@ -90,16 +90,17 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    .target(name: "TestSupport", path: "Tests/Support", swiftSettings: features),
     tests("LoRAJSONTests", ["LoRAJSON"]),
     tests("LoRATensorTests", ["LoRATensor", "CLoRAKernels"]),
     tests("LoRAAutogradTests", ["LoRAAutograd", "LoRATesting", "LoRAFormats", "LoRAJSON"]),
     tests("LoRAFormatsTests", ["LoRAFormats", "LoRATesting", "LoRAJSON"]),
     tests("LoRATextTests", ["LoRAText", "LoRAJSON"]),
-    tests("LoRAModelsTests", ["LoRAModels", "LoRATesting", "LoRAJSON"]),
+    tests("LoRAModelsTests", ["LoRAModels", "LoRATesting", "LoRAJSON", "TestSupport"]),
     tests("LoRATrainingTests", ["LoRATraining", "LoRATesting", "LoRAJSON"]),
     tests("LoRATestingTests", ["LoRATesting"]),
     tests("LoRAWorldTests", ["LoRAWorld"]),
     tests("FuzzTests", ["LoRAModels", "LoRAText", "LoRAFormats", "LoRAJSON"]),
-    tests("CommandLineTests", ["lora", "LoRAFormats", "LoRAJSON"]),
+    tests("CommandLineTests", ["lora", "LoRAFormats", "LoRAJSON", "TestSupport"]),
   ]
 )

@@ -1,6 +1,7 @@
 import Foundation
 import LoRAFormats
 import LoRAJSON
+import TestSupport
 
 /// The built command, run as a user runs it.
 struct Command {
@@ -83,11 +84,7 @@ struct Command {
   }
 
   /// A new empty folder.
-  static func temporaryFolder() throws -> String {
-    let url = FileManager.default.temporaryDirectory.appending(path: "lora-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    return url.path
-  }
+  static func temporaryFolder() throws -> String { try ScratchFolder.make() }
 }
 
 /// The files that the tests read.

@@ -2,6 +2,7 @@ import Foundation
 import LoRAFormats
 import LoRAModels
 import LoRATensor
+import TestSupport
 import Testing
 
 /// Where the committed reference files and, if it lies beside the checkout, the shared folder are.
@@ -25,11 +26,7 @@ enum Fixtures {
   }()
 
   /// A new empty folder for what a test writes.
-  static func temporaryFolder() throws -> String {
-    let url = FileManager.default.temporaryDirectory.appending(path: "lora-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    return url.path
-  }
+  static func temporaryFolder() throws -> String { try ScratchFolder.make() }
 }
 
 /// What transformers and PEFT computed for one of the tiny models.
