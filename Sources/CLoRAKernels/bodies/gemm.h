@@ -1,9 +1,10 @@
 // Products of packed panels: the part of a matrix product where the time goes.
 //
 // A tile of c, up to LK_TILE_ROWS rows by LK_TILE_VECTORS vectors, stays in registers while the
-// depth of one chunk runs by. A few panels of weights are packed right before they are used for all
-// rows, so that they are read from the first-level cache; the rows' panels come from the second. Each element of c
-// has one accumulator that sums in order: no bit depends on how rows and columns are divided.
+// depth of one chunk runs by. A band of weights, a panel or a few, is packed right before it is used
+// for all rows, so that it is read from the first-level cache; the rows' panels come from the second.
+// Each element of c has one accumulator that sums in order: no bit depends on how rows and columns
+// are divided.
 
 /// acc += a b over one step: of floats, or of pairs of bfloat16.
 LK_INLINE LK(vector) LK(step)(const bool rounds, LK(vector) acc, uint32_t a, LK(words) b) {
