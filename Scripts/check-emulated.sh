@@ -13,9 +13,10 @@ flags="-O1 -Wall -Wextra -I$kernels -I$kernels/include"
 mkdir -p "$build/sources"
 cp -r "$kernels" "$build/sources/"
 copy="$build/sources/CLoRAKernels"
+sed -e 's|#include <immintrin.h>.*|#include "avx512_definitions.h"|' \
+  "$kernels/families/x86.h" >"$copy/families/x86.h"
 for family in avx512 avx512bf16; do
-  sed -e 's|#include <immintrin.h>.*|#include "avx512_definitions.h"|' \
-    -e 's|target("avx512[a-z0-9,]*")|target("avx2,fma,f16c")|' \
+  sed -e 's|LK_TARGET "avx512[a-z0-9,]*"|LK_TARGET "avx2,fma,f16c"|' \
     "$kernels/families/$family.c" >"$copy/families/$family.c"
 done
 emulated="-ITests/Emulated -I$copy -I$copy/include"

@@ -1,5 +1,5 @@
 // The AVX-512 instructions that the kernels name, written out as Intel's manual defines them, for
-// running the 16-lane code on a CPU without them. Included in front of a family's file.
+// running the 16-lane code on a CPU without them. Included instead of the compiler's header.
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
