@@ -150,11 +150,12 @@ static void LK(gemm_multiply)(const lk_gemm *g, long first_panel, long end_panel
     const long end = lk_smaller(band + LK_BAND, end_column);
     LK(pack_band)(g->rounds, &g->b, g->n, band, end - band, g->first, g->first + g->depth, right);
     // Each tile asks for some lines of what is packed next: for all of them in the first quarter of
-    // the tiles, so that the last have time to arrive.
+    // the tiles, so that the last have time to arrive, but for few at once where tiles are few.
     LK(ahead) next = LK(look_ahead)(&g->b, end, lk_smaller(LK_BAND, g->n - end), g->first,
                                     g->depth);
     const long tiles = (end_panel - first_panel) * ((end - band + full - 1) / full);
-    const long share = tiles > 0 ? (4 * next.lines + tiles - 1) / tiles : 0;
+    const long even = tiles > 0 ? (next.lines + tiles - 1) / tiles : 0;
+    const long share = lk_larger(even, lk_smaller(4 * even, 8));
     for (long j = band; j < end; j += full) {
       const long columns = lk_smaller(full, end - j);
       const bool slim = columns <= LK_LANES;
