@@ -2,16 +2,23 @@
 //
 // Rows of weights lie far apart: the hardware takes no hint from reading one for the next, and each
 // line of 64 bytes would be waited for. They are asked for early instead, into the second level.
+//
+// Where steps are the rows of the matrix, a piece lies beside the one that was packed before, and the
+// line that it begins in came with that one: it is not asked for again.
 
 /// A part of a factor, in pieces that are contiguous, and how much of it has been asked for.
 typedef struct LK(ahead) {
   const char *piece;
   long stride, pieces, bytes, offset;
+  bool along;
   long lines;  // of all pieces, or a few more
 } LK(ahead);
 
-/// Where the piece begins, counted from its line's.
-LK_INLINE long LK(line_start)(const char *piece) { return -(long)((uintptr_t)piece % 64); }
+/// The first line to ask for, counted from the piece's beginning: the one that it begins in, or the
+/// next.
+LK_INLINE long LK(first_line)(const char *piece, bool along) {
+  return along ? -(long)((uintptr_t)piece % 64) : (long)(-(uintptr_t)piece % 64);
+}
 
 /// Of `count` rows of a factor from `row` on, indices [first, first + depth).
 LK_INLINE LK(ahead) LK(look_ahead)(const lk_factor *x, long row, long count, long first,
@@ -27,8 +34,9 @@ LK_INLINE LK(ahead) LK(look_ahead)(const lk_factor *x, long row, long count, lon
       .stride = (along ? x->row_stride : x->depth_stride) * size,
       .pieces = pieces,
       .bytes = bytes,
-      .offset = LK(line_start)(piece),
-      .lines = pieces * ((bytes + 63) / 64 + 1),
+      .offset = LK(first_line)(piece, along),
+      .along = along,
+      .lines = pieces * ((bytes + 63) / 64 + along),
   };
 }
 
@@ -39,7 +47,7 @@ LK_INLINE void LK(prefetch)(LK(ahead) *next, long lines) {
     next->offset += 64;
     if (next->offset >= next->bytes) {
       next->piece += next->stride;
-      next->offset = LK(line_start)(next->piece);
+      next->offset = LK(first_line)(next->piece, next->along);
       next->pieces--;
     }
   }
