@@ -4,6 +4,10 @@
 # Needs clang, and Debian's grub-pc-bin, xorriso, mtools, busybox-static, cpio, bochsbios, vgabios.
 # usage: Tests/Emulated/boot-avx512.sh BOCHS KERNEL [CPU]
 set -eu
+if [ $# -lt 2 ] || [ ! -x "$1" ] || [ ! -f "$2" ]; then
+  echo "usage: $0 BOCHS KERNEL [CPU]: an emulator that can be run, a Linux kernel, a model of Bochs" >&2
+  exit 2
+fi
 bochs=$(realpath "$1")
 kernel=$(realpath "$2")
 cpu=${3:-corei7_skylake_x}
@@ -50,5 +54,9 @@ clock: sync=none
 BOCHSRC
 # Powering off ends Bochs with an error.
 "$bochs" -q -f "$build/bochsrc" >"$build/bochs.out" 2>&1 || true
+if [ ! -s "$build/serial.txt" ]; then
+  echo "nothing booted: see $build/bochs.out and $build/bochs.log" >&2
+  exit 1
+fi
 tr -d '\r' <"$build/serial.txt" | grep -E '^This CPU|element|comparisons' || true
 test "$(grep -c ' 0 failures' "$build/serial.txt")" = 2
