@@ -10,7 +10,7 @@
 typedef struct LK(ahead) {
   const char *piece;
   long stride, pieces, bytes, offset;
-  bool along;
+  bool along;  // whether pieces are rows of the factor, not steps
   long lines;  // of all pieces, or a few more
 } LK(ahead);
 
