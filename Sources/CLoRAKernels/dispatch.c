@@ -45,6 +45,18 @@ static bool cpu_runs(lk_family family) {
   if (last_subleaf < 1 || !__get_cpuid_count(7, 1, &a, &b, &c, &d)) return false;
   return (a & 1u << 5) != 0;  // AVX512_BF16
 }
+
+/// Whether the dot product of bfloat16 pairs is slower than two multiply-adds. On Intel's cores since
+/// Golden Cove it is: one every second cycle beside two multiply-adds a cycle (measured on Emerald
+/// Rapids, 85 and 169 GFLOP/s), where AMX is meant for it. AVX512_FP16 came with those cores.
+static bool is_dot_product_slow(void) {
+  unsigned a, b, c, d;
+  if (!__get_cpuid(0, &a, &b, &c, &d)) return false;
+  const bool is_intel = b == signature_INTEL_ebx && d == signature_INTEL_edx;
+  return is_intel && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & 1u << 23) != 0;
+}
+#else
+static bool is_dot_product_slow(void) { return false; }
 #endif
 
 const lk_kernel_table *lk_family_table(lk_family family) {
@@ -91,7 +103,9 @@ static const lk_kernel_table *choose(void) {
   const char *wish = getenv("LORA_KERNELS");
   for (int i = 0; wish && i < family_count && !chosen; i++)
     if (strcmp(wish, lk_family_name(preference[i])) == 0) chosen = lk_family_table(preference[i]);
-  for (int i = 0; i < family_count && !chosen; i++) chosen = lk_family_table(preference[i]);
+  for (int i = 0; i < family_count && !chosen; i++)
+    if (preference[i] != LK_FAMILY_AVX512BF16 || !is_dot_product_slow())
+      chosen = lk_family_table(preference[i]);
   // Two threads may choose at once; they choose the same. What lk_select_family set stays.
   const lk_kernel_table *none = NULL;
   atomic_compare_exchange_strong(&active, &none, chosen);
