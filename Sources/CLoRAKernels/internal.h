@@ -59,6 +59,18 @@ LK_INLINE void lk_visible_keys(long row, long cols, long first_query, long first
   *first = start < 0 ? 0 : lk_smaller(start, *end);
 }
 
+/// The index that a chunk of a product begins at; of pairs, an even one.
+LK_INLINE long lk_chunk_start(const lk_gemm *g, long chunk) {
+  if (chunk == g->chunks) return g->k;
+  const long start = chunk * g->k / g->chunks;
+  return g->rounds ? start / 2 * 2 : start;
+}
+
+/// The steps of the sum from one index to another: only the last one of a product may be half a pair.
+LK_INLINE long lk_steps(const lk_gemm *g, long from, long to) {
+  return g->rounds ? (to - from + 1) / 2 : to - from;
+}
+
 // Each is NULL where the build's architecture lacks it.
 extern const lk_kernel_table *const lk_table_reference;
 extern const lk_kernel_table *const lk_table_generic;

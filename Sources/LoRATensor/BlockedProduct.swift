@@ -4,8 +4,8 @@ package import CLoRAKernels
 /// weights, factors rounded to bfloat16, low-rank terms added on the way) and those where sharing
 /// the packed rows among the threads pays.
 ///
-/// The rows' factor is packed chunk by chunk, once for all threads, into a block that fits the
-/// second-level cache; every thread packs the panels of the other factor that it works on right
+/// The rows' factor is packed once for all threads, a chunk or a few at a time, into a block that fits
+/// the second-level cache; every thread packs the panels of the other factor that it works on right
 /// before they are used. No element of the result is summed in an order that depends on the
 /// division of work. Source: Van Zee and van de Geijn, *BLIS*, 2015.
 package enum BlockedProduct {
@@ -49,50 +49,45 @@ package enum BlockedProduct {
       return
     }
     let tile = tile
-    // Chunks begin at even indices where they are pairs: room for one index more than k / chunks.
-    let step = rounds ? 2 : 1
+    // Pairs begin at even indices: room for one index more than k / chunks.
     let capacity = rounds ? 2 * (tile.depth - 1) : tile.depth
     let chunks = max(1, (k + capacity - 1) / capacity)
-    let steps = min(tile.depth, (k + step - 1) / step)
     let blocks = (m + blockRows - 1) / blockRows
-    let most = (m + blocks - 1) / blocks
-    func chunkStart(_ chunk: Int) -> Int {
-      chunk == chunks ? k : chunk * k / chunks / step * step
-    }
-    withScratch(most * (steps + tailDepth)) { packed in
+    let mostRows = (m + blocks - 1) / blocks
+    let together = chunksTogether(chunks, ofBytes: mostRows * tile.depth * 4, result: m * n * 4)
+    let groups = (chunks + together - 1) / together
+    let mostSteps = min(together * tile.depth, rounds ? (k + 1) / 2 + together : k)
+    withScratch(mostRows * (mostSteps + tailDepth)) { packed in
       tails.withUnsafeBufferPointer { tails in
         for block in 0..<blocks {
           let row = block * m / blocks
           let rows = (block + 1) * m / blocks - row
           var job = lk_gemm()
-          (job.m, job.n) = (rows, n)
+          (job.m, job.n, job.k, job.chunks) = (rows, n, k, chunks)
           (job.a, job.b) = (a.advanced(byRows: row), b)
-          (job.rounds, job.alpha) = (rounds, alpha)
+          (job.rounds, job.alpha, job.beta) = (rounds, alpha, beta)
           (job.c, job.ldc) = (c + row * ldc, ldc)
           job.packed = UnsafeMutableRawPointer(packed).assumingMemoryBound(to: UInt32.self)
-          job.packed_tail = packed + most * steps
+          job.packed_tail = packed + mostRows * mostSteps
           // Tails of this block's rows.
           let blockTails = tails.map {
             lk_gemm_tail(a: $0.a.advanced(byRows: row), b: $0.b, depth: $0.depth)
           }
           blockTails.withUnsafeBufferPointer { blockTails in
-            for chunk in 0..<chunks {
-              job.first = chunkStart(chunk)
-              job.depth = chunkStart(chunk + 1) - job.first
-              job.beta = chunk == 0 ? beta : 1
-              if chunk == chunks - 1 {
-                job.tails = blockTails.baseAddress
-                (job.tail_count, job.tail_depth) = (blockTails.count, tailDepth)
-              }
+            job.tails = blockTails.baseAddress
+            (job.tail_count, job.tail_depth) = (blockTails.count, tailDepth)
+            for group in 0..<groups {
+              job.first_chunk = group * chunks / groups
+              job.end_chunk = (group + 1) * chunks / groups
               pack(job, tile)
               for side in sides {
                 var thin = job
                 (thin.n, thin.b, thin.ldc) = (side.rank, side.factor, side.rank)
                 (thin.c, thin.alpha) = (side.h + row * side.rank, side.scale)
-                (thin.beta, thin.tail_count, thin.tail_depth) = (chunk == 0 ? 0 : 1, 0, 0)
+                (thin.beta, thin.tail_count, thin.tail_depth) = (0, 0, 0)
                 multiply(thin, tile)
               }
-              if job.tail_count > 0 { packTails(job, tile) }
+              if job.end_chunk == chunks, tailDepth > 0 { packTails(job, tile) }
               multiply(job, tile)
             }
           }
@@ -101,14 +96,29 @@ package enum BlockedProduct {
     }
   }
 
+  /// How many chunks of the rows' factor, of so many bytes each, are packed at a time.
+  ///
+  /// One is best where the result stays in the caches from one chunk to the next. Where it is too
+  /// large for them, as logits are, all chunks that fit half of the second level are: the result
+  /// is then read and written fewer times.
+  private static func chunksTogether(_ chunks: Int, ofBytes bytes: Int, result: Int) -> Int {
+    guard result > 16 << 20 else { return 1 }
+    return min(chunks, max(1, Int(lk_second_level_cache()) / 2 / max(1, bytes)))
+  }
+
   // A thread is worth waking for about ten microseconds of work.
 
   private static func panels(_ job: lk_gemm, _ tile: lk_gemm_tile) -> Int {
     (job.m + tile.rows - 1) / tile.rows
   }
 
+  /// The length of the packed part of the sums, about.
+  private static func depth(_ job: lk_gemm) -> Int {
+    job.k * (job.end_chunk - job.first_chunk) / job.chunks
+  }
+
   private static func pack(_ job: lk_gemm, _ tile: lk_gemm_tile) {
-    let group = max(4, (1 << 14) / max(1, job.depth * tile.rows))
+    let group = max(4, (1 << 14) / max(1, depth(job) * tile.rows))
     parallelTiles(panels(job, tile), tile: group) { range in
       withUnsafePointer(to: job) { lk_gemm_pack($0, range.lowerBound, range.upperBound) }
     }
@@ -121,14 +131,15 @@ package enum BlockedProduct {
     }
   }
 
-  /// Multiplies one packed chunk, divided over columns, and over rows where columns are few
+  /// Multiplies the packed chunks, divided over columns, and over rows where columns are few
   /// (although each part then packs the columns again). The division changes no bit.
   private static func multiply(_ job: lk_gemm, _ tile: lk_gemm_tile) {
     let panels = panels(job, tile)
     let columnPanels = (job.n + tile.columns - 1) / tile.columns
     let threads = Threads.count
-    let isSmall = job.m * job.n * job.depth <= 1 << 18
-    let work = max(1, 2 * job.m * job.depth * tile.columns)
+    let depth = depth(job)
+    let isSmall = job.m * job.n * depth <= 1 << 18
+    let work = max(1, 2 * job.m * depth * tile.columns)
     // Twelve units a thread leave little to wait for at the end; whole bands are packed fastest.
     let bandPanels = tile.band / tile.columns
     var group = min(columnPanels / (12 * threads), (1 << 26) / work)

@@ -141,13 +141,17 @@ static void product(const lk_kernel_table *k, lk_gemm g) {
   static float tail[most];
   const long height = k->gemm_shape().rows, panels = (g.m + height - 1) / height;
   g.packed = packed, g.packed_tail = tail;
-  for (long panel = panels - 1; panel >= 0; panel--) {
-    k->gemm_pack(&g, panel, panel + 1);
-    k->gemm_pack_tails(&g, panel, panel + 1);
-  }
   const long middle = lk_smaller(g.n, k->gemm_shape().columns);
-  k->gemm_multiply(&g, 0, panels, 0, middle);
-  k->gemm_multiply(&g, 0, panels, middle, g.n);
+  const long together = g.chunks > 2 ? 2 : 1;
+  for (g.first_chunk = 0; g.first_chunk < g.chunks; g.first_chunk = g.end_chunk) {
+    g.end_chunk = lk_smaller(g.chunks, g.first_chunk + together);
+    for (long panel = panels - 1; panel >= 0; panel--) {
+      k->gemm_pack(&g, panel, panel + 1);
+      k->gemm_pack_tails(&g, panel, panel + 1);
+    }
+    k->gemm_multiply(&g, 0, panels, 0, middle);
+    k->gemm_multiply(&g, 0, panels, middle, g.n);
+  }
 }
 
 static void compare_products(const lk_kernel_table *got, const lk_kernel_table *want) {
@@ -163,7 +167,7 @@ static void compare_products(const lk_kernel_table *got, const lk_kernel_table *
           const lk_gemm_tail tail = {factor(y + 50, LK_F32, true, rows, 3),
                                      factor(x + 70, LK_F32, second, cols, 3), 3};
           BOTH("product", depth, 1e-4f,
-               product(k, (lk_gemm){.m = rows, .n = cols, .depth = depth,
+               product(k, (lk_gemm){.m = rows, .n = cols, .k = depth, .chunks = 1 + depth / 20,
                                     .a = factor(x, LK_F32, first, rows, depth),
                                     .b = factor(b, element, second, cols, depth),
                                     .rounds = kind > 2, .tail_count = depth % 2,

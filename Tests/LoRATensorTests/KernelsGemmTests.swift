@@ -13,15 +13,18 @@ private struct GemmCase: CustomTestStringConvertible {
   var gap = 0
   var rounds = false
   var tails: [Int] = []
+  /// In how many parts the sums are cut, and how many of them are packed at a time.
+  var chunks = 1
+  var together = 1
   var alpha: Float = 1
   var beta: Float = 0
 
   var testDescription: String {
     "\(m) x \(n) x \(k), a \(elements.a) \(along.a), b \(elements.b) \(along.b), gap \(gap), "
-      + "rounds \(rounds), tails \(tails), alpha \(alpha), beta \(beta)"
+      + "rounds \(rounds), tails \(tails), chunks \(chunks) by \(together), alpha \(alpha), beta \(beta)"
   }
 
-  /// The chunk computed by `kernels` as a caller would, its columns and panels in several parts.
+  /// The product computed by `kernels` as a caller would, its columns and panels in several parts.
   func run(_ kernels: lk_kernel_table) -> [Float] {
     var samples = Samples(m * 10_007 + n * 101 + k)
     let tile = kernels.gemm_shape()
@@ -44,21 +47,24 @@ private struct GemmCase: CustomTestStringConvertible {
           }
           tails.withUnsafeBufferPointer { tails in
             var g = lk_gemm()
-            (g.m, g.n, g.a, g.b, g.first, g.depth) = (m, n, a.factor, b.factor, 0, k)
+            (g.m, g.n, g.k, g.a, g.b, g.chunks) = (m, n, k, a.factor, b.factor, chunks)
             (g.rounds, g.alpha, g.beta, g.c, g.ldc) = (rounds, alpha, beta, c, ldc)
             (g.packed, g.packed_tail) = (packed.baseAddress, packedTail.baseAddress)
             (g.tails, g.tail_count, g.tail_depth) = (tails.baseAddress, tails.count, depth)
             let panels = (m + tile.rows - 1) / tile.rows
-            for panel in (0..<panels).reversed() {
-              kernels.gemm_pack(&g, panel, panel + 1)
-              kernels.gemm_pack_tails(&g, panel, panel + 1)
-            }
-            // In two parts each way, at a multiple of the tile's columns.
-            let middle = min(n, tile.columns)
-            for columns in [0..<middle, middle..<n] {
-              for part in [0..<panels / 2, panels / 2..<panels] {
-                kernels.gemm_multiply(
-                  &g, part.lowerBound, part.upperBound, columns.lowerBound, columns.upperBound)
+            for first in stride(from: 0, to: chunks, by: together) {
+              (g.first_chunk, g.end_chunk) = (first, min(chunks, first + together))
+              for panel in (0..<panels).reversed() {
+                kernels.gemm_pack(&g, panel, panel + 1)
+                kernels.gemm_pack_tails(&g, panel, panel + 1)
+              }
+              // In two parts each way, at a multiple of the tile's columns.
+              let middle = min(n, tile.columns)
+              for columns in [0..<middle, middle..<n] {
+                for part in [0..<panels / 2, panels / 2..<panels] {
+                  kernels.gemm_multiply(
+                    &g, part.lowerBound, part.upperBound, columns.lowerBound, columns.upperBound)
+                }
               }
             }
           }
@@ -167,6 +173,27 @@ private final class Matrix {
     }
   }
 
+  @Test("several chunks, some packed at a time: the same bits", arguments: Family.vector)
+  func chunksTogether(_ family: Family) throws {
+    let kernels = try family.table()
+    for (a, b, rounds) in Self.types {
+      for along in [(true, true), (false, false)] {
+        for (k, chunks) in [(67, 3), (259, 5), (12, 4)] {
+          var product = GemmCase(m: 25, n: 70, k: k)
+          (product.elements, product.rounds, product.along) = ((a, b), rounds, along)
+          (product.chunks, product.tails) = (chunks, [3, 2])
+          (product.alpha, product.beta) = (-0.5, 0.25)
+          try product.check(family)
+          let alone = product.run(kernels).map(\.bitPattern)
+          for together in 2...chunks {
+            product.together = together
+            #expect(product.run(kernels).map(\.bitPattern) == alone, "\(product)")
+          }
+        }
+      }
+    }
+  }
+
   @Test("NaN and infinity go through", arguments: Family.vector)
   func specialValues(_ family: Family) throws {
     let kernels = try family.table()
@@ -180,7 +207,8 @@ private final class Matrix {
             b.withUnsafeBufferPointer { b in
               packed.withUnsafeMutableBufferPointer { packed in
                 var g = lk_gemm()
-                (g.m, g.n, g.first, g.depth, g.rounds, g.alpha) = (1, 1, 0, 4, rounds, 1)
+                (g.m, g.n, g.k, g.rounds, g.alpha) = (1, 1, 4, rounds, 1)
+                (g.chunks, g.first_chunk, g.end_chunk) = (1, 0, 1)
                 g.a = lk_factor(
                   data: a.baseAddress, element: LK_F32, row_stride: 4, depth_stride: 1)
                 g.b = lk_factor(

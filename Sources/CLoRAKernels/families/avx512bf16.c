@@ -4,6 +4,7 @@
 #define LK_FAMILY_ID LK_FAMILY_AVX512BF16
 #define LK_TARGET "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c"
 #define LK_HAS_BF16_DOT 1
+#define LK_HAS_EMBEDDED_BROADCAST 1
 #define LK_LANES 16
 #define LK_TILE_ROWS 12
 #define LK_TILE_VECTORS 2

@@ -319,19 +319,24 @@ typedef struct lk_gemm_tail {
 /// The sum of the depths of all tails is at most this.
 #define LK_GEMM_TAIL 256
 
-/// One chunk of a product: c = beta c + alpha (sum over the chunk's indices of a b, plus the tails).
+/// A product c = beta c + alpha (a bᵀ + the tails), and the part of it that a call works on.
 /// c is [m, n], row-major with `ldc` elements between rows; a has m rows, b has n.
+///
+/// Sums are cut into `chunks` of nearly equal length, each at most the tile's depth, or twice its
+/// depth less two if it rounds. Some consecutive ones are packed at a time and then multiplied; the
+/// bits of c do not depend on how many.
 typedef struct lk_gemm {
-  long m, n;
+  long m, n, k;
   lk_factor a, b;
-  long first, depth;  // the indices of this chunk; depth is at most the tile's, twice if it rounds
-  bool rounds;        // a and b are rounded to bfloat16, as that dot product takes them
+  long chunks;                  // at least 1
+  long first_chunk, end_chunk;  // those of this call
+  bool rounds;  // a and b are rounded to bfloat16, as that dot product takes them
   long tail_count, tail_depth;  // how many, and the sum of their depths
-  const lk_gemm_tail *tails;
-  float alpha, beta;  // beta 0: c is not read
+  const lk_gemm_tail *tails;    // added with the last chunk
+  float alpha, beta;  // beta belongs to the first chunk; 0: c is not read
   float *c;
   long ldc;
-  uint32_t *packed;    // for a: m * (rounds ? (depth + 1) / 2 : depth) words
+  uint32_t *packed;    // for a: m words a step of these chunks; a step is an index, or two if it rounds
   float *packed_tail;  // for the tails' a: m * tail_depth
 } lk_gemm;
 
@@ -340,17 +345,20 @@ typedef struct lk_gemm_tile {
   long rows;         // a panel of `a` has up to so many: there are ceil(m / rows) panels
   long columns;      // of a panel of `b`: columns are best divided at multiples of it
   long band;         // columns that are packed together: better still, where there are many
-  long depth;        // the longest chunk; twice as much where it rounds
+  long depth;        // the most steps of a chunk
   bool is_rounding_fast;  // the CPU multiplies pairs of bfloat16 faster than floats
 } lk_gemm_tile;
 lk_gemm_tile lk_gemm_shape(void);
 
-/// Packs panels [first_panel, end_panel) of `a`, and of the tails' a. All of a chunk must be packed
-/// before any of it is multiplied.
+/// The bytes of a core's second-level cache, as the system says; 1 MiB where it does not.
+long lk_second_level_cache(void);
+
+/// Packs panels [first_panel, end_panel) of `a`, and of the tails' a. All panels must be packed
+/// before any is multiplied.
 void lk_gemm_pack(const lk_gemm *g, long first_panel, long end_panel);
 void lk_gemm_pack_tails(const lk_gemm *g, long first_panel, long end_panel);
 
-/// Computes the elements of c in the rows of panels [first_panel, end_panel) and in columns
+/// Adds the chunks to the elements of c in the rows of panels [first_panel, end_panel) and in columns
 /// [first_column, end_column). Needs up to 128 KiB of stack.
 void lk_gemm_multiply(const lk_gemm *g, long first_panel, long end_panel, long first_column,
                       long end_column);

@@ -30,15 +30,18 @@ void lk_reference_gemm_pack_tails(const lk_gemm *g, long first_panel, long end_p
 
 void lk_reference_gemm_multiply(const lk_gemm *g, long first_panel, long end_panel,
                                 long first_column, long end_column) {
+  const long first = lk_chunk_start(g, g->first_chunk), end = lk_chunk_start(g, g->end_chunk);
+  const long tails = g->end_chunk == g->chunks ? g->tail_count : 0;
+  const float beta = g->first_chunk == 0 ? g->beta : 1;
   for (long i = first_panel; i < end_panel; i++)
     for (long j = first_column; j < end_column; j++) {
       double sum = 0;
-      for (long p = g->first; p < g->first + g->depth; p++)
+      for (long p = first; p < end; p++)
         sum += element(&g->a, g->rounds, i, p) * element(&g->b, g->rounds, j, p);
-      for (long t = 0; t < g->tail_count; t++)
+      for (long t = 0; t < tails; t++)
         for (long p = 0; p < g->tails[t].depth; p++)
           sum += element(&g->tails[t].a, false, i, p) * element(&g->tails[t].b, false, j, p);
       float *to = g->c + i * g->ldc + j;
-      *to = (float)(g->alpha * sum + (g->beta == 0 ? 0 : (double)g->beta * *to));
+      *to = (float)(g->alpha * sum + (beta == 0 ? 0 : (double)beta * *to));
     }
 }

@@ -114,10 +114,10 @@ extension Variable {
   }
 }
 
-/// How many rows of logits are computed at once, at most: as many as fit 80 MiB, at least 16. The
+/// How many rows of logits are computed at once, at most: as many as fit 160 MiB, at least 16. The
 /// head's weights are read and packed once a chunk, so that few large chunks are better than many.
 package func lossChunkRows(rows: Int, vocabulary: Int) -> Int {
-  let most = max(16, (20 << 20) / max(vocabulary, 1))
+  let most = max(16, (40 << 20) / max(vocabulary, 1))
   let chunks = max(1, (rows + most - 1) / most)
   return (rows + chunks - 1) / chunks
 }
