@@ -66,14 +66,17 @@ LK_INLINE void LK(tile)(const int height, const int vectors, const bool rounds,
     for (int v = 0; v < vectors; v++) acc[i][v] = (LK(vector)){0};
   }
   // Four steps at a time, and each time the caches are asked for a little, because what is asked for
-  // at once waits for one another: for the rows some steps ahead; for c, line by line; then for a
-  // share of what is packed next.
+  // at once waits for one another: for the rows some steps ahead; for c, row by row; then for a share
+  // of what is packed next.
   enum { together = 4, bytes_ahead = 1024, lines = (LK_TILE_VECTORS * LK_LANES + 15) / 16 };
-  long row = 0, line = 0;
+  const float *row = c;
+  long rows_left = height;
   for (; steps >= together; steps -= together) {
-    if (row < height) {
-      __builtin_prefetch(c + row * ldc + 16 * line, 1);
-      if (++line == lines) line = 0, row++;
+    if (rows_left > 0) {
+      LK_UNROLL
+      for (int line = 0; line < lines; line++) __builtin_prefetch(row + 16 * line, 1);
+      row += ldc;
+      rows_left--;
     } else if (share > 0) {
       LK(prefetch)(next, 1);
       share--;

@@ -135,7 +135,9 @@ LK_INLINE void LK(put)(uint32_t *to, LK(words) v, long count, bool fits) {
   }
   uint32_t words[LK_LANES];
   *(LK(words_any) *)words = v;
-  for (long l = 0; l < count; l++) to[l] = words[l];
+  long l = 0;
+  for (; l + 4 <= count; l += 4) memcpy(to + l, words + l, 16);
+  for (; l < count; l++) to[l] = words[l];
 }
 
 LK_INLINE float LK(element)(const lk_factor *x, long row, long index) {
@@ -185,6 +187,21 @@ LK_INLINE void LK(pack_block)(const int kind, const lk_factor *x, long rows, lon
     // overwritten, and what must be 0 is made so below.
     for (long i = 0; i < LK_LANES; i++)
       at[i] = base + ((row + lk_smaller(i, valid - 1)) * x->row_stride + start) * size;
+    // Two steps of bfloat16 are moved as one word and widened behind the transposition: half the
+    // exchanges an element.
+    for (; kind == LK(from_bf16) && count == LK_LANES && valid > 0 &&
+           s + 2 * LK_LANES <= whole_steps;
+         s += 2 * LK_LANES) {
+      LK(words) r[LK_LANES];
+      LK_UNROLL
+      for (int i = 0; i < LK_LANES; i++) r[i] = LK(load_steps)(LK(pairs_from_bf16), at[i], s);
+      LK(transpose_words)(r);
+      LK_UNROLL
+      for (int l = 0; l < LK_LANES; l++) {
+        *(LK(words_any) *)(out + (s + 2 * l) * width) = r[l] << 16;
+        *(LK(words_any) *)(out + (s + 2 * l + 1) * width) = r[l] & 0xffff0000u;
+      }
+    }
     for (; valid > 0 && s + LK_LANES <= whole_steps; s += LK_LANES) {
       LK(words) r[LK_LANES];
       _Pragma("clang loop unroll(full)") for (int i = 0; i < LK_LANES; i++)
