@@ -3,8 +3,8 @@
 // Workers are made at the first region that wants them and live as long as the process. One region
 // runs at a time: its owner publishes it, works on it itself, and any worker that arrives joins in.
 // The owner never waits for a worker that has not arrived, so a sleeping or preempted worker delays
-// nothing. After a region a worker spins for a tenth of a millisecond (a training step is a dense sequence
-// of regions), then sleeps on a condition variable.
+// nothing. After a region a worker spins for a fifth of a millisecond (a training step is a dense
+// sequence of regions), then sleeps on a condition variable.
 //
 // Each thread has a share of consecutive indexes, the same part in every region of one size: what
 // it asked its caches for while it computed one index is there for the next, and rows that one
