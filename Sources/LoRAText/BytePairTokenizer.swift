@@ -30,6 +30,8 @@ public final class BytePairTokenizer: Tokenizer {
   let normalizer: Normalizer?
   let preTokenizer: PreTokenizer?
   let templates: [[TemplatePiece]]
+  /// What the post-processors put round a text.
+  public let template: SequenceTemplate
   let decoderPipeline: DecoderPipeline
 
   /// The highest id plus one, added tokens included.
@@ -51,14 +53,21 @@ public final class BytePairTokenizer: Tokenizer {
 
   /// Reads a tokenizer.
   ///
-  /// - Parameter path: A `tokenizer.json`, or a directory with one (and with
-  ///   `tokenizer_config.json` and `special_tokens_map.json`, if they are there), or a directory
-  ///   with `vocab.json`, `merges.txt` and a `tokenizer_config.json` whose `tokenizer_class` is
-  ///   Qwen2's or GPT-2's. `add_bos_token` and `add_eos_token` count where no `tokenizer.json` has a
-  ///   post-processor.
+  /// - Parameters:
+  ///   - path: A `tokenizer.json`, or a directory with one (and with
+  ///     `tokenizer_config.json` and `special_tokens_map.json`, if they are there), or a directory
+  ///     with `vocab.json`, `merges.txt` and a `tokenizer_config.json` whose `tokenizer_class` is
+  ///     Qwen2's or GPT-2's. `add_bos_token` and `add_eos_token` count where no `tokenizer.json` has a
+  ///     post-processor.
+  ///   - endOfSequence: The id that ends a sequence where the tokenizer's files name none, as a
+  ///     model's configuration says it.
   /// - Throws: ``TokenizerError``. Reading 150,000 tokens takes some tenths of a second.
-  public convenience init(contentsOf path: String) throws(TokenizerError) {
-    self.init(try TokenizerDefinition(contentsOf: path))
+  public convenience init(
+    contentsOf path: String, endOfSequence: Int? = nil
+  ) throws(TokenizerError) {
+    var definition = try TokenizerDefinition(contentsOf: path)
+    definition.endOfSequence = definition.endOfSequence ?? endOfSequence
+    self.init(definition)
   }
 
   /// Reads a tokenizer from the text of a `tokenizer.json`.
@@ -72,6 +81,7 @@ public final class BytePairTokenizer: Tokenizer {
     normalizer = definition.normalizer
     preTokenizer = definition.preTokenizer
     templates = definition.templates
+    template = SequenceTemplate(definition.templates)
     decoderPipeline = DecoderPipeline(definition.decoders)
     vocabularySize = max(model.vocabulary.idCount, added.highestID + 1)
     beginningOfSequence = definition.beginningOfSequence

@@ -9,6 +9,8 @@
 /// for id in ids { print(decoder.append(id), terminator: "") }
 /// print(decoder.finish())
 /// ```
+///
+/// A continuation is decoded by `tokenizer.streamingDecoder(after: prompt)`.
 public struct StreamingDecoder: Sendable {
   private enum State: Sendable {
     case pipeline(DecoderPipeline, BytePairTokenizer)
@@ -16,6 +18,8 @@ public struct StreamingDecoder: Sendable {
   }
 
   private var state: State
+  /// What the decoder's text begins with, but a prompt before it has.
+  private var prompt = DecodedPrompt("")
   private let skipSpecialTokens: Bool
 
   /// A decoder for any tokenizer. It decodes all ids for each new one and emits what has become
@@ -30,8 +34,26 @@ public struct StreamingDecoder: Sendable {
     self.skipSpecialTokens = skipSpecialTokens
   }
 
+  /// Takes the ids of a prompt, whose text is not part of what comes out.
+  mutating func begin(after ids: [Int]) {
+    switch state {
+    case .pipeline:
+      for id in ids { _ = settle(id) }
+      // The end of the prompt may be held back, as a run of byte tokens is.
+      var copy = self
+      prompt = DecodedPrompt(copy.finish())
+    case .repeated(let tokenizer, _, _):
+      state = .repeated(tokenizer, ids: ids, emitted: [])
+      prompt = DecodedPrompt(tokenizer.decode(ids, skipSpecialTokens: skipSpecialTokens))
+    }
+  }
+
   /// The text that `id` settles; empty if none is settled yet.
   public mutating func append(_ id: Int) -> String {
+    prompt.removed(from: settle(id))
+  }
+
+  private mutating func settle(_ id: Int) -> String {
     switch state {
     case .pipeline(var pipeline, let tokenizer):
       guard let token = tokenizer.spelling(of: id, skippingSpecial: skipSpecialTokens) else {
@@ -56,6 +78,11 @@ public struct StreamingDecoder: Sendable {
 
   /// The rest of the text, after the last id. The decoder is then as new.
   public mutating func finish() -> String {
+    defer { prompt = DecodedPrompt("") }
+    return prompt.removed(from: rest())
+  }
+
+  private mutating func rest() -> String {
     switch state {
     case .pipeline(var pipeline, let tokenizer):
       let text = pipeline.finish()

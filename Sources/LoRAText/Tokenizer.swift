@@ -8,6 +8,10 @@
 /// let ids = tokenizer.encode("Once upon a time")      // [1, 403, 407, 261, 378]
 /// tokenizer.decode(ids)                               // "Once upon a time"
 /// ```
+///
+/// A prompt to continue is read by ``encodePrompt(_:)`` and its continuation by
+/// ``decode(_:after:skipSpecialTokens:)``: training and generation then see the same tokens, whatever
+/// the tokenizer puts round a text.
 public protocol Tokenizer: Sendable {
   /// The highest id plus one: the least number of rows that a model's embedding must have.
   var vocabularySize: Int { get }
@@ -17,6 +21,9 @@ public protocol Tokenizer: Sendable {
 
   /// The id that ends a sequence, nil where the tokenizer's files name none.
   var endOfSequence: Int? { get }
+
+  /// What the template puts round a text. Found by encoding where a conforming type does not say.
+  var template: SequenceTemplate { get }
 
   /// The ids of `text`. Text that spells an added token ("<|im_end|>") becomes that token.
   ///

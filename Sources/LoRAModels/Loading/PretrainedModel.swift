@@ -8,9 +8,9 @@ public import LoRAText
 /// ```swift
 /// let pretrained = try PretrainedModel(path: "SmolLM2-135M")
 /// let tokenizer = try pretrained.tokenizer()
-/// let prompt = tokenizer.encode("Once upon a time")
-/// let tokens = try pretrained.model.generate(after: prompt)
-/// print(tokenizer.decode(tokens))
+/// let options = GenerationOptions(stopTokens: pretrained.stopTokens(with: tokenizer))
+/// let text = try pretrained.model.generateText(
+///   after: "Once upon a time", tokenizer: tokenizer, options: options)
 /// ```
 public struct PretrainedModel: Sendable {
   /// The model. Its base is frozen.
@@ -49,10 +49,12 @@ public struct PretrainedModel: Sendable {
     file = nil
   }
 
-  /// The tokenizer that lies beside the weights, or in the same file.
+  /// The tokenizer that lies beside the weights, or in the same file. Where its files name no token
+  /// that ends a sequence, that is the model's first stop token.
   public func tokenizer() throws -> BytePairTokenizer {
     if let file { return try file.tokenizer() }
-    return try BytePairTokenizer(contentsOf: path)
+    let end = generation.eosTokenIDs.first { $0 < model.vocabularySize }
+    return try BytePairTokenizer(contentsOf: path, endOfSequence: end)
   }
 
   /// Where it was opened from.
@@ -69,7 +71,8 @@ public struct PretrainedModel: Sendable {
       .compactMap { directory?.entry(named: $0)?.dtype }.first ?? .float32
   }
 
-  /// The tokens that end a text: those of `generation_config.json`, or else of `config.json`.
+  /// The tokens that end a text by the model's own files: those of `generation_config.json`, or else
+  /// of `config.json`. Where a tokenizer is at hand ``stopTokens(with:)`` is what to stop at.
   public var stopTokens: Set<Int> { Set(generation.eosTokenIDs) }
 }
 

@@ -39,7 +39,7 @@ extension TokenDataSet {
     packing: TextPacking = .packed, source: String = "the texts"
   ) throws(TrainingError) {
     try Self.check(sequenceLength)
-    let rows = texts.map { Self.terminated(tokenizer.encode($0), tokenizer) }
+    let rows = texts.map { tokenizer.encodeDocument($0) }
     switch packing {
     case .separate:
       let examples = rows.map { TrainingExample(row: $0) }
@@ -56,21 +56,16 @@ extension TokenDataSet {
   /// Creates a data set of pairs, one a row: the completion and the end-of-sequence token count,
   /// the prompt does not.
   ///
-  /// A prompt is read as it will be when the model is asked. Where the tokens of prompt and
-  /// completion together begin with the prompt's, that is how both are read; else the completion is
-  /// encoded by itself, so that a token never spans the two.
+  /// A prompt is read as it will be when the model is asked, the completion as it follows it; see
+  /// `Tokenizer.encode(prompt:completion:)`.
   public init(
     pairs: [PromptCompletion], tokenizer: any Tokenizer, sequenceLength: Int,
     source: String = "the pairs"
   ) throws(TrainingError) {
     try Self.check(sequenceLength)
     let examples = pairs.map { pair in
-      let prompt = Self.opened(pair.prompt, tokenizer)
-      var row = tokenizer.encode(pair.prompt + pair.completion)
-      if !row.starts(with: prompt) {
-        row = prompt + tokenizer.encode(pair.completion, addSpecialTokens: false)
-      }
-      return TrainingExample(row: Self.terminated(row, tokenizer), promptLength: prompt.count)
+      let encoding = tokenizer.encode(prompt: pair.prompt, completion: pair.completion)
+      return TrainingExample(row: encoding.ids, promptLength: encoding.promptLength)
     }
     try self.init(examples: try Self.limited(examples, to: sequenceLength), source: source)
   }
@@ -80,20 +75,6 @@ extension TokenDataSet {
       throw .invalidOption(
         name: "the sequence length", value: "\(sequenceLength)", expected: "at least 1")
     }
-  }
-
-  /// The prompt's ids without an end of sequence that the tokenizer's template adds.
-  private static func opened(_ prompt: String, _ tokenizer: any Tokenizer) -> [Int] {
-    let ids = tokenizer.encode(prompt)
-    guard let end = tokenizer.endOfSequence, ids.last == end,
-      tokenizer.encode(prompt, addSpecialTokens: false).last != end
-    else { return ids }
-    return ids.dropLast()
-  }
-
-  private static func terminated(_ row: [Int], _ tokenizer: any Tokenizer) -> [Int] {
-    guard let end = tokenizer.endOfSequence, row.last != end else { return row }
-    return row + [end]
   }
 
   private static func limited(

@@ -16,26 +16,37 @@ struct BenchAdaptersCommand: ParsableCommand {
 
   @Option(help: ArgumentHelp("The model's Hugging Face directory.", valueName: "dir"))
   var model: String
-  @Option(help: "The number of rows of the batch.")
+  @Option(
+    parsing: .unconditional, help: "The number of rows of the batch.")
   var rows = 16
-  @Option(help: "The number of adapters that the rows take in turn.")
+  @Option(
+    parsing: .unconditional, help: "The number of adapters that the rows take in turn.")
   var adapters = 16
-  @Option(help: "The rank of each adapter.")
+  @Option(
+    parsing: .unconditional, help: "The rank of each adapter.")
   var rank = 16
-  @Option(help: ArgumentHelp("The length of each row's prompt.", valueName: "tokens"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("The length of each row's prompt.", valueName: "tokens"))
   var promptTokens = 64
-  @Option(help: ArgumentHelp("The number of tokens to generate for each row.", valueName: "tokens"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("The number of tokens to generate for each row.", valueName: "tokens"))
   var maxTokens = 8
-  @Option(help: "How often each way is measured.")
+  @Option(
+    parsing: .unconditional, help: "How often each way is measured.")
   var repeats = 3
   @Option(help: "The type of the weights in memory; auto: as they are stored.")
   var dtype: WeightType = .auto
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    guard rows > 0, adapters > 0, rank > 0, promptTokens > 0, maxTokens > 0, repeats > 0 else {
-      throw ValidationError("every number must be at least 1")
-    }
+    try demand("--rows", rows, .atLeast(1))
+    try demand("--adapters", adapters, .atLeast(1))
+    try demand("--rank", rank, .atLeast(1))
+    try demand("--prompt-tokens", promptTokens, .atLeast(1))
+    try demand("--max-tokens", maxTokens, .atLeast(1))
+    try demand("--repeats", repeats, .atLeast(1))
   }
 
   func run() throws {

@@ -16,14 +16,17 @@ struct BenchGemmCommand: ParsableCommand {
         lora bench gemm --m 512 --json
       """)
 
-  @Option(help: "The rows of the products, as the tokens of a batch.")
+  @Option(
+    parsing: .unconditional, help: "The rows of the products, as the tokens of a batch.")
   var m = 512
-  @Option(help: "How often each product is measured.")
+  @Option(
+    parsing: .unconditional, help: "How often each product is measured.")
   var rounds = 5
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    guard m > 0, rounds > 0 else { throw ValidationError("--m and --rounds must be at least 1") }
+    try demand("--m", m, .atLeast(1))
+    try demand("--rounds", rounds, .atLeast(1))
   }
 
   func run() throws {

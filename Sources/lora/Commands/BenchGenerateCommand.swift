@@ -16,21 +16,25 @@ struct BenchGenerateCommand: ParsableCommand {
 
   @Option(help: ArgumentHelp("The model's Hugging Face directory.", valueName: "dir"))
   var model: String
-  @Option(help: ArgumentHelp("The length of the prompt.", valueName: "tokens"))
+  @Option(
+    parsing: .unconditional, help: ArgumentHelp("The length of the prompt.", valueName: "tokens"))
   var promptTokens = 256
-  @Option(help: ArgumentHelp("The number of tokens to generate.", valueName: "tokens"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("The number of tokens to generate.", valueName: "tokens"))
   var maxTokens = 48
   @Option(help: "The type of the weights in memory; auto: as they are stored.")
   var dtype: WeightType = .auto
-  @Option(help: "Attach a fresh adapter of this rank to all linear layers; 0: none.")
+  @Option(
+    parsing: .unconditional,
+    help: "Attach a fresh adapter of this rank to all linear layers; 0: none.")
   var rank = 0
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    guard promptTokens > 0, maxTokens > 0, rank >= 0 else {
-      throw ValidationError(
-        "--prompt-tokens and --max-tokens must be at least 1, --rank at least 0")
-    }
+    try demand("--prompt-tokens", promptTokens, .atLeast(1))
+    try demand("--max-tokens", maxTokens, .atLeast(1))
+    try demand("--rank", rank, .atLeast(0))
   }
 
   func run() throws {

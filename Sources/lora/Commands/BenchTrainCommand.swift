@@ -15,17 +15,21 @@ struct BenchTrainCommand: ParsableCommand {
 
   @Option(help: ArgumentHelp("The model's Hugging Face directory.", valueName: "dir"))
   var model: String
-  @Option(help: "The number of rows in a batch.")
+  @Option(
+    parsing: .unconditional, help: "The number of rows in a batch.")
   var batch = 1
-  @Option(help: ArgumentHelp("The positions of a row.", valueName: "tokens"))
+  @Option(
+    parsing: .unconditional, help: ArgumentHelp("The positions of a row.", valueName: "tokens"))
   var sequenceLength = 512
-  @Option(help: "The adapter's rank; its alpha is twice that.")
+  @Option(
+    parsing: .unconditional, help: "The adapter's rank; its alpha is twice that.")
   var rank = 16
   @Option(help: ArgumentHelp("The layers, as for lora train.", valueName: "layers"))
   var targets: TargetArgument?
   @Option(help: "The type of the weights in memory.")
   var dtype: WeightType = .bfloat16
-  @Option(help: "The number of measured steps.")
+  @Option(
+    parsing: .unconditional, help: "The number of measured steps.")
   var steps = 4
   @Option(help: "What to train: an adapter, or with full the whole model.")
   var method: TrainingMethod = .lora
@@ -33,9 +37,10 @@ struct BenchTrainCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    guard batch > 0, sequenceLength > 0, steps > 0 else {
-      throw ValidationError("--batch, --sequence-length and --steps must be at least 1")
-    }
+    try demand("--batch", batch, .atLeast(1))
+    try demand("--sequence-length", sequenceLength, .atLeast(1))
+    try demand("--rank", rank, .atLeast(1))
+    try demand("--steps", steps, .atLeast(1))
   }
 
   func run() throws {

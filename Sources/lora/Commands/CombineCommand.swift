@@ -27,13 +27,19 @@ struct CombineCommand: ParsableCommand {
   var adapters: [AdapterArgument] = []
   @Option(help: "How they become one.")
   var type: CombinationArgument = .init(method: .svd)
-  @Option(help: "The rank of types that end in svd. (default: the largest of the adapters')")
+  @Option(
+    parsing: .unconditional,
+    help: "The rank of types that end in svd. (default: the largest of the adapters')")
   var rank: Int?
-  @Option(help: "The share of the numbers that are kept, up to 1, by types that drop some.")
+  @Option(
+    parsing: .unconditional,
+    help: "The share of the numbers that are kept, up to 1, by types that drop some.")
   var density: Double?
   @Option(help: "How ties elects signs: by the sum of the numbers, or by their count.")
   var majoritySign: MajoritySignArgument = .total
-  @Option(help: "What the random choices of dare depend on.")
+  @Option(
+    parsing: .unconditional, help: "What the random choices of dare depend on. (default: 0)",
+    transform: parsedSeed)
   var seed: UInt64 = 0
   @Option(
     help: """
@@ -49,7 +55,8 @@ struct CombineCommand: ParsableCommand {
 
   func validate() throws {
     if adapters.isEmpty { throw ValidationError("give at least one --adapter") }
-    if let rank, rank < 1 { throw ValidationError("--rank must be at least 1") }
+    try demand("--rank", rank, .atLeast(1))
+    try demand("--density", density, .atLeast(0))
   }
 
   func run() throws {

@@ -40,7 +40,8 @@ struct ConvertCommand: ParsableCommand {
       "The base model: GGUF adapters need it; for others it is checked that the adapter fits it.",
       valueName: "model"))
   var base: String?
-  @Option(help: "The alpha of a loralib adapter, which its file does not hold.")
+  @Option(
+    parsing: .unconditional, help: "The alpha of a loralib adapter, which its file does not hold.")
   var alpha: Double?
   @Flag(
     name: .customLong("ollama-modelfile"),

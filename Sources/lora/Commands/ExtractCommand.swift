@@ -25,6 +25,7 @@ struct ExtractCommand: ParsableCommand {
   @Option(help: "What becomes of parameters that differ and are no linear layer's weight.")
   var others: OthersArgument = .refused
   @Option(
+    parsing: .unconditional,
     help: """
       Decompose by so many random iterations, far faster for large matrices; with --rank only. 4 is \
       a good number. (default: exactly)
@@ -35,8 +36,9 @@ struct ExtractCommand: ParsableCommand {
   @OptionGroup var format: OutputOptions
 
   func validate() throws {
-    if let iterations, iterations < 0 || choice.rank == nil {
-      throw ValidationError("--iterations goes with --rank, and is at least 0")
+    try demand("--iterations", iterations, .atLeast(0))
+    if iterations != nil, choice.rank == nil {
+      throw ValidationError("--iterations goes with --rank")
     }
   }
 

@@ -19,33 +19,44 @@ struct GenerateCommand: ParsableCommand {
   @OptionGroup var adapters: AdapterOptions
   @Option(parsing: .unconditional, help: "The text to continue.")
   var prompt: String
-  @Option(help: "The most tokens to generate.")
+  @Option(
+    parsing: .unconditional, help: "The most tokens to generate.")
   var maxTokens = 128
-  @Option(help: "0 takes the likeliest token; above, logits are divided by it and sampled.")
+  @Option(
+    parsing: .unconditional,
+    help: "0 takes the likeliest token; above, logits are divided by it and sampled.")
   var temperature: Float = 0
-  @Option(help: "Sample among this many of the likeliest tokens; 0: all.")
+  @Option(
+    parsing: .unconditional, help: "Sample among this many of the likeliest tokens; 0: all.")
   var topK = 0
-  @Option(help: "Sample among the likeliest tokens that have this probability together; 1: all.")
+  @Option(
+    parsing: .unconditional,
+    help: "Sample among the likeliest tokens that have this probability together; 1: all.")
   var topP: Float = 1
-  @Option(help: "What the draws depend on.")
+  @Option(
+    parsing: .unconditional, help: "What the draws depend on. (default: 0)", transform: parsedSeed)
   var seed: UInt64 = 0
   @OptionGroup var output: OutputOptions
+
+  func validate() throws {
+    try demand("--max-tokens", maxTokens, .atLeast(0))
+    try demand("--temperature", temperature, .atLeast(0))
+    try demand("--top-k", topK, .atLeast(0))
+    try demand("--top-p", topP, .above(0, to: 1))
+  }
 
   func run() throws {
     let pretrained = try model.load()
     try adapters.attach(to: pretrained.model, from: model.path)
     let tokenizer = try pretrained.tokenizer()
-    let ids = tokenizer.encode(prompt)
+    let ids = tokenizer.encodePrompt(prompt)
     let session = try GenerationSession(
       pretrained.model, prompt: ids,
       options: GenerationOptions(
         maximumTokens: maxTokens, temperature: temperature, topK: topK, topP: topP, seed: seed,
-        stopTokens: pretrained.stopTokens))
+        stopTokens: pretrained.stopTokens(with: tokenizer)))
 
-    // The prompt goes through the decoder first: whether a token begins with a space depends on
-    // what is before it.
-    var decoder = tokenizer.streamingDecoder(skipSpecialTokens: true)
-    for id in ids { _ = decoder.append(id) }
+    var decoder = tokenizer.streamingDecoder(after: ids)
     var tokens: [Int] = []
     var text = ""
     func emit(_ piece: String) throws {

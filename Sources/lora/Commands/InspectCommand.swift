@@ -21,7 +21,8 @@ struct InspectCommand: ParsableCommand {
   var path: String
   @Option(help: ArgumentHelp("The model that the adapter belongs to.", valueName: "model"))
   var base: String?
-  @Option(help: "The alpha of a loralib adapter, which its file does not hold.")
+  @Option(
+    parsing: .unconditional, help: "The alpha of a loralib adapter, which its file does not hold.")
   var alpha: Double?
   @OptionGroup var output: OutputOptions
 

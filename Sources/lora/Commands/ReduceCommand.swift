@@ -55,19 +55,19 @@ struct ReduceCommand: ParsableCommand {
 
 /// `--rank N` or `--energy E`.
 struct RankOptions: ParsableArguments {
-  @Option(help: "The rank of every layer.")
+  @Option(
+    parsing: .unconditional, help: "The rank of every layer.")
   var rank: Int?
-  @Option(help: "The share of each layer's energy to keep, up to 1.")
+  @Option(
+    parsing: .unconditional, help: "The share of each layer's energy to keep, up to 1.")
   var energy: Double?
 
   func validate() throws {
     guard (rank == nil) != (energy == nil) else {
       throw ValidationError("give either --rank N or --energy SHARE")
     }
-    if let rank, rank < 1 { throw ValidationError("--rank must be at least 1") }
-    if let energy, !(energy > 0 && energy <= 1) {
-      throw ValidationError("--energy must be above 0 and at most 1")
-    }
+    try demand("--rank", rank, .atLeast(1))
+    try demand("--energy", energy, .above(0, to: 1))
   }
 
   var choice: RankChoice { rank.map { .rank($0) } ?? .energy(energy ?? 1) }

@@ -28,11 +28,14 @@ struct SweepCommand: ParsableCommand {
   var from = 0.0
   @Option(parsing: .unconditional, help: "The highest strength.")
   var to = 1.5
-  @Option(help: "The number of strengths of each adapter.")
+  @Option(
+    parsing: .unconditional, help: "The number of strengths of each adapter.")
   var steps = 7
-  @Option(help: "The number of rows in a batch.")
+  @Option(
+    parsing: .unconditional, help: "The number of rows in a batch.")
   var batch = 8
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "The most positions of a row of text. (default: 512, or the model's limit if lower)",
       valueName: "tokens"))
@@ -51,11 +54,9 @@ struct SweepCommand: ParsableCommand {
     guard from < to, from.isFinite, to.isFinite else {
       throw ValidationError("--from must be below --to")
     }
-    guard (2...1000).contains(steps) else { throw ValidationError("--steps must be 2 to 1000") }
-    if batch < 1 { throw ValidationError("--batch must be at least 1") }
-    if let sequenceLength, sequenceLength < 1 {
-      throw ValidationError("--sequence-length must be at least 1")
-    }
+    try demand("--steps", steps, .from(2, to: 1000))
+    try demand("--batch", batch, .atLeast(1))
+    try demand("--sequence-length", sequenceLength, .atLeast(1))
   }
 
   func run() throws {

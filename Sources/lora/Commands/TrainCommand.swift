@@ -47,6 +47,9 @@ struct TrainCommand: ParsableCommand {
     let reader = try TrainingFile(
       [data, evalData ?? data], model: pretrained, sequenceLength: schedule.sequenceLength)
     let rows = try reader.read(data, tensor: "train")
+    if let tokenizer = reader.tokenizer, let text = pretrained.endOfTextWarning(with: tokenizer) {
+      StandardError.line("warning: \(text)")
+    }
     let heldOut =
       try evalData.map { try reader.read($0, tensor: "eval") }
       ?? reader.evaluationRows(in: data)

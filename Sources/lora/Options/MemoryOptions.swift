@@ -12,9 +12,11 @@ struct MemoryOptions: ParsableArguments {
       """)
   var checkpointing: Bool?
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "What training may need, as 8GiB. (default: what the machine has available)",
-      valueName: "size"))
+      valueName: "size"),
+    transform: ByteCount.init(option:))
   var memory: ByteCount?
 
   /// Writes the choices into `options`.
@@ -25,8 +27,16 @@ struct MemoryOptions: ParsableArguments {
 }
 
 /// A number of bytes as people write it: 8GiB, 512MiB, 6.5GB, 1000000.
-struct ByteCount: ExpressibleByArgument, Sendable {
+struct ByteCount: Sendable {
   let bytes: Int
+
+  /// Reads an option's value; the error says what it takes.
+  init(option: String) throws(ValidationError) {
+    guard let size = ByteCount(argument: option) else {
+      throw ValidationError("it must be a size above 0, as 8GiB, 512MiB or 1000000")
+    }
+    self = size
+  }
 
   init?(argument: String) {
     let units: [(String, Double)] = [

@@ -7,12 +7,16 @@ struct RecipeOptions: ParsableArguments {
     help: ArgumentHelp(
       "What to train: an adapter, or with full the whole model. (default: lora)"))
   var method: TrainingMethod?
-  @Option(help: "The adapter's rank. (default: 8)")
+  @Option(
+    parsing: .unconditional, help: "The adapter's rank. (default: 8)")
   var rank: Int?
   @Option(
+    parsing: .unconditional,
     help: "The adapter's change is scaled by alpha / rank. (default: 16; 8 for loha and lokr)")
   var alpha: Double?
-  @Option(help: "The probability of dropping an element of the adapter's input. (default: 0)")
+  @Option(
+    parsing: .unconditional,
+    help: "The probability of dropping an element of the adapter's input. (default: 0)")
   var dropout: Double?
   @Flag(help: "Scale by alpha / sqrt(rank).")
   var rslora = false
@@ -35,6 +39,8 @@ struct RecipeOptions: ParsableArguments {
   var config: String?
 
   func validate() throws {
+    try demand("--rank", rank, .atLeast(1))
+    try demand("--dropout", dropout, .from(0, below: 1))
     if config != nil, initAdapter != nil {
       throw ValidationError("--config and --init-adapter both fix the adapter; give one of them")
     }

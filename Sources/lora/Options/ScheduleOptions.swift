@@ -5,43 +5,63 @@ extension LearningRateSchedule: ExpressibleByArgument {}
 
 /// How long, how fast and in which order to train.
 struct ScheduleOptions: ParsableArguments {
-  @Option(help: "The number of optimizer steps.")
+  @Option(
+    parsing: .unconditional, help: "The number of optimizer steps.")
   var steps: Int?
-  @Option(help: "How often to go through the data. (default: 1)")
+  @Option(
+    parsing: .unconditional, help: "How often to go through the data. (default: 1)")
   var epochs: Int?
-  @Option(help: "The number of rows in a batch.")
+  @Option(
+    parsing: .unconditional, help: "The number of rows in a batch.")
   var batch = 8
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "The most positions of a row of text. (default: 512, or the model's limit if lower)",
       valueName: "tokens"))
   var sequenceLength: Int?
-  @Option(help: "The learning rate before the schedule's factor.")
+  @Option(
+    parsing: .unconditional, help: "The learning rate before the schedule's factor.")
   var learningRate = 1e-3
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "The learning rate of B, as a multiple of that of A (LoRA+).", valueName: "ratio"))
   var loraplusRatio: Double?
   @Option(help: "How the learning rate changes.")
   var schedule: LearningRateSchedule = .constant
-  @Option(help: "The number of steps over which the learning rate rises from 0.")
+  @Option(
+    parsing: .unconditional, help: "The number of steps over which the learning rate rises from 0.")
   var warmup = 0
-  @Option(help: "AdamW's weight decay.")
+  @Option(
+    parsing: .unconditional, help: "AdamW's weight decay.")
   var weightDecay = 0.0
-  @Option(help: "The norm that gradients are clipped to; 0: off.")
+  @Option(
+    parsing: .unconditional, help: "The norm that gradients are clipped to; 0: off.")
   var clipNorm: Float = 1
-  @Option(help: "The number of batches whose gradients make one step.")
+  @Option(
+    parsing: .unconditional, help: "The number of batches whose gradients make one step.")
   var accumulate = 1
-  @Option(help: "What initialization, shuffling and dropout depend on.")
+  @Option(
+    parsing: .unconditional,
+    help: "What initialization, shuffling and dropout depend on. (default: 0)",
+    transform: parsedSeed)
   var seed: UInt64 = 0
   @Flag(help: "Take the rows in the data's order, in every epoch.")
   var noShuffle = false
 
   func validate() throws {
     if steps != nil, epochs != nil { throw ValidationError("give --steps or --epochs, not both") }
-    if let sequenceLength, sequenceLength < 1 {
-      throw ValidationError("--sequence-length must be at least 1")
-    }
+    try demand("--steps", steps, .atLeast(1))
+    try demand("--epochs", epochs, .atLeast(1))
+    try demand("--batch", batch, .atLeast(1))
+    try demand("--sequence-length", sequenceLength, .atLeast(1))
+    try demand("--learning-rate", learningRate, .atLeast(0))
+    try demand("--loraplus-ratio", loraplusRatio, .atLeast(1))
+    try demand("--warmup", warmup, .atLeast(0))
+    try demand("--weight-decay", weightDecay, .atLeast(0))
+    try demand("--clip-norm", clipNorm, .atLeast(0))
+    try demand("--accumulate", accumulate, .atLeast(1))
   }
 
   /// The options for the trainer.

@@ -12,7 +12,7 @@ struct TrainingFile {
   let model: PretrainedModel
   /// The most positions of a row of text.
   let length: Int
-  private let tokenizer: BytePairTokenizer?
+  let tokenizer: BytePairTokenizer?
 
   /// Prepares reading of `files` for `model`; the tokenizer is read only if one of them is text.
   init(_ files: [String], model: PretrainedModel, sequenceLength: Int?) throws {

@@ -19,11 +19,12 @@ func readme() async throws {
   }
   try model.saveAdapter("support", to: "support-adapter")  // a directory that PEFT loads
 
-  let prompt = tokenizer.encode("Which light blinks?")
+  let question = "Which light blinks?"
   let options = GenerationOptions(maximumTokens: 40, stopTokens: pretrained.stopTokens)
-  let adapted = try model.generate(after: prompt, options: options)
-  let base = try model.generate(after: prompt, options: options, adapters: [:])  // switched off
-  print(tokenizer.decode(adapted), tokenizer.decode(base))
+  let adapted = try model.generateText(after: question, tokenizer: tokenizer, options: options)
+  let base = try model.generateText(
+    after: question, tokenizer: tokenizer, options: options, adapters: [:])  // switched off
+  print(adapted, base)
 }
 
 /// GettingStarted.md.
@@ -54,16 +55,15 @@ func gettingStarted() async throws {
   let another = try PretrainedModel(path: "SmolLM2-135M").model
   try another.loadAdapter(from: "support-adapter", named: "support")
 
-  let prompt = tokenizer.encode("How long is the warranty?")
+  let question = "How long is the warranty?"
   let generation = GenerationOptions(maximumTokens: 40, stopTokens: pretrained.stopTokens)
-  var decoder = tokenizer.streamingDecoder()
-  for try await token in try model.tokens(after: prompt, options: generation) {
-    print(decoder.append(token), terminator: "")
-  }
-  print(decoder.finish())
+  let answer = try model.text(after: question, tokenizer: tokenizer, options: generation)
+  for try await piece in answer { print(piece, terminator: "") }
 
-  let base = try model.generate(after: prompt, options: generation, adapters: [:])
-  let half = try model.generate(after: prompt, options: generation, adapters: ["support": 0.5])
+  let base = try model.generateText(
+    after: question, tokenizer: tokenizer, options: generation, adapters: [:])
+  let half = try model.generateText(
+    after: question, tokenizer: tokenizer, options: generation, adapters: ["support": 0.5])
   let evaluation = try model.withAdapters(["support": 1]) { try model.evaluate(on: data) }
 
   try model.disableAdapters()
@@ -104,7 +104,7 @@ private func print(_ items: Any..., terminator: String = "\n") {}
 func adaptersAsParts(_ tokens: Tensor, _ newVersion: AdapterDescription) throws {
   let pretrained = try PretrainedModel(path: "SmolLM2-135M")
   let model = pretrained.model
-  let prompt = try pretrained.tokenizer().encode("Hello")
+  let prompt = try pretrained.tokenizer().encodePrompt("Hello")
   let options = GenerationOptions(maximumTokens: 40)
 
   let style = try AdapterFile(path: "adapters/style")  // PEFT, MLX, GGUF, kohya, diffusers, ...

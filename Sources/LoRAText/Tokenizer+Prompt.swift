@@ -1,0 +1,164 @@
+/// A prompt and its completion as the token ids that training sees.
+public struct PromptEncoding: Sendable, Hashable {
+  /// The ids of both, and what ends a sequence.
+  public var ids: [Int]
+  /// How many of them, from the first, are the prompt's: those of ``Tokenizer/encodePrompt(_:)``.
+  public var promptLength: Int
+
+  /// Creates an encoding.
+  public init(ids: [Int], promptLength: Int) {
+    self.ids = ids
+    self.promptLength = promptLength
+  }
+}
+
+// How texts are read wherever they meet a model: training, scoring and generation ask here, so that
+// what was trained is what is asked.
+
+extension Tokenizer {
+  /// The ids of a prompt that a model will continue: the text between what the template puts before
+  /// it, and nothing after it. A template's end-of-sequence token would end what is to go on.
+  ///
+  /// ```swift
+  /// let prompt = tokenizer.encodePrompt("Once upon a time")
+  /// let tokens = try model.generate(after: prompt)
+  /// tokenizer.decode(tokens, after: prompt)
+  /// ```
+  public func encodePrompt(_ prompt: String) -> [Int] {
+    withoutEnd(encode(prompt, addSpecialTokens: true))
+  }
+
+  /// The ids of a whole text, which end with the end-of-sequence token where the tokenizer has one:
+  /// what a model learns a text from.
+  public func encodeDocument(_ text: String) -> [Int] {
+    ended(encode(text, addSpecialTokens: true))
+  }
+
+  /// The ids of a prompt and the completion that follows it, ended as a document is.
+  ///
+  /// The prompt has the ids of ``encodePrompt(_:)``, and both together spell `prompt + completion`:
+  /// no token spans the two, and a space that the tokenizer puts before a text on its own is not put
+  /// between them.
+  public func encode(prompt: String, completion: String) -> PromptEncoding {
+    let start = encodePrompt(prompt)
+    let whole = encode(prompt + completion, addSpecialTokens: true)
+    let joint = withoutEnd(whole)
+    if joint.starts(with: start) {
+      return PromptEncoding(ids: ended(whole), promptLength: start.count)
+    }
+    let ids = start + continuation(completion, after: start, spelling: joint)
+    return PromptEncoding(ids: ended(ids + whole[joint.count...]), promptLength: start.count)
+  }
+
+  /// The ids of `completion` as they follow `prompt`, so that both spell what `joint` does.
+  ///
+  /// A tokenizer treats the beginning of a text in its own way, with a space before it as a rule. So
+  /// the completion is also encoded behind a short text that is left out again, and what spells
+  /// the joint text in the fewest tokens is taken. Where nothing does, as where a normalizer looks
+  /// across the boundary, it is what adds the least of its own.
+  private func continuation(
+    _ completion: String, after prompt: [Int], spelling joint: [Int]
+  ) -> [Int] {
+    let alone = encode(completion, addSpecialTokens: false)
+    if spells(prompt + alone, joint) { return alone }
+    var best: [Int]?
+    var shortest = alone
+    for anchor in ["\n", "a", "1", ".", "\u{3042}", " a"] {
+      let head = encode(anchor, addSpecialTokens: false)
+      let ids = encode(anchor + completion, addSpecialTokens: false)
+      guard ids.starts(with: head) else { continue }
+      let rest = Array(ids[head.count...])
+      if rest.count < best?.count ?? .max, spells(prompt + rest, joint) { best = rest }
+      if spelling(rest).count < spelling(shortest).count { shortest = rest }
+    }
+    return best ?? shortest
+  }
+
+  /// Whether two encodings are of one text: by their tokens' spellings, or else by what they decode
+  /// to.
+  private func spells(_ ids: [Int], _ others: [Int]) -> Bool {
+    spelling(ids) == spelling(others)
+      || decode(ids, skipSpecialTokens: false).utf8.elementsEqual(
+        decode(others, skipSpecialTokens: false).utf8)
+  }
+
+  private func spelling(_ ids: [Int]) -> [UInt8] {
+    ids.flatMap { Array((token(of: $0) ?? "").utf8) }
+  }
+
+  private func withoutEnd(_ ids: [Int]) -> [Int] {
+    let end = template.after
+    return !end.isEmpty && ids.suffix(end.count).elementsEqual(end) ? ids.dropLast(end.count) : ids
+  }
+
+  private func ended(_ ids: [Int]) -> [Int] {
+    guard let end = endOfSequence, ids.last != end else { return ids }
+    return ids + [end]
+  }
+}
+
+extension Tokenizer {
+  /// The text that `ids` add to that of `prompt`: what decoding both gives, without what decoding the
+  /// prompt gives.
+  ///
+  /// Not the same as decoding `ids` alone, which would take the first of them for a text's beginning
+  /// and lose its space. Where a prompt ends within a character, the completed character is of the
+  /// text.
+  public func decode(
+    _ ids: [Int], after prompt: [Int], skipSpecialTokens: Bool = true
+  ) -> String {
+    var head = DecodedPrompt(decode(prompt, skipSpecialTokens: skipSpecialTokens))
+    return head.removed(from: decode(prompt + ids, skipSpecialTokens: skipSpecialTokens))
+  }
+
+  /// A decoder of the ids that follow `prompt`; its pieces joined are
+  /// ``decode(_:after:skipSpecialTokens:)``.
+  public func streamingDecoder(
+    after prompt: [Int], skipSpecialTokens: Bool = true
+  ) -> StreamingDecoder {
+    var decoder = streamingDecoder(skipSpecialTokens: skipSpecialTokens)
+    decoder.begin(after: prompt)
+    return decoder
+  }
+}
+
+/// The text of a prompt, to be taken off the beginning of the text of prompt and continuation.
+struct DecodedPrompt: Sendable {
+  /// What has not been met yet.
+  private var scalars: ArraySlice<Unicode.Scalar>
+  /// How many U+FFFD stand for the rest, in a run of byte tokens that became ill-formed as a whole.
+  private var signs = 0
+
+  init(_ text: String) { scalars = Array(text.unicodeScalars)[...] }
+
+  /// The next part of the text, without what is the prompt's.
+  mutating func removed(from text: String) -> String {
+    guard !scalars.isEmpty || signs > 0 else { return text }
+    var rest = text.unicodeScalars[...]
+    while let next = rest.first {
+      if signs > 0 {
+        guard next == "\u{FFFD}" else {
+          signs = 0
+          break
+        }
+        signs -= 1
+      } else if let expected = scalars.first {
+        if next == expected {
+          scalars.removeFirst()
+        } else if next == "\u{FFFD}" {
+          signs = scalars.reduce(0) { $0 + UTF8.width($1) }
+          scalars = []
+          continue
+        } else {
+          // The prompt ended within a character, which is complete with the continuation.
+          scalars = []
+          break
+        }
+      } else {
+        break
+      }
+      rest.removeFirst()
+    }
+    return String(rest)
+  }
+}
