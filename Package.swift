@@ -101,6 +101,6 @@ let package = Package(
     tests("LoRATestingTests", ["LoRATesting"]),
     tests("LoRAWorldTests", ["LoRAWorld"]),
     tests("FuzzTests", ["LoRAModels", "LoRAText", "LoRAFormats", "LoRAJSON"]),
-    tests("CommandLineTests", ["lora", "LoRAFormats", "LoRAJSON", "TestSupport"]),
+    tests("CommandLineTests", ["lora", "LoRAModels", "LoRAFormats", "LoRAJSON", "TestSupport"]),
   ]
 )

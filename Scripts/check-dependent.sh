@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Shows that a package can depend on this one by version: unsafe flags in a manifest would forbid
-# that under older tools versions. Makes a tagged copy and a small package that imports it.
+# Follows README.md: a package that depends on this one by path, by URL and by version, and whose
+# program is the one shown there, in main.swift and with @main, without a warning; it runs on the
+# model that lies in this repository. Unsafe flags in a manifest would forbid a versioned dependency
+# under older tools versions.
 set -euo pipefail
 root="$(cd "$(dirname "$0")/.." && pwd)"
 work="$(mktemp -d)"
@@ -8,26 +10,48 @@ trap 'rm -rf "$work"' EXIT
 
 git clone -q "$root" "$work/lora-kit"
 git -C "$work/lora-kit" -c user.name=check -c user.email=check@localhost tag -m check 99.0.0
-mkdir -p "$work/dependent/Sources/dependent"
-cat > "$work/dependent/Package.swift" <<SWIFT
-// swift-tools-version: 6.2
-import PackageDescription
+app="$work/my-app"
+mkdir -p "$app/Sources/my-app"
+cd "$app"
 
-let package = Package(
-  name: "dependent",
-  dependencies: [.package(url: "file://$work/lora-kit", from: "99.0.0")],
-  targets: [
-    .executableTarget(
-      name: "dependent", dependencies: [.product(name: "LoRATensor", package: "lora-kit")])
-  ])
-SWIFT
-cat > "$work/dependent/Sources/dependent/main.swift" <<'SWIFT'
-import LoRATensor
+# The blocks of README.md: the manifest, which a comment names, and the program, the first one.
+block() { awk -v want="$1" '/^```swift$/ {n++; on = n == want; next} /^```$/ {on = 0} on' "$root/README.md"; }
+block 1 > program.swift
+block 2 > manifest.swift
+grep -q 'import LoRAKit' program.swift
+grep -q '^// Package.swift' manifest.swift
 
-let x = Tensor([1, 2, 3, 4], shape: [2, 2])
-print(x.matrixProduct(with: x).scalars())
-SWIFT
-cd "$work/dependent"
-swift build 2>&1 | tail -n 3
-[ "$(.build/debug/dependent)" = "[7.0, 10.0, 15.0, 22.0]" ]
-echo "a versioned dependent builds and runs"
+# The manifest as it stands depends by path. The other two forms stand in comments.
+manifest() {
+  sed -E -e "s|^( *)// (\.package\(url: .*$1)|\1\2|" -e "s|https://[^\"]*|file://$work/lora-kit|" \
+    -e "s|from: \"[0-9.]*\"|from: \"99.0.0\"|" manifest.swift \
+    | { if [ "$1" = path ]; then cat; else sed '/\.package(path:/d'; fi; } > Package.swift
+}
+for form in path 'branch:' 'from:'; do
+  manifest "$form"
+  rm -f Package.resolved
+  swift package resolve 2>&1 | tail -n 1
+  grep -c '^ *\.package(' Package.swift | grep -qx 1
+  swift package show-dependencies | grep -q lora-kit
+done
+
+# By version, the last of them.
+build() {
+  swift build > build.log 2>&1 || { cat build.log; exit 1; }
+  # The system's packages may warn; the program must not.
+  if grep -E 'my-app/Sources/.*warning:' build.log; then exit 1; fi
+}
+cp -r "$root/Sources/LoRAWorld/Base" SmolLM2-135M
+cp program.swift Sources/my-app/main.swift
+build
+.build/debug/my-app | tee output.txt | tail -n 2
+grep -q 'adapted:  The filter light.$' output.txt
+rm -r Sources/my-app/main.swift support-adapter
+{
+  sed '/^try await /d' program.swift
+  printf '@main\nstruct App {\n  static func main() async throws {\n    %s\n  }\n}\n' \
+    "$(grep '^try await ' program.swift)"
+} > Sources/my-app/App.swift
+build
+.build/debug/my-app | cmp - output.txt
+echo "a package made by README.md builds and runs, by path, by URL and by version"

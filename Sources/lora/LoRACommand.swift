@@ -11,9 +11,10 @@ struct LoRACommand: AsyncParsableCommand {
       ADAPTER:SCALE multiplies its strength, and repeated adapters sum. Results go to standard \
       output, progress to standard error. The exit status is 0, 1 for a failure, or 64 for wrong usage.
 
-        lora train --model MODEL --data rows.safetensors --output support-adapter
-        lora generate --model MODEL --adapter support-adapter:0.5 --prompt 'Once'
+        lora train --model MODEL --data questions.jsonl --output support
+        lora generate --model MODEL --adapter support:0.5 --prompt 'Which light?'
       """,
+    version: "lora \(Version.current)",
     subcommands: [
       QuickstartCommand.self,
       TrainCommand.self, ScoreCommand.self, GenerateCommand.self, MergeCommand.self,

@@ -189,7 +189,7 @@ import Testing
     #expect(try String(contentsOfFile: file, encoding: .utf8) == "content")
   }
 
-  @Test(.enabled(if: getuid() != 0)) func readOnlyFolder() throws {
+  @Test(.enabled(if: getuid() != 0, "root may write everywhere")) func readOnlyFolder() throws {
     let folder = try Command.temporaryFolder()
     try FileManager.default.setAttributes([.posixPermissions: 0o555], ofItemAtPath: folder)
     for output in [folder, folder + "/below"] {
@@ -221,7 +221,7 @@ import Testing
   }
 
   /// A log that cannot be written loses nothing of what was learned.
-  @Test(.enabled(if: FileManager.default.fileExists(atPath: "/dev/full")))
+  @Test(.enabled(if: FileManager.default.fileExists(atPath: "/dev/full"), "needs /dev/full"))
   func logThatIsFull() throws {
     let output = try Command.temporaryFolder() + "/adapter"
     let message = try failure([

@@ -55,25 +55,6 @@ import Testing
     #expect(try abs(nll(adapter + ":-1") - nll(adapter)) > 1e-4)
   }
 
-  @Test func parsesAdapters() throws {
-    let folder = try Command.temporaryFolder()
-    try FileManager.default.createDirectory(
-      atPath: folder + "/a:0.5", withIntermediateDirectories: true)
-    func parsed(_ text: String) -> [String]? {
-      AdapterArgument(argument: text).map { [$0.path, "\($0.strength)"] }
-    }
-    #expect(parsed("support") == ["support", "1.0"])
-    #expect(parsed("support:0.5") == ["support", "0.5"])
-    #expect(parsed("a:b:-2") == ["a:b", "-2.0"])
-    #expect(parsed("C:support") == ["C:support", "1.0"])
-    #expect(parsed(folder + "/a:0.5") == [folder + "/a:0.5", "1.0"])
-    #expect(parsed(folder + "/a:0.5:2") == [folder + "/a:0.5", "2.0"])
-    #expect(parsed("support:nan") == nil)
-    #expect(parsed("support:inf") == nil)
-    #expect(parsed(":1") == nil)
-    #expect(parsed("") == nil)
-  }
-
   @Test func readsTextForPeople() throws {
     let model = try Fixtures.modelWithTokenizer()
     let text = try Fixtures.file("text.txt", "Abc def.\n-- \n\n-- \nHe did it!\n")
@@ -86,7 +67,7 @@ import Testing
     #expect(lines[4].hasPrefix("all: 18 tokens, NLL "))
   }
 
-  @Test(.enabled(if: Fixtures.shared != nil))
+  @Test(.enabled(if: Fixtures.shared != nil, "needs the shared folder beside the checkout"))
   func givesTheFiveStories() throws {
     let shared = try #require(Fixtures.shared)
     let result = try Command.succeed(

@@ -28,16 +28,66 @@ import Testing
     #expect(svg.hasPrefix("<svg ") && svg.contains("strength of adapter</text>"))
   }
 
+  /// The table lies as the plot does: the first adapter to the right, the second upwards.
   @Test func twoAdaptersMakeATable() throws {
     let other = Fixtures.path("peft/regex")
-    let outcome = try Command.succeed(
-      "sweep", "--model", Self.model, "--adapter", Self.model + "/adapter", "--adapter", other,
-      "--data", Self.rows, "--to", "1", "--steps", "2")
-    let lines = outcome.output.split(separator: "\n")
-    #expect(lines[0] == "NLL; down: adapter, across: regex" && lines.count == 5)
-    let sum = try CombineTests.nll(Self.model, Self.model + "/adapter", other)
-    #expect(lines[3].hasPrefix("1.0") && lines[3].contains(String(format: "%.5f", sum).dropLast()))
-    #expect(lines[4].hasPrefix("best: adapter:"))
+    let first = Self.model + "/adapter"
+    let plot = try Command.temporaryFolder() + "/plot.svg"
+    let arguments = [
+      "sweep", "--model", Self.model, "--adapter", first, "--adapter", other, "--data", Self.rows,
+      "--from", "-1", "--to", "2", "--steps", "3", "--plot", plot,
+    ]
+    let lines = try Command.start(arguments).outcome().output.split(separator: "\n")
+    #expect(
+      lines[0] == "NLL by strength: of adapter to the right, of regex upwards; * the best")
+    let cells = lines[1...].map { $0.split(separator: " ").map(String.init) }
+    #expect(cells.prefix(3).map(\.first) == ["2", "0.5", "-1"] && cells[3] == ["-1", "0.5", "2"])
+    let svg = try String(contentsOfFile: plot, encoding: .utf8)
+    let json = try Command.start(arguments + ["--json"]).outcome().json()
+    for (column, x) in [-1, 0.5, 2].enumerated() {
+      for (row, y) in [2, 0.5, -1].enumerated() {
+        let text = cells[row][column + 1]
+        let expected = try CombineTests.nll(Self.model, first + ":\(x)", other + ":\(y)")
+        #expect(abs(try #require(Double(text.filter { $0 != "*" })) - expected) < 1e-3)
+        #expect(svg.contains(">\(text.filter { $0 != "*" })</text>"))
+        let isBest =
+          json["best"]?["strengths"]?.arrayValue?.compactMap(\.doubleValue) == [x, y]
+        #expect(text.hasSuffix("*") == isBest, "\(text)")
+      }
+    }
+    #expect(lines[5].hasPrefix("best: adapter:") && lines.count == 6)
+  }
+
+  /// What the plot and the table show of the same sweep is the same text.
+  @Test func oneAdaptersTableIsItsPlot() throws {
+    let plot = try Command.temporaryFolder() + "/plot.svg"
+    let lines = try Command.succeed(
+      "sweep", "--model", Self.model, "--adapter", Self.model + "/adapter", "--data", Self.rows,
+      "--from", "0", "--to", "1", "--steps", "7", "--plot", plot
+    ).output.split(separator: "\n")
+    let svg = try String(contentsOfFile: plot, encoding: .utf8)
+    let strengths = lines[1...7].compactMap { $0.split(separator: " ").first }
+    #expect(strengths == ["0", "0.167", "0.333", "0.5", "0.667", "0.833", "1"])
+    for strength in strengths { #expect(svg.contains(">\(strength)</text>")) }
+    let best = try #require(lines.first { $0.hasSuffix("best") }?.split(separator: " "))
+    #expect(svg.contains(">best \(best[0]): \(best[1])</text>"))
+    #expect(lines[8].hasPrefix("best: adapter:") && lines[8].contains("NLL \(best[1]) over"))
+  }
+
+  /// An adapter that was never trained is swept only if that is asked for.
+  @Test func anAdapterWithoutEffect() throws {
+    let fresh = try Command.temporaryFolder() + "/fresh"
+    _ = try Command.succeed(
+      "combine", "--adapter", Self.model + "/adapter:0", "--type", "cat", "--output", fresh)
+    let arguments = [
+      "sweep", "--model", Self.model, "--data", Self.rows, "--adapter", fresh, "--steps", "2",
+    ]
+    let refused = try Command.start(arguments).outcome()
+    #expect(refused.status == 1 && refused.errors.contains("--allow-no-effect"))
+    #expect(try Command.start(arguments + ["--allow-no-effect"]).outcome().status == 0)
+    let score = ["score", "--model", Self.model, "--ids", Self.rows, "--adapter", fresh]
+    #expect(try Command.start(score).outcome().errors.contains("--allow-no-effect"))
+    #expect(try Command.start(score + ["--allow-no-effect"]).outcome().status == 0)
   }
 
   @Test func wrongUsage() throws {

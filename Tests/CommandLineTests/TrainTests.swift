@@ -239,7 +239,7 @@ import Testing
     }
   }
 
-  @Test(.enabled(if: Fixtures.shared != nil))
+  @Test(.enabled(if: Fixtures.shared != nil, "needs the shared folder beside the checkout"))
   func followsPEFTOnAPretrainedModel() throws {
     let shared = try #require(Fixtures.shared)
     let reference = shared + "/reference/stories260k-lora"

@@ -72,7 +72,9 @@ struct AtomicFileTests {
     #expect(try bytes(of: scratch.file("a")) == Array("old".utf8))
   }
 
-  @Test("a folder that may not be written to", .enabled(if: geteuid() != 0))
+  @Test(
+    "a folder that may not be written to", .enabled(if: geteuid() != 0, "root may write everywhere")
+  )
   func readOnlyFolder() throws {
     let scratch = try Scratch()
     try scratch.write("folder/a", "old")

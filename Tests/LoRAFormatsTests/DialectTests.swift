@@ -285,7 +285,7 @@ import Testing
 
   @Test(
     "MLX's real adapter opens, goes to PEFT and back, the same bits",
-    .enabled(if: Fixtures.shared != nil))
+    .enabled(if: Fixtures.shared != nil, "needs the shared folder beside the checkout"))
   func sharedMLX() throws {
     let path = try #require(Fixtures.shared) + "/adapters/mlx-qwen2.5-0.5b"
     let scratch = try Scratch()

@@ -266,7 +266,9 @@ struct GGUFAdapterTests {
     }
   }
 
-  @Test("a trained adapter there and back", .enabled(if: Fixtures.shared != nil))
+  @Test(
+    "a trained adapter there and back",
+    .enabled(if: Fixtures.shared != nil, "needs the shared folder beside the checkout"))
   func shared() throws {
     let shared = try #require(Fixtures.shared)
     let scratch = try Scratch()

@@ -128,7 +128,9 @@ struct GGUFTests {
     #expect(scratch.names == ["out.gguf"])
   }
 
-  @Test("gguf-py reads what is written", .enabled(if: Fixtures.python != nil))
+  @Test(
+    "gguf-py reads what is written",
+    .enabled(if: Fixtures.python != nil, "needs a Python with PEFT: LORA_PYTHON"))
   func readByPython() throws {
     let scratch = try Scratch()
     let file = try GGUFFile(path: Self.types, access: .copied)
@@ -224,7 +226,9 @@ struct GGUFTests {
     #expect(scratch.names.isEmpty)
   }
 
-  @Test("a model of others", .enabled(if: Fixtures.shared != nil))
+  @Test(
+    "a model of others",
+    .enabled(if: Fixtures.shared != nil, "needs the shared folder beside the checkout"))
   func shared() throws {
     let file = try GGUFFile(path: try #require(Fixtures.shared) + "/models/stories260k.gguf")
     #expect(try file.architecture() == "llama")

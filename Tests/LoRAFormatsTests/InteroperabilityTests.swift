@@ -5,7 +5,9 @@ import Testing
 
 /// Python reads what this library wrote. Needs a Python with safetensors, transformers and PEFT in
 /// `.venv` or named by LORA_PYTHON.
-@Suite("Python reads what is written", .enabled(if: Fixtures.python != nil))
+@Suite(
+  "Python reads what is written",
+  .enabled(if: Fixtures.python != nil, "needs a Python with PEFT: LORA_PYTHON"))
 struct InteroperabilityTests {
   @Test("tensors, a Llama with its generation configuration, an adapter")
   func check() throws {

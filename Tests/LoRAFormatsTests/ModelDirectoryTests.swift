@@ -157,7 +157,9 @@ struct ModelDirectoryTests {
     #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.file("other")).isEmpty)
   }
 
-  @Test("the stories model", .enabled(if: Fixtures.shared != nil))
+  @Test(
+    "the stories model",
+    .enabled(if: Fixtures.shared != nil, "needs the shared folder beside the checkout"))
   func stories() throws {
     let directory = try ModelDirectory(
       path: try #require(Fixtures.shared) + "/models/stories260k")

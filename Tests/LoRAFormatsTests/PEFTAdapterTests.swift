@@ -322,7 +322,9 @@ struct PEFTAdapterTests {
     }
   }
 
-  @Test("the reference run's adapters", .enabled(if: Fixtures.shared != nil))
+  @Test(
+    "the reference run's adapters",
+    .enabled(if: Fixtures.shared != nil, "needs the shared folder beside the checkout"))
   func shared() throws {
     let folder = try #require(Fixtures.shared) + "/reference/stories260k-lora"
     let initial = try PEFTAdapterFile(path: folder + "/init")

@@ -184,7 +184,9 @@ struct SafetensorsTests {
     #expect(opened > 0)
   }
 
-  @Test("files of others", .enabled(if: Fixtures.shared != nil))
+  @Test(
+    "files of others",
+    .enabled(if: Fixtures.shared != nil, "needs the shared folder beside the checkout"))
   func shared() throws {
     let shared = try #require(Fixtures.shared)
     let mlx = try SafetensorsFile(path: shared + "/adapters/mlx-qwen2.5-0.5b/adapters.safetensors")

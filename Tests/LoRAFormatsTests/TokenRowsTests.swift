@@ -82,7 +82,9 @@ struct TokenRowsTests {
     expectError(.invalidValue, "only .safetensors") { _ = try TokenRows("\(path)#train") }
   }
 
-  @Test("the reference run's rows", .enabled(if: Fixtures.shared != nil))
+  @Test(
+    "the reference run's rows",
+    .enabled(if: Fixtures.shared != nil, "needs the shared folder beside the checkout"))
   func shared() throws {
     let path = try #require(Fixtures.shared) + "/reference/stories260k-lora/inputs.safetensors"
     let train = try TokenRows(path, defaultName: "train")

@@ -233,7 +233,8 @@ import Testing
 
   // MARK: The shared model
 
-  @Test(.enabled(if: Fixtures.shared != nil)) func storiesFileEqualsTheDirectory() throws {
+  @Test(.enabled(if: Fixtures.shared != nil, "needs the shared folder beside the checkout"))
+  func storiesFileEqualsTheDirectory() throws {
     let shared = try #require(Fixtures.shared)
     let directory = try PretrainedModel(path: shared + "/models/stories260k")
     let file = try PretrainedModel(path: shared + "/models/stories260k.gguf")

@@ -69,7 +69,9 @@ private enum Shared {
 }
 
 @Suite struct SharedData {
-  @Test(.enabled(if: Shared.isPresent), arguments: Shared.expectations)
+  @Test(
+    .enabled(if: Shared.isPresent, "needs the shared folder beside the checkout"),
+    arguments: Shared.expectations)
   private func givesTheSameIDs(_ expected: Shared.Expectation) throws {
     let tokenizer = try BytePairTokenizer(contentsOf: "\(Shared.directory)/\(expected.tokenizer)")
     let texts = try Shared.texts(expected.file)
@@ -89,7 +91,7 @@ private enum Shared {
     #expect(digest == UInt64(expected.digest, radix: 16))
   }
 
-  @Test(.enabled(if: Shared.isPresent))
+  @Test(.enabled(if: Shared.isPresent, "needs the shared folder beside the checkout"))
   func givesBackTheText() throws {
     for name in ["tokenizers/gpt2", "tokenizers/qwen3", "models/stories260k"] {
       let tokenizer = try BytePairTokenizer(contentsOf: "\(Shared.directory)/\(name)")

@@ -100,7 +100,9 @@ import Testing
     #expect(text.contains("strength of first</text>") && text.contains("strength of second</text>"))
     for loss in ["3.000", "2.500", "1.500", "4.000"] { #expect(text.contains(">\(loss)</text>")) }
     #expect(text.split(separator: ">–</text>").count == 3)
-    #expect(text.split(separator: "class=\"mark\"").count == 2)
+    // The cell and the legend, which says which one it is.
+    #expect(text.split(separator: "class=\"mark\"").count == 3)
+    #expect(text.contains(">best 0, -1: 1.000</text>"))
     // The best is dark, the worst light.
     #expect(text.contains("fill=\"rgb(16,66,129)\"") && text.contains("fill=\"rgb(226,239,252)\""))
   }

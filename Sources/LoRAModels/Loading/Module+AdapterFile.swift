@@ -32,7 +32,8 @@ extension Module {
     if !allowsNoEffect, file.description.hasNoEffect {
       throw FormatError(
         .invalidValue, file: file.path, problem: "every contribution of the adapter is zero",
-        remedy: "it was never trained, or was saved before training; train it, or allow it by name")
+        remedy: "it was never trained, or was saved before training; train it, or allow it with "
+          + "--allow-no-effect (in Swift: allowsNoEffect)")
     }
     try attach(
       file.description, named: name, isTrainable: isTrainable,

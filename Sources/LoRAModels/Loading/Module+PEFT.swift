@@ -37,7 +37,8 @@ extension Module {
     if !allowsNoEffect, file.description.hasNoEffect {
       throw FormatError(
         .invalidValue, file: path, problem: "every contribution of the adapter is zero",
-        remedy: "it was never trained, or was saved before training; train it, or allow it by name")
+        remedy: "it was never trained, or was saved before training; train it, or allow it with "
+          + "--allow-no-effect (in Swift: allowsNoEffect)")
     }
     try checkTargets(of: file, path: path)
     try checkSavedModules(of: file, path: path)

@@ -13,32 +13,26 @@ extension StrengthSweep {
 
 /// A sweep and the range of its losses.
 private struct SweepPlot {
-  let adapters: [String]
-  let grid: [Float]
-  let settings: [StrengthSweep.Setting]
-  let best: StrengthSweep.Setting
+  let sweep: StrengthSweep
+  let numbers: StrengthSweep.Numbers
   /// The range of the losses that are numbers.
   let losses: ClosedRange<Double>
 
   init(_ sweep: StrengthSweep) {
-    (adapters, grid) = (sweep.adapters, sweep.grid)
-    (settings, best) = (sweep.settings, sweep.best)
-    let finite = settings.map(\.evaluation.nll).filter(\.isFinite)
+    self.sweep = sweep
+    numbers = sweep.numbers
+    let finite = sweep.settings.map(\.evaluation.nll).filter(\.isFinite)
     losses = (finite.min() ?? 0)...(finite.max() ?? 1)
   }
 
-  /// As many decimals as tell losses in the range apart, at least three.
-  func text(_ loss: Double) -> String {
-    guard loss.isFinite else { return "–" }
-    let extent = losses.upperBound - losses.lowerBound
-    return Drawing.fixed(loss, extent > 0 && extent < 0.01 ? 6 : (extent < 1 ? 4 : 3))
-  }
+  func text(_ loss: Double) -> String { numbers.loss(loss) }
 
-  func text(strength: Float) -> String {
-    let text = Drawing.fixed(Double(strength), 3)
-    let digits = text.reversed().drop { $0 == "0" }
-    return String((digits.first == "." ? digits.dropFirst() : digits).reversed())
-  }
+  func text(strength: Float) -> String { numbers.strength(strength) }
+
+  var adapters: [String] { sweep.adapters }
+  var grid: [Float] { sweep.grid }
+  var settings: [StrengthSweep.Setting] { sweep.settings }
+  var best: StrengthSweep.Setting { sweep.best }
 
   // MARK: - One adapter
 
@@ -85,8 +79,7 @@ private struct SweepPlot {
         place.x < left + 80 ? .start : (place.x > right - 80 ? .end : .middle)
       drawing.text(
         place.x, place.y - 16,
-        "best \(text(strength: best.strengths[0])): \(text(best.evaluation.nll))", role: "ink",
-        anchor: anchor, isBold: true)
+        bestText, role: "ink", anchor: anchor, isBold: true)
     }
     return drawing.document(title: description(title))
   }
@@ -98,7 +91,7 @@ private struct SweepPlot {
     let cell = max(2, min(72, 504 / Double(count)))
     let (left, top) = (84.0, 56.0)
     let (right, bottom) = (left + cell * Double(count), top + cell * Double(count))
-    var drawing = Drawing(width: max(right, left + 220) + 96, height: max(bottom, top + 160) + 64)
+    var drawing = Drawing(width: max(right, left + 220) + 96, height: max(bottom, top + 160) + 88)
     drawing.text(left, 30, title, role: "ink", size: 15, isBold: true)
     // The first adapter from left to right, the second from below to above.
     for (index, setting) in settings.enumerated() {
@@ -131,6 +124,10 @@ private struct SweepPlot {
       (left + right) / 2, bottom + 42, "strength of \(adapters[0])", anchor: .middle)
     drawing.text(
       24, (top + bottom) / 2, "strength of \(adapters[1])", anchor: .middle, turned: true)
+    if best.evaluation.nll.isFinite {
+      drawing.rectangle(left, bottom + 58, 12, 12, stroke: "mark", strokeWidth: 3)
+      drawing.text(left + 20, bottom + 68, bestText, role: "ink", isBold: true)
+    }
     legend(&drawing, x: right + 24, top: top, bottom: max(bottom, top + 120))
     return drawing.document(title: description(title))
   }
@@ -167,6 +164,12 @@ private struct SweepPlot {
     let (low, high) = (ramp[index], ramp[index + 1])
     let color = (mix(low.0, high.0), mix(low.1, high.1), mix(low.2, high.2))
     return ("rgb(\(color.0),\(color.1),\(color.2))", share < 0.45)
+  }
+
+  /// Where the best setting lies, in words: the first strength, the second one, the loss.
+  var bestText: String {
+    let strengths = best.strengths.map { text(strength: $0) }.joined(separator: ", ")
+    return "best \(strengths): \(text(best.evaluation.nll))"
   }
 
   func description(_ title: String) -> String {

@@ -72,7 +72,7 @@ struct BenchTrainCommand: ParsableCommand {
     var losses: [Double] = []
     var progress = Progress()
     let result = try trainer.run { report in
-      progress.report(report.step, of: report.stepCount, "loss \(decimal(report.loss, 4))")
+      progress.report(report.step, of: report.stepCount, ["loss \(decimal(report.loss, 4))"])
       if report.step > 1 {
         seconds.append(Double(report.tokens) / report.tokensPerSecond)
         losses.append(report.loss)

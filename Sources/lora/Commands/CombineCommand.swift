@@ -15,15 +15,16 @@ struct CombineCommand: ParsableCommand {
       adapters, and wants equal ranks; ties, dare-linear, dare-ties and magnitude-prune drop part \
       of the numbers and want --density.
 
-        lora combine --adapter support:0.7 --adapter polite:-0.2 --type cat --output both
-        lora combine --adapter a --adapter b --type ties-svd --density 0.5 --rank 16 --output ab
+        lora combine --adapter support:0.7 --adapter polite:-0.2 --type cat --output c
+        lora combine --adapter a --adapter b --type ties-svd --density 0.5 --output ab
       """)
 
   @Option(
     name: .customLong("adapter"),
     help: ArgumentHelp(
       "An adapter of any format, its weight after a colon. Repeat it.",
-      valueName: "adapter[:weight]"))
+      valueName: "adapter[:weight]"),
+    transform: AdapterArgument.init)
   var adapters: [AdapterArgument] = []
   @Option(help: "How they become one.")
   var type: CombinationArgument = .init(method: .svd)

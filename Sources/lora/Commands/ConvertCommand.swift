@@ -13,9 +13,9 @@ struct ConvertCommand: ParsableCommand {
       place for is folded into a factor with one rounding, which is reported, or refused by the \
       layer's name. The result is read back and compared before it is put in its place.
 
-        lora convert --input mlx-adapter --to peft --output peft-adapter
+        lora convert --input mlx --to peft --output peft-adapter
         lora convert --input style.safetensors --to diffusers --output d.safetensors
-        lora convert --input support --to gguf --base MODEL --ollama-modelfile --output s.gguf
+        lora convert --input support --to gguf --base MODEL --output support.gguf
       """)
 
   @Option(help: ArgumentHelp("The adapter: a folder or a file.", valueName: "path"))

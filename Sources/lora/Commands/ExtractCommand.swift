@@ -14,7 +14,7 @@ struct ExtractCommand: ParsableCommand {
       error unless --others says what to do with them.
 
         lora extract --base MODEL --tuned TUNED --rank 16 --output adapter
-        lora extract --base MODEL --tuned TUNED --energy 0.95 --others replaced --output adapter
+        lora extract --base MODEL --tuned TUNED --energy 0.95 --output adapter
       """)
 
   @Option(help: ArgumentHelp("The base model's Hugging Face directory.", valueName: "dir"))

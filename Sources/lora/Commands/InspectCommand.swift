@@ -13,7 +13,7 @@ struct InspectCommand: ParsableCommand {
       shape, method, rank, scale and the Frobenius norm of the change, with --base also relative to \
       the norm of the base's weight; which layers have no effect; who made it. A file: its tensors.
 
-        lora inspect support-adapter --base MODEL
+        lora inspect support --base MODEL
         lora inspect style.safetensors --json
       """)
 

@@ -14,7 +14,7 @@ struct MergeCommand: ParsableCommand {
       float32, or with --requantize are quantized again, and what that loses is reported.
 
         lora merge --model MODEL --adapter support --adapter polite:0.4 --output m
-        lora merge --model base.gguf --adapter support --requantize --output m.gguf
+        lora merge --model base.gguf --adapter tone --requantize --output m.gguf
       """)
 
   @Option(

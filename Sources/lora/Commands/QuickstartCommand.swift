@@ -7,7 +7,7 @@ import LoRAWorld
 struct QuickstartCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "quickstart",
-    abstract: "Trains two adapters on the built-in base and shows what they do, in about a minute.",
+    abstract: "Train two adapters on the built-in base and show what they do, in about a minute.",
     discussion: """
       Needs no download. The adapters are written as PEFT directories.
 
@@ -31,12 +31,14 @@ struct QuickstartCommand: ParsableCommand {
     try tour.switchAndMix()
     try tour.turnTheStrength()
     try tour.mergeAndTakeOff()
+    let lora = CommandLine.arguments.first ?? "lora"
     let seconds = (clock.now - start) / .seconds(1)
     try StandardOutput.line("\nDone in \(decimal(seconds, 0)) s. The adapters lie in '\(output)':")
     try StandardOutput.line(
       """
-        lora inspect \(output)/products
-        lora generate --model \(BuiltInBase.path) --adapter \(output)/products --prompt 'Q: ...'
+        \(lora) inspect '\(output)/products'
+        \(lora) generate --model '\(BuiltInBase.path)' --adapter '\(output)/products' \\
+          --prompt $'Q: I bought a Clara. How long is its warranty?\\nA:'
       """)
   }
 }

@@ -57,7 +57,7 @@ final class QuickstartTour {
     let result = try lesson.teach(examiner) { report in
       progress.report(
         report.step, of: report.stepCount,
-        "loss \(decimal(report.loss, 3))  \(decimal(report.tokensPerSecond, 0)) tokens/s")
+        ["loss \(decimal(report.loss, 3))", "\(decimal(report.tokensPerSecond, 0)) tokens/s"])
       return .continue
     }
     progress.finish()

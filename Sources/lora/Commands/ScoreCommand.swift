@@ -14,7 +14,7 @@ struct ScoreCommand: ParsableCommand {
       tokens.
 
         lora score --model MODEL --text stories.txt --split '<|endoftext|>' --json
-        lora score --model MODEL --adapter support-adapter --ids rows.safetensors#eval
+        lora score --model MODEL --adapter support --ids rows.safetensors#eval
       """)
 
   @OptionGroup var model: ModelOptions
@@ -100,7 +100,7 @@ struct ScoreCommand: ParsableCommand {
       let batch = data.batch(of: Array(first..<first + count))
       let losses = model.tokenLosses(tokens: batch.tokens, targets: batch.targets)
       for row in 0..<count { scores.append(losses[row: row].scalars()) }
-      if rows.count > 8 { progress.report(scores.count, of: rows.count, "documents") }
+      if rows.count > 8 { progress.report(scores.count, of: rows.count, ["documents"]) }
     }
     progress.finish()
     return scores

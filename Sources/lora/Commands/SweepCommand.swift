@@ -10,18 +10,21 @@ struct SweepCommand: ParsableCommand {
     abstract: "Measure the loss over a grid of strengths of one or two adapters.",
     discussion: """
       Prints the mean negative log-likelihood (natural logarithm) at every strength, of two \
-      adapters at every pair, and the best one. Data are what lora train takes; of a file with \
+      adapters at every pair, and the best one; --plot draws the same. Data are what lora train takes; of a file with \
       several tensors 'eval', or else 'train'.
 
-        lora sweep --model MODEL --adapter support --data rows.safetensors --plot sweep.svg
-        lora sweep --model MODEL --adapter a --adapter b --data eval.jsonl --steps 5 --to 1
+        lora sweep --model MODEL --adapter a --data rows.safetensors --plot sweep.svg
+        lora sweep --model MODEL --adapter a --adapter b --data eval.jsonl --to 1
       """)
 
   @OptionGroup var model: ModelOptions
   @Option(
     name: .customLong("adapter"),
-    help: ArgumentHelp("An adapter of any format. Give one or two.", valueName: "adapter"))
+    help: ArgumentHelp("An adapter of any format. Give one or two.", valueName: "adapter"),
+    transform: AdapterArgument.init)
   var adapters: [AdapterArgument] = []
+  @Flag(help: "Take an adapter too that changes nothing, as one that was never trained.")
+  var allowNoEffect = false
   @Option(help: ArgumentHelp("What to measure the loss on.", valueName: "file"))
   var data: String
   @Option(parsing: .unconditional, help: "The lowest strength.")
@@ -66,7 +69,7 @@ struct SweepCommand: ParsableCommand {
       do {
         try pretrained.model.loadAdapter(
           try AdapterFile(path: argument.path, options: .init(basePath: model.path)),
-          named: name, enabled: false)
+          named: name, allowsNoEffect: allowNoEffect, enabled: false)
       } catch let error as AdapterError {
         throw CommandError(argument.path, error)
       }
@@ -77,7 +80,7 @@ struct SweepCommand: ParsableCommand {
     let sweep = try ProductPrecision.withValue(model.dtype.precision(otherwise: .float32)) {
       try pretrained.model.sweepStrengths(
         of: names, over: try StrengthSweep.grid(from: from, to: to, steps: steps), on: rows,
-        batchSize: batch, progress: { progress.report($0, of: $1, "evaluations") })
+        batchSize: batch, progress: { progress.report($0, of: $1, ["evaluations"]) })
     }
     progress.finish()
     try report(sweep)
@@ -106,47 +109,5 @@ struct SweepCommand: ParsableCommand {
 
   private static func lastComponent(_ path: String) -> String {
     path.split(separator: "/").last.map(String.init) ?? path
-  }
-
-  private func report(_ sweep: StrengthSweep) throws {
-    if output.isJSON {
-      func json(_ setting: StrengthSweep.Setting) -> JSONValue {
-        [
-          "strengths": JSONValue(setting.strengths.map { Double("\($0)") ?? Double($0) }),
-          "nll": .number(setting.evaluation.nll),
-          "perplexity": .number(setting.evaluation.perplexity),
-        ]
-      }
-      return try StandardOutput.json([
-        "adapters": JSONValue(adapters.map(\.path)),
-        "tokens": JSONValue(sweep.best.evaluation.tokens),
-        "settings": .array(sweep.settings.map(json)), "best": json(sweep.best),
-      ])
-    }
-    if sweep.adapters.count == 1 {
-      try StandardOutput.line("strength  NLL       perplexity")
-      for setting in sweep.settings {
-        try StandardOutput.line(
-          "\(setting.strengths[0])".padded(to: 10)
-            + decimal(setting.evaluation.nll, 6).padded(to: 10)
-            + decimal(setting.evaluation.perplexity, 4) + (setting == sweep.best ? "  best" : ""))
-      }
-    } else {
-      try StandardOutput.line(
-        "NLL; down: \(sweep.adapters[0]), across: \(sweep.adapters[1])")
-      let width = 10
-      try StandardOutput.line(
-        "".padded(to: width) + sweep.grid.map { "\($0)".padded(to: width) }.joined())
-      for (row, strength) in sweep.grid.enumerated() {
-        let settings = sweep.settings[row * sweep.grid.count..<(row + 1) * sweep.grid.count]
-        try StandardOutput.line(
-          "\(strength)".padded(to: width)
-            + settings.map { decimal($0.evaluation.nll, 6).padded(to: width) }.joined())
-      }
-    }
-    let best = zip(sweep.adapters, sweep.best.strengths).map { "\($0):\($1)" }
-    try StandardOutput.line(
-      "best: \(best.joined(separator: " ")), NLL \(decimal(sweep.best.evaluation.nll, 6)) over "
-        + "\(counted(sweep.best.evaluation.tokens, "token"))")
   }
 }

@@ -89,7 +89,7 @@ struct TrainCommand: ParsableCommand {
     var failure: FileError?
     Interrupt.watch()
     let result = try trainer.run { report in
-      progress.report(report.step, of: report.stepCount, Self.text(report))
+      progress.report(report.step, of: report.stepCount, Self.parts(report))
       do throws(FileError) {
         try lines?.append(Self.json(report))
       } catch {
@@ -127,9 +127,11 @@ struct TrainCommand: ParsableCommand {
     }
   }
 
-  private static func text(_ report: StepReport) -> String {
-    "loss \(decimal(report.loss, 4)), gradient \(decimal(Double(report.gradientNorm), 3)), "
-      + "\(decimal(report.tokensPerSecond, 0)) tokens/s"
+  private static func parts(_ report: StepReport) -> [String] {
+    [
+      "loss \(decimal(report.loss, 4))", "\(decimal(report.tokensPerSecond, 0)) tokens/s",
+      "gradient \(decimal(Double(report.gradientNorm), 3))",
+    ]
   }
 
   private static func json(_ report: StepReport) -> JSONObject {

@@ -3,20 +3,47 @@ import LoRAFormats
 import LoRAKit
 
 /// `ADAPTER` or `ADAPTER:SCALE`. A path that exists as it stands is one, colons and all.
-struct AdapterArgument: ExpressibleByArgument, Sendable {
+struct AdapterArgument: Sendable {
   let path: String
   let strength: Float
 
-  init?(argument: String) {
-    guard !argument.isEmpty else { return nil }
-    if !FileSystem.exists(argument), let colon = argument.lastIndex(of: ":"),
-      let scale = Float(argument[argument.index(after: colon)...])
-    {
-      guard scale.isFinite, colon > argument.startIndex else { return nil }
-      (path, strength) = (String(argument[..<colon]), scale)
-    } else {
+  /// Reads an argument; an option's `transform`.
+  init(_ argument: String) throws(ValidationError) {
+    if argument.isEmpty { throw ValidationError("the adapter's path is empty") }
+    guard !FileSystem.exists(argument), let colon = argument.lastIndex(of: ":") else {
       (path, strength) = (argument, 1)
+      return
     }
+    let (before, text) = (String(argument[..<colon]), argument[argument.index(after: colon)...])
+    // C:\adapters, https://host/adapters, a:b/adapters: a path, which whoever opens it reports.
+    if text.contains("/") || text.contains("\\") {
+      (path, strength) = (argument, 1)
+      return
+    }
+    if before.isEmpty { throw ValidationError("there is no adapter before the colon") }
+    (path, strength) = (before, try Self.scale(text, of: before))
+  }
+
+  private static func scale(
+    _ text: Substring, of path: String
+  ) throws(ValidationError) -> Float {
+    let advice = "write \(path):0.5 for half of it"
+    if text.isEmpty { throw ValidationError("the scale behind the colon is missing; \(advice)") }
+    guard let number = Double(text), !number.isNaN else {
+      throw ValidationError(
+        "scale '\(text)' is not a number, and there is no file '\(path):\(text)'; \(advice)")
+    }
+    let scale = Float(number)
+    guard scale.isFinite else {
+      throw ValidationError("scale '\(text)' is not a finite float32 number; \(advice)")
+    }
+    // What is no zero must not become one: the adapter would be off without a word.
+    let digits = text.prefix { !"eE".contains($0) }
+    guard scale != 0 || !digits.contains(where: { "123456789".contains($0) }) else {
+      throw ValidationError(
+        "scale '\(text)' is too small for a float32 number; write \(path):0 to switch it off")
+    }
+    return scale
   }
 }
 
@@ -27,8 +54,11 @@ struct AdapterOptions: ParsableArguments {
     help: ArgumentHelp(
       "An adapter of any format: a folder or a file, its strength after a colon. Repeat it to add "
         + "several.",
-      valueName: "adapter[:scale]"))
+      valueName: "adapter[:scale]"),
+    transform: AdapterArgument.init)
   var adapters: [AdapterArgument] = []
+  @Flag(help: "Take an adapter too that changes nothing, as one that was never trained.")
+  var allowNoEffect = false
 
   /// Reads the adapters, attaches and enables them on `model`, which was opened from `path`; what
   /// was chosen.
@@ -40,7 +70,7 @@ struct AdapterOptions: ParsableArguments {
       do {
         try model.loadAdapter(
           try AdapterFile(path: adapter.path, options: .init(basePath: path)), named: name,
-          allowsNoEffect: adapter.strength == 0)
+          allowsNoEffect: allowNoEffect || adapter.strength == 0)
       } catch let error as AdapterError {
         throw CommandError(adapter.path, error)
       }

@@ -31,19 +31,16 @@ enum ErrorReport {
   /// with status 64; any other failure is one line, `error: <what, where, what to do>`, status 1.
   static func exit(with error: any Error) -> Never {
     var code = LoRACommand.exitCode(for: error)
-    let text = LoRACommand.fullMessage(for: error)
     if code.isSuccess {
-      try? StandardOutput.write(text + "\n")
+      try? StandardOutput.line(help(LoRACommand.fullMessage(for: error, columns: 10_000)))
     } else if error is ContradictionError {
-      StandardError.write("error: \(error)\n")
+      StandardError.line("error: \(error)")
       code = .validationFailure
     } else if code == .validationFailure {
-      // ArgumentParser's own wording, with this program's "error:".
-      let prefix = "Error: "
-      StandardError.write(
-        (text.hasPrefix(prefix) ? "error: " + text.dropFirst(prefix.count) : text) + "\n")
+      let arguments = Array(CommandLine.arguments.dropFirst())
+      StandardError.line("error: " + UsageReport.line(for: error, arguments: arguments))
     } else if !(error is ExitCode) {
-      StandardError.write("error: \(error)\n")
+      StandardError.line("error: \(error)")
     }
     #if canImport(Glibc)
       Glibc.exit(code.rawValue)
@@ -52,5 +49,12 @@ enum ErrorReport {
     #else
       Darwin.exit(code.rawValue)
     #endif
+  }
+
+  /// What was asked for, help for the width of the terminal and anything else as it is.
+  private static func help(_ text: String) -> String {
+    guard text.hasPrefix("OVERVIEW: ") || text.hasPrefix("USAGE: ") else { return text }
+    let columns = HelpText.columns(Terminal.columns(of: STDOUT_FILENO))
+    return HelpText.wrapped(text, columns: columns)
   }
 }

@@ -1,28 +1,44 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
 /// How far a command is, on standard error: a bar that is redrawn on a terminal, otherwise a line
-/// every few seconds.
+/// every few seconds, and rarer ones as a run gets long.
 struct Progress {
   private let clock = ContinuousClock()
+  private let start = ContinuousClock().now
   private var last: ContinuousClock.Instant?
-  private var isDrawn = false
+  private var first: (done: Int, time: ContinuousClock.Instant)?
 
-  /// Reports that `done` of `total` steps are made; `text` says how it goes.
-  mutating func report(_ done: Int, of total: Int, _ text: String) {
+  /// Reports that `done` of `total` steps are made; `parts` say how it goes, the most important
+  /// first.
+  mutating func report(_ done: Int, of total: Int, _ parts: [String]) {
     let now = clock.now
-    let pause: Duration = StandardError.isTerminal ? .milliseconds(100) : .seconds(3)
-    if let last, now - last < pause, done < total { return }
+    // The first step is slower than others, so that the speed is taken from its end.
+    let first = first ?? (done, now)
+    self.first = first
+    let elapsed = (now - start).seconds
+    let pause = Terminal.isLive ? 0.1 : min(max(3, elapsed / 20), 60)
+    if let last, (now - last).seconds < pause, done < total { return }
     last = now
-    guard StandardError.isTerminal else { return StandardError.line("\(done)/\(total) \(text)") }
-    let width = 24
-    let filled = total > 0 ? min(width, width * done / total) : width
-    let bar =
-      String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
-    StandardError.write("\r\u{1B}[K\(bar) \(done)/\(total) \(text)")
-    isDrawn = true
+    let steps = done - first.done
+    let line = ProgressLine(
+      done: done, total: total, parts: parts, elapsed: elapsed,
+      remaining: steps > 0
+        ? (now - first.time).seconds / Double(steps) * Double(total - done) : nil)
+    if Terminal.isLive {
+      StandardError.redraw(
+        line.bar(
+          columns: Terminal.columns(of: STDERR_FILENO), hasBlocks: Terminal.hasNarrowBlocks))
+    } else {
+      StandardError.line(line.text)
+    }
   }
 
   /// Leaves the bar as it is and goes to the next line.
-  mutating func finish() {
-    if isDrawn { StandardError.write("\n") }
-    isDrawn = false
-  }
+  func finish() { StandardError.endBar() }
 }

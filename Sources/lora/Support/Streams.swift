@@ -1,6 +1,7 @@
 import LoRAFormats
 import LoRAJSON
 import LoRATensor
+import Synchronization
 
 #if canImport(Glibc)
   import Glibc
@@ -50,12 +51,27 @@ enum StandardOutput {
 
 /// Where progress, warnings and failures go. A failure to write there is nobody's business.
 enum StandardError {
-  /// Whether somebody watches: a terminal, for live progress.
-  static let isTerminal = isatty(STDERR_FILENO) == 1
+  /// Whether the last line is a bar that the next one takes the place of.
+  private static let hasBar = Atomic<Bool>(false)
 
-  static func write(_ text: String) { _ = lora.write(text, to: STDERR_FILENO) }
+  private static func write(_ text: String) { _ = lora.write(text, to: STDERR_FILENO) }
 
-  static func line(_ text: String) { write(text + "\n") }
+  /// Writes `text` and a line break, over a bar if there is one.
+  static func line(_ text: String) {
+    let isOverBar = hasBar.exchange(false, ordering: .relaxed)
+    write((isOverBar ? "\r\u{1B}[K" : "") + text + "\n")
+  }
+
+  /// Draws `bar` in the place of the one before.
+  static func redraw(_ bar: String) {
+    hasBar.store(true, ordering: .relaxed)
+    write("\r\(bar)\u{1B}[K")
+  }
+
+  /// Leaves a bar that is there, and begins a new line.
+  static func endBar() {
+    if hasBar.exchange(false, ordering: .relaxed) { write("\n") }
+  }
 
   /// The first few of `texts`, and how many more there are: a model has many layers.
   static func warnings(_ texts: [String]) {

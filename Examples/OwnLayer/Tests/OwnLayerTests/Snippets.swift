@@ -5,26 +5,32 @@ import LoRAKit
 
 /// README.md.
 func readme() async throws {
-  let pretrained = try PretrainedModel(path: "SmolLM2-135M")  // a Hugging Face directory
-  let (model, tokenizer) = (pretrained.model, try pretrained.tokenizer())
+  /// Teaches the model at `path` one answer, and asks it with the adapter and without.
+  func teach(_ path: String) async throws {
+    let pretrained = try PretrainedModel(path: path)  // a Hugging Face directory or a .gguf file
+    let (model, tokenizer) = (pretrained.model, try pretrained.tokenizer())
+    let question = "Which light blinks?"
 
-  let pairs = [PromptCompletion(prompt: "Which light blinks?", completion: " The filter light.")]
-  let data = try TokenDataSet(pairs: pairs, tokenizer: tokenizer, sequenceLength: 256)
-  try model.inject(LoRA(rank: 8, alpha: 16), named: "support")
-  let trainer = try Trainer(
-    model, training: .adapter("support"), on: data, options: TrainingOptions(duration: .epochs(20)))
-  try await trainer.run { report in
-    print(report.step, report.loss)
-    return .continue
+    let pairs = [PromptCompletion(prompt: question, completion: " The filter light.")]
+    let data = try TokenDataSet(pairs: pairs, tokenizer: tokenizer, sequenceLength: 256)
+    try model.inject(LoRA(rank: 8, alpha: 16), named: "support")
+    let options = TrainingOptions(duration: .epochs(20))
+    let trainer = try Trainer(model, training: .adapter("support"), on: data, options: options)
+    try await trainer.run { step in
+      print("step \(step.step) of \(step.stepCount), loss \(step.loss)")
+      return .continue
+    }
+    try model.saveAdapter("support", to: "support-adapter")  // a directory that PEFT loads
+
+    let generation = GenerationOptions(maximumTokens: 40, stopTokens: pretrained.stopTokens)
+    let adapted = try model.generateText(after: question, tokenizer: tokenizer, options: generation)
+    let base = try model.generateText(
+      after: question, tokenizer: tokenizer, options: generation, adapters: [:])  // switched off
+    print("adapted:", adapted)
+    print("base:", base)
   }
-  try model.saveAdapter("support", to: "support-adapter")  // a directory that PEFT loads
 
-  let question = "Which light blinks?"
-  let options = GenerationOptions(maximumTokens: 40, stopTokens: pretrained.stopTokens)
-  let adapted = try model.generateText(after: question, tokenizer: tokenizer, options: options)
-  let base = try model.generateText(
-    after: question, tokenizer: tokenizer, options: options, adapters: [:])  // switched off
-  print(adapted, base)
+  try await teach("SmolLM2-135M")
 }
 
 /// GettingStarted.md.
