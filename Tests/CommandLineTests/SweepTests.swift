@@ -96,7 +96,7 @@ import Testing
       ([], "one or two --adapter"),
       (["--adapter", adapter + ":0.5"], "takes no scale"),
       (["--adapter", adapter, "--from", "2"], "--from must be below --to"),
-      (["--adapter", adapter, "--steps", "1"], "--steps must be"),
+      (["--adapter", adapter, "--steps", "1"], "--steps is 1; it must be 2 to 1000"),
     ] {
       let outcome = try Command.start(
         ["sweep", "--model", Self.model, "--data", Self.rows] + arguments

@@ -22,7 +22,7 @@ import Testing
     let text = try String(contentsOfFile: path, encoding: .utf8)
     for block in text.components(separatedBy: "```swift\n").dropFirst() {
       let code = block.components(separatedBy: "```")[0]
-      if code.hasPrefix("// Package.swift") { continue }
+      if code.contains("import PackageDescription") { continue }
       let wanted = lines(of: code)
       let isFound = sources.contains { source in
         source.indices.contains { source[$0...].starts(with: wanted) }
