@@ -35,7 +35,7 @@ def changed(source, case):
         known = sorted({p.rsplit("/", 1)[0] for p in case.files} | set(case.files))
         arguments[place] = source.choice(
             known + ["", ".", "in", "out", "out/x/y/z", "out/../in/model", "out/" + "x" * 300,
-                     "out/\x1b[31mZ", "/dev/null"])
+                     "out/\x1b[31mZ", "pipe"])
         case.output, case.back = "", []
         return f"{arguments[place - 1]} {arguments[place]!r}"
     if share < 0.5 and TEXTUAL.get(case.command):

@@ -88,6 +88,8 @@ def laid_out(case):
     """Writes the case's inputs below the working folder."""
     for name in ("in", "out", "tmp"):
         os.mkdir(name)
+    # A file that is no plain one, to be told to write to; never one of the system's own.
+    os.mkfifo("pipe")
     for path, content in case.files.items():
         os.makedirs(os.path.dirname(path), exist_ok=True)
         if isinstance(content, bytes):
