@@ -8,6 +8,7 @@ from collections import namedtuple
 
 import gguf_mutations
 import safetensors_mutations
+import tokenizer_mutations
 from json_mutations import flipped, json_file
 
 # What stands in a file's place: kind is "folder", "fifo", "link", "loop", "dangling" or "gone".
@@ -26,6 +27,10 @@ def mutated(source, name, content, whole=0.12):
         return safetensors_mutations.mutated(source, content)
     if name.endswith(".gguf"):
         return gguf_mutations.mutated(source, content)
+    if name.endswith("tokenizer.json") and source.random() < 0.4:
+        changed = tokenizer_mutations.mutated(source, content)
+        if changed:
+            return changed
     if name.endswith(".json"):
         return json_file(source, content)
     if name.endswith(".jsonl"):

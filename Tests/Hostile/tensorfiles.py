@@ -227,6 +227,13 @@ class Literal:
 
 def read_gguf(content):
     """The file, strictly read."""
+    try:
+        return _read_gguf(content)
+    except RecursionError as error:
+        raise Malformed("arrays in arrays without end") from error
+
+
+def _read_gguf(content):
     place = 0
 
     def take(code):
