@@ -54,13 +54,17 @@ let package = Package(
         // Tools version 6.2 lets a package that does this still be a versioned dependency.
         .unsafeFlags(["-O3"], .when(configuration: .debug)),
       ] + (warningsAreErrors ? [.treatAllWarnings(as: .error)] : [])),
+    .target(
+      name: "CLoRASystem",
+      cSettings: [.enableWarning("all"), .enableWarning("extra")]
+        + (warningsAreErrors ? [.treatAllWarnings(as: .error)] : [])),
     .systemLibrary(
       name: "COpenBLAS", pkgConfig: "openblas",
       providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
     library("LoRAJSON"),
     library("LoRATensor", ["CLoRAKernels", "COpenBLAS"]),
     library("LoRAAutograd", ["LoRATensor", "CLoRAKernels"]),
-    library("LoRAFormats", ["LoRATensor", "LoRAJSON"]),
+    library("LoRAFormats", ["LoRATensor", "LoRAJSON", "CLoRASystem"]),
     library("LoRAText", ["LoRAJSON"]),
     library("LoRAModels", ["LoRAAutograd", "LoRAFormats", "LoRAText", "LoRAJSON", "CLoRAKernels"]),
     library(

@@ -19,6 +19,26 @@ package enum FileSystem {
     return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 
+  /// Whether `path` is a plain file, after following links.
+  package static func isPlainFile(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+  }
+
+  /// Whether `path` is a plain file without content.
+  package static func isEmptyFile(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && status.st_size == 0
+  }
+
+  /// The first bytes of the file at `path`, `count` at most; none if it cannot be read.
+  package static func start(of path: String, count: Int) -> [UInt8] {
+    guard let file = try? OpenFile(path) else { return [] }
+    var bytes = [UInt8](repeating: 0, count: min(count, file.byteCount))
+    let isRead = bytes.withUnsafeMutableBytes { (try? file.read(at: 0, into: $0)) != nil }
+    return isRead ? bytes : []
+  }
+
   /// Whether both paths lead to one file or folder.
   package static func isSame(_ a: String, _ b: String) -> Bool {
     var (one, other) = (stat(), stat())
@@ -39,13 +59,13 @@ package enum FileSystem {
   }
 
   /// The folder that holds `path`.
-  static func folder(of path: String) -> String {
+  package static func folder(of path: String) -> String {
     guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
   /// The last component of `path`.
-  static func name(of path: String) -> String {
+  package static func name(of path: String) -> String {
     guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
     return String(path[path.utf8.index(after: slash)...])
   }
@@ -60,8 +80,20 @@ package enum FileSystem {
     }
   }
 
+  /// Brings the folder's list of names safely onto the disk.
+  static func synchronize(folder: String) throws(FileError) {
+    let descriptor = open(folder, O_RDONLY | O_CLOEXEC)
+    // A folder that may be written but not read cannot be synced; its files have been.
+    guard descriptor >= 0 else { return }
+    defer { close(descriptor) }
+    // Some network file systems refuse to sync folders.
+    guard fsync(descriptor) == 0 || errno == EINVAL || errno == ENOTSUP else {
+      throw FileError(path: folder, operation: "sync the folder", code: errno)
+    }
+  }
+
   /// The names of what lies in the folder `path`, sorted; empty if it cannot be listed.
-  static func names(in path: String) -> [String] {
+  package static func names(in path: String) -> [String] {
     guard let folder = opendir(path) else { return [] }
     defer { closedir(folder) }
     var names: [String] = []
@@ -134,7 +166,10 @@ final class OpenFile {
       let reason = String(cString: strerror(code))
       throw code == ENOENT || code == ENOTDIR
         ? FormatError(
-          .missingFile, file: path, problem: "the file does not exist", remedy: "check the path")
+          .missingFile, file: path, problem: "the file does not exist",
+          remedy: FolderJournal.isPresent(in: FileSystem.folder(of: path))
+            ? "a program was stopped while it wrote this folder; write the result again"
+            : "check the path")
         : FormatError(.unreadable, file: path, problem: "it cannot be opened: \(reason)")
     }
     self.path = path

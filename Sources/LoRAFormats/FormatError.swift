@@ -104,7 +104,7 @@ struct ExactName: Hashable, Sendable {
 }
 
 /// At most `limit` names, quoted, for an error that lists what there is.
-func listed(_ names: some Collection<String>, limit: Int = 8) -> String {
+package func listed(_ names: some Collection<String>, limit: Int = 8) -> String {
   let shown = names.prefix(limit).map { "'\($0)'" }.joined(separator: ", ")
   return names.count > limit ? "\(shown) and \(names.count - limit) more" : shown
 }

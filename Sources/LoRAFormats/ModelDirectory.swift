@@ -166,8 +166,8 @@ public struct ModelDirectory: Sendable {
 }
 
 extension ModelDirectory {
-  /// Writes a model as a folder with one weight file, which transformers and this library read. No
-  /// file of the folder is replaced before all of them are complete; the folder is made if needed.
+  /// Writes a model as a folder with one weight file, which transformers and this library read. Its
+  /// files appear, or replace those of an older model, at once; the folder is made if needed.
   ///
   /// - Parameters:
   ///   - tensors: The weights under their checkpoint names; tied heads are left out.
@@ -182,11 +182,9 @@ extension ModelDirectory {
     generation: [UInt8]? = nil, otherFiles: [(name: String, content: [UInt8])] = [],
     to path: String
   ) throws {
-    try FileSystem.makeFolder(path)
     var parts = [
       try SafetensorsWriter.part(
-        tensors, metadata: ["format": "pt"], path: FileSystem.join(path, singleFile)),
-      AtomicFile.Part(FileSystem.join(path, configurationFile), configuration),
+        tensors, metadata: ["format": "pt"], path: FileSystem.join(path, singleFile))
     ]
     if let generation {
       parts.append(AtomicFile.Part(FileSystem.join(path, generationFile), generation))
@@ -194,6 +192,8 @@ extension ModelDirectory {
     for (name, content) in otherFiles {
       parts.append(AtomicFile.Part(FileSystem.join(path, name), content))
     }
-    try AtomicFile.writeAll(parts)
+    // What a reader opens first comes last.
+    parts.append(AtomicFile.Part(FileSystem.join(path, configurationFile), configuration))
+    try AtomicFolder.write(parts, as: .model, to: path)
   }
 }

@@ -75,7 +75,11 @@ import Testing
     let text = try String(contentsOfFile: folder + "/Modelfile", encoding: .utf8)
     #expect(text.contains("FROM \(model)") && text.contains("ADAPTER ./support.gguf"))
     let again = try Command.start(arguments).outcome()
-    #expect(again.status == 1 && again.errors.contains("Modelfile: it exists"))
+    #expect(again.status == 1 && again.errors.contains("it exists"))
+    #expect(try Command.start(arguments + ["--force"]).outcome().status == 0)
+    try Fixtures.write("a note", to: folder + "/Modelfile")
+    let note = try Command.start(arguments + ["--force"]).outcome()
+    #expect(note.status == 1 && note.errors.contains("Modelfile: it exists and is no Modelfile"))
     let usage = try Command.run(
       "convert", "--input", Self.adapter, "--to", "mlx", "--ollama-modelfile", "--output", "x")
     #expect(usage.status == 64)

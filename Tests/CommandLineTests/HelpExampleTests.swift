@@ -66,6 +66,11 @@ import Testing
       try FileManager.default.copyItem(
         atPath: Self.kit.get() + "/" + name, toPath: folder + "/" + name)
     }
+    // What other examples read may be what this one writes.
+    let words = Self.words(of: example.line)
+    if let option = words.firstIndex(of: "--output") {
+      try? FileManager.default.removeItem(atPath: folder + "/" + words[option + 1])
+    }
     let outcome = try Command.start(
       [], through: "lora() { \"$binary\" \"$@\"; }; binary=$1; cd '\(folder)' && \(example.line)"
     ).outcome()

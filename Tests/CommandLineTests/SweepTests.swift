@@ -43,7 +43,7 @@ import Testing
     let cells = lines[1...].map { $0.split(separator: " ").map(String.init) }
     #expect(cells.prefix(3).map(\.first) == ["2", "0.5", "-1"] && cells[3] == ["-1", "0.5", "2"])
     let svg = try String(contentsOfFile: plot, encoding: .utf8)
-    let json = try Command.start(arguments + ["--json"]).outcome().json()
+    let json = try Command.start(arguments + ["--json", "--force"]).outcome().json()
     for (column, x) in [-1, 0.5, 2].enumerated() {
       for (row, y) in [2, 0.5, -1].enumerated() {
         let text = cells[row][column + 1]

@@ -143,7 +143,7 @@ import Testing
       try Command.start(
         [
           "train", "--model", model, "--data", rows, "--init-adapter", adapter, "--steps", "1",
-          "--output", folder + "/result",
+          "--output", folder + "/result", "--force",
         ] + flags
       ).outcome()
     }
@@ -234,7 +234,7 @@ import Testing
     for file in files {
       let outcome = try Command.succeed(
         "train", "--model", model, "--data", file, "--output", folder + "/a", "--steps", "2",
-        "--sequence-length", "32", "--batch", "1")
+        "--sequence-length", "32", "--batch", "1", "--force")
       #expect(outcome.output.contains("parameters trained in 2 steps"))
     }
   }

@@ -8,24 +8,22 @@ extension AdapterFile {
     return try GGUFAdapterFile(path: path, base: base).description
   }
 
-  func writeGGUF(
-    to path: String, _ options: Options
-  ) throws -> (written: AdapterDescription, notes: [AdapterNote]) {
+  func fittedGGUF(to path: String, _ options: Options) throws(FormatError) -> Fitted {
     guard let basePath = options.basePath else {
       throw FormatError(
         .missingKey, file: path, key: "base",
         "a GGUF adapter names its base's architecture and orders rows by the base's heads",
         remedy: "give the base model: its GGUF file, or its Hugging Face directory (--base)")
     }
-    let report = try GGUFAdapterFile.write(
-      description, base: try Self.ggufBase(basePath), to: path)
+    let (part, report) = try GGUFAdapterFile.part(
+      description, base: try Self.ggufBase(basePath), path: path)
     let notes = report.foldedLayers.map { layer in
       AdapterNote(
         layer: layer,
         text: "its scale is folded into B with one float32 rounding, the file's alpha being "
           + "\(report.alpha)")
     }
-    return (description, notes)
+    return Fitted(description, notes, parts: [part])
   }
 
   /// The model at `path` as GGUF adapters see it: a GGUF file, or a Hugging Face directory, of which

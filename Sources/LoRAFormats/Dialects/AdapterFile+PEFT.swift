@@ -1,9 +1,7 @@
 extension AdapterFile {
   /// Writes the adapter in PEFT's layout; of an image model a folder for every part, as PEFT's own
   /// examples have them.
-  func writePEFT(
-    to path: String, _ options: Options
-  ) throws -> (written: AdapterDescription, notes: [AdapterNote]) {
+  func fittedPEFT(to path: String, _ options: Options) throws -> Fitted {
     let components = Set(description.layers.map { ImageModuleNames.component(of: $0.path) })
     guard components.contains(where: { $0 != nil }) else {
       let modules = try options.basePath.flatMap { path throws(FormatError) in
@@ -11,8 +9,7 @@ extension AdapterFile {
       }
       let file = try PEFTAdapterFile(
         describing: description, among: modules, keeping: peftConfiguration)
-      try file.write(to: path)
-      return (description, [])
+      return Fitted(description, parts: try file.parts(of: path))
     }
     if let layer = description.layers.first(where: {
       ImageModuleNames.component(of: $0.path) == nil
@@ -20,29 +17,25 @@ extension AdapterFile {
       throw description.refusal(
         layer.path, .peft, path, "layers within and outside of an image model's parts together")
     }
+    // Other parts would stay behind, and be read with the new ones.
     let stale = AdapterFormat.components(in: path).filter { !components.contains($0) }
     let configuration = FileSystem.join(path, PEFTAdapterConfiguration.fileName)
     guard stale.isEmpty, !FileSystem.exists(configuration) else {
       throw FormatError(
         .invalidValue, file: path, problem: "the folder holds another adapter",
-        remedy: "give a new folder: what stayed behind would be read with the new parts")
+        remedy: "give a new folder")
     }
     var notes: [AdapterNote] = []
-    var folders: [String] = []
     var parts: [AtomicFile.Part] = []
     for component in ImageModuleNames.components where components.contains(component) {
       let part = description.part(component)
       var file = try PEFTAdapterFile(describing: part)
       // No language model: PEFT would ask it for methods that only those have.
       file.configuration.taskType = nil
-      let folder = FileSystem.join(path, component)
-      folders.append(folder)
-      parts += try file.parts(of: folder)
+      parts += try file.parts(of: FileSystem.join(path, component))
       notes.append(AdapterNote(text: "\(component) is in the folder '\(component)'"))
     }
-    for folder in folders { try FileSystem.makeFolder(folder) }
-    try AtomicFile.writeAll(parts)
-    return (description, notes)
+    return Fitted(description, notes, parts: parts)
   }
 }
 

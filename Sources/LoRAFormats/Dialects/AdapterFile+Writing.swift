@@ -10,38 +10,70 @@ extension AdapterFile {
   public func write(
     as format: AdapterFormat, to path: String, options: Options = Options()
   ) throws -> (written: AdapterDescription, notes: [AdapterNote]) {
-    try Self.refuseCrossing(format, path)
-    let result = try fitAndWrite(as: format, to: path, options: options)
-    return (result.written, result.notes + noteOfCopies(format))
+    try write(as: format, to: path, options: options) { _, _ in }
   }
 
-  private func fitAndWrite(
-    as format: AdapterFormat, to path: String, options: Options
+  /// Writes as ``write(as:to:options:)`` does, but first calls `check` with the path of the complete
+  /// draft; if it throws, nothing has changed at `path`.
+  @discardableResult
+  package func write(
+    as format: AdapterFormat, to path: String, options: Options,
+    check: (_ draft: String, _ notes: [AdapterNote]) throws -> Void
   ) throws -> (written: AdapterDescription, notes: [AdapterNote]) {
+    try Self.refuseCrossing(format, path)
+    let fitted = try fitted(to: format, path, options)
+    if format.isFolder {
+      try AtomicFolder.write(fitted.parts, as: .adapter(format), to: path) { draft in
+        try check(draft, fitted.notes)
+      }
+    } else {
+      try AtomicFile.writeAll(fitted.parts) { drafts in
+        for draft in drafts { try check(draft, fitted.notes) }
+      }
+    }
+    return (fitted.description, fitted.notes + noteOfCopies(format))
+  }
+
+  /// An adapter as a format can express it, not yet written.
+  struct Fitted {
+    /// What the files hold.
+    let description: AdapterDescription
+    /// What was done for it.
+    let notes: [AdapterNote]
+    let parts: [AtomicFile.Part]
+
+    init(
+      _ description: AdapterDescription, _ notes: [AdapterNote] = [], parts: [AtomicFile.Part]
+    ) {
+      self.description = description
+      self.notes = notes
+      self.parts = parts
+    }
+  }
+
+  private func fitted(
+    to format: AdapterFormat, _ path: String, _ options: Options
+  ) throws -> Fitted {
     switch format {
     case .peft:
-      return try writePEFT(to: path, options)
+      return try fittedPEFT(to: path, options)
     case .mlx:
       let (file, notes) = try MLXAdapterFile.fitting(
         description, template: mlxConfiguration, file: path)
-      try file.write(to: path)
-      return (file.description, notes)
+      return Fitted(file.description, notes, parts: try file.parts(of: path))
     case .gguf:
-      return try writeGGUF(to: path, options)
+      return try fittedGGUF(to: path, options)
     case .kohya, .lycoris:
       let (file, notes) = try KohyaAdapterFile.fitting(
         description, isLyCORIS: format == .lycoris, file: path)
-      try file.write(to: path)
-      return (file.description, notes)
+      return Fitted(file.description, notes, parts: [try file.part(path: path)])
     case .diffusers:
       let (file, notes) = try DiffusersAdapterFile.fitting(description, file: path)
-      try file.write(to: path)
-      return (file.description, notes)
+      return Fitted(file.description, notes, parts: [try file.part(path: path)])
     case .loralib:
       let (file, _, notes) = try LoralibAdapterFile.fitting(
         description, alpha: options.alpha, file: path)
-      try file.write(to: path)
-      return (file.description, notes)
+      return Fitted(file.description, notes, parts: [try file.part(path: path)])
     }
   }
 

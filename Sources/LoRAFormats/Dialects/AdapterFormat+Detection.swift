@@ -51,6 +51,7 @@ extension AdapterFormat {
   // MARK: - Folders
 
   private static func folder(_ path: String) throws(FormatError) -> AdapterFormat {
+    try FolderJournal.check(path)
     let configuration = FileSystem.join(path, PEFTAdapterConfiguration.fileName)
     if FileSystem.exists(configuration) {
       let object = try FileSystem.readObject(configuration)

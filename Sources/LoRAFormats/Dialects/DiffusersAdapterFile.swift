@@ -275,6 +275,10 @@ extension DiffusersAdapterFile {
   /// Writes the file at `path`, atomically, in diffusers' present names. Throws ``FormatError`` for
   /// what ``fitting(_:file:)`` refuses, `FileError` if writing fails.
   public func write(to path: String) throws {
+    try AtomicFile.writeAll([try part(path: path)])
+  }
+
+  func part(path: String) throws(FormatError) -> AtomicFile.Part {
     let (fitted, _) = try Self.fitting(description, file: path)
     var tensors: [(name: String, tensor: Tensor)] = []
     for layer in fitted.description.layers {
@@ -287,6 +291,7 @@ extension DiffusersAdapterFile {
         tensors.append(("\(layer.path).\(part)", tensor.converted(to: layer.storedType)))
       }
     }
-    try SafetensorsWriter.write(tensors, metadata: fitted.description.metadata, to: path)
+    return try SafetensorsWriter.part(
+      tensors, metadata: fitted.description.metadata, path: path)
   }
 }

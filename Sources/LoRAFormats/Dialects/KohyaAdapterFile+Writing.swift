@@ -90,6 +90,10 @@ extension KohyaAdapterFile {
   /// Throws ``FormatError`` for what ``fitting(_:isLyCORIS:file:)`` refuses or would change, and
   /// `FileError` if writing fails.
   public func write(to path: String) throws {
+    try AtomicFile.writeAll([try part(path: path)])
+  }
+
+  func part(path: String) throws(FormatError) -> AtomicFile.Part {
     let isXL = ImageModuleNames.isXL(description)
     var tensors: [(name: String, tensor: Tensor)] = []
     for layer in description.layers {
@@ -105,7 +109,7 @@ extension KohyaAdapterFile {
       tensors.append(
         ("\(name).alpha", narrow.converted(to: .float32) == alpha ? narrow : alpha))
     }
-    try SafetensorsWriter.write(tensors, metadata: description.metadata, to: path)
+    return try SafetensorsWriter.part(tensors, metadata: description.metadata, path: path)
   }
 
   private func parts(

@@ -172,6 +172,10 @@ extension LoralibAdapterFile {
   /// Writes the file at `path`, atomically. Alpha is not in it. Throws ``FormatError`` for what
   /// loralib cannot hold, `FileError` if writing fails.
   public func write(to path: String) throws {
+    try AtomicFile.writeAll([try part(path: path)])
+  }
+
+  func part(path: String) throws(FormatError) -> AtomicFile.Part {
     var tensors: [(name: String, tensor: Tensor)] = []
     for layer in description.layers {
       guard let change = layer.lowRank, change.isPlain else {
@@ -180,6 +184,6 @@ extension LoralibAdapterFile {
       tensors.append(("\(layer.path).lora_A", change.a.converted(to: layer.storedType)))
       tensors.append(("\(layer.path).lora_B", change.b.converted(to: layer.storedType)))
     }
-    try SafetensorsWriter.write(tensors, metadata: description.metadata, to: path)
+    return try SafetensorsWriter.part(tensors, metadata: description.metadata, path: path)
   }
 }

@@ -199,12 +199,17 @@ extension MLXAdapterFile {
     return Set(names).sorted()
   }
 
-  /// Writes the adapter into the folder at `path`, which is made if needed. Neither file is replaced
-  /// before both are complete.
+  /// Writes the adapter into the folder at `path`, which is made if needed. Both files appear, or
+  /// replace an older adapter's, at once.
   ///
   /// Throws ``FormatError`` unless the configuration describes the factors, as that of
   /// ``fitting(_:template:file:)`` does, `FileError` if writing fails.
   public func write(to path: String) throws {
+    try AtomicFolder.write(try parts(of: path), as: .adapter(.mlx), to: path)
+  }
+
+  /// The files of the folder at `path`, not yet written.
+  func parts(of path: String) throws(FormatError) -> [AtomicFile.Part] {
     let weightsPath = FileSystem.join(path, Self.weightsFile)
     var tensors: [(name: String, tensor: Tensor)] = []
     for layer in description.layers {
@@ -231,12 +236,10 @@ extension MLXAdapterFile {
     }
     var metadata = description.metadata
     metadata["format"] = "mlx"
-    let weights = try SafetensorsWriter.part(tensors, metadata: metadata, path: weightsPath)
-    try FileSystem.makeFolder(path)
-    try AtomicFile.writeAll([
-      weights,
+    return [
+      try SafetensorsWriter.part(tensors, metadata: metadata, path: weightsPath),
       AtomicFile.Part(
         FileSystem.join(path, MLXAdapterConfiguration.fileName), configuration.encoded()),
-    ])
+    ]
   }
 }

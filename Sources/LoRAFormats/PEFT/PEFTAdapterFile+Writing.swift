@@ -2,7 +2,7 @@ public import LoRATensor
 
 extension PEFTAdapterFile {
   /// Writes the adapter into the folder at `path`, which is made if needed, so that PEFT loads it.
-  /// Neither file is replaced before both are complete.
+  /// Both files appear, or replace an older adapter's, at once; other files in the folder stay.
   ///
   /// - Parameters:
   ///   - path: the folder.
@@ -13,9 +13,8 @@ extension PEFTAdapterFile {
   /// or scale, a path that its targets do not match) or if one is not finite, `FileError` if writing
   /// fails; then the folder's files are as before.
   public func write(to path: String, storedType: DType? = nil) throws {
-    let parts = try parts(of: path, storedType: storedType)
-    try FileSystem.makeFolder(path)
-    try AtomicFile.writeAll(parts)
+    try AtomicFolder.write(
+      try parts(of: path, storedType: storedType), as: .adapter(.peft), to: path)
   }
 
   /// The files of the folder at `path`, not yet written: for folders that are written together.

@@ -52,6 +52,7 @@ struct CombineCommand: ParsableCommand {
   var base: String?
   @Option(help: ArgumentHelp("The PEFT adapter's folder to write.", valueName: "dir"))
   var output: String
+  @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var format: OutputOptions
 
   func validate() throws {
@@ -61,7 +62,9 @@ struct CombineCommand: ParsableCommand {
   }
 
   func run() throws {
-    try refuseOverwriting(adapters.map(\.path), with: output)
+    var destinations = Destinations(
+      reading: [base] + adapters.map(\.path), force: replacement.force)
+    try destinations.check(output, .adapter(.peft))
     let method = type.method
     let files = try adapters.map {
       try AdapterFile(path: $0.path, options: .init(basePath: base))
@@ -74,19 +77,13 @@ struct CombineCommand: ParsableCommand {
       method, rank: rank, density: density, majoritySign: majoritySign.value, seed: seed,
       replacements: replacements.value)
     warn(method)
-    let folder = try OutputFolder(output)
-    do {
-      var result = try combination.combine(parts)
-      result.metadata["combination"] = method.rawValue
-      if result.hasNoEffect {
-        StandardError.line("warning: the combination has no effect: every product is zero")
-      }
-      try result.write(madeOf: files, to: output)
-      try report(result)
-    } catch {
-      folder.discard()
-      throw error
+    var result = try combination.combine(parts)
+    result.metadata["combination"] = method.rawValue
+    if result.hasNoEffect {
+      StandardError.line("warning: the combination has no effect: every product is zero")
     }
+    try result.write(madeOf: files, to: output)
+    try report(result)
   }
 
   private func warn(_ method: AdapterCombination.Method) {

@@ -47,6 +47,7 @@ struct ConvertCommand: ParsableCommand {
     name: .customLong("ollama-modelfile"),
     help: "Write an Ollama Modelfile beside a GGUF adapter.")
   var writesModelfile = false
+  @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var format: OutputOptions
 
   func validate() throws {
@@ -58,13 +59,14 @@ struct ConvertCommand: ParsableCommand {
 
   func run() throws {
     let options = AdapterFile.Options(alpha: alpha, basePath: base)
+    var destinations = Destinations(reading: [input, base], force: replacement.force)
+    try destinations.check(output, .adapter(to))
+    let modelfile = writesModelfile ? try newModelfile(&destinations) : nil
     let adapter = try AdapterFile(path: input, options: options)
-    try refuseOverwriting([input] + (base.map { [$0] } ?? []), with: output)
     // A GGUF adapter needs no more of its base than the configuration.
     if let base, to != .gguf || AdapterBase.hasWeights(path: base) {
       try AdapterBase(path: base).check(adapter.description, file: input)
     }
-    let modelfile = writesModelfile ? try newModelfile() : nil
     var (notes, agreement) = try write(adapter, options)
     if adapter.description.hasNoEffect {
       notes.insert(
@@ -74,18 +76,18 @@ struct ConvertCommand: ParsableCommand {
     try report(adapter, agreement, notes, modelfile: modelfile?.path)
   }
 
-  /// Writes the adapter, but first elsewhere: what does not read back as the same never lies where it
-  /// was asked for.
+  /// Writes the adapter, which is read back first: what is not the same never lies where it was
+  /// asked for.
   private func write(
     _ adapter: AdapterFile, _ options: AdapterFile.Options
   ) throws -> ([AdapterNote], AdapterAgreement) {
-    let agreement = try withTemporaryFolder { folder in
-      let draft = FileSystem.join(folder, to.isFolder ? "adapter" : "adapter.\(to.rawValue)")
+    var agreement: AdapterAgreement?
+    try FileSystem.makeFolder(FileSystem.folder(of: output))
+    let (_, notes) = try adapter.write(as: to, to: output, options: options) { draft, notes in
+      var reading = options
+      if to == .loralib { reading.alpha = Self.alpha(in: notes) ?? alpha }
       do {
-        let notes = try adapter.write(as: to, to: draft, options: options).notes
-        var reading = options
-        if to == .loralib { reading.alpha = Self.alpha(in: notes) ?? alpha }
-        return try adapter.description.agreement(
+        agreement = try adapter.description.agreement(
           with: AdapterFile(path: draft, options: reading).description, file: output)
       } catch let error as FormatError where error.file.hasPrefix(draft) {
         throw FormatError(
@@ -93,7 +95,8 @@ struct ConvertCommand: ParsableCommand {
           problem: error.problem, remedy: error.remedy)
       }
     }
-    return (try adapter.write(as: to, to: output, options: options).notes, agreement)
+    guard let agreement else { throw CommandError("\(output): it was not read back") }
+    return (notes, agreement)
   }
 
   /// The alpha that the note of a loralib file names.
@@ -103,15 +106,14 @@ struct ConvertCommand: ParsableCommand {
     }.last
   }
 
-  /// The Modelfile beside the output. One that exists is somebody's work.
-  private func newModelfile() throws -> (path: String, modelfile: OllamaModelfile) {
+  /// The Modelfile beside the output.
+  private func newModelfile(
+    _ destinations: inout Destinations
+  ) throws -> (path: String, modelfile: OllamaModelfile) {
     // Ollama looks from the Modelfile's folder, not from this one.
     let from = base.map { FileSystem.absolute($0) } ?? ""
     let result = OllamaModelfile(from: from).beside(adapter: output)
-    if FileSystem.exists(result.path) {
-      throw CommandError(
-        "\(result.path): it exists; move it away, or write to another folder")
-    }
+    try destinations.check(result.path, .modelfile, option: "--ollama-modelfile")
     _ = try result.modelfile.text(file: result.path)
     return result
   }

@@ -33,6 +33,7 @@ struct ExtractCommand: ParsableCommand {
   var iterations: Int?
   @Option(help: ArgumentHelp("The folder to write.", valueName: "dir"))
   var output: String
+  @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var format: OutputOptions
 
   func validate() throws {
@@ -43,23 +44,17 @@ struct ExtractCommand: ParsableCommand {
   }
 
   func run() throws {
+    var destinations = Destinations(reading: [base, tuned], force: replacement.force)
+    try destinations.check(output, .adapter(.peft))
     let models = (base: try ModelDirectory(path: base), tuned: try ModelDirectory(path: tuned))
-    let folder = try OutputFolder(output)
-    do {
-      try folder.check(isNot: base)
-      try folder.check(isNot: tuned)
-      let (adapter, report) = try AdapterExtraction(
-        choice.choice, others: others.value, iterations: iterations
-      ).extract(tuned: models.tuned, base: models.base)
-      var file = try PEFTAdapterFile(writing: adapter)
-      file.configuration.baseModelName = base
-      file.configuration.taskType = "CAUSAL_LM"
-      try file.write(to: output)
-      try write(adapter, report)
-    } catch {
-      folder.discard()
-      throw error
-    }
+    let (adapter, report) = try AdapterExtraction(
+      choice.choice, others: others.value, iterations: iterations
+    ).extract(tuned: models.tuned, base: models.base)
+    var file = try PEFTAdapterFile(writing: adapter)
+    file.configuration.baseModelName = base
+    file.configuration.taskType = "CAUSAL_LM"
+    try file.write(to: output)
+    try write(adapter, report)
   }
 
   private func write(_ adapter: AdapterDescription, _ report: AdapterExtraction.Report) throws {

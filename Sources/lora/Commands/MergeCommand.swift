@@ -26,6 +26,7 @@ struct MergeCommand: ParsableCommand {
   var output: String
   @Flag(help: "Quantize merged weights again that were quantized.")
   var requantize = false
+  @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var format: OutputOptions
 
   func validate() throws {
@@ -40,9 +41,9 @@ struct MergeCommand: ParsableCommand {
   }
 
   func run() throws {
-    if output.hasSuffix(".gguf") {
-      try refuseOverwriting([model] + adapters.adapters.map(\.path), with: output)
-    }
+    var destinations = Destinations(
+      reading: [model] + adapters.adapters.map(\.path), force: replacement.force)
+    try destinations.check(output, output.hasSuffix(".gguf") ? .modelFile : .model)
     let pretrained = try PretrainedModel(path: model)
     let selection = try adapters.attach(to: pretrained.model, from: model)
     if output.hasSuffix(".gguf") {
@@ -52,18 +53,11 @@ struct MergeCommand: ParsableCommand {
       return try report(pretrained, "GGUF", loss)
     }
     let files = try pretrained.directory?.companionFiles() ?? []
-    let folder = try OutputFolder(output)
     let type = pretrained.storedType
-    do {
-      try folder.check(isNot: model)
-      try pretrained.model.mergeAdapters(selection)
-      try pretrained.model.save(
-        to: output, type: type,
-        generation: pretrained.file == nil ? nil : pretrained.generation, otherFiles: files)
-    } catch {
-      folder.discard()
-      throw error
-    }
+    try pretrained.model.mergeAdapters(selection)
+    try pretrained.model.save(
+      to: output, type: type,
+      generation: pretrained.file == nil ? nil : pretrained.generation, otherFiles: files)
     try report(pretrained, type.rawValue, nil)
     if pretrained.file != nil {
       StandardError.warnings([

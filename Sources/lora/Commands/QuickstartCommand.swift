@@ -19,7 +19,7 @@ struct QuickstartCommand: ParsableCommand {
 
   func run() throws {
     // Tried before a minute is spent on training what could not be written.
-    _ = try OutputFolder(output)
+    try checkOutput()
     let clock = ContinuousClock()
     let start = clock.now
     let base = try BuiltInBase.open()
@@ -40,5 +40,18 @@ struct QuickstartCommand: ParsableCommand {
         \(lora) generate --model '\(BuiltInBase.path)' --adapter '\(output)/products' \\
           --prompt $'Q: I bought a Clara. How long is its warranty?\\nA:'
       """)
+  }
+
+  /// Adapters of an earlier tour may be replaced, others not.
+  private func checkOutput() throws {
+    var folder = Destinations(reading: [], force: false)
+    try folder.check(output, .collection)
+    for lesson in [Lesson.products, .polite] {
+      let path = "\(output)/\(lesson.name)"
+      let earlier = try? PEFTAdapterConfiguration(path: path + "/adapter_config.json")
+      var adapter = Destinations(
+        reading: [], force: earlier?.baseModelName == QuickstartTour.baseName)
+      try adapter.check(path, .adapter(.peft))
+    }
   }
 }

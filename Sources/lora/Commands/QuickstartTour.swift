@@ -3,6 +3,9 @@ import LoRAWorld
 
 /// The stations of `lora quickstart`, in their order.
 final class QuickstartTour {
+  /// What the adapters say that they belong to.
+  static let baseName = "lora-quickstart-base"
+
   private let base: PretrainedModel
   private let examiner: Examiner
   private let output: String
@@ -62,7 +65,7 @@ final class QuickstartTour {
     }
     progress.finish()
     let folder = "\(output)/\(lesson.name)"
-    try model.saveAdapter(lesson.name, to: folder, baseModelName: "lora-quickstart-base")
+    try model.saveAdapter(lesson.name, to: folder, baseModelName: Self.baseName)
     let bytes = try MappedFile(path: folder + "/adapter_model.safetensors").byteCount
     try say(
       """

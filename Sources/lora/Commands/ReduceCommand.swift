@@ -23,20 +23,16 @@ struct ReduceCommand: ParsableCommand {
   var base: String?
   @Option(help: ArgumentHelp("The PEFT adapter's folder to write.", valueName: "dir"))
   var output: String
+  @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var format: OutputOptions
 
   func run() throws {
-    try refuseOverwriting([adapter], with: output)
+    var destinations = Destinations(reading: [adapter, base], force: replacement.force)
+    try destinations.check(output, .adapter(.peft))
     let file = try AdapterFile(path: adapter, options: .init(basePath: base))
-    let folder = try OutputFolder(output)
-    do {
-      let (reduced, cuts) = try file.description.reduced(to: choice.choice)
-      try reduced.write(madeOf: [file], to: output)
-      try report(reduced, cuts)
-    } catch {
-      folder.discard()
-      throw error
-    }
+    let (reduced, cuts) = try file.description.reduced(to: choice.choice)
+    try reduced.write(madeOf: [file], to: output)
+    try report(reduced, cuts)
   }
 
   private func report(_ reduced: AdapterDescription, _ cuts: [LayerCut]) throws {

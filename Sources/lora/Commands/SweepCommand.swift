@@ -45,6 +45,7 @@ struct SweepCommand: ParsableCommand {
   var sequenceLength: Int?
   @Option(help: ArgumentHelp("Where to write a plot as SVG.", valueName: "file"))
   var plot: String?
+  @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
@@ -63,6 +64,9 @@ struct SweepCommand: ParsableCommand {
   }
 
   func run() throws {
+    var destinations = Destinations(
+      reading: [model.path, data] + adapters.map(\.path), force: replacement.force)
+    if let plot { try destinations.check(plot, .plot, option: "--plot") }
     let pretrained = try model.load()
     let names = names
     for (argument, name) in zip(adapters, names) {
@@ -86,6 +90,7 @@ struct SweepCommand: ParsableCommand {
     try report(sweep)
     if let plot {
       let title = "Loss by strength on \(Self.lastComponent(data))"
+      try FileSystem.makeFolder(FileSystem.folder(of: plot))
       try AtomicFile.write(Array(sweep.svg(title: title).utf8), to: plot)
     }
   }

@@ -10,7 +10,8 @@ struct TrainCommand: ParsableCommand {
     abstract: "Train an adapter, or a whole model, on token rows or text.",
     discussion: """
       Writes a PEFT adapter, or with --method full a model directory in the base's stored type. \
-      An interrupt (Ctrl-C) saves what was learned so far and ends with status 1.
+      What stops it in the middle (Ctrl-C, a closed terminal, a loss that is not finite, a log that \
+      cannot be written) saves what was learned so far and ends with status 1.
 
         lora train --model MODEL --data rows.safetensors --steps 200 --output a1
         lora train --model MODEL --data questions.jsonl --epochs 3 --output a2
@@ -37,12 +38,18 @@ struct TrainCommand: ParsableCommand {
       "Write one object a step: step, loss, gradient_norm, learning_rate, tokens_per_second.",
       valueName: "file.jsonl"))
   var log: String?
+  @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var format: OutputOptions
 
   private static let name = "default"
 
   func run() throws {
     try schedule.training.check()
+    var destinations = Destinations(
+      reading: [model.path, data, evalData, recipe.config, recipe.initAdapter],
+      force: replacement.force)
+    if let log { try destinations.check(log, .log, option: "--log") }
+    try destinations.check(output, recipe.trained == .full ? .model : .adapter(.peft))
     let pretrained = try model.load()
     let reader = try TrainingFile(
       [data, evalData ?? data], model: pretrained, sequenceLength: schedule.sequenceLength)
@@ -60,20 +67,12 @@ struct TrainCommand: ParsableCommand {
       StandardError.warnings(attached.warnings)
       configuration = attached.configuration
     }
-    let folder = try OutputFolder(output)
-    do {
-      try folder.check(isNot: model.path)
-      let lines = try log.map { try LineFile(path: $0) }
-      try train(pretrained, rows, heldOut, configuration, lines)
-    } catch {
-      folder.discard()
-      throw error
-    }
+    try train(pretrained, rows, heldOut, configuration)
   }
 
   private func train(
     _ pretrained: PretrainedModel, _ rows: TokenDataSet, _ heldOut: TokenDataSet?,
-    _ configuration: PEFTAdapterConfiguration?, _ lines: LineFile?
+    _ configuration: PEFTAdapterConfiguration?
   ) throws {
     var options = schedule.training
     options.precision = model.dtype.precision(otherwise: .ofWeights)
@@ -85,32 +84,61 @@ struct TrainCommand: ParsableCommand {
     try trainer.checkMemory()
     let before = try heldOut.map { try pretrained.model.evaluate(on: $0) }
     if let before { StandardError.line("evaluation before: NLL \(decimal(before.nll, 5))") }
-    var progress = Progress()
-    var failure: FileError?
-    Interrupt.watch()
-    let result = try trainer.run { report in
-      progress.report(report.step, of: report.stepCount, Self.parts(report))
-      do throws(FileError) {
-        try lines?.append(Self.json(report))
-      } catch {
-        // A log that cannot be written ends the training, but does not lose it.
-        failure = error
-      }
-      return failure != nil || Interrupt.isRequested ? .stop : .continue
+    let outcome = try run(trainer)
+    do {
+      try save(pretrained, configuration)
+    } catch {
+      throw outcome.failure.map { CommandError("\($0); nothing is saved: \(error)") } ?? error
     }
-    progress.finish()
-    try save(pretrained, configuration)
     let isInterrupted = Interrupt.isRequested
     Interrupt.release()
-    let after =
-      result.isStopped ? nil : try heldOut.map { try pretrained.model.evaluate(on: $0) }
-    if !result.isStopped || format.isJSON {
-      try report(result, before, after, isInterrupted: isInterrupted)
+    let isWhole = outcome.failure == nil && !isInterrupted
+    let after = isWhole ? try heldOut.map { try pretrained.model.evaluate(on: $0) } : nil
+    if isWhole || format.isJSON {
+      try report(outcome, before, after, isInterrupted: isInterrupted)
     }
-    guard result.isStopped else { return }
-    let state = "what was learned in \(counted(result.steps, "step")) is saved in \(output)"
-    if let failure { throw CommandError("\(failure); \(state)") }
-    throw CommandError("interrupted; \(state)")
+    guard !isWhole else { return }
+    let reason = outcome.failure.map { "\($0)" } ?? "interrupted"
+    throw CommandError(
+      "\(reason); what was learned in \(counted(outcome.steps, "step")) is saved in \(output)")
+  }
+
+  /// How far a training came.
+  private struct Outcome {
+    var steps = 0
+    var loss = 0.0
+    var trainableParameters: Int
+    /// What ended it before its end and was no signal.
+    var failure: (any Error)?
+  }
+
+  /// Trains to the end, or until something stops it that leaves the steps before it worth saving: a
+  /// signal, a loss that is not finite, a log that cannot be written.
+  private func run(_ trainer: Trainer<TokenDataSet>) throws -> Outcome {
+    let lines = try log.map { try LineFile(path: $0) }
+    var progress = Progress()
+    var outcome = Outcome(
+      trainableParameters: trainer.groups.flatMap(\.parameters).reduce(0) {
+        $0 + $1.parameter.shape.elementCount
+      })
+    Interrupt.watch()
+    do {
+      try trainer.run { report in
+        (outcome.steps, outcome.loss) = (report.step, report.loss)
+        progress.report(report.step, of: report.stepCount, Self.parts(report))
+        do throws(FileError) {
+          try lines?.append(Self.json(report))
+        } catch {
+          outcome.failure = error
+        }
+        return outcome.failure != nil || Interrupt.isRequested ? .stop : .continue
+      }
+    } catch {
+      outcome.failure = error
+    }
+    progress.finish()
+    if let failure = outcome.failure, outcome.steps == 0 { throw failure }
+    return outcome
   }
 
   private func save(
@@ -144,21 +172,20 @@ struct TrainCommand: ParsableCommand {
   }
 
   private func report(
-    _ result: TrainingResult, _ before: Evaluation?, _ after: Evaluation?, isInterrupted: Bool
+    _ outcome: Outcome, _ before: Evaluation?, _ after: Evaluation?, isInterrupted: Bool
   ) throws {
-    let loss = result.losses.last ?? 0
     if format.isJSON {
-      var object: JSONObject = ["steps": JSONValue(result.steps), "loss": .number(loss)]
+      var object: JSONObject = ["steps": JSONValue(outcome.steps), "loss": .number(outcome.loss)]
       if let before { object["eval_nll_before"] = .number(before.nll) }
       if let after { object["eval_nll_after"] = .number(after.nll) }
-      object["trainable_parameters"] = JSONValue(result.trainedParameterCount)
+      object["trainable_parameters"] = JSONValue(outcome.trainableParameters)
       object["output"] = .string(output)
       if isInterrupted { object["interrupted"] = true }
       return try StandardOutput.json(object)
     }
     var text =
-      "\(output): \(grouped(result.trainedParameterCount)) parameters trained in "
-      + "\(counted(result.steps, "step")), loss \(decimal(loss, 4))"
+      "\(output): \(grouped(outcome.trainableParameters)) parameters trained in "
+      + "\(counted(outcome.steps, "step")), loss \(decimal(outcome.loss, 4))"
     if let before, let after {
       text += ", evaluation NLL \(decimal(before.nll, 5)) before, \(decimal(after.nll, 5)) after"
     }

@@ -81,27 +81,13 @@ enum StandardError {
 }
 
 /// A file that lines are appended to as they come, as a training's log.
-final class LineFile {
-  private let path: String
-  private let descriptor: Int32
+struct LineFile {
+  private let writer: FileWriter
 
   /// Creates the file, and the folder that holds it, or empties it.
-  init(path: String) throws(FileError) {
-    if let slash = path.lastIndex(of: "/"), slash > path.startIndex {
-      try FileSystem.makeFolder(String(path[..<slash]))
-    }
-    descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
-    self.path = path
-    guard descriptor >= 0 else {
-      throw FileError(path: path, operation: "write", reason: String(cString: strerror(errno)))
-    }
-  }
-
-  deinit { close(descriptor) }
+  init(path: String) throws(FileError) { writer = try FileWriter(appendingTo: path) }
 
   func append(_ object: JSONObject) throws(FileError) {
-    if let code = lora.write(object.encoded() + "\n", to: descriptor) {
-      throw FileError(path: path, operation: "write", reason: String(cString: strerror(code)))
-    }
+    try writer.write(object.encoded() + "\n")
   }
 }
