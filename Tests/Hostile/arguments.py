@@ -45,6 +45,8 @@ def changed(source, case):
              "x" * 100000, "\udcff\udcfe", "all-linear"] + [t for t in TEXTS if "\0" not in t])
     elif NUMERIC.get(case.command):
         option, value = source.choice(NUMERIC[case.command]), number_text(source)
+        endless = option in ("--steps", "--epochs", "--max-tokens")
+        case.is_endless = endless and len(value) > 4
     else:
         return "nothing"
     if option in arguments:

@@ -152,7 +152,7 @@ def tried(binary, seed, index, limit, folder):
         intact = getattr(case, name + "_intact")
         setattr(case, name + "_intact", original_tensors(case, *intact) if intact else None)
     before = judge.picture("in")
-    result = run(binary, case.arguments, limit)
+    result = run(binary, case.arguments, 2 if case.is_endless else limit)
     findings = judge.judged(case, result, before)
     if case.back and result.status == 0 and not findings:
         again = run(binary, case.back, limit)

@@ -32,6 +32,8 @@ class Case:
     linear: tuple = ()
     #: A second command, which converts the result back.
     back: list = field(default_factory=list)
+    #: Whether it was asked to work for ever.
+    is_endless: bool = False
 
 
 # MARK: the pool
