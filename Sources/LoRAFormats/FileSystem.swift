@@ -166,10 +166,7 @@ final class OpenFile {
       let reason = String(cString: strerror(code))
       throw code == ENOENT || code == ENOTDIR
         ? FormatError(
-          .missingFile, file: path, problem: "the file does not exist",
-          remedy: FolderJournal.isPresent(in: FileSystem.folder(of: path))
-            ? "a program was stopped while it wrote this folder; write the result again"
-            : "check the path")
+          .missingFile, file: path, problem: "the file does not exist", remedy: "check the path")
         : FormatError(.unreadable, file: path, problem: "it cannot be opened: \(reason)")
     }
     self.path = path

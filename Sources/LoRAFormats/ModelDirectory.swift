@@ -35,6 +35,7 @@ public struct ModelDirectory: Sendable {
         problem: FileSystem.exists(path) ? "it is not a folder" : "the folder does not exist",
         remedy: "give the folder of a model, with config.json and its weights")
     }
+    try FolderJournal.check(path)
     self.path = path
     let configurationPath = FileSystem.join(path, Self.configurationFile)
     configurationText = try FileSystem.read(configurationPath, limit: 1 << 26)

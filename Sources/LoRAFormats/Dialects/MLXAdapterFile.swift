@@ -30,6 +30,7 @@ public struct MLXAdapterFile: Sendable {
 
   /// Reads the adapter in the folder at `path`.
   public init(path: String) throws(FormatError) {
+    try FolderJournal.check(path)
     let configurationPath = FileSystem.join(path, MLXAdapterConfiguration.fileName)
     let configuration = try MLXAdapterConfiguration(
       try FileSystem.readObject(configurationPath), file: configurationPath)

@@ -14,13 +14,16 @@ import LoRATensor
 /// new files are moved in, that one last. In between readers find it missing. A list of the names
 /// lies in the folder for that time: whoever writes the folder next finds from it whether the
 /// exchange came to its end, and otherwise brings the old files back.
-enum FolderJournal {
+package enum FolderJournal {
   /// The list's file.
   static let name = ".lora-write"
 
-  /// Whether an exchange in `folder` was begun and not ended: a reader should say so.
-  static func isPresent(in folder: String) -> Bool {
-    FileSystem.exists(FileSystem.join(folder, name))
+  /// Throws if an exchange in `folder` was begun and not ended: its files may not belong together.
+  package static func check(_ folder: String) throws(FormatError) {
+    guard FileSystem.exists(FileSystem.join(folder, name)) else { return }
+    throw FormatError(
+      .truncated, file: folder, problem: "a program was stopped while it wrote this folder",
+      remedy: "write the result again; what was there before comes back first")
   }
 
   /// What is done with a file.

@@ -26,6 +26,7 @@ public struct PEFTAdapterFile: Sendable {
   /// Reads the adapter in the folder at `path`. Throws ``FormatError``, also for factors that fit a
   /// changed base alone (see ``PEFTAdapterConfiguration/Initialization/changesBase``).
   public init(path: String) throws(FormatError) {
+    try FolderJournal.check(path)
     let configurationPath = FileSystem.join(path, PEFTAdapterConfiguration.fileName)
     guard FileSystem.exists(configurationPath) else {
       throw Self.missingConfiguration(path, configurationPath)
