@@ -1,4 +1,4 @@
-import LoRAJSON
+package import LoRAJSON
 import LoRATensor
 
 /// Rows of token ids from a file: JSON `[[id, ...], ...]`, or a `.safetensors` file with an int64
@@ -14,7 +14,7 @@ public struct TokenRows: Sendable, Hashable {
   /// tensor.
   public init(_ specification: String, defaultName: String? = nil) throws(FormatError) {
     let (path, name) = Self.split(specification)
-    guard path.hasSuffix(".safetensors") else {
+    guard Self.isSafetensors(path) else {
       guard name == nil else {
         throw FormatError(
           .invalidValue, file: path, subject: "'\(name ?? "")'",
@@ -36,13 +36,27 @@ public struct TokenRows: Sendable, Hashable {
     _ name: String, in specification: String
   ) throws(FormatError) -> TokenRows? {
     let (path, _) = split(specification)
-    guard path.hasSuffix(".safetensors") else { return nil }
+    guard isSafetensors(path) else { return nil }
     guard try SafetensorsFile(path: path).entry(named: name) != nil else { return nil }
     return try TokenRows("\(path)#\(name)")
   }
 
   /// The largest id.
   public var largestID: Int { rows.lazy.compactMap { $0.max() }.max() ?? 0 }
+
+  /// The file of a specification, without a tensor's name.
+  package static func file(of specification: String) -> String { split(specification).path }
+
+  /// Whether the file at `path` is one of safetensors, by its name, or by its beginning where the name
+  /// has no suffix.
+  package static func isSafetensors(_ path: String) -> Bool {
+    if path.lowercased().hasSuffix(".safetensors") { return true }
+    guard !FileSystem.name(of: path).contains("."),
+      let bytes = try? ByteReader.beginning(of: path), bytes.count > 8
+    else { return false }
+    // The length of the header in eight bytes, and the header, an object.
+    return bytes[4..<8].allSatisfy { $0 == 0 } && bytes[8] == UInt8(ascii: "{")
+  }
 
   /// Path and tensor's name; a file whose own name has a `#` counts as a file.
   private static func split(_ specification: String) -> (path: String, name: String?) {
@@ -107,45 +121,40 @@ public struct TokenRows: Sendable, Hashable {
   }
 
   private static func rows(json path: String) throws(FormatError) -> [[Int]] {
-    let bytes = try FileSystem.read(path)
-    let value: JSONValue
-    do throws(JSONError) {
-      value = try JSONValue(parsing: bytes, maximumDepth: 8)
-    } catch {
-      throw FormatError(
-        .malformed, file: path, problem: "it is not JSON: \(error)",
-        remedy: "token files are [[id, ...], ...] or end in .safetensors")
+    let reader = try JSONListReader(path: path, form: "[[id, ...], ...]")
+    var rows: [[Int]] = []
+    while let (value, line) = try reader.next() {
+      let place = "row \(rows.count + 1) (line \(line))"
+      guard let elements = value.arrayValue else {
+        throw FormatError(
+          .typeMismatch, file: path, subject: place,
+          problem: "expected [[id, ...], ...], found \(value.kind)")
+      }
+      rows.append(try ids(elements, file: path, subject: place))
     }
-    let form = "expected [[id, ...], ...]"
-    guard let array = value.arrayValue else {
-      throw FormatError(.typeMismatch, file: path, problem: "\(form), found \(value.kind)")
-    }
-    guard !array.isEmpty else {
+    guard !rows.isEmpty else {
       throw FormatError(.invalidValue, file: path, problem: "it holds no rows")
     }
-    var rows: [[Int]] = []
-    rows.reserveCapacity(array.count)
-    for (index, element) in array.enumerated() {
-      let subject = "row \(index)"
-      guard let elements = element.arrayValue else {
-        throw FormatError(
-          .typeMismatch, file: path, subject: subject, problem: "\(form), found \(element.kind)")
-      }
-      guard !elements.isEmpty else {
-        throw FormatError(.invalidValue, file: path, subject: subject, problem: "it is empty")
-      }
-      var row: [Int] = []
-      row.reserveCapacity(elements.count)
-      for (column, element) in elements.enumerated() {
-        guard let id = element.intValue, id >= 0 else {
-          throw FormatError(
-            element.intValue == nil ? .typeMismatch : .invalidValue, file: path, subject: subject,
-            problem: "expected a token id at position \(column), found \(element.encoded())")
-        }
-        row.append(id)
-      }
-      rows.append(row)
-    }
     return rows
+  }
+
+  /// The ids of one row as JSON has them; `subject` says in errors which row it is.
+  package static func ids(
+    _ elements: [JSONValue], file: String, subject: String
+  ) throws(FormatError) -> [Int] {
+    guard !elements.isEmpty else {
+      throw FormatError(.invalidValue, file: file, subject: subject, problem: "it is empty")
+    }
+    var row: [Int] = []
+    row.reserveCapacity(elements.count)
+    for (column, element) in elements.enumerated() {
+      guard let id = element.intValue, id >= 0 else {
+        throw FormatError(
+          element.intValue == nil ? .typeMismatch : .invalidValue, file: file, subject: subject,
+          problem: "expected a token id at position \(column), found \(element.encoded())")
+      }
+      row.append(id)
+    }
+    return row
   }
 }

@@ -31,13 +31,13 @@ extension TrainingError: CustomStringConvertible {
     case .emptyData(let source):
       "no training data in \(source)"
     case .noTargets(let row):
-      "row \(row) has no token to predict"
+      "row \(row + 1) has no token to predict"
     case .unequalLengths(let row, let tokens, let targets):
-      "row \(row) has \(tokens) tokens, but \(targets) targets"
+      "row \(row + 1) has \(tokens) tokens, but \(targets) targets"
     case .rowTooLong(let row, let length, let limit):
-      "row \(row) has \(length) positions, more than the limit of \(limit)"
+      "row \(row + 1) has \(length) positions, more than the limit of \(limit)"
     case .tokenOutOfVocabulary(let id, let row, let position, let vocabulary):
-      "row \(row), position \(position): token id \(id) is not in the model's vocabulary, "
+      "row \(row + 1), position \(position): token id \(id) is not in the model's vocabulary, "
         + "0 to \(vocabulary - 1)"
     case .invalidOption(let name, let value, let expected):
       "\(name) is \(value); expected \(expected)"
@@ -58,7 +58,7 @@ extension TrainingError: CustomStringConvertible {
   }
 
   private static func list(_ rows: [Int]) -> String {
-    let shown = rows.prefix(16).map { "\($0)" }.joined(separator: ", ")
+    let shown = rows.prefix(16).map { "\($0 + 1)" }.joined(separator: ", ")
     return rows.count > 16 ? "\(shown) and \(rows.count - 16) more" : shown
   }
 }

@@ -61,9 +61,9 @@ struct TokenRowsTests {
     arguments: [
       ("", FormatError.Kind.malformed, "not JSON"),
       ("[]", .invalidValue, "no rows"),
-      ("[[1], []]", .invalidValue, "row 1: it is empty"),
+      ("[[1], []]", .invalidValue, "row 2 (line 1): it is empty"),
       ("{}", .typeMismatch, "found an object"),
-      ("[1, 2]", .typeMismatch, "row 0"),
+      ("[1, 2]", .typeMismatch, "row 1"),
       ("[[1, -2]]", .invalidValue, "position 1, found -2"),
       ("[[1, 2.0]]", .typeMismatch, "found 2.0"),
       ("[[1, \"2\"]]", .typeMismatch, "found \"2\""),

@@ -13,11 +13,11 @@ public enum SequenceError: Error, Sendable, Hashable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .empty(let row):
-      "sequence \(row) holds no tokens; give it at least one"
+      "sequence \(row + 1) holds no tokens; give it at least one"
     case .tooLong(let row, let count, let limit):
-      "sequence \(row) has \(count) tokens; the model's limit is \(limit) positions; shorten it"
+      "sequence \(row + 1) has \(count) tokens; the model's limit is \(limit) positions; shorten it"
     case .tokenOutOfRange(let row, let position, let id, let vocabularySize):
-      "sequence \(row), position \(position): token id \(id) is not in 0..<\(vocabularySize); "
+      "sequence \(row + 1), position \(position): token id \(id) is not in 0..<\(vocabularySize); "
         + "was the text encoded with this model's tokenizer?"
     case .invalidOption(let name, let value, let expected):
       "\(name) is \(value); expected \(expected)"

@@ -45,12 +45,31 @@ extension TokenDataSet {
       let examples = rows.map { TrainingExample(row: $0) }
       try self.init(examples: try Self.limited(examples, to: sequenceLength), source: source)
     case .packed:
-      let stream = Array(rows.joined())
-      let starts = stride(from: 0, to: max(0, stream.count - 1), by: sequenceLength)
+      var tokens = TokenBuffer()
+      for row in rows { tokens.append(contentsOf: try Self.narrowed(row)) }
+      let positions = max(0, tokens.count - 1)
+      let starts = stride(from: 0, to: positions, by: sequenceLength)
       try self.init(
-        rows: starts.map { Array(stream[$0..<min(stream.count, $0 + sequenceLength + 1)]) },
-        source: source)
+        starts.map { Row(start: $0, length: min(sequenceLength, positions - $0), given: 0) },
+        tokens: tokens, source: source)
     }
+  }
+
+  /// Creates a data set of whole documents for scoring, one a row however long, each as the tokenizer's
+  /// template has it. Throws ``TrainingError`` for a document of one token: it has
+  /// nothing to predict.
+  public init(
+    documents: some Sequence<String>, tokenizer: any Tokenizer, source: String = "the documents"
+  ) throws(TrainingError) {
+    var tokens = TokenBuffer()
+    var rows: [Row] = []
+    for document in documents {
+      let ids = try Self.narrowed(tokenizer.encode(document))
+      guard ids.count > 1 else { throw .noTargets(row: rows.count) }
+      rows.append(Row(start: tokens.count, length: ids.count - 1, given: 0))
+      tokens.append(contentsOf: ids)
+    }
+    try self.init(rows, tokens: tokens, source: source)
   }
 
   /// Creates a data set of pairs, one a row: the completion and the end-of-sequence token count,

@@ -9,15 +9,37 @@ public import LoRATensor
 /// data.batch(of: [0, 1]).targets  // [[5, 7, 2], [6, 2, -100]]
 /// ```
 ///
-/// Causal attention never looks to the right, so padding needs no mask: it changes no number.
+/// Causal attention never looks to the right, so padding needs no mask: it changes no number. A token
+/// takes four bytes. ``DataReader`` makes data sets of files.
 public struct TokenDataSet: TrainingData {
-  /// The rows.
-  public let examples: [TrainingExample]
+  /// A row: where its tokens lie, and what they should predict.
+  struct Row: Sendable {
+    /// Where the row's tokens begin.
+    var start: Int
+    /// The number of positions.
+    var length: Int
+    /// How many tokens from the first are given, not learned.
+    var given: Int
+    /// Where its targets begin among the explicit ones; nil where a target is the token that follows.
+    var targets: Int?
+    /// The line of the file, or the row of the tensor, that it comes from, if it comes from one.
+    var line: Int?
+  }
+
   /// Batches are padded to a multiple of this many positions.
   public var paddingMultiple = 1
   /// What padding reads as; its targets are ignored.
   public var paddingToken = 0
-  private let targetCounts: [Int]
+  /// What errors call the data, as its file's name.
+  public let source: String
+  /// The number of positions of the longest row.
+  public let longestRow: Int
+  /// The number of targets that count, over all rows.
+  public let targetCount: Int
+  let tokens: TokenBuffer
+  let targets: TokenBuffer
+  let rows: [Row]
+  private let unit: String
 
   /// Tokens and targets of some rows, int64, `[batch, positions]`.
   public struct Batch: Sendable {
@@ -25,6 +47,21 @@ public struct TokenDataSet: TrainingData {
     public let tokens: Tensor
     /// The next ids, -100 where ignored.
     public let targets: Tensor
+  }
+
+  /// Creates a data set of rows of `tokens`, all of which have something to predict.
+  init(
+    _ rows: [Row], tokens: TokenBuffer, targets: TokenBuffer = TokenBuffer(), source: String,
+    unit: String = "line"
+  ) throws(TrainingError) {
+    guard !rows.isEmpty else { throw .emptyData(source: source) }
+    self.rows = rows
+    self.tokens = tokens
+    self.targets = targets
+    self.source = source
+    self.unit = unit
+    longestRow = rows.reduce(0) { max($0, $1.length) }
+    targetCount = rows.reduce(0) { $0 + $1.targetCount(in: targets) }
   }
 
   /// Creates a data set of examples.
@@ -37,16 +74,27 @@ public struct TokenDataSet: TrainingData {
   public init(
     examples: [TrainingExample], source: String = "the examples"
   ) throws(TrainingError) {
-    guard !examples.isEmpty else { throw .emptyData(source: source) }
-    for (row, example) in examples.enumerated() {
+    var (tokens, targets) = (TokenBuffer(), TokenBuffer())
+    var rows: [Row] = []
+    rows.reserveCapacity(examples.count)
+    for (index, example) in examples.enumerated() {
       guard example.tokens.count == example.targets.count else {
         throw .unequalLengths(
-          row: row, tokens: example.tokens.count, targets: example.targets.count)
+          row: index, tokens: example.tokens.count, targets: example.targets.count)
       }
+      guard example.targetCount > 0 else { throw .noTargets(row: index) }
+      var row = Row(start: tokens.count, length: example.tokens.count, given: 0)
+      tokens.append(contentsOf: try Self.narrowed(example.tokens))
+      if let given = example.promptLength {
+        row.given = given
+        tokens.append(contentsOf: try Self.narrowed(example.targets.suffix(1)))
+      } else {
+        row.targets = targets.count
+        targets.append(contentsOf: try Self.narrowed(example.targets))
+      }
+      rows.append(row)
     }
-    targetCounts = examples.map(\.targetCount)
-    if let row = targetCounts.firstIndex(of: 0) { throw .noTargets(row: row) }
-    self.examples = examples
+    try self.init(rows, tokens: tokens, targets: targets, source: source)
   }
 
   /// Creates a data set of ready rows; each token is predicted from those before it in its row.
@@ -69,60 +117,117 @@ public struct TokenDataSet: TrainingData {
       }, source: source)
   }
 
+  /// Ids in four bytes; no vocabulary has more.
+  static func narrowed(_ ids: some Collection<Int>) throws(TrainingError) -> [Int32] {
+    if let id = ids.first(where: { Int32(exactly: $0) == nil }) {
+      throw .invalidOption(name: "a token id", value: "\(id)", expected: "0 to \(Int32.max)")
+    }
+    return ids.map { Int32(truncatingIfNeeded: $0) }
+  }
+
   /// The number of rows.
-  public var rowCount: Int { examples.count }
+  public var rowCount: Int { rows.count }
 
-  /// The number of targets that count, over all rows.
-  public var targetCount: Int { targetCounts.reduce(0, +) }
+  /// The rows, copied out. Takes many times the memory of the data set.
+  public var examples: [TrainingExample] { rows.indices.map { self[$0] } }
 
-  /// The number of positions of the longest row.
-  public var longestRow: Int { examples.reduce(0) { max($0, $1.tokens.count) } }
+  /// The row at `index`.
+  public subscript(index: Int) -> TrainingExample {
+    var (tokens, targets) = ([Int64](), [Int64]())
+    append(rows[index], to: &tokens, &targets)
+    return TrainingExample(tokens: tokens.map { Int($0) }, targets: targets.map { Int($0) })
+  }
 
   /// The number of targets that count in these rows.
-  public func targetCount(of rows: [Int]) -> Int { rows.reduce(0) { $0 + targetCounts[$1] } }
+  public func targetCount(of indexes: [Int]) -> Int {
+    indexes.reduce(0) { $0 + rows[$1].targetCount(in: targets) }
+  }
 
   /// The number of positions of these rows, without padding.
-  public func tokenCount(of rows: [Int]) -> Int {
-    rows.reduce(0) { $0 + examples[$1].tokens.count }
+  public func tokenCount(of indexes: [Int]) -> Int {
+    indexes.reduce(0) { $0 + rows[$1].length }
+  }
+
+  /// Where the row at `index` comes from: "line 7", or "row 3" of data that is in no lines, both
+  /// counted from 1.
+  public func place(of index: Int) -> String {
+    rows[index].line.map { "\(unit) \($0)" } ?? "row \(index + 1)"
   }
 
   /// The rows of these indexes, padded on the right to the longest of them.
-  public func batch(of rows: [Int]) -> Batch {
-    let longest = rows.reduce(0) { max($0, examples[$1].tokens.count) }
+  public func batch(of indexes: [Int]) -> Batch {
+    let longest = indexes.reduce(0) { max($0, rows[$1].length) }
     let multiple = max(1, paddingMultiple)
     let length = (longest + multiple - 1) / multiple * multiple
-    var tokens: [Int64] = []
-    var targets: [Int64] = []
-    tokens.reserveCapacity(rows.count * length)
-    targets.reserveCapacity(rows.count * length)
-    for row in rows {
-      let example = examples[row]
-      let padding = length - example.tokens.count
-      tokens.append(contentsOf: example.tokens.lazy.map { Int64($0) })
+    var (tokens, targets) = ([Int64](), [Int64]())
+    tokens.reserveCapacity(indexes.count * length)
+    targets.reserveCapacity(indexes.count * length)
+    for index in indexes {
+      append(rows[index], to: &tokens, &targets)
+      let padding = length - rows[index].length
       tokens.append(contentsOf: repeatElement(Int64(paddingToken), count: padding))
-      targets.append(contentsOf: example.targets.lazy.map { Int64($0) })
       targets.append(contentsOf: repeatElement(Int64(TrainingExample.ignored), count: padding))
     }
-    let shape: Shape = [rows.count, length]
+    let shape: Shape = [indexes.count, length]
     return Batch(tokens: Tensor(tokens, shape: shape), targets: Tensor(targets, shape: shape))
   }
 
+  private func append(_ row: Row, to tokens: inout [Int64], _ targets: inout [Int64]) {
+    append(0..<row.length, of: row, to: &tokens, &targets)
+  }
+
+  /// Appends the tokens and the targets of some positions of a row.
+  func append(
+    _ positions: Range<Int>, of row: Row, to tokens: inout [Int64], _ targets: inout [Int64]
+  ) {
+    func moved(by start: Int, from first: Int) -> Range<Int> {
+      start + first..<start + positions.upperBound
+    }
+    self.tokens.copy(moved(by: row.start, from: positions.lowerBound), to: &tokens)
+    if let start = row.targets {
+      return self.targets.copy(moved(by: start, from: positions.lowerBound), to: &targets)
+    }
+    let first = min(positions.upperBound, max(positions.lowerBound, row.given - 1))
+    targets.append(
+      contentsOf: repeatElement(
+        Int64(TrainingExample.ignored), count: first - positions.lowerBound))
+    self.tokens.copy(moved(by: row.start + 1, from: first), to: &targets)
+  }
+
   /// Throws ``TrainingError`` if a row is longer than `model` allows or holds an id that it lacks.
-  /// A pass over all tokens; trainer and evaluation call it.
+  /// Trainer and evaluation call it.
   public func check(for model: any LanguageModel) throws(TrainingError) {
+    try check(for: model, ignoringLength: false)
+  }
+
+  func check(for model: any LanguageModel, ignoringLength: Bool) throws(TrainingError) {
     let (limit, vocabulary) = (model.maximumPositions, model.vocabularySize)
-    for (row, example) in examples.enumerated() {
-      guard example.tokens.count <= limit else {
-        throw .rowTooLong(row: row, length: example.tokens.count, limit: limit)
-      }
+    if !ignoringLength, longestRow > limit, let row = rows.firstIndex(where: { $0.length > limit })
+    {
+      throw .rowTooLong(row: row, length: rows[row].length, limit: limit)
+    }
+    guard
+      tokens.least < 0 || max(tokens.greatest, targets.greatest) >= vocabulary
+    else { return }
+    for index in rows.indices {
+      let example = self[index]
       if let position = example.tokens.firstIndex(where: { $0 < 0 || $0 >= vocabulary }) {
         throw .tokenOutOfVocabulary(
-          id: example.tokens[position], row: row, position: position, vocabulary: vocabulary)
+          id: example.tokens[position], row: index, position: position, vocabulary: vocabulary)
       }
       if let position = example.targets.firstIndex(where: { $0 >= vocabulary }) {
         throw .tokenOutOfVocabulary(
-          id: example.targets[position], row: row, position: position + 1, vocabulary: vocabulary)
+          id: example.targets[position], row: index, position: position + 1,
+          vocabulary: vocabulary)
       }
     }
+  }
+}
+
+extension TokenDataSet.Row {
+  /// The number of targets that count.
+  fileprivate func targetCount(in targets: TokenBuffer) -> Int {
+    guard let start = self.targets else { return max(0, length - max(0, given - 1)) }
+    return (start..<start + length).reduce(0) { $0 + (targets[$1] >= 0 ? 1 : 0) }
   }
 }

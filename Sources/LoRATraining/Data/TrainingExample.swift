@@ -30,6 +30,15 @@ public struct TrainingExample: Sendable, Hashable {
     }
   }
 
+  /// How many tokens are given, if that is all that the targets leave out of what follows each token;
+  /// else nil.
+  var promptLength: Int? {
+    let ignored = targets.prefix { $0 == Self.ignored }.count
+    let follows = zip(tokens.dropFirst(), targets).dropFirst(ignored).allSatisfy { $0 == $1 }
+    guard follows, let last = targets.last, last >= 0 else { return nil }
+    return ignored == 0 ? 0 : ignored + 1
+  }
+
   /// The number of targets that count.
   public var targetCount: Int { targets.reduce(0) { $0 + ($1 >= 0 ? 1 : 0) } }
 }

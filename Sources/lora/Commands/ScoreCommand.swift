@@ -11,9 +11,11 @@ struct ScoreCommand: ParsableCommand {
     discussion: """
       Prints each document's mean negative log-likelihood (natural logarithm), and the mean over \
       the tokens of all. The first token of a document is given, not scored; counts are of scored \
-      tokens.
+      tokens. A document longer than the model's positions is scored by windows: each scores the \
+      tokens that the ones before have not, after the others of the window.
 
         lora score --model MODEL --text stories.txt --split '<|endoftext|>' --json
+        lora score --model MODEL --text book.txt --window 1024 --stride 512
         lora score --model MODEL --adapter support --ids rows.safetensors#eval
       """)
 
@@ -30,6 +32,17 @@ struct ScoreCommand: ParsableCommand {
       "Token rows: JSON [[id, ...], ...], or a .safetensors file's tensor ('eval' by default).",
       valueName: "file[#name]"))
   var ids: String?
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Score by windows of so many tokens. (default: with --stride the model's positions)",
+      valueName: "tokens"))
+  var window: Int?
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "How many tokens further each window begins. (default: half a window)", valueName: "tokens"))
+  var stride: Int?
   @Flag(help: "Print every token's value too.")
   var perToken = false
   @OptionGroup var output: OutputOptions
@@ -40,37 +53,79 @@ struct ScoreCommand: ParsableCommand {
     }
     if split != nil, text == nil { throw ValidationError("--split goes with --text") }
     if split == "" { throw ValidationError("--split needs at least one character") }
+    try demand("--window", window, .atLeast(2))
+    try demand("--stride", stride, .atLeast(1))
+    if let window, let stride { try demand("--stride", stride, .from(1, to: window)) }
   }
 
   func run() throws {
     let pretrained = try model.load()
+    let windows = try windows(for: pretrained.model)
     try adapters.attach(to: pretrained.model, from: model.path)
-    let (rows, source) = try documents(pretrained)
-    let scores: [[Float]]
-    do throws(TrainingError) {
+    let data = try documents(pretrained)
+    var progress = Progress()
+    let scores: [RowScore]
+    do {
       scores = try ProductPrecision.withValue(model.dtype.precision(otherwise: .float32)) {
-        () throws(TrainingError) in try Self.score(rows, pretrained.model)
+        try pretrained.model.score(data, windows: windows, keepsLosses: perToken) { done, total in
+          if data.rowCount > 8 || total > 1 << 14 { progress.report(done, of: total, ["tokens"]) }
+        }
       }
-    } catch {
-      throw CommandError(source, error)
+    } catch let error as TrainingError {
+      throw Self.explained(error, data, pretrained.model)
     }
+    progress.finish()
     try report(scores)
   }
 
-  /// The documents' token ids, and where they come from.
-  private func documents(_ pretrained: PretrainedModel) throws -> ([[Int]], source: String) {
+  private func windows(for model: any LanguageModel) throws -> ScoringWindows? {
+    guard window != nil || stride != nil else { return nil }
+    let limit = model.maximumPositions
+    let length = window ?? limit
+    guard length <= limit else {
+      throw CommandError(
+        "--window \(length): the model's limit is \(limit) positions; give at most that")
+    }
+    return try ScoringWindows(length: length, stride: stride)
+  }
+
+  /// The documents' tokens.
+  private func documents(_ pretrained: PretrainedModel) throws -> TokenDataSet {
     if let ids {
       let rows = try TokenRows(ids, defaultName: "eval")
-      return (rows.rows, rows.source)
+      do {
+        return try TokenDataSet(rows: rows.rows, source: rows.source)
+      } catch {
+        throw CommandError(rows.source, error)
+      }
     }
     let path = text ?? ""
-    let texts = Self.documents(in: try readText(path), split: split)
+    let texts = Self.documents(in: try DataFile.text(of: path), split: split)
     guard !texts.isEmpty else {
       throw FormatError(
         .invalidValue, file: path, problem: "it holds no text", remedy: "give a file with some")
     }
     let tokenizer = try pretrained.tokenizer()
-    return (texts.map { tokenizer.encode($0) }, path)
+    do throws(TrainingError) {
+      return try TokenDataSet(documents: texts, tokenizer: tokenizer, source: path)
+    } catch {
+      guard case .noTargets(let row) = error else { throw CommandError(path, error) }
+      throw CommandError(
+        "\(path): document \(row + 1) is one token, which nothing precedes; leave it out, or choose "
+          + "another --split")
+    }
+  }
+
+  /// `error` with the file, and for a document that is too long the way out.
+  private static func explained(
+    _ error: TrainingError, _ data: TokenDataSet, _ model: any LanguageModel
+  ) -> CommandError {
+    guard case .rowTooLong(let row, let length, let limit) = error else {
+      return CommandError(data.source, error)
+    }
+    return CommandError(
+      "\(data.source): document \(row + 1) has \(length) positions, more than the limit of \(limit): "
+        + "score it by windows, --window \(limit) --stride \(max(1, limit / 2))")
   }
 
   /// The parts of `text` between occurrences of `separator`, without white space around them and
@@ -85,37 +140,14 @@ struct ScoreCommand: ParsableCommand {
     }.filter { !$0.isEmpty }
   }
 
-  /// The negative log-likelihood of each scored token of each row. Neighbours of equal length go
-  /// through the model together.
-  private static func score(
-    _ rows: [[Int]], _ model: any LanguageModel
-  ) throws(TrainingError) -> [[Float]] {
-    let data = try TokenDataSet(rows: rows)
-    try data.check(for: model)
-    var scores: [[Float]] = []
-    var progress = Progress()
-    while scores.count < rows.count {
-      let first = scores.count
-      let count = rows[first...].prefix(8).prefix { $0.count == rows[first].count }.count
-      let batch = data.batch(of: Array(first..<first + count))
-      let losses = model.tokenLosses(tokens: batch.tokens, targets: batch.targets)
-      for row in 0..<count { scores.append(losses[row: row].scalars()) }
-      if rows.count > 8 { progress.report(scores.count, of: rows.count, ["documents"]) }
-    }
-    progress.finish()
-    return scores
-  }
-
-  private func report(_ scores: [[Float]]) throws {
-    let sums = scores.map { $0.reduce(0.0) { $0 + Double($1) } }
-    let tokens = scores.reduce(0) { $0 + $1.count }
-    let total = Evaluation(nll: sums.reduce(0, +) / Double(tokens), tokens: tokens)
+  private func report(_ scores: [RowScore]) throws {
+    let tokens = scores.reduce(0) { $0 + $1.tokens }
+    let total = Evaluation(
+      nll: scores.reduce(0) { $0 + $1.sum } / Double(tokens), tokens: tokens)
     if output.isJSON {
-      let documents = zip(scores, sums).map { score, sum -> JSONValue in
-        var object: JSONObject = [
-          "tokens": JSONValue(score.count), "nll": .number(sum / Double(score.count)),
-        ]
-        if perToken { object["token_nlls"] = JSONValue(score.map { Double($0) }) }
+      let documents = scores.map { score -> JSONValue in
+        var object: JSONObject = ["tokens": JSONValue(score.tokens), "nll": .number(score.nll)]
+        if perToken { object["token_nlls"] = JSONValue(score.losses.map { Double($0) }) }
         return .object(object)
       }
       return try StandardOutput.json([
@@ -123,12 +155,12 @@ struct ScoreCommand: ParsableCommand {
         "perplexity": .number(total.perplexity),
       ])
     }
-    for (index, (score, sum)) in zip(scores, sums).enumerated() {
-      let mean = sum / Double(score.count)
+    for (index, score) in scores.enumerated() {
       try StandardOutput.line(
-        "document \(index + 1): \(score.count) tokens, NLL \(decimal(mean, 6))")
+        "document \(index + 1): \(score.tokens) tokens, NLL \(decimal(score.nll, 6))")
       if perToken {
-        try StandardOutput.line("  " + score.map { decimal(Double($0), 6) }.joined(separator: " "))
+        let values = score.losses.map { decimal(Double($0), 6) }
+        try StandardOutput.line("  " + values.joined(separator: " "))
       }
     }
     try StandardOutput.line(

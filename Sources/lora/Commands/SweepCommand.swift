@@ -37,12 +37,7 @@ struct SweepCommand: ParsableCommand {
   @Option(
     parsing: .unconditional, help: "The number of rows in a batch.")
   var batch = 8
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "The most positions of a row of text. (default: 512, or the model's limit if lower)",
-      valueName: "tokens"))
-  var sequenceLength: Int?
+  @OptionGroup var rows: RowOptions
   @Option(help: ArgumentHelp("Where to write a plot as SVG.", valueName: "file"))
   var plot: String?
   @OptionGroup var replacement: ReplacementOptions
@@ -60,7 +55,6 @@ struct SweepCommand: ParsableCommand {
     }
     try demand("--steps", steps, .from(2, to: 1000))
     try demand("--batch", batch, .atLeast(1))
-    try demand("--sequence-length", sequenceLength, .atLeast(1))
   }
 
   func run() throws {
@@ -78,8 +72,8 @@ struct SweepCommand: ParsableCommand {
         throw CommandError(argument.path, error)
       }
     }
-    let file = try TrainingFile([data], model: pretrained, sequenceLength: sequenceLength)
-    let rows = try file.read(data, tensor: try defaultTensor())
+    let rows = try self.rows.reader(for: pretrained)
+      .readTelling(data, tensor: try defaultTensor())
     var progress = Progress()
     let sweep = try ProductPrecision.withValue(model.dtype.precision(otherwise: .float32)) {
       try pretrained.model.sweepStrengths(

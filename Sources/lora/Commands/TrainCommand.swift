@@ -20,8 +20,8 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup var model: ModelOptions
   @Option(
     help: ArgumentHelp(
-      "Token rows (.json, or .safetensors with the tensor 'train'), .txt, or .jsonl of {text} or "
-        + "{prompt, completion}.", valueName: "file[#name]"))
+      "Text (.txt), records with text or with prompt and completion (.jsonl, .json, .csv), or token "
+        + "rows (.json, or .safetensors with the tensor 'train').", valueName: "file[#name]"))
   var data: String
   @Option(
     help: ArgumentHelp(
@@ -30,6 +30,7 @@ struct TrainCommand: ParsableCommand {
   var evalData: String?
   @Option(help: ArgumentHelp("The folder to write.", valueName: "dir"))
   var output: String
+  @OptionGroup(title: "Data") var dataRows: RowOptions
   @OptionGroup(title: "Adapter") var recipe: RecipeOptions
   @OptionGroup(title: "Training") var schedule: ScheduleOptions
   @OptionGroup(title: "Memory") var memory: MemoryOptions
@@ -51,15 +52,14 @@ struct TrainCommand: ParsableCommand {
     if let log { try destinations.check(log, .log, option: "--log") }
     try destinations.check(output, recipe.trained == .full ? .model : .adapter(.peft))
     let pretrained = try model.load()
-    let reader = try TrainingFile(
-      [data, evalData ?? data], model: pretrained, sequenceLength: schedule.sequenceLength)
-    let rows = try reader.read(data, tensor: "train")
+    let reader = try dataRows.reader(for: pretrained)
+    let rows = try reader.readTelling(data, tensor: "train")
     if let tokenizer = reader.tokenizer, let text = pretrained.endOfTextWarning(with: tokenizer) {
       StandardError.line("warning: \(text)")
     }
     let heldOut =
-      try evalData.map { try reader.read($0, tensor: "eval") }
-      ?? reader.evaluationRows(in: data)
+      try evalData.map { try reader.readTelling($0, tensor: "eval") }
+      ?? reader.readTensor("eval", ifIn: data)?.data
     var configuration: PEFTAdapterConfiguration?
     if recipe.trained != .full {
       let attached = try recipe.attach(

@@ -15,12 +15,6 @@ struct ScheduleOptions: ParsableArguments {
     parsing: .unconditional, help: "The number of rows in a batch.")
   var batch = 8
   @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "The most positions of a row of text. (default: 512, or the model's limit if lower)",
-      valueName: "tokens"))
-  var sequenceLength: Int?
-  @Option(
     parsing: .unconditional, help: "The learning rate before the schedule's factor.")
   var learningRate = 1e-3
   @Option(
@@ -55,7 +49,6 @@ struct ScheduleOptions: ParsableArguments {
     try demand("--steps", steps, .atLeast(1))
     try demand("--epochs", epochs, .atLeast(1))
     try demand("--batch", batch, .atLeast(1))
-    try demand("--sequence-length", sequenceLength, .atLeast(1))
     try demand("--learning-rate", learningRate, .atLeast(0))
     try demand("--loraplus-ratio", loraplusRatio, .atLeast(1))
     try demand("--warmup", warmup, .atLeast(0))

@@ -7,7 +7,9 @@ public import LoRAKit
 ///
 /// ```swift
 /// // In a handler of your web framework:
+/// let tokens = tokenizer.encodePrompt(text)
 /// let answer = try await service.answer(Question(tokens: tokens, tenant: "bakery"))
+/// let reply = tokenizer.decode(answer, after: tokens)
 /// ```
 public struct AnswerService: Sendable {
   /// What a client asks.

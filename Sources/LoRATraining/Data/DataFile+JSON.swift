@@ -1,0 +1,70 @@
+import LoRAFormats
+import LoRAJSON
+
+extension DataFile {
+  /// A record a line; blank lines are none.
+  func forEachJSONLine(_ body: (DataRecord) throws -> Void) throws {
+    let reader = try ByteReader(path: path)
+    var bytes: [UInt8] = []
+    var line = reader.line
+    while try reader.nextLine(into: &bytes) {
+      defer { line = reader.line }
+      if bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) { continue }
+      let value: JSONValue
+      do throws(JSONError) {
+        value = try JSONValue(parsing: bytes)
+      } catch {
+        throw FormatError(
+          .malformed, file: path, subject: "line \(line)",
+          problem: "it is not JSON: \(error.message) at byte \(error.column)",
+          remedy: "every line is an object of its own; one list over many lines is a .json file")
+      }
+      try body(try record(value, line: line))
+    }
+  }
+
+  /// A record an element of the list.
+  func forEachElement(_ body: (DataRecord) throws -> Void) throws {
+    let reader = try JSONListReader(
+      path: path, form: "[[id, ...], ...] or [{\"text\": ...}, ...]")
+    var index = 0
+    while let (value, line) = try reader.next() {
+      index += 1
+      try body(try record(value, line: line, index: index))
+    }
+    guard index > 0 else {
+      throw FormatError(.invalidValue, file: path, problem: "it holds no rows")
+    }
+  }
+
+  /// Rows of a tensor of token ids: `eval` or `train`, where no name is given.
+  func forEachTensorRow(_ body: (DataRecord) throws -> Void) throws {
+    for (index, row) in try TokenRows(path, defaultName: "train").rows.enumerated() {
+      try body(DataRecord(.tokens(row), line: index + 1))
+    }
+  }
+
+  private func record(
+    _ value: JSONValue, line: Int, index: Int? = nil
+  ) throws(FormatError) -> DataRecord {
+    switch value {
+    case .object(let object):
+      return try DataFields(path: path, line: line, names: object.map { $0.key }) { name in
+        switch object[name] {
+        case nil, .null?: nil
+        case .string(let text)?: .text(text)
+        case let other?: .other(other.kind)
+        }
+      }.record()
+    case .array(let elements):
+      let place = index.map { "row \($0) (line \(line))" } ?? "line \(line)"
+      let ids = try TokenRows.ids(elements, file: path, subject: place)
+      return DataRecord(.tokens(ids), line: line)
+    default:
+      throw FormatError(
+        .typeMismatch, file: path, subject: "line \(line)",
+        problem: "expected {\"text\": ...}, {\"prompt\": ..., \"completion\": ...} or [id, ...], "
+          + "found \(value.kind)")
+    }
+  }
+}

@@ -1,0 +1,149 @@
+import LoRAFormats
+public import LoRAModels
+public import LoRAText
+
+/// Reads files of training data into rows of tokens for a model, the same way for training, evaluation
+/// and sweeps.
+///
+/// ```swift
+/// let reader = try DataReader(for: pretrained.model) { try pretrained.tokenizer() }
+/// let (data, report) = try reader.read("questions.jsonl")
+/// report.notes   // ["2 rows longer than 512 tokens were cut (lines 4, 19)"]
+/// ```
+///
+/// A file is read record by record; what stays are its tokens, four bytes each. A plain text is one
+/// text, cut every sequence length; another record is a row. Texts end with the end-of-sequence token,
+/// of a prompt and its completion only the completion counts.
+public final class DataReader {
+  /// The tokenizer, once something was text.
+  public private(set) var tokenizer: (any Tokenizer)?
+  private let model: any LanguageModel
+  private let options: DataOptions
+  private let makeTokenizer: () throws -> any Tokenizer
+
+  /// Creates a reader.
+  ///
+  /// - Parameters:
+  ///   - model: what rows must fit.
+  ///   - options: how long rows are; nil for up to 512 positions, or the model's if it has fewer.
+  ///   - tokenizer: gives the model's tokenizer; called when something is text.
+  ///
+  /// Throws ``TrainingError`` for a sequence length below 1 or beyond the model's positions.
+  public init(
+    for model: any LanguageModel, options: DataOptions? = nil,
+    tokenizer: @escaping () throws -> any Tokenizer
+  ) throws(TrainingError) {
+    let limit = model.maximumPositions
+    self.options = options ?? DataOptions(sequenceLength: min(512, limit))
+    self.model = model
+    makeTokenizer = tokenizer
+    guard (1...limit).contains(self.options.sequenceLength) else {
+      throw .invalidOption(
+        name: "the sequence length", value: "\(self.options.sequenceLength)",
+        expected: "1 to \(limit), the model's positions")
+    }
+  }
+
+  /// Reads the data that `path` names: `FILE`, or `FILE#name` for a tensor of a safetensors file,
+  /// whose tensor `tensor` is taken where no name is given.
+  ///
+  /// Throws `FormatError` with the line of what is wrong, ``TrainingError``, and `TokenizerError`.
+  public func read(
+    _ path: String, tensor: String = "train"
+  ) throws -> (data: TokenDataSet, report: DataReport) {
+    let file = try DataFile(path)
+    if file.format == .safetensors { return try read(try TokenRows(path, defaultName: tensor)) }
+    var first: DataRecord?
+    var builder = RowBuilder(
+      source: path, options: options, modelLimit: model.maximumPositions)
+    try file.forEachRecord { record in
+      if let first, first.content.form != record.content.form {
+        throw FormatError(
+          .typeMismatch, file: path, subject: "line \(record.line)",
+          problem: "expected \(first.content.form), as on line \(first.line); "
+            + "found \(record.content.form)",
+          remedy: "give all records of a file one form")
+      }
+      if first == nil {
+        first = DataRecord(record.content.withoutText, line: record.line)
+        if case .tokens = record.content {
+        } else {
+          builder.opening = try readTokenizer().template.before.count
+        }
+      }
+      builder.note(unused: record.unusedFields, line: record.line)
+      try append(record, isDocument: file.format == .text, to: &builder)
+    }
+    return (try checked(try builder.dataSet()), builder.report)
+  }
+
+  /// The tensor `name` of the safetensors file of `path`, if it is one and has it.
+  public func readTensor(
+    _ name: String, ifIn path: String
+  ) throws -> (data: TokenDataSet, report: DataReport)? {
+    try TokenRows.ifPresent(name, in: path).map { try read($0) }
+  }
+
+  private func read(_ rows: TokenRows) throws -> (data: TokenDataSet, report: DataReport) {
+    var builder = RowBuilder(
+      source: rows.source, unit: "row", options: options, modelLimit: model.maximumPositions)
+    for (index, row) in rows.rows.enumerated() {
+      try append(DataRecord(.tokens(row), line: index + 1), to: &builder)
+    }
+    return (try checked(try builder.dataSet()), builder.report)
+  }
+
+  private func append(
+    _ record: DataRecord, isDocument: Bool = false, to builder: inout RowBuilder
+  ) throws {
+    switch record.content {
+    case .tokens(let ids):
+      try builder.append(try TokenDataSet.narrowed(ids), .tokens, line: record.line)
+    case .text(let text):
+      guard text.unicodeScalars.contains(where: { !$0.properties.isWhitespace }) else {
+        return builder.leaveOut(line: record.line)
+      }
+      let ids = try readTokenizer().encodeDocument(text)
+      try builder.append(
+        try TokenDataSet.narrowed(ids), isDocument ? .document : .text, line: record.line)
+    case .pair(let pair):
+      let row = try readTokenizer().encode(prompt: pair.prompt, completion: pair.completion)
+      try builder.append(
+        try TokenDataSet.narrowed(row.ids), given: row.promptLength, .pair, line: record.line)
+    }
+  }
+
+  private func readTokenizer() throws -> any Tokenizer {
+    if let tokenizer { return tokenizer }
+    let made = try makeTokenizer()
+    tokenizer = made
+    return made
+  }
+
+  /// `data`, whose rows the model can read. Errors name the file and the line.
+  private func checked(_ data: TokenDataSet) throws -> TokenDataSet {
+    do throws(TrainingError) {
+      try data.check(for: model)
+      return data
+    } catch {
+      guard case .tokenOutOfVocabulary(let id, let row, let position, let vocabulary) = error
+      else { throw error }
+      throw FormatError(
+        .invalidValue, file: data.source, subject: data.place(of: row),
+        problem: "the token id \(id) at position \(position) is not in the model's vocabulary, "
+          + "0 to \(vocabulary - 1)",
+        remedy: "encode the data with this model's tokenizer")
+    }
+  }
+}
+
+extension DataRecord.Content {
+  /// The same form without what it holds.
+  fileprivate var withoutText: Self {
+    switch self {
+    case .text: .text("")
+    case .pair: .pair(PromptCompletion(prompt: "", completion: ""))
+    case .tokens: .tokens([])
+    }
+  }
+}

@@ -1,0 +1,35 @@
+/// One record of a data file: a text, a prompt and its completion, or token ids.
+public struct DataRecord: Sendable, Hashable {
+  /// What a model learns from.
+  public enum Content: Sendable, Hashable {
+    /// A whole text.
+    case text(String)
+    /// A prompt, and the completion that is learned.
+    case pair(PromptCompletion)
+    /// Ready token ids.
+    case tokens([Int])
+
+    /// The fields that it comes from, for errors.
+    var form: String {
+      switch self {
+      case .text: "text"
+      case .pair: "prompt and completion"
+      case .tokens: "token ids"
+      }
+    }
+  }
+
+  /// What a model learns from.
+  public var content: Content
+  /// The line of the file that the record begins on, from 1.
+  public var line: Int
+  /// Fields that could be data too and are not used, as `text` beside a prompt and its completion.
+  public var unusedFields: [String]
+
+  /// Creates a record.
+  public init(_ content: Content, line: Int, unusedFields: [String] = []) {
+    self.content = content
+    self.line = line
+    self.unusedFields = unusedFields
+  }
+}

@@ -1,0 +1,133 @@
+import LoRAFormats
+import LoRAText
+
+/// Makes the rows of a data set of records, one after another, as long as they may be.
+struct RowBuilder {
+  /// What kind of record a row comes from.
+  enum Kind {
+    /// A file of plain text, which is there to be cut.
+    case document
+    /// A text that is a record of its own.
+    case text
+    /// A prompt and its completion.
+    case pair
+    /// Ready token ids.
+    case tokens
+
+    var standard: LongRows {
+      switch self {
+      case .document, .text: .split
+      case .pair: .truncate
+      case .tokens: .error
+      }
+    }
+  }
+
+  private(set) var report: DataReport
+  private var rows: [TokenDataSet.Row] = []
+  private var tokens = TokenBuffer()
+  private let source: String
+  private let options: DataOptions
+  /// The most positions of a ready row where the options don't say.
+  private let modelLimit: Int
+  /// How many tokens the template puts before a prompt.
+  var opening: Int
+
+  init(
+    source: String, unit: String = "line", options: DataOptions, modelLimit: Int = .max,
+    opening: Int = 0
+  ) {
+    self.source = source
+    self.options = options
+    self.modelLimit = modelLimit
+    self.opening = opening
+    report = DataReport(unit: unit)
+  }
+
+  /// Adds the row of `ids`, of which `given` are a prompt's.
+  mutating func append(
+    _ ids: some RandomAccessCollection<Int32>, given: Int = 0, _ kind: Kind, line: Int
+  ) throws(FormatError) {
+    let length = ids.count - 1
+    guard length > max(0, given - 1) else { return try leaveOut(ids.count, kind, line) }
+    let limit = kind == .tokens && options.longRows == nil ? modelLimit : options.sequenceLength
+    if length <= limit { return add(ids, given: given, line: line) }
+    report.limit = limit
+    switch options.longRows ?? kind.standard {
+    case .error:
+      throw FormatError(
+        .invalidValue, file: source, subject: "\(report.unit) \(line)",
+        problem: "it has \(ids.count) tokens, more than the \(limit + 1) of the longest row",
+        remedy: "choose what becomes of long rows: truncate, skip or split them (--long-rows)")
+    case .skip: report.skipped.add(line: line)
+    case .truncate:
+      report.truncated.add(line: line)
+      if kind == .pair { return cutPair(ids, to: limit, given: given, line: line) }
+      add(ids.prefix(limit + 1), given: given, line: line)
+    case .split:
+      if kind != .document { report.split.add(line: line) }
+      let start = tokens.count
+      tokens.append(contentsOf: ids)
+      for offset in stride(from: 0, to: length, by: limit) {
+        let (size, rest) = (min(limit, length - offset), max(0, given - offset))
+        guard size > rest - 1 else { continue }
+        rows.append(.init(start: start + offset, length: size, given: rest, line: line))
+        if kind != .document { report.splitRows += 1 }
+      }
+    }
+  }
+
+  /// The prompt loses its beginning, but for what the template puts there; a completion that is too
+  /// long by itself its end.
+  private mutating func cutPair(
+    _ ids: some RandomAccessCollection<Int32>, to limit: Int, given: Int, line: Int
+  ) {
+    let completion = ids.dropFirst(given)
+    var room = limit + 1 - completion.count
+    let least = min(given, max(1, (limit + 1) / 2))
+    if room < min(given, opening + 1) {
+      room = least
+      report.cutCompletions.add(line: line)
+    }
+    let head = ids.prefix(min(opening, max(0, room - 1)))
+    let prompt = ids.prefix(given).suffix(room - head.count)
+    let row = Array(head) + Array(prompt) + Array(completion.prefix(limit + 1 - room))
+    add(row, given: room, line: line)
+  }
+
+  private mutating func add(
+    _ ids: some RandomAccessCollection<Int32>, given: Int, line: Int
+  ) {
+    rows.append(.init(start: tokens.count, length: ids.count - 1, given: given, line: line))
+    tokens.append(contentsOf: ids)
+  }
+
+  private mutating func leaveOut(_ count: Int, _ kind: Kind, _ line: Int) throws(FormatError) {
+    guard kind == .tokens else { return report.empty.add(line: line) }
+    throw FormatError(
+      .invalidValue, file: source, subject: "\(report.unit) \(line)",
+      problem: "it has \(count) token\(count == 1 ? "" : "s"), and so nothing to predict",
+      remedy: "give rows of at least two")
+  }
+
+  /// Notes that a record has fields which are not used.
+  mutating func note(unused fields: [String], line: Int) {
+    guard !fields.isEmpty else { return }
+    if report.ambiguous.count == 0 { report.unusedFields = fields }
+    report.ambiguous.add(line: line)
+  }
+
+  /// Notes that a record has no text.
+  mutating func leaveOut(line: Int) { report.empty.add(line: line) }
+
+  /// The data set. Throws if no row is left.
+  func dataSet() throws -> TokenDataSet {
+    let notes = report.notes
+    guard !rows.isEmpty || notes.isEmpty else {
+      throw FormatError(
+        .invalidValue, file: source, problem: "no row is left: " + notes.joined(separator: "; "),
+        remedy: "give longer texts, or a larger --sequence-length")
+    }
+    return try TokenDataSet(rows, tokens: tokens, source: source, unit: report.unit)
+  }
+}

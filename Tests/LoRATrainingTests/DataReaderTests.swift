@@ -1,0 +1,154 @@
+import Foundation
+import LoRAFormats
+import LoRAModels
+import LoRATensor
+import LoRAText
+import LoRATraining
+import Testing
+
+/// From files to rows: what becomes of long ones and of those without anything to predict.
+@Suite struct DataReaderTests {
+  /// A token a byte; 1 begins a text and 2 ends it.
+  private struct Bytes: Tokenizer {
+    let vocabularySize = 256
+    let beginningOfSequence: Int? = 1
+    let endOfSequence: Int? = 2
+    func encode(_ text: String, addSpecialTokens: Bool) -> [Int] {
+      (addSpecialTokens ? [1] : []) + text.utf8.map(Int.init)
+    }
+    func decode(_ ids: [Int], skipSpecialTokens: Bool) -> String {
+      String(decoding: ids.filter { $0 > 2 }.map { UInt8($0) }, as: UTF8.self)
+    }
+    func id(of token: String) -> Int? { token.utf8.first.map(Int.init) }
+    func token(of id: Int) -> String? { String(UnicodeScalar(UInt8(id))) }
+  }
+
+  /// Rows as text: what is read and what is learned of it, "Q:a>b$" learning "b$" being "Q:a|b$".
+  private func read(
+    _ name: String, _ content: String, length: Int, _ longRows: LongRows? = nil
+  ) throws -> (rows: [String], report: DataReport) {
+    let path = FileManager.default.temporaryDirectory.appending(path: "\(UUID())-\(name)").path
+    try Data(content.utf8).write(to: URL(filePath: path))
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let model = try ModelConfiguration(
+      architecture: .llama, hiddenSize: 8, intermediateSize: 16, layerCount: 1, headCount: 2,
+      keyValueHeadCount: 1, vocabularySize: 128, tiesWordEmbeddings: true, maximumPositions: 64
+    ).randomModel(standardDeviation: 0.1, seed: 5)
+    let reader = try DataReader(
+      for: model, options: DataOptions(sequenceLength: length, longRows: longRows)
+    ) { Bytes() }
+    let (data, report) = try reader.read(path)
+    let rows = data.examples.map { example in
+      let given = example.targets.prefix { $0 < 0 }.count
+      let ids = example.tokens + example.targets.suffix(1)
+      let letters = ids.map { $0 == 1 ? "^" : $0 == 2 ? "$" : Bytes().token(of: $0) ?? "" }
+      return given == 0
+        ? letters.joined()
+        : letters[...given].joined() + "|" + letters[(given + 1)...].joined()
+    }
+    return (rows, report)
+  }
+
+  private static let texts = """
+    {"text":"abc"}
+    {"text":"abcdefghijkl"}
+
+    {"text":""}
+    {"text":"xyz"}
+    """
+
+  @Test func textsAreSplit() throws {
+    let (rows, report) = try read("a.jsonl", Self.texts, length: 5)
+    // Every token but the first is predicted once.
+    #expect(rows == ["^abc$", "^abcde", "efghij", "jkl$", "^xyz$"])
+    #expect(
+      report.notes == [
+        "1 row longer than 5 tokens was split into 3 (line 2)",
+        "1 row with nothing to predict was left out (line 4)",
+      ])
+  }
+
+  @Test func textsAreCutOrLeftOutIfAsked() throws {
+    let (cut, report) = try read("a.jsonl", Self.texts, length: 5, .truncate)
+    #expect(cut == ["^abc$", "^abcde", "^xyz$"])
+    #expect(report.notes[0] == "1 row longer than 5 tokens was cut (line 2)")
+    let (rest, skipping) = try read("a.jsonl", Self.texts, length: 5, .skip)
+    #expect(rest == ["^abc$", "^xyz$"])
+    #expect(skipping.notes[0] == "1 row longer than 5 tokens was left out (line 2)")
+    do {
+      _ = try read("a.jsonl", Self.texts, length: 5, .error)
+      Issue.record("read")
+    } catch let error as FormatError {
+      #expect(error.kind == .invalidValue && error.subject == "line 2")
+      #expect(error.problem.contains("14 tokens") && error.remedy.contains("--long-rows"))
+    }
+  }
+
+  @Test func aPlainTextIsCutIntoRows() throws {
+    #expect(try read("a.txt", "abcdefgh\n", length: 4).rows == ["^abcd", "defgh", "h\n$"])
+    #expect(try read("a.txt", "abcdefgh", length: 4, .truncate).rows == ["^abcd"])
+    #expect(throws: FormatError.self) { try read("a.txt", "abcdefgh", length: 4, .error) }
+    #expect(throws: FormatError.self) { try read("a.txt", "abcdefgh", length: 4, .skip) }
+  }
+
+  @Test func promptsLoseTheirBeginning() throws {
+    let pairs = """
+      {"prompt":"Q:a","completion":"b"}
+      {"prompt":"Qabcdefgh:","completion":"ij"}
+      {"prompt":"Q:","completion":"abcdefghijk"}
+      """
+    let (rows, report) = try read("a.jsonl", pairs, length: 7)
+    #expect(rows == ["^Q:a|b$", "^fgh:|ij$", "^Q:|abcde"])
+    #expect(report.truncated.lines == [2, 3] && report.cutCompletions.lines == [3])
+    #expect(report.notes.contains { $0.contains("lost the end of its completion (line 3)") })
+    let (split, _) = try read("a.jsonl", pairs, length: 7, .split)
+    #expect(split == ["^Q:a|b$", "fgh:|ij$", "^Q:|abcde", "efghijk$"])
+    #expect(try read("a.jsonl", pairs, length: 7, .skip).rows == ["^Q:a|b$"])
+  }
+
+  @Test func tokenRowsAreTakenAsTheyAre() throws {
+    // Longer than asked for texts, not longer than the model's positions.
+    let rows = "[[10,11,12,13,14,15,16,17],\n[20,21]]"
+    #expect(try read("a.json", rows, length: 4).rows.count == 2)
+    #expect(try read("a.json", rows, length: 4, .split).rows.count == 3)
+    #expect(throws: FormatError.self) { try read("a.json", rows, length: 4, .error) }
+    for (content, place, words) in [
+      ("[[1,2],\n[3]]", "line 2", "1 token"), ("[[1,2],\n\n[3,200]]", "line 3", "vocabulary"),
+      ("[\n\(Array(repeating: 5, count: 70))]", "line 2", "70 tokens"),
+    ] {
+      do {
+        _ = try read("a.json", content, length: 4)
+        Issue.record("\(content) was read")
+      } catch let error as FormatError {
+        #expect(error.subject.contains(place) && error.problem.contains(words), "\(error)")
+      }
+    }
+  }
+
+  @Test func recordsOfOneFileHaveOneForm() throws {
+    do {
+      _ = try read("a.jsonl", "\n{\"text\":\"a\"}\n[1,2]", length: 9)
+      Issue.record("read")
+    } catch let error as FormatError {
+      #expect(error.subject == "line 3" && error.problem.contains("as on line 2"))
+    }
+    let ambiguous = "{\"prompt\":\"a\",\"completion\":\"b\",\"text\":\"c\"}\n"
+    let (rows, report) = try read("a.jsonl", ambiguous + ambiguous, length: 9)
+    #expect(rows == ["^a|b$", "^a|b$"])
+    #expect(report.notes.count == 1 && report.notes[0].contains("'text'"))
+    #expect(report.notes[0].contains("lines 1, 2"))
+  }
+
+  @Test func nothingIsLeft() throws {
+    #expect(throws: TrainingError.self) { try read("a.txt", " \n", length: 9) }
+    #expect(throws: TrainingError.self) { try read("a.jsonl", "\n", length: 9) }
+    do {
+      _ = try read("a.jsonl", "{\"text\":\"\"}\n{\"text\":\" \"}", length: 9)
+      Issue.record("read")
+    } catch let error as FormatError {
+      #expect(error.problem.contains("no row is left: 2 rows with nothing to predict"))
+    }
+    #expect(throws: TrainingError.self) { try read("a.txt", "abc", length: 65) }
+    #expect(throws: TrainingError.self) { try read("a.txt", "abc", length: 0) }
+  }
+}
