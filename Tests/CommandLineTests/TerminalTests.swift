@@ -144,7 +144,11 @@ import Testing
     ("train --rank eight", "The value 'eight' is invalid for '--rank <rank>'"),
     ("generate --model x --prompt", "Missing value for '--prompt <prompt>'"),
     ("generate --prompt --bogus", "Missing expected argument '--model <path>'"),
-    ("train --method lorra", "'lorra'"),
+    ("train --method lorra", "'lorra'"), ("help tarin", "did you mean 'train'?"),
+    ("help bench gem", "'lora bench' has no command 'gem'; did you mean 'gemm'?"),
+    ("train -model x", "'lora train' has no option '-model'; did you mean '--model'?"),
+    ("generate -m x --prompt y", "'lora generate' has no option '-m'; see"),
+    ("version", "did you mean '--version'?"), ("train --alpha -x", "for '--alpha <alpha>'"),
   ])
   func oneLineSaysWhatIsWrong(arguments: String, message: String) throws {
     let outcome = try Command.start(arguments.split(separator: " ").map(String.init)).outcome()

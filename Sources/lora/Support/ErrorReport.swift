@@ -31,13 +31,16 @@ enum ErrorReport {
   /// with status 64; any other failure is one line, `error: <what, where, what to do>`, status 1.
   static func exit(with error: any Error) -> Never {
     var code = LoRACommand.exitCode(for: error)
-    if code.isSuccess {
+    let arguments = Array(CommandLine.arguments.dropFirst())
+    if code.isSuccess, let mistake = UsageReport.wrongRequest(for: arguments) {
+      StandardError.line("error: \(mistake)")
+      code = .validationFailure
+    } else if code.isSuccess {
       try? StandardOutput.line(help(LoRACommand.fullMessage(for: error, columns: 10_000)))
     } else if error is ContradictionError {
       StandardError.line("error: \(error)")
       code = .validationFailure
     } else if code == .validationFailure {
-      let arguments = Array(CommandLine.arguments.dropFirst())
       StandardError.line("error: " + UsageReport.line(for: error, arguments: arguments))
     } else if !(error is ExitCode) {
       StandardError.line("error: \(error)")

@@ -4,7 +4,7 @@ import ArgumentParser
 enum UsageReport {
   /// The line for `error`, which parsing `arguments` ended with.
   static func line(for error: any Error, arguments: [String]) -> String {
-    let (commands, rest) = commands(in: arguments)
+    let (commands, rest) = commands(in: asked(arguments))
     let name = commands.map { $0._commandName }.joined(separator: " ")
     let command = commands.last ?? LoRACommand.self
     let text =
@@ -12,6 +12,23 @@ enum UsageReport {
       ?? LoRACommand.message(for: error).split(whereSeparator: \.isNewline).joined(separator: " ")
     if text.hasSuffix("?") { return "\(text) See '\(name) --help'" }
     return "\(text.hasSuffix(".") ? String(text.dropLast()) : text); see '\(name) --help'"
+  }
+
+  /// The mistake in arguments that ask for help with a command that is not there; nil if there is
+  /// none. ArgumentParser shows other help without a word.
+  static func wrongRequest(for arguments: [String]) -> String? {
+    guard arguments.first == "help" else { return nil }
+    let (commands, rest) = commands(in: asked(arguments))
+    let name = commands.map { $0._commandName }.joined(separator: " ")
+    guard let text = unknownCommand(rest, of: commands.last ?? LoRACommand.self, name) else {
+      return nil
+    }
+    return text + (text.hasSuffix("?") ? " See" : "; see") + " '\(name) --help'"
+  }
+
+  /// What help was asked for with: `help train` is about `train`.
+  private static func asked(_ arguments: [String]) -> [String] {
+    arguments.first == "help" ? Array(arguments.dropFirst()) : arguments
   }
 
   /// The commands that the arguments begin with, the program first, and what follows them.
@@ -36,7 +53,7 @@ enum UsageReport {
     guard !known.isEmpty, let word = rest.first, !word.hasPrefix("-"), word != "help" else {
       return nil
     }
-    if let guess = nearest(to: word, among: known) {
+    if let guess = nearest(to: word, among: known + options(of: command).keys.sorted()) {
       return "'\(name)' has no command '\(word)'; did you mean '\(guess)'?"
     }
     return "'\(name)' has no command '\(word)', only \(known.joined(separator: ", "))"
@@ -51,10 +68,13 @@ enum UsageReport {
     for (index, argument) in rest.enumerated() {
       if argument == "--" { return nil }
       let option = String(argument.prefix { $0 != "=" })
-      guard option.hasPrefix("--"), option.count > 2, known[option] == nil else { continue }
+      guard option.hasPrefix("-"), option.drop(while: { $0 == "-" }).first?.isLetter == true,
+        known[option] == nil
+      else { continue }
       // Text after an option that takes any is that text.
       if index > 0, known[rest[index - 1]] == true { continue }
-      if let guess = nearest(to: option, among: known.keys.sorted()) {
+      let long = known.keys.filter { $0.hasPrefix("--") }.sorted()
+      if let guess = nearest(to: option, among: long) {
         return "'\(name)' has no option '\(option)'; did you mean '\(guess)'?"
       }
       return "'\(name)' has no option '\(option)'"
@@ -68,7 +88,7 @@ enum UsageReport {
     let help = LoRACommand.helpMessage(for: command, columns: 10_000)
     for line in help.split(separator: "\n") where line.hasPrefix("  -") {
       guard let label = HelpText.split(String(line))?.label else { continue }
-      for name in label.split(whereSeparator: { " ,/".contains($0) }) where name.hasPrefix("--") {
+      for name in label.split(whereSeparator: { " ,/".contains($0) }) where name.hasPrefix("-") {
         options[String(name)] = label.contains("<")
       }
     }

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Follows the tutorial: runs the commands of its `sh` blocks one after the other, in an empty folder,
+# with the command that is built. Fails if one of them fails whose output is not shown as an error.
+# With --update it writes what they printed into the `text` block behind each, and the pictures.
+#
+#   Scripts/tutorial.sh [--update]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+article=Sources/LoRAKit/LoRAKit.docc/FromAMessyFile.md
+pictures=Sources/LoRAKit/LoRAKit.docc
+binary=${LORA:-.build/release/lora}
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+
+# What the article's first steps lead to: the command in PATH, the clone beside the folder.
+mkdir "$work/bin" "$work/nora"
+ln -s "$root" "$work/lora-kit"
+printf '#!/bin/sh\nexec "%s" "$@"\n' "$(realpath "$binary")" > "$work/bin/lora"
+chmod +x "$work/bin/lora"
+
+# One script of all blocks, with a mark before each.
+awk '/^```sh$/ {on = 1; print "printf \"\\n#### block\\n\""; next} /^```$/ {on = 0} on' \
+  "$article" > "$work/blocks.sh"
+(cd "$work/nora" && PATH="$work/bin:$PATH" COLUMNS=96 bash "$work/blocks.sh" < /dev/null) > "$work/log" 2>&1 \
+  || { cat "$work/log"; exit 1; }
+# Progress comes as time goes.
+grep -vE '^[0-9]+/[0-9]+, ' "$work/log" | sed "s|$work/||g" > "$work/printed"
+
+awk -v printed="$work/printed" '
+  BEGIN {
+    while ((getline line < printed) > 0) {
+      if (line == "#### block") { block++; text[block] = ""; continue }
+      text[block] = text[block] line "\n"
+    }
+    for (n in text) { sub(/^\n+/, "", text[n]); sub(/\n+$/, "\n", text[n]) }
+  }
+  /^```sh$/ { seen++ }
+  /^```text$/ && seen != shown { print; printf "%s", text[seen]; shown = seen; skip = 1; next }
+  skip && /^```$/ { skip = 0 }
+  !skip' "$article" > "$work/article.md"
+
+if [ "${1:-}" = --update ]; then
+  cp "$work/article.md" "$article"
+  cp "$work"/nora/*.svg "$pictures/"
+  # The training once more on a terminal, and the bar as it was after two thirds.
+  cd "$work/nora"
+  shown='lora train --model $MODEL --data train.csv --eval-data eval.csv --output nora'
+  settings='--epochs 20 --batch 4 --learning-rate 2e-3 --schedule cosine'
+  MODEL=../lora-kit/Sources/LoRAWorld/Base PATH="$work/bin:$PATH" LC_ALL=C.UTF-8 TERM=xterm \
+    script -qec "stty cols 96; ${shown/nora/again} $settings" raw > /dev/null
+  tr '\r' '\n' < raw | sed 's/\x1b\[K.*//' | grep -a 'tokens/s' > bars
+  {
+    printf '$ %s \\\n    %s\n' "$shown" "$settings"
+    tr -d '\r' < raw | grep -a -m 1 '^evaluation before' || true
+    sed -n "$(($(wc -l < bars) * 2 / 3))p" bars
+  } | "$root/Scripts/terminal-picture.sh" > "$root/$pictures/training.svg"
+  exit 0
+fi
+# Numbers swing with the machine; which commands fail, and with what, does not.
+errors() { grep -E '^error: ' "$1" || true; }
+diff <(errors "$article") <(errors "$work/article.md")
+echo "the tutorial works"
