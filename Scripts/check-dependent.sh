@@ -27,6 +27,7 @@ manifest() {
     -e "s|from: \"[0-9.]*\"|from: \"99.0.0\"|" manifest.swift \
     | { if [ "$1" = path ]; then cat; else sed '/\.package(path:/d'; fi; } > Package.swift
 }
+cp program.swift Sources/my-app/main.swift
 for form in path 'branch:' 'from:'; do
   manifest "$form"
   rm -f Package.resolved
@@ -42,7 +43,6 @@ build() {
   if grep -E 'my-app/Sources/.*warning:' build.log; then exit 1; fi
 }
 cp -r "$root/Sources/LoRAWorld/Base" SmolLM2-135M
-cp program.swift Sources/my-app/main.swift
 build
 .build/debug/my-app | tee output.txt | tail -n 2
 grep -q 'adapted:  The filter light.$' output.txt
