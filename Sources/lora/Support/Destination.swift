@@ -1,6 +1,5 @@
 import ArgumentParser
 import LoRAFormats
-import LoRAJSON
 import LoRAKit
 
 #if canImport(Glibc)
@@ -189,10 +188,8 @@ struct Destinations {
   }
 
   private static func isLog(_ start: String) -> Bool {
-    guard let line = start.split(separator: "\n").first,
-      let value = try? JSONValue(parsing: Array(line.utf8))
-    else { return false }
-    return value["step"] != nil && value["loss"] != nil
+    // A run that was killed may have written a part of its first line.
+    start.hasPrefix(#"{"step":"#.prefix(start.count))
   }
 
   /// The first few hundred bytes of a file, as text.
