@@ -1,3 +1,5 @@
+import LoRAPatterns
+
 /// A token that is found in the text before anything else looks at it.
 struct AddedToken: Sendable, Hashable {
   var content: [UInt8]
@@ -68,10 +70,14 @@ struct AddedTokens: Sendable {
 
   enum Stage { case raw, normalized }
 
+  /// Whether any are looked for in the normalized text.
+  var hasNormalized: Bool { !normalized.isEmpty }
+
   /// Calls `body` with the parts of a text from left to right: a range that holds no added token (id
   /// nil), or an added token.
   func forEachPart(
-    of text: [UInt8], range: Range<Int>, stage: Stage, _ body: (Range<Int>, Int?) -> Void
+    of text: UnsafeBufferPointer<UInt8>, range: Range<Int>, stage: Stage,
+    _ body: (Range<Int>, Int?) -> Void
   ) {
     let trie = stage == .raw ? raw : normalized
     guard !range.isEmpty else { return }
@@ -82,6 +88,10 @@ struct AddedTokens: Sendable {
     var done = range.lowerBound
     var position = range.lowerBound
     while position < range.upperBound {
+      guard trie.starts(with: text[position]) else {
+        position += 1
+        continue
+      }
       guard let (id, length) = trie.longestMatch(in: text, at: position, until: range.upperBound)
       else {
         position += 1
@@ -115,14 +125,15 @@ struct AddedTokens: Sendable {
     if done < range.upperBound { body(done..<range.upperBound, nil) }
   }
 
-  private static func firstScalar(_ text: [UInt8], _ range: Range<Int>) -> Unicode.Scalar? {
-    guard !range.isEmpty else { return nil }
-    return text.withUnsafeBufferPointer {
-      Unicode.Scalar(decodeScalar($0, at: range.lowerBound).code)
-    }
+  private static func firstScalar(
+    _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>
+  ) -> Unicode.Scalar? {
+    range.isEmpty ? nil : Unicode.Scalar(decodeScalar(text, at: range.lowerBound).code)
   }
 
-  private static func lastScalar(_ text: [UInt8], _ range: Range<Int>) -> Unicode.Scalar? {
+  private static func lastScalar(
+    _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>
+  ) -> Unicode.Scalar? {
     guard !range.isEmpty else { return nil }
     var start = range.upperBound - 1
     while start > range.lowerBound, text[start] & 0xC0 == 0x80 { start -= 1 }
@@ -158,8 +169,12 @@ private struct TokenTrie: Sendable {
     nodes[node].id = id
   }
 
-  func longestMatch(in text: [UInt8], at start: Int, until end: Int) -> (id: Int, length: Int)? {
-    guard starts[Int(text[start])] else { return nil }
+  @inline(__always)
+  func starts(with byte: UInt8) -> Bool { starts[Int(byte)] }
+
+  func longestMatch(
+    in text: UnsafeBufferPointer<UInt8>, at start: Int, until end: Int
+  ) -> (id: Int, length: Int)? {
     var node = 0
     var best: (id: Int, length: Int)?
     var position = start

@@ -1,52 +1,59 @@
+import LoRAPatterns
+
 /// SentencePiece's byte-pair encoding, whose vocabulary has scores in place of a list of merges: of
 /// all neighbours that together spell a token, those with the highest score join first, the leftmost
 /// of equal ones.
 extension BytePairModel {
-  /// Appends the ids of a text; `scores` has one for every id of the vocabulary.
-  func encode(
-    _ text: UnsafeBufferPointer<UInt8>, scores: [Float], into ids: inout [Int32]
+  /// Appends the ids of a text, and calls `place` with where each starts; `scores` has one for every
+  /// id of the vocabulary.
+  func tokens(
+    of text: UnsafeBufferPointer<UInt8>, scores: [Float], _ scratch: inout Scratch,
+    into ids: inout [Int32], _ place: (Int32) -> Void
   ) {
     // Piece i lies in starts[i]..<ends[i]; an end of -1 marks one that has joined another.
-    var starts: [Int] = []
-    var ends: [Int] = []
+    scratch.starts.removeAll(keepingCapacity: true)
+    scratch.symbols.removeAll(keepingCapacity: true)
     var position = 0
     while position < text.count {
-      starts.append(position)
+      scratch.starts.append(Int32(position))
       position = min(text.count, position + decodeScalar(text, at: position).count)
-      ends.append(position)
+      scratch.symbols.append(Int32(position))
     }
-    guard !starts.isEmpty else { return }
-    var next = Array(1...starts.count)
-    next[starts.count - 1] = -1
-    var previous = Array(-1..<starts.count - 1)
-    var queue = MergeQueue()
+    guard !scratch.starts.isEmpty else { return }
+    scratch.chain.reset(count: scratch.starts.count)
 
+    func spelling(_ left: Int, _ right: Int) -> UnsafeBufferPointer<UInt8> {
+      UnsafeBufferPointer(
+        rebasing: text[Int(scratch.starts[left])..<Int(scratch.symbols[right])])
+    }
     func rank(_ left: Int, _ right: Int) -> UInt32? {
-      let id = vocabulary.id(of: UnsafeBufferPointer(rebasing: text[starts[left]..<ends[right]]))
+      let id = vocabulary.id(of: spelling(left, right))
       return id < 0 ? nil : Self.rank(scores[Int(id)])
     }
-    for left in starts.indices.dropLast() {
-      if let rank = rank(left, left + 1) { queue.insert(rank: rank, position: left) }
+    func consider(_ left: Int, _ right: Int) {
+      if let rank = rank(left, right) { scratch.chain.queue.insert(rank: rank, position: left) }
     }
-    while let (lowest, left) = queue.popLowest() {
-      let right = next[left]
+    for left in scratch.starts.indices.dropLast() { consider(left, left + 1) }
+    while let (lowest, left) = scratch.chain.queue.popLowest() {
       // The entry may be older than a merge that took one of its sides.
-      guard ends[left] >= 0, right >= 0, rank(left, right) == lowest else { continue }
-      ends[left] = ends[right]
-      ends[right] = -1
-      next[left] = next[right]
-      if next[left] >= 0 {
-        previous[next[left]] = left
-        if let rank = rank(left, next[left]) { queue.insert(rank: rank, position: left) }
-      }
-      if previous[left] >= 0, let rank = rank(previous[left], left) {
-        queue.insert(rank: rank, position: previous[left])
-      }
+      guard scratch.symbols[left] >= 0, let right = scratch.chain.next(left),
+        rank(left, right) == lowest
+      else { continue }
+      scratch.symbols[left] = scratch.symbols[right]
+      scratch.symbols[right] = -1
+      scratch.chain.join(left, right)
+      if let after = scratch.chain.next(left) { consider(left, after) }
+      if let before = scratch.chain.previous(left) { consider(before, left) }
     }
-    var piece = 0
-    while piece >= 0 {
-      append(UnsafeBufferPointer(rebasing: text[starts[piece]..<ends[piece]]), to: &ids)
-      piece = next[piece]
+    var piece: Int? = 0
+    while let here = piece {
+      let count = ids.count
+      append(spelling(here, here), to: &ids)
+      for i in count..<ids.count {
+        // The bytes of a code point: none but the first starts one.
+        place(scratch.starts[here] + Int32(min(i - count, 1)))
+      }
+      piece = scratch.chain.next(here)
     }
   }
 

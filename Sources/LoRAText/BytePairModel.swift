@@ -1,3 +1,5 @@
+import LoRAPatterns
+
 /// Byte-pair encoding of one word: code points (or their bytes) to ids, then the pair with the lowest
 /// rank merges, the leftmost first, until none is left (Sennrich et al., arXiv 1508.07909).
 struct BytePairModel: Sendable {
@@ -42,20 +44,21 @@ struct BytePairModel: Sendable {
 
   /// Working memory, kept from word to word.
   struct Scratch {
-    fileprivate var symbols: [Int32] = []
+    /// The symbols of a word, then its tokens, and where each starts.
+    var symbols: [Int32] = []
+    var starts: [Int32] = []
     fileprivate var ranks: [UInt32] = []
-    fileprivate var previous: [Int32] = []
-    fileprivate var next: [Int32] = []
-    fileprivate var queue = MergeQueue()
     fileprivate var affixed: [UInt8] = []
+    var chain = SymbolChain()
+    var seams: TokenSeams?
+    /// The ids of the parts of long words.
+    var parts = WordCache()
   }
 
-  /// Appends the ids of a word. Words of up to 40 symbols are merged by search, longer ones with a
-  /// queue in O(n log n).
+  /// Appends the ids of a word, in time O(n log n) and in memory that does not grow with the word.
   func encode(
     _ word: UnsafeBufferPointer<UInt8>, into ids: inout [Int32], scratch: inout Scratch
   ) {
-    if !scores.isEmpty { return encode(word, scores: scores, into: &ids) }
     if ignoresMerges {
       let id = vocabulary.id(of: word)
       if id >= 0 {
@@ -63,18 +66,56 @@ struct BytePairModel: Sendable {
         return
       }
     }
+    // The table of seams costs time to make, as much as some thousand bytes for large vocabularies.
+    guard word.count > max(64, vocabulary.count / 64), hasLocalSymbols else {
+      encodePart(word, into: &ids, scratch: &scratch)
+      return
+    }
+    let seams = scratch.seams ?? TokenSeams(of: vocabulary)
+    scratch.seams = seams
+    seams.forEachPart(of: word) { part in
+      guard part.count <= WordCache.longestWord else {
+        encodePart(part, into: &ids, scratch: &scratch)
+        return
+      }
+      let hash = hashBytes(part)
+      if scratch.parts.appendIDs(of: part, hash: hash, to: &ids) { return }
+      let start = ids.count
+      encodePart(part, into: &ids, scratch: &scratch)
+      scratch.parts.insert(part, hash: hash, ids: ids[start...])
+    }
+  }
+
+  /// Appends the ids of a word or of a part of one that merges by itself.
+  private func encodePart(
+    _ word: UnsafeBufferPointer<UInt8>, into ids: inout [Int32], scratch: inout Scratch
+  ) {
+    if word.count > Self.windowLength, hasLocalSymbols {
+      encodeByWindows(word, into: &ids, scratch: &scratch)
+    } else if scores.isEmpty {
+      tokens(of: word, &scratch)
+      ids.append(contentsOf: scratch.symbols)
+    } else {
+      tokens(of: word, scores: scores, &scratch, into: &ids) { _ in }
+    }
+  }
+
+  /// The tokens of a word, in the scratch memory's `symbols` and `starts`. Words of up to 40 symbols
+  /// are merged by search, longer ones with a queue in O(n log n).
+  func tokens(of word: UnsafeBufferPointer<UInt8>, _ scratch: inout Scratch) {
     split(word, &scratch)
     if scratch.symbols.count <= 40 {
       mergeShort(&scratch)
     } else {
       mergeLong(&scratch)
     }
-    ids.append(contentsOf: scratch.symbols)
   }
 
   private func split(_ word: UnsafeBufferPointer<UInt8>, _ scratch: inout Scratch) {
     scratch.symbols.removeAll(keepingCapacity: true)
-    var pendingUnknown = false
+    scratch.starts.removeAll(keepingCapacity: true)
+    /// Where the unknown started that has yet to be appended.
+    var pendingUnknown: Int?
     var start = 0
     while start < word.count {
       let (code, count) = decodeScalar(word, at: start)
@@ -96,24 +137,29 @@ struct BytePairModel: Sendable {
         id = vocabulary.id(of: UnsafeBufferPointer(rebasing: word[start..<end]))
       }
       if id >= 0 {
-        if pendingUnknown {
-          scratch.symbols.append(unknown)
-          pendingUnknown = false
+        if let place = pendingUnknown {
+          scratch.append(unknown, at: place)
+          pendingUnknown = nil
         }
-        scratch.symbols.append(id)
+        scratch.append(id, at: start)
       } else {
         let bytes = hasAffix ? scratch.affixed[...] : ArraySlice(word[start..<end])
         if let byteIDs, bytes.allSatisfy({ byteIDs[Int($0)] >= 0 }) {
           // An unknown before these bytes stays pending, as in the program that this follows.
-          for byte in bytes { scratch.symbols.append(byteIDs[Int(byte)]) }
+          for (i, byte) in bytes.enumerated() {
+            scratch.append(byteIDs[Int(byte)], at: min(start + i, end - 1))
+          }
         } else if unknown >= 0 {
-          if pendingUnknown, !fusesUnknown { scratch.symbols.append(unknown) }
-          pendingUnknown = true
+          if let place = pendingUnknown, !fusesUnknown {
+            scratch.append(unknown, at: place)
+            pendingUnknown = nil
+          }
+          pendingUnknown = pendingUnknown ?? start
         }
       }
       start = end
     }
-    if pendingUnknown { scratch.symbols.append(unknown) }
+    if let place = pendingUnknown { scratch.append(unknown, at: place) }
   }
 
   private func mergeShort(_ scratch: inout Scratch) {
@@ -133,6 +179,7 @@ struct BytePairModel: Sendable {
       guard place >= 0 else { break }
       scratch.symbols[place] = merges.results[Int(best)]
       scratch.symbols.remove(at: place + 1)
+      scratch.starts.remove(at: place + 1)
       scratch.ranks.remove(at: place)
       count -= 1
       if place > 0 {
@@ -146,40 +193,69 @@ struct BytePairModel: Sendable {
   }
 
   private func mergeLong(_ scratch: inout Scratch) {
-    let count = scratch.symbols.count
-    scratch.previous = (0..<Int32(count)).map { $0 - 1 }
-    scratch.next = (1...Int32(count)).map { $0 == count ? -1 : $0 }
-    scratch.queue.removeAll()
-    for i in 0..<count - 1 {
-      let rank = merges.rank(scratch.symbols[i], scratch.symbols[i + 1])
-      if rank != .max { scratch.queue.insert(rank: rank, position: i) }
+    scratch.chain.reset(count: scratch.symbols.count)
+    func consider(_ left: Int, _ right: Int) {
+      let rank = merges.rank(scratch.symbols[left], scratch.symbols[right])
+      if rank != .max { scratch.chain.queue.insert(rank: rank, position: left) }
     }
-    while let (rank, position) = scratch.queue.popLowest() {
+    for left in 0..<scratch.symbols.count - 1 { consider(left, left + 1) }
+    while let (rank, position) = scratch.chain.queue.popLowest() {
       let left = scratch.symbols[position]
-      let following = scratch.next[position]
-      guard left >= 0, following >= 0 else { continue }
+      guard left >= 0, let following = scratch.chain.next(position) else { continue }
       // The entry may be older than a merge that took one of its sides.
-      let current = merges.rank(left, scratch.symbols[Int(following)])
+      let current = merges.rank(left, scratch.symbols[following])
       guard current != .max, merges.results[Int(current)] == merges.results[Int(rank)] else {
         continue
       }
-      let merged = merges.results[Int(rank)]
-      scratch.symbols[position] = merged
-      scratch.symbols[Int(following)] = -1
-      let after = scratch.next[Int(following)]
-      scratch.next[position] = after
-      if after >= 0 {
-        scratch.previous[Int(after)] = Int32(position)
-        let rank = merges.rank(merged, scratch.symbols[Int(after)])
-        if rank != .max { scratch.queue.insert(rank: rank, position: position) }
-      }
-      let before = scratch.previous[position]
-      if before >= 0 {
-        let rank = merges.rank(scratch.symbols[Int(before)], merged)
-        if rank != .max { scratch.queue.insert(rank: rank, position: Int(before)) }
-      }
+      scratch.symbols[position] = merges.results[Int(rank)]
+      scratch.symbols[following] = -1
+      scratch.chain.join(position, following)
+      if let after = scratch.chain.next(position) { consider(position, after) }
+      if let before = scratch.chain.previous(position) { consider(before, position) }
     }
-    scratch.symbols.removeAll { $0 < 0 }
+    var count = 0
+    for i in scratch.symbols.indices where scratch.symbols[i] >= 0 {
+      scratch.symbols[count] = scratch.symbols[i]
+      scratch.starts[count] = scratch.starts[i]
+      count += 1
+    }
+    scratch.symbols.removeLast(scratch.symbols.count - count)
+    scratch.starts.removeLast(scratch.starts.count - count)
+  }
+}
+
+extension BytePairModel.Scratch {
+  fileprivate mutating func append(_ symbol: Int32, at start: Int) {
+    symbols.append(symbol)
+    starts.append(Int32(start))
+  }
+}
+
+/// The symbols of a word in a row, some of which have been joined with what was before them, and the
+/// merges to come.
+struct SymbolChain {
+  private var nexts: [Int32] = []
+  private var previouses: [Int32] = []
+  var queue = MergeQueue()
+
+  mutating func reset(count: Int) {
+    queue.removeAll()
+    nexts.removeAll(keepingCapacity: true)
+    previouses.removeAll(keepingCapacity: true)
+    for i in 0..<Int32(count) {
+      nexts.append(i + 1)
+      previouses.append(i - 1)
+    }
+    if count > 0 { nexts[count - 1] = -1 }
+  }
+
+  func next(_ i: Int) -> Int? { nexts[i] < 0 ? nil : Int(nexts[i]) }
+  func previous(_ i: Int) -> Int? { previouses[i] < 0 ? nil : Int(previouses[i]) }
+
+  /// Takes `right` out, which is next to `left`.
+  mutating func join(_ left: Int, _ right: Int) {
+    nexts[left] = nexts[right]
+    if let after = next(left) { previouses[after] = Int32(left) }
   }
 }
 

@@ -1,4 +1,5 @@
 import Foundation
+import LoRAPatterns
 
 /// Byte-pair encoding with everything round it that a Hugging Face `tokenizer.json` can ask for.
 ///
@@ -43,12 +44,12 @@ public final class BytePairTokenizer: Tokenizer {
   /// template ends with, if any.
   public let endOfSequence: Int?
 
-  /// Working memory: who encodes takes it, or makes one if another has it.
+  /// Working memory: who encodes takes one, or makes one if others have them all.
   ///
   /// Unsafe only to the compiler: it is read and written nowhere but in ``takeState()`` and
   /// ``putBack(_:)``, under `lock`. That is not a `Mutex` because ThreadSanitizer, which users run on
   /// their programs, sees races in a contended one where there are none.
-  private nonisolated(unsafe) var idleState: EncodingState?
+  private nonisolated(unsafe) var idleStates: [EncodingState] = []
   private let lock = NSLock()
 
   /// Reads a tokenizer.
@@ -88,83 +89,18 @@ public final class BytePairTokenizer: Tokenizer {
     endOfSequence = definition.endOfSequence
   }
 
-  /// The ids of `text`; see ``Tokenizer/encode(_:addSpecialTokens:)``.
-  public func encode(_ text: String, addSpecialTokens: Bool) -> [Int] {
-    var state = takeState()
-    state.ids.removeAll(keepingCapacity: true)
-    let bytes = Array(text.utf8)
-    added.forEachPart(of: bytes, range: bytes.indices, stage: .raw) { range, id in
-      if let id {
-        state.ids.append(Int32(id))
-      } else {
-        encodePart(bytes, range, &state)
-      }
-    }
-    var ids = state.ids.map(Int.init)
+  func takeState() -> EncodingState {
+    lock.withLock { idleStates.popLast() } ?? EncodingState(model, preTokenizer)
+  }
+
+  func putBack(_ state: EncodingState) {
     state.trim()
-    putBack(state)
-    for template in templates {
-      ids = template.flatMap { piece in
-        switch piece {
-        case .sequence: ids
-        case .tokens(let tokens): addSpecialTokens ? tokens : []
-        }
-      }
-    }
-    return ids
-  }
-
-  private func takeState() -> EncodingState {
-    lock.withLock { idleState.take() } ?? EncodingState()
-  }
-
-  private func putBack(_ state: EncodingState) {
-    lock.withLock { idleState = state }
-  }
-
-  /// Encodes a part of the text between added tokens.
-  private func encodePart(_ bytes: [UInt8], _ range: Range<Int>, _ state: inout EncodingState) {
-    let text: [UInt8]
-    var textRange = range
-    var startsText = range.lowerBound == 0
-    if let normalizer {
-      let result = normalizer.normalize(Array(bytes[range]))
-      text = result.bytes
-      textRange = text.indices
-      startsText = startsText && result.keepsStart
-    } else {
-      text = bytes
-    }
-    added.forEachPart(of: text, range: textRange, stage: .normalized) { part, id in
-      if let id {
-        state.ids.append(Int32(id))
-        return
-      }
-      var pieces = Pieces(
-        bytes: text, ranges: [part],
-        startsText: startsText && part.lowerBound == textRange.lowerBound)
-      swap(&pieces.stack, &state.stack)
-      preTokenizer?.apply(to: &pieces)
-      swap(&pieces.stack, &state.stack)
-      pieces.bytes.withUnsafeBufferPointer { bytes in
-        for range in pieces.ranges {
-          encodeWord(UnsafeBufferPointer(rebasing: bytes[range]), &state)
-        }
-      }
+    lock.withLock {
+      if idleStates.count < Self.mostIdleStates { idleStates.append(state) }
     }
   }
 
-  private func encodeWord(_ word: UnsafeBufferPointer<UInt8>, _ state: inout EncodingState) {
-    guard word.count <= WordCache.longestWord else {
-      model.encode(word, into: &state.ids, scratch: &state.scratch)
-      return
-    }
-    let hash = hashBytes(word)
-    if state.cache.appendIDs(of: word, hash: hash, to: &state.ids) { return }
-    let start = state.ids.count
-    model.encode(word, into: &state.ids, scratch: &state.scratch)
-    state.cache.insert(word, hash: hash, ids: state.ids[start...])
-  }
+  private static let mostIdleStates = 8
 
   /// The text of `ids`; see ``Tokenizer/decode(_:skipSpecialTokens:)``.
   public func decode(_ ids: [Int], skipSpecialTokens: Bool) -> String {
@@ -207,19 +143,4 @@ public final class BytePairTokenizer: Tokenizer {
 enum TemplatePiece: Sendable, Hashable {
   case sequence
   case tokens([Int])
-}
-
-/// What encoding needs and keeps for the next text.
-private struct EncodingState {
-  var ids: [Int32] = []
-  var cache = WordCache()
-  var scratch = BytePairModel.Scratch()
-  var stack: [RegularExpression.Choice] = []
-
-  /// Lets go of the memory that an unusually long text took.
-  mutating func trim() {
-    guard ids.capacity > 1 << 20 else { return }
-    ids = []
-    scratch = BytePairModel.Scratch()
-  }
 }

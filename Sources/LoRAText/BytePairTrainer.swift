@@ -107,17 +107,24 @@ public struct BytePairTrainer: Sendable {
         addsPrefixSpace: false,
         splitter: try reader.expression(PreTokenizer.byteLevelPattern)),
     ])
-    var counts: [[UInt8]: Int] = [:]
+    let cutter = WordCutter(splitter.steps[...])
+    let counter = WordCounter()
     for document in documents {
-      let bytes = Array(document.utf8)
-      added.forEachPart(of: bytes, range: bytes.indices, stage: .raw) { range, id in
-        guard id == nil else { return }
-        var pieces = Pieces(bytes: bytes, ranges: [range], startsText: range.lowerBound == 0)
-        splitter.apply(to: &pieces)
-        for range in pieces.ranges { counts[Array(pieces.bytes[range]), default: 0] += 1 }
+      var document = document
+      document.withUTF8 { bytes in
+        added.forEachPart(of: bytes, range: 0..<bytes.count, stage: .raw) { range, id in
+          guard id == nil else { return }
+          cutter?.cut(bytes, range, startsText: range.lowerBound == 0, to: counter)
+        }
       }
     }
-    return counts
+    return counter.counts
+  }
+
+  private final class WordCounter: WordReceiver {
+    var counts: [[UInt8]: Int] = [:]
+
+    func receive(_ word: UnsafeBufferPointer<UInt8>) { counts[Array(word), default: 0] += 1 }
   }
 
   fileprivate func definition(_ state: TrainingState) -> JSONObject {

@@ -1,3 +1,5 @@
+import LoRAPatterns
+
 /// The decoders of a `tokenizer.json`, one behind the other, fed token by token.
 ///
 /// Decoding all at once is the same pipeline, fed with everything; so a streamed text cannot differ

@@ -1,3 +1,5 @@
+import LoRAPatterns
+
 /// A text pattern of `tokenizer.json`: a string or a regular expression.
 enum TextPattern: Sendable {
   case literal([UInt8])
@@ -6,7 +8,7 @@ enum TextPattern: Sendable {
   /// Calls `body` with each match from left to right.
   func forEachMatch(
     in bytes: UnsafeBufferPointer<UInt8>, range: Range<Int>,
-    stack: inout [RegularExpression.Choice], _ body: (Int, Int) -> Void
+    stack: inout RegularExpression.Stack, _ body: (Int, Int) -> Void
   ) {
     switch self {
     case .expression(let expression):
@@ -30,7 +32,7 @@ enum TextPattern: Sendable {
   func replacingMatches(in text: [UInt8], with content: [UInt8]) -> [UInt8] {
     var output: [UInt8] = []
     output.reserveCapacity(text.count)
-    var stack: [RegularExpression.Choice] = []
+    var stack = RegularExpression.Stack()
     text.withUnsafeBufferPointer { bytes in
       var done = 0
       forEachMatch(in: bytes, range: 0..<bytes.count, stack: &stack) { start, end in
@@ -64,6 +66,27 @@ indirect enum Normalizer: Sendable {
   struct Result {
     var bytes: [UInt8]
     var keepsStart = true
+  }
+
+  /// nil where the text is normalized as it is.
+  func normalized(_ text: UnsafeBufferPointer<UInt8>) -> Result? {
+    if case .unicode(let form) = self, form.isUnchanged(text) { return nil }
+    return normalize(Array(text))
+  }
+
+  /// What normalizes a later part of a text that is cut before spaces; nil where such parts can't be
+  /// normalized one by one.
+  var forLaterParts: Normalizer? {
+    switch self {
+    case .prepend: .sequence([])
+    case .replace(.literal([0x20]), let content) where !content.isEmpty: self
+    case .sequence(let steps):
+      steps.reduce(Optional(Normalizer.sequence([]))) { parts, step in
+        guard case .sequence(let known)? = parts, let part = step.forLaterParts else { return nil }
+        return .sequence(known + [part])
+      }
+    default: nil
+    }
   }
 
   func normalize(_ text: [UInt8]) -> Result {

@@ -33,6 +33,15 @@ public protocol Tokenizer: Sendable {
   ///     as its beginning-of-sequence token.
   func encode(_ text: String, addSpecialTokens: Bool) -> [Int]
 
+  /// Appends the ids of `text` to `ids`, at half the memory of the above: for texts of many megabytes.
+  /// A conforming type need not bring it.
+  ///
+  /// - Parameters:
+  ///   - text: Any text, the empty one too.
+  ///   - addSpecialTokens: Whether to add what the template puts round a sequence.
+  ///   - ids: What the text's ids are appended to.
+  func encode(_ text: String, addSpecialTokens: Bool, into ids: inout [Int32])
+
   /// The text of `ids`. Bytes that are not UTF-8 become U+FFFD, ids that name no token are skipped.
   ///
   /// - Parameters:
@@ -54,6 +63,11 @@ extension Tokenizer {
   /// The ids of `text`, with the special tokens that the template adds.
   public func encode(_ text: String) -> [Int] {
     encode(text, addSpecialTokens: true)
+  }
+
+  /// Appends the ids of `text` to `ids`.
+  public func encode(_ text: String, addSpecialTokens: Bool, into ids: inout [Int32]) {
+    ids += encode(text, addSpecialTokens: addSpecialTokens).lazy.map(Int32.init)
   }
 
   /// The text of `ids` without special tokens.

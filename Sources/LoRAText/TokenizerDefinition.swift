@@ -1,5 +1,6 @@
 import Foundation
 import LoRAJSON
+import LoRAPatterns
 
 /// The parts of a tokenizer, read from files and checked.
 struct TokenizerDefinition {

@@ -1,4 +1,5 @@
 import Foundation
+import LoRAPatterns
 
 extension Normalizer.UnicodeForm {
   /// Normalizes with the data of Unicode 9, which is what Hugging Face's `tokenizers` has: code points
@@ -8,7 +9,7 @@ extension Normalizer.UnicodeForm {
   /// unordered (swift-corelibs-foundation 6.3), so only its decompositions of single code points are
   /// taken; ordering and composing are those of Unicode Standard Annex #15.
   func normalize(_ text: [UInt8]) -> [UInt8] {
-    if isUnchanged(text) { return text }
+    if text.withUnsafeBufferPointer({ isUnchanged($0) }) { return text }
     var marked = decompose(text)
     order(&marked)
     if self == .nfc || self == .nfkc { marked = compose(marked) }
@@ -105,24 +106,25 @@ extension Normalizer.UnicodeForm {
 
   /// Whether the text consists only of code points that this form leaves as they are, whatever their
   /// neighbours: for NFC that is ASCII, Latin letters, kana, ideographs, Hangul syllables, ...
-  private func isUnchanged(_ text: [UInt8]) -> Bool {
-    text.withUnsafeBufferPointer { bytes in
-      var i = 0
-      while i < bytes.count {
-        let (code, count) = decodeScalar(bytes, at: i)
-        i += count
-        if code < 0x80 { continue }
-        guard self == .nfc else { return false }
-        switch code {
-        case 0x80..<0x300, 0x400...0x482, 0x48A...0x590, 0x2010...0x2027, 0x2030...0x205E,
-          0x2500...0x27BF, 0x3000...0x3029, 0x3030...0x3098, 0x309B...0x31FF, 0x3400...0x4DBF,
-          0x4E00...0x9FFF, 0xAC00...0xD7A3, 0xFF01...0xFFEF, 0x1F300...0x1F6FF:
-          continue
-        default: return false
-        }
+  func isUnchanged(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+    var i = 0
+    while i < bytes.count {
+      if bytes[i] < 0x80 {
+        i += 1
+        continue
       }
-      return true
+      guard self == .nfc else { return false }
+      let (code, count) = decodeScalar(bytes, at: i)
+      i += count
+      switch code {
+      case 0x80..<0x300, 0x400...0x482, 0x48A...0x590, 0x2010...0x2027, 0x2030...0x205E,
+        0x2500...0x27BF, 0x3000...0x3029, 0x3030...0x3098, 0x309B...0x31FF, 0x3400...0x4DBF,
+        0x4E00...0x9FFF, 0xAC00...0xD7A3, 0xFF01...0xFFEF, 0x1F300...0x1F6FF:
+        continue
+      default: return false
+      }
     }
+    return true
   }
 }
 

@@ -51,6 +51,15 @@ struct Vocabulary: Sendable {
     return pool[start..<start + Int(spans[id].length)]
   }
 
+  /// Calls `body` with the spelling of an id; does nothing if no token has it.
+  func withSpelling(of id: Int, _ body: (UnsafeBufferPointer<UInt8>) -> Void) {
+    guard spans.indices.contains(id), spans[id].length >= 0 else { return }
+    let start = Int(spans[id].start)
+    pool.withUnsafeBufferPointer {
+      body(UnsafeBufferPointer(rebasing: $0[start..<start + Int(spans[id].length)]))
+    }
+  }
+
   private func slot(of spelling: UnsafeBufferPointer<UInt8>) -> Int {
     let mask = table.count - 1
     var slot = Int(truncatingIfNeeded: hashBytes(spelling)) & mask

@@ -2,6 +2,7 @@ import Foundation
 import LoRAJSON
 import Testing
 
+@testable import LoRAPatterns
 @testable import LoRAText
 
 /// Files written by Tests/Reference/tokenizers_fixtures.py.
@@ -95,10 +96,12 @@ extension JSONValue {
         .expression(try RegularExpression(pattern)), .isolated, isInverted: false)
       for (k, text) in texts.enumerated() {
         let bytes = Array(text.utf8)
-        var pieces = Pieces(bytes: bytes, ranges: [0..<bytes.count], startsText: true)
-        step.apply(to: &pieces)
+        let lengths = WordLengths()
+        bytes.withUnsafeBufferPointer { bytes in
+          WordCutter([step])?.cut(bytes, 0..<bytes.count, startsText: true, to: lengths)
+        }
         #expect(
-          pieces.ranges.map(\.count) == fixture["parts"]?[i]?[k]?.integers,
+          lengths.counts == fixture["parts"]?[i]?[k]?.integers,
           "\(pattern) on \(text.debugDescription)")
       }
     }
@@ -107,6 +110,12 @@ extension JSONValue {
       #expect(throws: RegularExpressionError.self, "\(pattern)") { try RegularExpression(pattern) }
     }
   }
+}
+
+private final class WordLengths: WordReceiver {
+  var counts: [Int] = []
+
+  func receive(_ word: UnsafeBufferPointer<UInt8>) { counts.append(word.count) }
 }
 
 @Suite struct UnicodeNormalizationTests {

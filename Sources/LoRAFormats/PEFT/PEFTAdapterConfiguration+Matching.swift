@@ -5,14 +5,14 @@ extension PEFTAdapterConfiguration {
   public func matches(path: String) -> Bool {
     switch excluded {
     case .names(let names): if names.contains(where: { isPath(path, namedBy: $0) }) { return false }
-    case .pattern(let text): if PathPattern(unchecked: text).matchesWhole(path) { return false }
+    case .pattern(let text): if PathPattern.matchesWhole(text, path) { return false }
     case .allLinear, .unspecified, nil: break
     }
     if savedModules.contains(where: { Self.lies(path, withinModule: $0) }) { return false }
     switch targets {
     case .unspecified: return false
     case .allLinear: return true
-    case .pattern(let text): return PathPattern(unchecked: text).matchesWhole(path)
+    case .pattern(let text): return PathPattern.matchesWhole(text, path)
     case .names(let names):
       // As in PEFT, a path given in full is not subject to the restriction to layers.
       if names.contains(where: { $0.utf8.elementsEqual(path.utf8) }) { return true }
@@ -48,11 +48,11 @@ extension PEFTAdapterConfiguration {
   }
 
   /// The index of the layer that `path` lies in.
-  private func layerIndex(of path: String) -> Int? {
+  func layerIndex(of path: String) -> Int? {
     if !layersPattern.isEmpty {
       for pattern in layersPattern {
-        let full = PathPattern(unchecked: #"(?:^|.*?\.)\#(pattern)\.(?P<idx>\d+)\."#)
-        if let index = full.group("idx", atStartOf: path) { return Int(index) }
+        let full = Self.expression(ofLayersPattern: pattern)
+        if let index = PathPattern.group("idx", of: full, atStartOf: path) { return Int(index) }
       }
       return nil
     }
@@ -65,13 +65,17 @@ extension PEFTAdapterConfiguration {
   }
 
   private static func value<Value>(_ overrides: [Override<Value>], for path: String) -> Value? {
-    overrides.first { override in
-      isPath(path, namedBy: override.key) || matches(path, endWithKey: override.key)
-    }?.value
+    overrides.first { matches(path, endWithKey: $0.key) }?.value
   }
 
-  /// Whether `(.*\.)?(key)$` matches `path`.
-  private static func matches(_ path: String, endWithKey key: String) -> Bool {
+  /// How PEFT asks whether a key of a pattern is meant, and where a layer's index stands in a path.
+  static func expression(ofKey key: String) -> String { #"(.*\.)?(\#(key))$"# }
+  static func expression(ofLayersPattern pattern: String) -> String {
+    #"(?:^|.*?\.)\#(pattern)\.(?P<idx>\d+)\."#
+  }
+
+  /// Whether a path is one that `key` means.
+  static func matches(_ path: String, endWithKey key: String) -> Bool {
     // Most keys are paths, whose dots match any one character: no expression need be compiled.
     let isPlain = key.utf8.allSatisfy { byte in
       switch byte {
@@ -79,8 +83,8 @@ extension PEFTAdapterConfiguration {
       default: byte < 0x80 && Character(Unicode.Scalar(byte)).isLetterOrDigit
       }
     }
-    guard isPlain, path.utf8.allSatisfy({ $0 < 0x80 }) else {
-      return PathPattern(unchecked: #"(.*\.)?(\#(key))$"#).matchesWhole(path)
+    guard isPlain, path.utf8.allSatisfy({ 0x20..<0x80 ~= $0 }) else {
+      return PathPattern.matchesStart(expression(ofKey: key), path)
     }
     let (key, path) = (Array(key.utf8), Array(path.utf8))
     guard path.count >= key.count else { return false }
@@ -111,7 +115,7 @@ extension PEFTAdapterConfiguration {
     switch options.feedForward {
     case .names(let names):
       return names.contains { path.utf8.reversed().starts(with: $0.utf8.reversed()) }
-    case .pattern(let text): return PathPattern(unchecked: text).matchesWhole(path)
+    case .pattern(let text): return PathPattern.matchesWhole(text, path)
     case .allLinear, .unspecified: return false
     }
   }

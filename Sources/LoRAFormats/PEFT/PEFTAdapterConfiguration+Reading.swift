@@ -82,7 +82,7 @@ extension PEFTAdapterConfiguration {
   }
 
   private static func checkPattern(_ key: String, _ fields: JSONFields) throws(FormatError) {
-    _ = try PathPattern(#"(.*\.)?(\#(key))$"#, fields, key)
+    try PathPattern.check(key, within: expression(ofKey: key), fields, key)
   }
 
   private mutating func readLayers(_ fields: JSONFields) throws(FormatError) {
@@ -96,7 +96,8 @@ extension PEFTAdapterConfiguration {
       layersPattern = try fields.strings("layers_pattern") ?? []
     }
     for pattern in layersPattern {
-      _ = try PathPattern(#"(?:^|.*?\.)\#(pattern)\.(?P<idx>\d+)\."#, fields, "layers_pattern")
+      try PathPattern.check(
+        pattern, within: Self.expression(ofLayersPattern: pattern), fields, "layers_pattern")
     }
     let isList = if case .names = targets { true } else { false }
     if layersToTransform != nil, !isList {
@@ -118,7 +119,8 @@ extension PEFTAdapterConfiguration {
     if let text = value.stringValue {
       if key == "target_modules", text == "all-linear" { return .allLinear }
       if text.isEmpty, key == "exclude_modules" { return nil }
-      return .pattern(try PathPattern(text, fields, key).text)
+      try PathPattern.check(text, fields, key)
+      return .pattern(text)
     }
     return try names(fields, key).map { .names($0) }
   }

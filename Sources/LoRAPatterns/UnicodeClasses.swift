@@ -3,15 +3,16 @@
 /// The regular expressions of Hugging Face's `tokenizers` know Unicode 16; the standard library's
 /// tables are of the version that Swift came with. Code points that were assigned later count as
 /// unassigned here, so that the same text gives the same tokens with every compiler.
-enum UnicodeClasses {
+package enum UnicodeClasses {
   /// Set in ``of(_:)`` for white space; the bits below are the category's index.
-  static let whiteSpace: UInt8 = 32
+  package static let whiteSpace: UInt8 = 32
 
   private static let basicPlane: [UInt8] = (0..<0x10000).map { compute(UInt32($0)) }
 
   /// The class of a code point: the index of its category plus ``whiteSpace`` if it is that.
-  static func of(_ code: UInt32) -> UInt8 {
-    code < 0x10000 ? basicPlane[Int(code)] : compute(code)
+  package static func of(_ code: UInt32) -> UInt8 {
+    // ASCII without the table, which takes some milliseconds to make.
+    0x80..<0x10000 ~= code ? basicPlane[Int(code)] : compute(code)
   }
 
   private static func compute(_ code: UInt32) -> UInt8 {
@@ -22,13 +23,13 @@ enum UnicodeClasses {
   }
 
   /// Whether a code point was assigned in the given major version of Unicode or before.
-  static func isAssigned(_ properties: Unicode.Scalar.Properties, by version: Int) -> Bool {
+  package static func isAssigned(_ properties: Unicode.Scalar.Properties, by version: Int) -> Bool {
     guard let age = properties.age else { return false }
     return age.major < version || age.major == version && age.minor == 0
   }
 
   /// The bits of the categories that a property name in `\p{...}` stands for; nil if it is none.
-  static func mask(named name: String) -> UInt32? {
+  package static func mask(named name: String) -> UInt32? {
     if name == "LC" || name == "L&" { return mask(["Lu", "Ll", "Lt"]) }
     let long: [String: String] = [
       "Letter": "L", "Mark": "M", "Number": "N", "Punctuation": "P", "Symbol": "S",
@@ -88,7 +89,7 @@ enum UnicodeClasses {
   ]
 
   /// Whether the scalar is of a word, as `\w` of the Rust crate `regex` sees it.
-  static func isWord(_ scalar: Unicode.Scalar) -> Bool {
+  package static func isWord(_ scalar: Unicode.Scalar) -> Bool {
     let properties = scalar.properties
     guard isAssigned(properties, by: 16) else { return false }
     switch properties.generalCategory {
@@ -99,33 +100,11 @@ enum UnicodeClasses {
   }
 
   /// Whether the scalar is a number, as Rust's `char::is_numeric` sees it.
-  static func isNumeric(_ code: UInt32) -> Bool {
+  package static func isNumeric(_ code: UInt32) -> Bool {
     if code < 0x80 { return (0x30...0x39).contains(code) }
     switch Unicode.Scalar(code)?.properties.generalCategory {
     case .decimalNumber, .letterNumber, .otherNumber: return true
     default: return false
     }
   }
-}
-
-/// The code point that starts at `index` of well-formed UTF-8, and how many bytes it has.
-@inline(__always)
-func decodeScalar(
-  _ bytes: UnsafeBufferPointer<UInt8>, at index: Int
-) -> (code: UInt32, count: Int) {
-  let first = UInt32(bytes[index])
-  if first < 0x80 { return (first, 1) }
-  let second = UInt32(bytes[index + 1] & 0x3F)
-  if first < 0xE0 { return ((first & 0x1F) << 6 | second, 2) }
-  let third = UInt32(bytes[index + 2] & 0x3F)
-  if first < 0xF0 { return ((first & 0x0F) << 12 | second << 6 | third, 3) }
-  return (
-    (first & 0x07) << 18 | second << 12 | third << 6 | UInt32(bytes[index + 3] & 0x3F), 4
-  )
-}
-
-/// How many bytes the UTF-8 sequence has that starts with `byte`.
-@inline(__always)
-func scalarLength(startingWith byte: UInt8) -> Int {
-  byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4
 }

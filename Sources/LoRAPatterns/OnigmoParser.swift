@@ -1,91 +1,5 @@
-/// A set of code points: of general categories, of white space or not, and of ranges.
-struct CodePointSet: Sendable, Hashable {
-  private(set) var categories: UInt32 = 0
-  private var hasWhiteSpace = false
-  private var hasOthers = false
-  private var ranges: [ClosedRange<UInt32>] = []
-  private var isNegated = false
-  private var asciiLow: UInt64 = 0
-  private var asciiHigh: UInt64 = 0
-
-  init() {}
-
-  init(_ codes: UInt32...) {
-    for code in codes { insert(code...code) }
-    finish()
-  }
-
-  mutating func insert(_ range: ClosedRange<UInt32>) { ranges.append(range) }
-  mutating func insert(categories mask: UInt32) { categories |= mask }
-  mutating func insertWhiteSpace(_ isWhiteSpace: Bool) {
-    if isWhiteSpace { hasWhiteSpace = true } else { hasOthers = true }
-  }
-
-  /// Adds the other case of what was inserted; false where that is more than letters of ASCII.
-  mutating func ignoreCase() -> Bool {
-    guard categories == 0 else { return false }
-    for range in ranges {
-      for code in range.clamped(to: 0...0x7F) where range.lowerBound <= 0x7F {
-        guard let scalar = Unicode.Scalar(code), scalar.properties.isAlphabetic else { continue }
-        ranges.append(code ^ 0x20...code ^ 0x20)
-        // The long s and the Kelvin sign fold to letters of ASCII.
-        if code | 0x20 == 0x73 { ranges.append(0x17F...0x17F) }
-        if code | 0x20 == 0x6B { ranges.append(0x212A...0x212A) }
-      }
-      guard range.upperBound <= 0x7F else { return false }
-    }
-    return true
-  }
-
-  /// To be called once after the insertions.
-  mutating func finish(negated: Bool = false) {
-    isNegated = negated
-    for code in UInt32(0)..<64 where computed(code) { asciiLow |= 1 << UInt64(code) }
-    for code in UInt32(64)..<128 where computed(code) { asciiHigh |= 1 << UInt64(code - 64) }
-  }
-
-  @inline(__always)
-  func contains(_ code: UInt32) -> Bool {
-    if code < 64 { return asciiLow >> UInt64(code) & 1 == 1 }
-    if code < 128 { return asciiHigh >> UInt64(code - 64) & 1 == 1 }
-    return computed(code)
-  }
-
-  private func computed(_ code: UInt32) -> Bool {
-    let kind = UnicodeClasses.of(code)
-    let isWhiteSpace = kind & UnicodeClasses.whiteSpace != 0
-    let isMember =
-      categories >> UInt32(kind & 31) & 1 == 1 || (isWhiteSpace ? hasWhiteSpace : hasOthers)
-      || ranges.contains { $0.contains(code) }
-    return isMember != isNegated
-  }
-}
-
-indirect enum RegularExpressionNode {
-  enum Repetition { case greedy, lazy, possessive }
-
-  case set(CodePointSet)
-  case sequence([RegularExpressionNode])
-  case alternation([RegularExpressionNode])
-  case repeated(RegularExpressionNode, least: Int, most: Int, Repetition)
-  case look(RegularExpressionNode, ahead: Bool)
-  case atomic(RegularExpressionNode)
-  case lineStart, lineEnd, textStart, textEnd
-
-  var canBeEmpty: Bool {
-    switch self {
-    case .set: false
-    case .sequence(let nodes): nodes.allSatisfy(\.canBeEmpty)
-    case .alternation(let nodes): nodes.contains(where: \.canBeEmpty)
-    case .repeated(let node, let least, _, _): least == 0 || node.canBeEmpty
-    case .atomic(let node): node.canBeEmpty
-    case .look, .lineStart, .lineEnd, .textStart, .textEnd: true
-    }
-  }
-}
-
 /// Reads the syntax that Onigmo has by default (Ruby's).
-struct RegularExpressionParser {
+struct OnigmoParser {
   private let scalars: [Unicode.Scalar]
   private var index = 0
   private var ignoresCase = false
@@ -93,7 +7,7 @@ struct RegularExpressionParser {
 
   init(_ pattern: String) { scalars = Array(pattern.unicodeScalars) }
 
-  mutating func parse() throws(RegularExpressionError) -> RegularExpressionNode {
+  mutating func parse() throws(RegularExpressionError) -> PatternNode {
     if starts(with: "(?i)") {
       index += 4
       ignoresCase = true
@@ -119,14 +33,14 @@ struct RegularExpressionParser {
     return true
   }
 
-  private mutating func alternation() throws(RegularExpressionError) -> RegularExpressionNode {
-    var branches: [RegularExpressionNode] = []
+  private mutating func alternation() throws(RegularExpressionError) -> PatternNode {
+    var branches: [PatternNode] = []
     repeat { branches.append(try sequence()) } while skip("|")
     return branches.count == 1 ? branches[0] : .alternation(branches)
   }
 
-  private mutating func sequence() throws(RegularExpressionError) -> RegularExpressionNode {
-    var nodes: [RegularExpressionNode] = []
+  private mutating func sequence() throws(RegularExpressionError) -> PatternNode {
+    var nodes: [PatternNode] = []
     while let scalar = next, scalar != "|", scalar != ")" {
       nodes.append(try quantified(try atom()))
     }
@@ -134,8 +48,8 @@ struct RegularExpressionParser {
   }
 
   private mutating func quantified(
-    _ node: RegularExpressionNode
-  ) throws(RegularExpressionError) -> RegularExpressionNode {
+    _ node: PatternNode
+  ) throws(RegularExpressionError) -> PatternNode {
     var node = node
     let range: (least: Int, most: Int)
     var isInterval = false
@@ -191,7 +105,7 @@ struct RegularExpressionParser {
     throw failure("the repetition {\(text)}")
   }
 
-  private mutating func atom() throws(RegularExpressionError) -> RegularExpressionNode {
+  private mutating func atom() throws(RegularExpressionError) -> PatternNode {
     guard let scalar = next else { throw failure("the end of the pattern") }
     switch scalar {
     case "(": return try group()
@@ -204,14 +118,14 @@ struct RegularExpressionParser {
       return .set(set)
     case "^":
       index += 1
-      return .lineStart
+      return .assertion(.lineStart(isRuby: true))
     case "$":
       index += 1
-      return .lineEnd
+      return .assertion(.lineEnd)
     case "*", "+", "?": throw failure("a repetition of nothing")
     case "\\":
-      if skip("\\A") { return .textStart }
-      if skip("\\z") { return .textEnd }
+      if skip("\\A") { return .assertion(.textStart) }
+      if skip("\\z") { return .assertion(.textEnd) }
       var set = CodePointSet()
       try escape(into: &set)
       return .set(try finished(set))
@@ -234,13 +148,14 @@ struct RegularExpressionParser {
     return set
   }
 
-  private mutating func group() throws(RegularExpressionError) -> RegularExpressionNode {
+  private mutating func group() throws(RegularExpressionError) -> PatternNode {
     depth += 1
     defer { depth -= 1 }
     guard depth <= 50 else { throw failure("groups nested deeper than 50") }
     let outer = ignoresCase
     defer { ignoresCase = outer }
-    let kind: (RegularExpressionNode) -> RegularExpressionNode
+    var isPositive = true
+    let kind: (PatternNode) -> PatternNode?
     if skip("(?:") {
       kind = { $0 }
     } else if skip("(?i:") {
@@ -250,9 +165,13 @@ struct RegularExpressionParser {
       ignoresCase = false
       kind = { $0 }
     } else if skip("(?=") {
-      kind = { .look($0, ahead: true) }
+      kind = { .look($0, isPositive: true) }
     } else if skip("(?!") {
-      kind = { .look($0, ahead: false) }
+      kind = { .look($0, isPositive: false) }
+    } else if starts(with: "(?<=") || starts(with: "(?<!") {
+      isPositive = skip("(?<=")
+      if !isPositive { index += 4 }
+      kind = { Self.behind($0, isPositive: isPositive) }
     } else if skip("(?>") {
       kind = { .atomic($0) }
     } else if starts(with: "(?") {
@@ -263,7 +182,21 @@ struct RegularExpressionParser {
     }
     let node = try alternation()
     guard skip(")") else { throw failure("\"(\" without \")\"") }
-    return kind(node)
+    guard let result = kind(node) else { throw failure("a lookbehind without a fixed width") }
+    return result
+  }
+
+  /// A lookbehind, whose alternatives may differ in width; nil if one of them has no fixed one.
+  private static func behind(_ node: PatternNode, isPositive: Bool) -> PatternNode? {
+    guard case .alternation(let branches) = node else {
+      return node.fixedWidth.map { .behind(node, width: $0, isPositive: isPositive) }
+    }
+    var looks: [PatternNode] = []
+    for branch in branches {
+      guard let look = behind(branch, isPositive: isPositive) else { return nil }
+      looks.append(look)
+    }
+    return isPositive ? .alternation(looks) : .sequence(looks)
   }
 
   private mutating func characterClass() throws(RegularExpressionError) -> CodePointSet {
