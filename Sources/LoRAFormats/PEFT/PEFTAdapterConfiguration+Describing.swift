@@ -22,14 +22,17 @@ extension PEFTAdapterConfiguration {
   ) throws(FormatError) {
     var start = kept
     if start?.initialization.changesBase == true { start?.initialization = .standard }
-    if let start, (try? start.check(describes: description)) != nil {
+    let layers = description.layers.map(\.path)
+    if let start, start.names(exactly: layers, among: paths),
+      (try? start.check(describes: description)) != nil
+    {
       self = start
       return
     }
     let method = try Self.method(describing: description, keeping: start?.method)
     var result = start ?? PEFTAdapterConfiguration(method: method, targets: .unspecified)
     result.method = method
-    result.setTargets(description.layers.map(\.path), among: paths)
+    result.setTargets(layers, among: paths)
     try result.setRanks(of: description)
     try result.setParameters(of: description)
     result.setFeedForward(of: description, among: paths)
@@ -53,9 +56,41 @@ extension PEFTAdapterConfiguration {
     path.split(separator: ".").last.map(String.init) ?? path
   }
 
+  /// Whether PEFT adapts just these layers by the targets, and meets nothing that it can't adapt.
+  ///
+  /// PEFT looks at all modules of a model and refuses those that are no layers, blocks and activations
+  /// among them. Which there are is not known here, so that no expression is ever sure to be right,
+  /// nor is a name that a block has too.
+  private func names(exactly layers: [String], among paths: [String]?) -> Bool {
+    switch targets {
+    case .allLinear, .unspecified: return true
+    case .pattern: return false
+    case .names(let names):
+      let adapted = NameSet(ends: layers)
+      let blocks = NameSet(ends: Self.blocks(around: paths ?? layers))
+      guard names.allSatisfy({ adapted.contains($0) && !blocks.contains($0) }) else { return false }
+      let others = Set((paths ?? []).map(ExactName.init)).subtracting(layers.map(ExactName.init))
+      return !others.contains { matches(path: $0.text) }
+    }
+  }
+
+  /// The paths of the modules that hold those at `paths`.
+  private static func blocks(around paths: [String]) -> [String] {
+    var blocks: Set<String> = []
+    for path in paths {
+      var rest = path[...]
+      while let dot = rest.lastIndex(of: ".") {
+        rest = rest[..<dot]
+        guard blocks.insert(String(rest)).inserted else { break }
+      }
+    }
+    return Array(blocks)
+  }
+
   private mutating func setTargets(_ layers: [String], among paths: [String]?) {
     let isRight = { (configuration: Self) in
-      layers.allSatisfy(configuration.matches)
+      configuration.names(exactly: layers, among: paths)
+        && layers.allSatisfy(configuration.matches)
         && (paths ?? layers).filter(configuration.matches).count == layers.count
     }
     // Targets that were kept, if they still say the same.

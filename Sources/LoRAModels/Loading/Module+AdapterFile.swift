@@ -19,15 +19,18 @@ extension Module {
   ///   - allowsNoEffect: whether an adapter whose every contribution is zero is accepted, as a
   ///     fresh one is to train from. For inference it is an error: silence is a bug.
   ///   - enabled: whether it applies from now on, at strength 1.
+  ///
+  /// Returns what the adapter's configuration names that applies to nothing, a sentence each.
+  @discardableResult
   public func loadAdapter(
     _ file: AdapterFile, named name: String = "default", isTrainable: Bool = false,
     allowsNoEffect: Bool = false, enabled: Bool = true
-  ) throws {
+  ) throws -> [String] {
     if file.peftConfiguration != nil {
       try loadAdapter(
         from: file.path, named: name, isTrainable: isTrainable, allowsNoEffect: allowsNoEffect,
         enabled: enabled)
-      return
+      return file.warnings(among: adaptableModules().map(\.path))
     }
     if !allowsNoEffect, file.description.hasNoEffect {
       throw FormatError(
@@ -38,5 +41,6 @@ extension Module {
     try attach(
       file.description, named: name, isTrainable: isTrainable,
       dropout: Float(file.mlxConfiguration?.dropout ?? 0), enabled: enabled)
+    return []
   }
 }

@@ -7,7 +7,7 @@ extension LayerSelector {
   /// what it excludes.
   public init(_ configuration: PEFTAdapterConfiguration) {
     let isAll = configuration.targets == .allLinear
-    self.init(description: configuration.targets.text, includesEmbeddings: !isAll) {
+    self.init(description: configuration.choice, includesEmbeddings: !isAll) {
       path, isOutputHead in
       configuration.matches(path: path) && !(isAll && isOutputHead)
     }
@@ -107,6 +107,19 @@ extension Module {
       if let dora = adapter as? DoRAAdapter { return Double(dora.dropoutRate) }
     }
     return 0
+  }
+}
+
+extension PEFTAdapterConfiguration {
+  /// What chooses layers, as errors name it.
+  fileprivate var choice: String {
+    var text = targets.text
+    if let layersToTransform, !layersToTransform.isEmpty {
+      text += " with layers_to_transform \(layersToTransform)"
+    }
+    if !layersPattern.isEmpty { text += " with layers_pattern \(layersPattern)" }
+    if let excluded { text += " with exclude_modules \(excluded.text)" }
+    return text
   }
 }
 

@@ -32,6 +32,8 @@ extension Module {
       throw .noMatchingLayer(selector: selector.description, available: linearLayers().map(\.path))
     }
     try attach(adapters, named: name)
+    report.warnings += configuration.unmatched(
+      layers: report.layers, among: adaptableModules().map(\.path))
     return report
   }
 }
@@ -90,6 +92,10 @@ extension PEFTAdapterConfiguration {
 
   /// Throws for what an injection would leave out.
   fileprivate func checkTrainable() throws(AdapterError) {
+    if let (field, text, problem) = invalidExpression {
+      throw .invalidValue(
+        parameter: field, value: text, expected: "an expression that can be matched: \(problem)")
+    }
     func refuse(_ isThere: Bool, _ parameter: String, _ value: String) throws(AdapterError) {
       if isThere {
         throw .invalidValue(

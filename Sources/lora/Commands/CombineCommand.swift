@@ -69,6 +69,9 @@ struct CombineCommand: ParsableCommand {
     let files = try adapters.map {
       try AdapterFile(path: $0.path, options: .init(basePath: base))
     }
+    for (argument, file) in zip(adapters, files) {
+      StandardError.warnings(file.warnings().map { "\(argument.path): \($0)" })
+    }
     let parts = zip(adapters, files).map { argument, file in
       AdapterCombination.Part(
         file.description, weight: Double(argument.strength), name: argument.path)

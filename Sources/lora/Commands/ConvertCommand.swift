@@ -72,6 +72,7 @@ struct ConvertCommand: ParsableCommand {
       notes.insert(
         AdapterNote(text: "the adapter has no effect: it computes what the base computes"), at: 0)
     }
+    notes += adapter.warnings().map { AdapterNote(text: "\(input): \($0)") }
     if let modelfile { try modelfile.modelfile.write(to: modelfile.path) }
     try report(adapter, agreement, notes, modelfile: modelfile?.path)
   }

@@ -33,7 +33,9 @@ extension InspectCommand.Report {
       + (base == nil ? [] : ["relative"]) + ["type", ""]
     lines += Self.table(rows.map { $0.cells(hasBase: base != nil) }, header: header)
     let suspicious = rows.filter(\.isSuspicious).map(\.layer.path)
-    object["warnings"] = JSONValue(suspicious.map { "\($0): \(AdapterRow.suspicion)" })
+    let unmatched = adapter.warnings()
+    object["warnings"] = JSONValue(suspicious.map { "\($0): \(AdapterRow.suspicion)" } + unmatched)
+    lines += unmatched.map { "warning: \($0)" }
     if let first = suspicious.first {
       lines.append(
         "warning: \(first)"

@@ -30,6 +30,7 @@ struct ReduceCommand: ParsableCommand {
     var destinations = Destinations(reading: [adapter, base], force: replacement.force)
     try destinations.check(output, .adapter(.peft))
     let file = try AdapterFile(path: adapter, options: .init(basePath: base))
+    StandardError.warnings(file.warnings().map { "\(adapter): \($0)" })
     let (reduced, cuts) = try file.description.reduced(to: choice.choice)
     try reduced.write(madeOf: [file], to: output)
     try report(reduced, cuts)

@@ -65,9 +65,10 @@ struct SweepCommand: ParsableCommand {
     let names = names
     for (argument, name) in zip(adapters, names) {
       do {
-        try pretrained.model.loadAdapter(
+        let warnings = try pretrained.model.loadAdapter(
           try AdapterFile(path: argument.path, options: .init(basePath: model.path)),
           named: name, allowsNoEffect: allowNoEffect, enabled: false)
+        StandardError.warnings(warnings.map { "\(argument.path): \($0)" })
       } catch let error as AdapterError {
         throw CommandError(argument.path, error)
       }

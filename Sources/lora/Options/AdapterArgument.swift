@@ -68,9 +68,10 @@ struct AdapterOptions: ParsableArguments {
     for (index, adapter) in adapters.enumerated() {
       let name = "adapter-\(index)"
       do {
-        try model.loadAdapter(
+        let warnings = try model.loadAdapter(
           try AdapterFile(path: adapter.path, options: .init(basePath: path)), named: name,
           allowsNoEffect: allowNoEffect || adapter.strength == 0)
+        StandardError.warnings(warnings.map { "\(adapter.path): \($0)" })
       } catch let error as AdapterError {
         throw CommandError(adapter.path, error)
       }

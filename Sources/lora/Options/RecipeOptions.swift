@@ -39,6 +39,12 @@ struct RecipeOptions: ParsableArguments {
   var config: String?
 
   func validate() throws {
+    if let targets,
+      let (_, text, problem) = PEFTAdapterConfiguration(rank: 1, alpha: 1, targets: targets.modules)
+        .invalidExpression
+    {
+      throw ValidationError("--targets 'regex:\(text)' can't be matched: \(problem)")
+    }
     try demand("--rank", rank, .atLeast(1))
     try demand("--dropout", dropout, .from(0, below: 1))
     if config != nil, initAdapter != nil {
@@ -79,13 +85,14 @@ struct RecipeOptions: ParsableArguments {
   ) throws -> (configuration: PEFTAdapterConfiguration, warnings: [String]) {
     if let initAdapter {
       let file = try AdapterFile(path: initAdapter, options: .init(basePath: path))
-      try model.loadAdapter(file, named: name, isTrainable: true, allowsNoEffect: true)
+      let warnings = try model.loadAdapter(
+        file, named: name, isTrainable: true, allowsNoEffect: true)
       let configuration =
         try file.peftConfiguration
         ?? PEFTAdapterConfiguration(
           describing: file.description, among: model.linearLayers().map(\.path))
       try check(configuration, initAdapter, model)
-      return (configuration, [])
+      return (configuration, warnings.map { "\(initAdapter): \($0)" })
     }
     var configuration: PEFTAdapterConfiguration
     if let config {
@@ -151,7 +158,7 @@ struct TargetArgument: ExpressibleByArgument, Sendable {
       modules = .allLinear
     } else if argument.hasPrefix("regex:") {
       let pattern = String(argument.dropFirst("regex:".count))
-      guard !pattern.isEmpty, (try? Regex(pattern)) != nil else { return nil }
+      guard !pattern.isEmpty else { return nil }
       modules = .pattern(pattern)
     } else {
       let names = argument.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
