@@ -20,7 +20,7 @@ public import LoRATensor
 /// ```
 ///
 /// Files that only mean something together, as an adapter's configuration and weights, are written
-/// by ``AtomicFolder``.
+/// by `AtomicFolder`.
 public enum AtomicFile {
   /// One of several files that are written together.
   public struct Part {
