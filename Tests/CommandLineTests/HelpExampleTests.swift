@@ -108,7 +108,9 @@ import Testing
     for name in ["questions.jsonl", "eval.jsonl"] {
       try Fixtures.write(questions, to: folder + "/" + name)
     }
-    try Fixtures.write("Once upon a time.<|endoftext|>The end.", to: folder + "/stories.txt")
+    for name in ["stories.txt", "book.txt"] {
+      try Fixtures.write("Once upon a time.<|endoftext|>The end.", to: folder + "/" + name)
+    }
     let rows = Tensor((0..<32).map { Int64($0 * 7 % 256) }, shape: [4, 8])
     try SafetensorsWriter.write(
       [("train", rows), ("eval", rows)], to: folder + "/rows.safetensors")

@@ -9,13 +9,15 @@ struct QuickstartCommand: ParsableCommand {
     commandName: "quickstart",
     abstract: "Train two adapters on the built-in base and show what they do, in about a minute.",
     discussion: """
-      Needs no download. The adapters are written as PEFT directories.
+      Needs no download. The adapters are written as PEFT directories; those of an earlier tour are \
+      replaced, others with --force only.
 
         lora quickstart --output my-first-adapters
       """)
 
   @Option(help: ArgumentHelp("The folder for the two adapters.", valueName: "dir"))
   var output = "lora-quickstart"
+  @OptionGroup var replacement: ReplacementOptions
 
   func run() throws {
     // Tried before a minute is spent on training what could not be written.
@@ -50,7 +52,8 @@ struct QuickstartCommand: ParsableCommand {
       let path = "\(output)/\(lesson.name)"
       let earlier = try? PEFTAdapterConfiguration(path: path + "/adapter_config.json")
       var adapter = Destinations(
-        reading: [], force: earlier?.baseModelName == QuickstartTour.baseName)
+        reading: [],
+        force: replacement.force || earlier?.baseModelName == QuickstartTour.baseName)
       try adapter.check(path, .adapter(.peft))
     }
   }
