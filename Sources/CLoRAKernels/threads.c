@@ -67,8 +67,11 @@ static void count_processors(void) {
 #endif
   if (count < 1) count = sysconf(_SC_NPROCESSORS_ONLN);
   processors = clamp_threads(count);
+  // The same rule as in EnvironmentVariables.problems, which tells of what is not followed.
   const char *wish = getenv("LORA_THREADS");
-  const long wanted = wish ? strtol(wish, NULL, 10) : 0;
+  char *end = NULL;
+  long wanted = wish ? strtol(wish, &end, 10) : 0;
+  if (wish && (*wish < '0' || *wish > '9' || *end != 0)) wanted = 0;
   int unset = 0;
   atomic_compare_exchange_strong(&threads_set, &unset,
                                  wanted > 0 ? clamp_threads(wanted) : processors);

@@ -32,6 +32,10 @@ public struct Gradients: Sendable {
   }
 
   mutating func accumulate(_ gradient: Tensor, for parameter: Parameter) {
+    require(
+      gradient.shape == parameter.shape,
+      "a backward step gives a parameter of shape \(parameter.shape) a gradient of \(gradient.shape)"
+    )
     let key = ObjectIdentifier(parameter)
     if !values.accumulate(gradient, at: key) { parameters.append(parameter) }
   }
@@ -74,7 +78,10 @@ extension [ObjectIdentifier: Tensor] {
       self[key] = Tensor(shape: shape) { body($0, 0) }
       return false
     }
-    precondition(sum.shape == shape, "a gradient of shape \(shape) for one of \(sum.shape)")
+    require(
+      sum.shape == shape,
+      "a backward step gives its input a gradient of shape \(shape), and there is one of \(sum.shape); "
+        + "the gradient of an input has the input's shape")
     sum.withUnsafeMutableBytes { bytes in
       if let base = bytes.baseAddress { body(base.floats, 1) }
     }
@@ -200,13 +207,19 @@ extension Variable {
   /// Each recorded operation runs its backward step once and is then forgotten, its memory freed:
   /// a second call on the same graph traps.
   public func gradients() -> Gradients {
-    precondition(value.elementCount == 1, "gradients() of a variable of shape \(shape)")
+    require(
+      value.elementCount == 1,
+      "gradients() of a variable of shape \(shape), which is not one number; add it up with sum() or "
+        + "mean(), or call gradients(from:) with a seed of its shape")
     return gradients(from: Tensor([1], shape: shape))
   }
 
   /// The gradients of `sum(self * seed)`, seed being of this variable's shape.
   public func gradients(from seed: Tensor) -> Gradients {
-    precondition(seed.shape == shape, "a seed of shape \(seed.shape) for one of \(shape)")
+    require(
+      seed.shape == shape,
+      "gradients(from:) with a seed of shape \(seed.shape) for a variable of \(shape); they must be "
+        + "equal")
     var gradients = Gradients()
     accumulateGradients(from: seed, into: &gradients)
     return gradients
@@ -215,7 +228,8 @@ extension Variable {
   /// Adds the gradients of this scalar to `gradients`, in place: accumulating over batches then
   /// takes no second set of them.
   package func accumulateGradients(into gradients: inout Gradients) {
-    precondition(value.elementCount == 1, "gradients of a variable of shape \(shape)")
+    require(
+      value.elementCount == 1, "gradients of a variable of shape \(shape), which is not one number")
     accumulateGradients(from: Tensor([1], shape: shape), into: &gradients)
   }
 
@@ -235,7 +249,9 @@ extension Variable {
       node.releaseValue()
       guard var gradient = table.take(node) else { continue }
       guard let backward = node.takeBackward() else {
-        preconditionFailure("the graph was differentiated before; compute the value again")
+        misuse(
+          "gradients() a second time on one graph, which the first forgot; compute the value again, or "
+            + "add up what both are wanted for before one call")
       }
       withoutGradients {
         backward(&gradient, InputGradients(inputs: node.inputs, table: table))

@@ -25,7 +25,7 @@ public final class Parameter: Sendable {
   public var value: Tensor {
     get { state.withLock { $0.value } }
     set {
-      precondition(
+      require(
         newValue.shape == shape, "a parameter of shape \(shape) can't become \(newValue.shape)")
       state.withLock { $0.value = newValue }
     }

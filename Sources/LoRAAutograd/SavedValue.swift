@@ -52,7 +52,9 @@ package final class Recomputation: Sendable {
     let (known, compute) = state.withLock { ($0.value, $0.compute) }
     if let known { return known }
     guard let compute else {
-      preconditionFailure("the graph was differentiated before; compute the value again")
+      misuse(
+        "a saved value after its graph was differentiated, which forgets it; compute the value again"
+      )
     }
     let value = compute()
     state.withLock { $0.value = value }

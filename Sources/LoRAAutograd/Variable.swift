@@ -44,7 +44,10 @@ public struct Variable: Sendable {
       self.init(value)
       return
     }
-    precondition(value.dtype == .float32, "a trainable parameter is float32, not \(value.dtype)")
+    require(
+      value.dtype == .float32,
+      "a trainable parameter of shape \(value.shape) is \(value.dtype); only float32 can be trained: freeze "
+        + "it (isTrainable = false), or call prepareForFullTraining() on its module")
     self.init(value: value, node: Node(leafOf: parameter))
   }
 

@@ -67,7 +67,7 @@ public struct AdapterDescription: Sendable {
 
     /// Creates a set of rows. Traps unless there is one a token.
     public init(path: String, ids: [Int], rows: Tensor, storedType: DType = .float32) {
-      precondition(
+      require(
         rows.shape.count == 2 && rows.shape[0] == ids.count,
         "rows \(rows.shape) of \(path) for \(ids.count) tokens")
       self.path = path

@@ -160,7 +160,8 @@ final class OpenFile {
   private let descriptor: Int32
 
   init(_ path: String) throws(FormatError) {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // Nobody may ever write to a FIFO: opening one must not wait for it.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
       let code = errno
       let reason = String(cString: strerror(code))
@@ -178,7 +179,15 @@ final class OpenFile {
       let isFolder = examined && status.st_mode & S_IFMT == S_IFDIR
       throw FormatError(
         .unreadable, file: path,
-        problem: isFolder ? "expected a file, found a folder" : "it is not a plain file")
+        problem: isFolder ? "expected a file, found a folder" : "it is not a plain file",
+        remedy: isFolder ? "" : "write what it gives to a file, and give that")
+    }
+    // Files that the kernel makes up, as in /proc, say that they are empty.
+    var byte: UInt8 = 0
+    if byteCount == 0, pread(descriptor, &byte, 1, 0) != 0 {
+      throw FormatError(
+        .unreadable, file: path, problem: "its size is not known before it is read",
+        remedy: "copy it to a plain file, and give that")
     }
   }
 

@@ -84,7 +84,7 @@ public struct LowRankChange: Sendable {
     a: Tensor, b: Tensor, middle: Tensor? = nil, alpha: Double, scale: Double,
     bias: Tensor? = nil, magnitude: Tensor? = nil, isEmbedding: Bool = false
   ) {
-    precondition(
+    require(
       a.shape.count >= 2 && a.shape.count == b.shape.count && a.shape[0] == b.shape[1],
       "factors \(a.shape) and \(b.shape): expected [rank, in, ...] and [out, rank, ...]")
     self.a = a

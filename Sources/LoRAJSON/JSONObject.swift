@@ -20,7 +20,7 @@ package struct JSONObject: Sendable {
   package init(_ pairs: some Sequence<(String, JSONValue)>) {
     self.init()
     for (key, value) in pairs {
-      precondition(append(key, value), "JSONObject: the key \"\(key)\" occurs twice")
+      if !append(key, value) { fatalError("JSONObject: the key \"\(key)\" occurs twice") }
     }
   }
 

@@ -26,9 +26,9 @@ extension JSONValue {
   package init(
     parsing bytes: UnsafeRawBufferPointer, maximumDepth: Int = 128
   ) throws(JSONError) {
-    precondition(
-      (1...Self.greatestDepth).contains(maximumDepth),
-      "maximumDepth is \(maximumDepth), allowed are 1...\(Self.greatestDepth)")
+    if !(1...Self.greatestDepth).contains(maximumDepth) {
+      fatalError("maximumDepth is \(maximumDepth), allowed are 1...\(Self.greatestDepth)")
+    }
     var parser = JSONParser(bytes: bytes.bindMemory(to: UInt8.self), maximumDepth: maximumDepth)
     self = try parser.document()
   }

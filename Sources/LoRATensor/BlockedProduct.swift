@@ -190,7 +190,7 @@ extension DType {
     case .float32: LK_F32
     case .bfloat16: LK_BF16
     case .float16: LK_F16
-    default: preconditionFailure("a weight of type \(self) can't be multiplied")
+    default: misuse("a weight of type \(self) can't be multiplied")
     }
   }
 }

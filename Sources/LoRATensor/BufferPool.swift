@@ -34,6 +34,7 @@ public final class BufferPool: Sendable {
     var free: [Int: [UInt]] = [:]
     var statistics = Statistics()
     var cacheLimit = 2 << 30
+    var exhaustionHandler: (@Sendable (String) -> Never)?
   }
 
   private let state = Locked(State())
@@ -95,11 +96,40 @@ public final class BufferPool: Sendable {
       return address
     }
     if let reused, let pointer = UnsafeMutableRawPointer(bitPattern: reused) { return pointer }
+    if let pointer = Self.request(size) { return pointer }
+    // What is kept for reuse may be what is missing.
+    trim()
+    if let pointer = Self.request(size) { return pointer }
+    exhausted(size)
+  }
+
+  private static func request(_ size: Int) -> UnsafeMutableRawPointer? {
     var pointer: UnsafeMutableRawPointer?
-    guard posix_memalign(&pointer, Self.alignment, size) == 0, let pointer else {
-      fatalError("out of memory: a tensor needs \(size) bytes")
+    return posix_memalign(&pointer, alignment, size) == 0 ? pointer : nil
+  }
+
+  /// Ends the program: there is no memory for a tensor.
+  private func exhausted(_ size: Int) -> Never {
+    let (live, handler) = state.withLock {
+      ($0.statistics.liveBytes - size, $0.exhaustionHandler)
     }
-    return pointer
+    var message =
+      "out of memory: a tensor needs \(mebibytes(size)), and the system gives no more; tensors hold "
+      + "\(mebibytes(live))"
+    if let limit = AvailableMemory.addressSpaceLimit ?? AvailableMemory.dataLimit {
+      message += ", the process may have \(mebibytes(limit)) (ulimit)"
+    }
+    message += "; take fewer or shorter rows, a lower rank or a smaller model, or raise the limit"
+    if let handler { handler(message) }
+    misuse(message)
+  }
+
+  /// What ends the program when the system has no memory left for a tensor, given a message that says
+  /// how much was wanted. A trap with the message on standard error, unless set; a program that wants
+  /// an exit status of its own, as `lora` does, sets it. It must not make tensors.
+  public var exhaustionHandler: (@Sendable (_ message: String) -> Never)? {
+    get { state.withLock { $0.exhaustionHandler } }
+    set { state.withLock { $0.exhaustionHandler = newValue } }
   }
 
   func deallocate(_ pointer: UnsafeMutableRawPointer, byteCount: Int) {
@@ -114,4 +144,9 @@ public final class BufferPool: Sendable {
     }
     if !isKept { free(pointer) }
   }
+}
+
+/// A number of bytes as people read it.
+package func mebibytes(_ bytes: Int) -> String {
+  bytes < 1 << 20 ? "\(bytes) bytes" : "\((bytes >> 20)) MiB"
 }

@@ -30,7 +30,7 @@ public enum DType: String, Sendable, Hashable, CaseIterable {
   /// The number of bytes that `count` elements occupy; whole blocks of a quantized type, or it traps.
   public func byteCount(ofElements count: Int) -> Int {
     if !isQuantized { return count * stride }
-    precondition(count % blockElements == 0, "\(count) elements are not whole blocks of \(self)")
+    require(count % blockElements == 0, "\(count) elements are not whole blocks of \(self)")
     return count / blockElements * blockBytes
   }
 
@@ -41,7 +41,7 @@ public enum DType: String, Sendable, Hashable, CaseIterable {
     case .float32, .int32, .uint32: 4
     case .float16, .bfloat16, .int16, .uint16: 2
     case .int8, .uint8, .bool: 1
-    default: preconditionFailure("elements of type \(self) have no bytes of their own")
+    default: misuse("elements of type \(self) have no bytes of their own")
     }
   }
 

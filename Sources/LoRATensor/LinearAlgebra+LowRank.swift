@@ -15,7 +15,7 @@ public struct SingularValueDecomposition: Sendable {
 
   /// Creates a decomposition from its parts. Traps if their shapes do not fit each other.
   public init(u: Tensor, singularValues: Tensor, vt: Tensor) {
-    precondition(
+    require(
       u.shape.count == 2 && vt.shape.count == 2 && singularValues.shape == [u.shape[1]]
         && u.shape[1] == vt.shape[0],
       "parts \(u.shape), \(singularValues.shape) and \(vt.shape) of a decomposition")
@@ -32,7 +32,7 @@ public struct SingularValueDecomposition: Sendable {
   public init(
     ofProduct b: Tensor, _ a: Tensor, scale: Double = 1
   ) throws(LinearAlgebraError) {
-    precondition(
+    require(
       a.shape.count == 2 && b.shape.count == 2 && a.shape[0] == b.shape[1],
       "factors \(b.shape) and \(a.shape): expected [m, rank] and [rank, n]")
     let left = try b.qrDecomposition()
@@ -54,7 +54,7 @@ public struct SingularValueDecomposition: Sendable {
   /// The smallest rank whose matrix keeps at least `share` (0 to 1) of the energy. At least 1, even
   /// of a matrix of zeros. Traps if `share` is not from 0 to 1.
   public func rank(keeping share: Double) -> Int {
-    precondition((0...1).contains(share), "a share of the energy of \(share)")
+    require((0...1).contains(share), "a share of the energy of \(share)")
     let squares = singularValues.scalars().map { Double($0) * Double($0) }
     let wanted = share * squares.reduce(0, +)
     var sum = 0.0
@@ -70,7 +70,7 @@ public struct SingularValueDecomposition: Sendable {
   ///
   /// Source: Eckart and Young, *The approximation of one matrix by another of lower rank*, 1936.
   public func truncated(to rank: Int) -> SingularValueDecomposition {
-    precondition(rank >= 0, "a rank of \(rank)")
+    require(rank >= 0, "a rank of \(rank)")
     guard rank < count else { return self }
     return SingularValueDecomposition(
       u: u.sliced(axis: 1, 0..<rank), singularValues: singularValues[rows: 0..<rank],

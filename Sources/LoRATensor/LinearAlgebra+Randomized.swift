@@ -18,12 +18,16 @@ extension Tensor {
   public func singularValueDecomposition(
     rank: Int, iterations: Int = 4, oversampling: Int = 10, seed: UInt64 = 0
   ) throws(LinearAlgebraError) -> SingularValueDecomposition {
-    precondition(rank >= 1 && iterations >= 0 && oversampling >= 0, "rank \(rank)")
-    let width = rank + oversampling
-    guard shape.count == 2, width < min(shape[0], shape[1]) else {
+    require(
+      rank >= 1 && iterations >= 0 && oversampling >= 0,
+      "a decomposition of rank \(rank) with \(iterations) iterations and \(oversampling) more vectors; "
+        + "the rank is at least 1, the others at least 0")
+    // Written so that no sum overflows.
+    guard shape.count == 2, rank < min(shape[0], shape[1]) - min(oversampling, elementCount) else {
       return try singularValueDecomposition().truncated(to: rank)
     }
     if let index = firstNonFiniteIndex() { throw .nonFinite(index: index, shape: shape) }
+    let width = rank + oversampling
     var random = SeededRandom(seed: seed, path: "singular value decomposition")
     var basis = try matrixProduct(with: random.normal([shape[1], width])).qrDecomposition().q
     for _ in 0..<iterations {

@@ -8,6 +8,8 @@ public enum LinearAlgebraError: Error, Sendable, Hashable, CustomStringConvertib
   case didNotConverge(shape: Shape)
   /// The matrix is larger than LAPACK can address with 32-bit numbers.
   case tooLarge(shape: Shape)
+  /// The process may not have the address space that OpenBLAS, which holds LAPACK, wants.
+  case noAddressSpace(limit: Int)
 
   /// What went wrong, where, and what to do.
   public var description: String {
@@ -19,6 +21,9 @@ public enum LinearAlgebraError: Error, Sendable, Hashable, CustomStringConvertib
         + "rescale the matrix, its numbers may be near the limits of float32"
     case .tooLarge(let shape):
       "a matrix \(shape) is too large to be decomposed; LAPACK counts with 32 bits"
+    case .noAddressSpace(let limit):
+      "decomposing a matrix takes OpenBLAS, which reserves 128 MiB of address space a thread, and the "
+        + "process may have \(limit >> 20) MiB; raise the limit (ulimit -v), or lower LORA_THREADS"
     }
   }
 }
@@ -140,13 +145,17 @@ extension Tensor {
 
   /// The extents, once it is sure that LAPACK can take the matrix.
   private func decomposable() throws(LinearAlgebraError) -> (m: Int, n: Int) {
-    precondition(
+    require(
       shape.count == 2 && dtype == .float32, "decomposing \(dtype) numbers of shape \(shape)")
     // The workspace grows with 4 k², and LAPACK says how large it is in 32 bits.
     guard elementCount <= Int(Int32.max), min(shape[0], shape[1]) <= 20_000 else {
       throw .tooLarge(shape: shape)
     }
     if let index = firstNonFiniteIndex() { throw .nonFinite(index: index, shape: shape) }
+    guard MatrixEngine.usesOpenBLAS else {
+      throw .noAddressSpace(
+        limit: AvailableMemory.addressSpaceLimit ?? AvailableMemory.dataLimit ?? 0)
+    }
     return (shape[0], shape[1])
   }
 
@@ -154,9 +163,9 @@ extension Tensor {
   fileprivate mutating func withUnsafeMutableFloats<R>(
     _ body: (UnsafeMutablePointer<Float>) -> R
   ) -> R {
-    precondition(dtype == .float32 && elementCount > 0, "\(dtype) numbers of shape \(shape)")
+    require(dtype == .float32 && elementCount > 0, "\(dtype) numbers of shape \(shape)")
     return withUnsafeMutableBytes { bytes in
-      guard let base = bytes.baseAddress else { preconditionFailure("a tensor without memory") }
+      guard let base = bytes.baseAddress else { misuse("a tensor without memory") }
       return body(base.floats)
     }
   }
@@ -169,7 +178,6 @@ private func lapack(
   _ routine: (_ work: UnsafeMutablePointer<Float>, _ lwork: inout blasint, _ info: inout blasint)
     -> Void
 ) -> blasint {
-  MatrixEngine.prepare()
   var wanted: Float = 0
   var lwork: blasint = -1
   var info: blasint = 0

@@ -23,7 +23,7 @@ package final class Locked<Value: Sendable>: @unchecked Sendable {
     mutex = .allocate(capacity: 1)
     mutex.initialize(to: pthread_mutex_t())
     let code = pthread_mutex_init(mutex, nil)
-    precondition(code == 0, "the system has no mutex left: error \(code)")
+    require(code == 0, "the system has no mutex left: error \(code)")
   }
 
   deinit {

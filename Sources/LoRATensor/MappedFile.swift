@@ -1,3 +1,5 @@
+import CLoRAKernels
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -33,8 +35,12 @@ public struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
 /// A file mapped into memory for reading. Its pages are shared with every other process that maps
 /// it and are read from the disk when they are first touched.
 ///
-/// A file that is truncated while it is mapped ends the process (SIGBUS), as the system defines
-/// it: base models are mapped and must stay in place, adapters are copied.
+/// A mapped file must stay as it is: base models are mapped, adapters are copied. Reading beyond the
+/// end of a file that was truncated meanwhile is the signal SIGBUS, which ends the process; no
+/// library can turn that into an error for whoever computes. What it can do: ``checkAll()`` finds a
+/// truncated file before the next pass, and ``exitOnTruncation()`` lets the process end with a
+/// message and status 1. A file that is overwritten at the same length gives its new numbers,
+/// silently; one that is replaced by renaming, as this library writes files, stays the old one here.
 ///
 /// Sendable, although it holds a pointer: the mapping is private, read-only, and lives as long as
 /// the object.
@@ -44,12 +50,33 @@ public final class MappedFile: @unchecked Sendable {
   /// The file's size when it was opened.
   public let byteCount: Int
   package let base: UnsafeRawPointer
+  /// Kept open, so that the file's size can be asked for whatever becomes of its path.
+  private let descriptor: Int32
+  private let slot: Int32
 
   /// Maps the file at `path`. Throws ``FileError`` if it can't be opened or is not a plain file.
   public init(path: String) throws(FileError) {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // Nobody may ever write to a FIFO: opening one must not wait for it.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw FileError(path: path, operation: "open", code: errno) }
-    defer { close(descriptor) }
+    let byteCount: Int
+    let address: UnsafeMutableRawPointer
+    do throws(FileError) {
+      (address, byteCount) = try Self.map(descriptor, path)
+    } catch {
+      close(descriptor)
+      throw error
+    }
+    self.path = path
+    self.byteCount = byteCount
+    self.descriptor = descriptor
+    base = UnsafeRawPointer(address)
+    slot = lk_mapped_file_add(base, byteCount, descriptor, path)
+  }
+
+  private static func map(
+    _ descriptor: Int32, _ path: String
+  ) throws(FileError) -> (address: UnsafeMutableRawPointer, byteCount: Int) {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else {
       throw FileError(path: path, operation: "examine", code: errno)
@@ -57,22 +84,52 @@ public final class MappedFile: @unchecked Sendable {
     guard status.st_mode & S_IFMT == S_IFREG else {
       throw FileError(path: path, operation: "read", reason: "it is not a plain file")
     }
-    self.path = path
-    byteCount = Int(status.st_size)
+    let byteCount = Int(status.st_size)
     // An empty mapping is an error to mmap: an empty file gets a page of its own.
     let address =
       byteCount > 0
       ? mmap(nil, byteCount, PROT_READ, MAP_PRIVATE, descriptor, 0)
       : mmap(nil, 1, PROT_READ, MAP_PRIVATE | MAP_ANON, -1, 0)
     guard let address, address != MAP_FAILED else {
-      throw FileError(path: path, operation: "map", code: errno)
+      let code = errno
+      guard code == ENOMEM, let limit = AvailableMemory.addressSpaceLimit else {
+        throw FileError(path: path, operation: "map", code: code)
+      }
+      throw FileError(
+        path: path, operation: "map",
+        reason:
+          "its \(byteCount >> 20) MiB do not fit into the address space that this process may "
+          + "have, \(limit >> 20) MiB; raise the limit (ulimit -v)")
     }
-    base = UnsafeRawPointer(address)
+    return (address, byteCount)
   }
 
   deinit {
+    lk_mapped_file_remove(slot, byteCount)
     munmap(UnsafeMutableRawPointer(mutating: base), max(byteCount, 1))
+    close(descriptor)
   }
+
+  /// Throws ``FileError`` if a file that is mapped now, by anybody in this process, is shorter than
+  /// it was when it was opened. Costs a system call a file.
+  public static func checkAll() throws(FileError) {
+    var path = [CChar](repeating: 0, count: 4096)
+    var (had, has) = (0, 0)
+    guard lk_mapped_file_shrunk(&path, path.count, &had, &has) else { return }
+    let name = path.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+    throw FileError(
+      path: String(decoding: name, as: UTF8.self), operation: "go on reading",
+      reason: "the file became shorter while it was in use, \(has) bytes instead of \(had); "
+        + "put it back and start again")
+  }
+
+  /// From now on a read of a mapped file that is not there any more names the file on standard error
+  /// and ends this process with status 1, instead of the signal SIGBUS.
+  ///
+  /// For programs, which own their signals, not for libraries; `lora` calls it. Nothing is cleaned
+  /// up, as after a kill: files that this library was writing are left as drafts, never half in place.
+  /// Other causes of SIGBUS go to the handler that was there before.
+  public static func exitOnTruncation() { _ = lk_exit_on_truncation() }
 
   /// Lets go of the memory behind some bytes that will hardly be read again; they are read from the
   /// file, or from the system's copy of it, if they are. Whole pages only.

@@ -33,7 +33,7 @@ extension DType {
     case .q4K: LK_Q4_K
     case .q5K: LK_Q5_K
     case .q6K: LK_Q6_K
-    default: preconditionFailure("elements of type \(self) can't be multiplied or widened")
+    default: misuse("elements of type \(self) can't be multiplied or widened")
     }
   }
 }
@@ -42,7 +42,7 @@ extension Tensor {
   /// Takes a quantized tensor from its bytes, as a GGUF file holds them. Traps if they are not those
   /// of the shape.
   public init(blocks bytes: [UInt8], shape: Shape, dtype: DType) {
-    precondition(
+    require(
       dtype.isQuantized && bytes.count == dtype.byteCount(ofElements: shape.elementCount),
       "\(bytes.count) bytes for \(dtype) \(shape)")
     self.init(shape: shape, dtype: dtype) { target in
@@ -70,7 +70,7 @@ extension Tensor {
 
   /// This float32 tensor in blocks.
   func quantized(to target: DType) -> Tensor {
-    precondition(target.isQuantizable, "numbers can't be converted to \(target)")
+    require(target.isQuantizable, "numbers can't be converted to \(target)")
     let columns = max(1, shape.innermost)
     let size = target.blockElements
     return withUnsafeElements(of: Float.self) { numbers in

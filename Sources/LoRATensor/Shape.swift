@@ -17,7 +17,9 @@ public struct Shape: Sendable, Hashable, RandomAccessCollection, ExpressibleByAr
   /// readers of files check first with ``init(checking:)``.
   public init(_ dimensions: [Int]) {
     guard let shape = Shape(checking: dimensions) else {
-      preconditionFailure("shape \(dimensions) has a negative extent or too many elements")
+      misuse(
+        "shape \(dimensions) has a negative extent or more elements than can be counted; "
+          + "Shape(checking:) returns nil for one")
     }
     self = shape
   }

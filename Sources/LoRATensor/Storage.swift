@@ -19,7 +19,9 @@ package final class Storage: @unchecked Sendable {
 
   /// Stands for `byteCount` bytes of `file` at `offset`; the caller has checked that they exist.
   package init(file: MappedFile, offset: Int, byteCount: Int) {
-    precondition(offset >= 0 && byteCount >= 0 && offset + byteCount <= file.byteCount)
+    require(
+      offset >= 0 && byteCount >= 0 && offset <= file.byteCount - byteCount,
+      "bytes \(offset)..<\(offset) + \(byteCount) of '\(file.path)', which has \(file.byteCount)")
     self.byteCount = byteCount
     self.file = file
     base = UnsafeMutableRawPointer(mutating: file.base + offset)

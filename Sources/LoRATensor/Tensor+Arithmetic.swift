@@ -60,9 +60,10 @@ extension Tensor {
 
   /// Adds `factor` times `other` to this tensor, in place where nobody else sees the bytes.
   public mutating func add(_ other: Tensor, times factor: Float = 1) {
-    precondition(shape == other.shape, "adding shape \(other.shape) to shape \(shape)")
+    require(shape == other.shape, "adding shape \(other.shape) to shape \(shape)")
     let n = elementCount
-    precondition(dtype == .float32, "adding to a \(dtype) tensor")
+    require(
+      dtype == .float32, "adding to a \(dtype) tensor; convert it with converted(to: .float32)")
     withUnsafeMutableBytes { bytes in
       other.withUnsafeElements(of: Float.self) { x in
         guard let y = bytes.baseAddress?.floats, let x = x.baseAddress else { return }
@@ -84,7 +85,10 @@ extension Tensor {
     let y = Array(repeating: 1, count: count - b.count) + b.dimensions
     return Shape(
       zip(x, y).map { p, q in
-        precondition(p == q || p == 1 || q == 1, "shapes \(a) and \(b) do not broadcast")
+        require(
+          p == q || p == 1 || q == 1,
+          "shapes \(a) and \(b) do not broadcast: from the last extent on, two must be equal or "
+            + "one of them 1")
         return p == 1 ? q : p
       })
   }
@@ -95,7 +99,7 @@ extension Tensor {
     let padded = Array(repeating: 1, count: target.count - shape.count) + shape.dimensions
     var result = reshaped(to: Shape(padded))
     for axis in padded.indices.reversed() where padded[axis] != target[axis] {
-      precondition(padded[axis] == 1, "shape \(shape) does not broadcast to \(target)")
+      require(padded[axis] == 1, "shape \(shape) does not broadcast to \(target)")
       result = result.repeated(target[axis], axis: axis)
     }
     return result
@@ -173,12 +177,13 @@ extension Tensor {
   public func matrixProduct(
     with other: Tensor, transposeSelf: Bool = false, transposeOther: Bool = false
   ) -> Tensor {
-    precondition(
-      shape.count == 2 && other.shape.count == 2, "matrices wanted: \(shape), \(other.shape)")
+    require(
+      shape.count == 2 && other.shape.count == 2,
+      "a matrix product of shapes \(shape) and \(other.shape); both must have two extents")
     let (m, k) = transposeSelf ? (shape[1], shape[0]) : (shape[0], shape[1])
     let (k2, n) =
       transposeOther ? (other.shape[1], other.shape[0]) : (other.shape[0], other.shape[1])
-    precondition(
+    require(
       k == k2,
       "product of \(shape)\(transposeSelf ? "ᵀ" : "") and \(other.shape)\(transposeOther ? "ᵀ" : "")"
     )
@@ -196,7 +201,7 @@ extension Tensor {
 
   /// The matrix `[c, r]` whose rows are this matrix's columns. Copies.
   public func transposed() -> Tensor {
-    precondition(shape.count == 2, "transposing shape \(shape)")
+    require(shape.count == 2, "transposing shape \(shape); permuted(_:) takes other than matrices")
     return withUnsafeElements(of: Float.self) { x in
       Tensor(shape: [shape[1], shape[0]]) { y in
         guard let x = x.baseAddress else { return }
@@ -208,7 +213,7 @@ extension Tensor {
   /// The tensor whose dimension `i` is this one's `order[i]`. Copies; for any element type, although
   /// the rows of quantized ones must stay.
   public func permuted(_ order: [Int]) -> Tensor {
-    precondition(order.sorted() == Array(shape.indices), "\(order) does not permute \(shape)")
+    require(order.sorted() == Array(shape.indices), "\(order) does not permute \(shape)")
     if order == Array(shape.indices) { return self }
     if order == [1, 0], dtype == .float32 { return transposed() }
     let target = Shape(order.map { shape[$0] })
@@ -247,7 +252,7 @@ extension Tensor {
 
   /// The slices `range` along `axis`. Copies unless `axis` is the outermost.
   public func sliced(axis: Int, _ range: Range<Int>) -> Tensor {
-    precondition(
+    require(
       range.lowerBound >= 0 && range.upperBound <= shape[axis],
       "slices \(range) along axis \(axis) of shape \(shape)")
     if axis == 0 { return self[rows: range] }
@@ -269,12 +274,14 @@ extension Tensor {
 
   /// The tensors joined along `axis`. Traps if their other extents or their types differ.
   public static func concatenated(_ tensors: [Tensor], axis: Int = 0) -> Tensor {
-    guard let first = tensors.first else { preconditionFailure("concatenating no tensors") }
+    guard let first = tensors.first else {
+      misuse("concatenating no tensors; there must be at least one")
+    }
     var dimensions = first.shape.dimensions
     for tensor in tensors.dropFirst() {
       var others = tensor.shape.dimensions
       others[axis] = first.shape[axis]
-      precondition(
+      require(
         others == first.shape.dimensions && tensor.dtype == first.dtype,
         "concatenating \(first.shape) and \(tensor.shape) along axis \(axis)")
     }

@@ -29,11 +29,13 @@ public struct Tensor: Sendable {
   package let offset: Int
 
   package init(shape: Shape, dtype: DType, storage: Storage, offset: Int = 0) {
-    precondition(
+    require(
       !dtype.isQuantized || shape.innermost % dtype.blockElements == 0,
-      "rows of \(shape) are not whole blocks of \(dtype)")
-    assert(
-      offset >= 0 && offset + dtype.byteCount(ofElements: shape.elementCount) <= storage.byteCount)
+      "a tensor of shape \(shape): its rows are not whole blocks of \(dtype), "
+        + "\(dtype.blockElements) elements each")
+    require(
+      offset >= 0 && offset + dtype.byteCount(ofElements: shape.elementCount) <= storage.byteCount,
+      "a tensor of \(dtype) \(shape) from byte \(offset) on, of \(storage.byteCount) bytes in all")
     self.shape = shape
     self.dtype = dtype
     self.storage = storage
@@ -73,7 +75,7 @@ public struct Tensor: Sendable {
   }
 
   private init<Element: TensorElement>(elements scalars: [Element], shape: Shape) {
-    precondition(
+    require(
       scalars.count == shape.elementCount,
       "\(scalars.count) elements do not fill the shape \(shape)")
     self.init(shape: shape, dtype: Element.dtype) { bytes in
@@ -157,7 +159,10 @@ extension Tensor {
   public func withUnsafeElements<Element: TensorElement, R, E: Error>(
     of type: Element.Type = Element.self, _ body: (UnsafeBufferPointer<Element>) throws(E) -> R
   ) throws(E) -> R {
-    precondition(dtype == Element.dtype, "a \(dtype) tensor is not one of \(Element.dtype)")
+    require(
+      dtype == Element.dtype,
+      "reading a \(dtype) tensor of shape \(shape) as \(Element.dtype); "
+        + "read it as what it is, or convert it first with converted(to:)")
     defer { withExtendedLifetime(storage) {} }
     let start = (storage.base + offset).assumingMemoryBound(to: Element.self)
     return try body(UnsafeBufferPointer(start: start, count: elementCount))
@@ -165,7 +170,10 @@ extension Tensor {
 
   /// The float32 elements' address, valid while the tensor is kept alive by the caller.
   package var floats: UnsafePointer<Float> {
-    precondition(dtype == .float32, "a \(dtype) tensor is not one of float32")
+    require(
+      dtype == .float32,
+      "computing with a \(dtype) tensor of shape \(shape) where float32 is wanted; "
+        + "convert it first with converted(to: .float32)")
     return UnsafePointer((storage.base + offset).assumingMemoryBound(to: Float.self))
   }
 
@@ -176,7 +184,10 @@ extension Tensor {
 
   /// The only element of a float32 tensor of one element.
   public func item() -> Float {
-    precondition(elementCount == 1, "item() of a tensor of shape \(shape)")
+    require(
+      elementCount == 1,
+      "item() of a tensor of shape \(shape): it has \(elementCount) elements, not one; "
+        + "scalars() gives all of them")
     return withUnsafeElements(of: Float.self) { $0[0] }
   }
 }
@@ -186,16 +197,17 @@ extension Tensor {
 extension Tensor {
   /// The same elements under another shape. Shares the bytes.
   public func reshaped(to newShape: Shape) -> Tensor {
-    precondition(
-      newShape.elementCount == elementCount, "cannot reshape \(shape) to \(newShape)")
+    require(
+      newShape.elementCount == elementCount,
+      "reshaping \(shape), \(elementCount) elements, to \(newShape), \(newShape.elementCount)")
     return Tensor(shape: newShape, dtype: dtype, storage: storage, offset: offset)
   }
 
   /// The slices `range` of the outermost dimension. Shares the bytes.
   public subscript(rows range: Range<Int>) -> Tensor {
-    precondition(
+    require(
       shape.count >= 1 && range.lowerBound >= 0 && range.upperBound <= shape[0],
-      "rows \(range) of shape \(shape)")
+      "rows \(range) of a tensor of shape \(shape), whose first extent is the number of rows")
     let newShape = Shape([range.count] + shape.dimensions.dropFirst())
     let rowBytes = shape[0] == 0 ? 0 : byteCount / shape[0]
     return Tensor(

@@ -218,12 +218,12 @@ struct TokenizerDefinition {
   // MARK: Files
 
   private static func read(_ path: String) throws(TokenizerError) -> [UInt8] {
-    do {
-      return Array(try Data(contentsOf: URL(fileURLWithPath: path)))
-    } catch {
+    switch PlainFile.read(path) {
+    case .success(let bytes): return bytes
+    case .failure(let reason):
       throw TokenizerError(
-        .unreadable, file: path, expected: "a file that can be read",
-        found: error.localizedDescription, advice: "check the path and its permissions")
+        .unreadable, file: path, expected: "a file that can be read", found: reason.text,
+        advice: "check the path and its permissions")
     }
   }
 

@@ -30,7 +30,7 @@ final class WordCutter {
     _ text: Text, _ range: Range<Int>, startsText: Bool, to receiver: some WordReceiver
   ) {
     switch step {
-    case .sequence: preconditionFailure("a sequence is taken apart before it is run")
+    case .sequence: fatalError("a sequence is taken apart before it is run")
     case .split(let pattern, let behavior, let isInverted):
       split(text, range, behavior, startsText, receiver) { emit in
         var done = range.lowerBound

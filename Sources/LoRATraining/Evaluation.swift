@@ -27,6 +27,18 @@ public struct Evaluation: Sendable, Hashable, Codable {
   public var perplexity: Double { exp(nll) }
 }
 
+extension Evaluation: CustomStringConvertible {
+  /// Loss, perplexity and what they are taken over.
+  public var description: String {
+    "NLL \(rounded(nll)), perplexity \(rounded(perplexity)) over \(tokens) token\(tokens == 1 ? "" : "s")"
+  }
+}
+
+/// A number with four decimals at most, as people read it.
+func rounded(_ number: Double) -> Double {
+  abs(number) < 1e9 ? (number * 1e4).rounded() / 1e4 : number
+}
+
 extension LanguageModel {
   /// The mean loss over `data`, with the adapters that apply here; see
   /// `Module.withAdapters(_:_:)`.

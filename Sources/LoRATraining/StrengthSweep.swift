@@ -1,4 +1,5 @@
 public import LoRAModels
+import LoRATensor
 
 /// The loss over a grid of strengths of one or two adapters: how much of each is best.
 ///
@@ -36,7 +37,7 @@ public struct StrengthSweep: Sendable, Hashable, Codable {
   /// Creates a sweep from its settings. Traps unless there is one for every choice.
   public init(adapters: [String], grid: [Float], settings: [Setting]) {
     let count = adapters.indices.reduce(1) { product, _ in product * grid.count }
-    precondition(
+    require(
       settings.count == count && !settings.isEmpty,
       "\(settings.count) settings of \(adapters.count) adapters on a grid of \(grid.count)")
     func loss(_ setting: Setting) -> Double {

@@ -36,6 +36,8 @@ public struct Trainer<Data: TrainingData>: Sendable {
   public typealias Loss = @Sendable (_ batch: Data.Batch, _ scale: Float) throws -> Variable
 
   let loss: Loss
+  /// Whether the loss was written by whoever made the trainer, and may break its contract.
+  var isOwnLoss = true
   /// In what a step's forward and backward computations run: the choice of adapters.
   let scope: @Sendable (() throws -> Void) throws -> Void
   /// What its memory is predicted from, where that can be done.
@@ -127,6 +129,7 @@ extension Trainer where Data == TokenDataSet {
       }
     }
     self = try make(model)
+    isOwnLoss = false
     if let model = model as? any PretrainedLanguageModel {
       let multiple = max(1, data.paddingMultiple)
       workload = TrainingWorkload(

@@ -1,3 +1,5 @@
+public import LoRATensor
+
 /// What can be wrong with training data, options or a training run.
 public enum TrainingError: Error, Sendable, Hashable {
   /// There is nothing to train on; `source` says where it was looked for.
@@ -22,6 +24,13 @@ public enum TrainingError: Error, Sendable, Hashable {
   case notEnoughMemory(needed: Int, available: Int, remedies: [MemoryRemedy])
   /// Nothing that could be trained is trainable.
   case noTrainableParameters
+  /// A loss of one's own that is not one number.
+  case lossNotScalar(shape: Shape)
+  /// A loss of one's own that is the same for every `scale` that it is given.
+  case lossIgnoresScale(value: Double)
+  /// The loss of the first step depends on none of the `count` parameters that are to be trained, as
+  /// `example`; `isConstant` if on no parameter at all.
+  case lossWithoutGradient(isConstant: Bool, count: Int, example: String)
 }
 
 extension TrainingError: CustomStringConvertible {
@@ -53,7 +62,22 @@ extension TrainingError: CustomStringConvertible {
           ? "no smaller batch would fit: take a smaller model"
           : "what would fit: " + remedies.map(\.description).joined(separator: ", "))
     case .noTrainableParameters:
-      "there is no trainable parameter; an adapter to go on with is loaded with isTrainable: true"
+      "there is no trainable parameter; an adapter to go on with is loaded with isTrainable: true, and "
+        + "a module of one's own lists its layers in 'children' and its parameters in 'parameters'"
+    case .lossNotScalar(let shape):
+      "the loss has the shape \(shape), and a loss is one number; add it up with sum(), and multiply it "
+        + "with scaled(by: scale)"
+    case .lossIgnoresScale(let value):
+      "the loss is \(value) for every 'scale', which it must be multiplied by; return the sum of the "
+        + "batch's losses scaled(by: scale): scale is 1 / (number of targets in the step), so that "
+        + "batches of one step add up to their mean"
+    case .lossWithoutGradient(let isConstant, let count, let example):
+      (isConstant
+        ? "the loss depends on no parameter: was it computed without gradients, from a tensor instead of "
+          + "variables, or by layers that are frozen?"
+        : "the loss depends on none of the \(count) parameters that are to be trained, as '\(example)': "
+          + "does the forward pass call the layers that 'children' lists, and does each read its "
+          + "parameters through its slot?")
     }
   }
 

@@ -87,35 +87,57 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
     try demand(batchSize >= 1, "the batch size", batchSize, "at least 1")
     try demand(accumulation >= 1, "the number of batches a step", accumulation, "at least 1")
     try demand(
-      learningRate >= 0 && learningRate.isFinite, "the learning rate", learningRate,
-      "a finite number, at least 0")
+      (Self.leastRate...Self.greatestRate).contains(learningRate), "the learning rate",
+      learningRate,
+      "above 0, at most 100, such as 1e-3 for an adapter or 1e-5 for a whole model")
     try demand(warmupSteps >= 0, "the number of warm-up steps", warmupSteps, "at least 0")
     try demand(
       weightDecay >= 0 && weightDecay.isFinite, "the weight decay", weightDecay,
       "a finite number, at least 0")
+    try demand(
+      learningRate * weightDecay < 1, "the weight decay times the learning rate",
+      learningRate * weightDecay,
+      "below 1: at 1 a step forgets everything; AdamW's usual decay is 0.01")
     try demand(beta1 >= 0 && beta1 < 1, "beta1", beta1, "at least 0, below 1")
     try demand(beta2 >= 0 && beta2 < 1, "beta2", beta2, "at least 0, below 1")
     try demand(
-      epsilon >= 0 && epsilon.isFinite, "epsilon", epsilon, "a finite number, at least 0")
+      epsilon > 0 && epsilon.isFinite, "epsilon", epsilon,
+      "a finite number above 0: without it a gradient of 0 becomes 0 / 0")
     if let loraPlus {
       try demand(
         loraPlus.ratio >= 1 && loraPlus.ratio.isFinite, "the ratio of LoRA+", loraPlus.ratio,
-        "a finite number, at least 1")
+        "a finite number, at least 1, such as 16")
+      try demand(
+        learningRate * loraPlus.ratio <= Self.greatestRate, "the learning rate of B by LoRA+",
+        learningRate * loraPlus.ratio, "at most 100; lower the learning rate or the ratio")
       let rate = loraPlus.embeddingLearningRate
       try demand(
-        rate >= 0 && rate.isFinite, "the learning rate of embeddings", rate,
-        "a finite number, at least 0")
+        (Self.leastRate...Self.greatestRate).contains(rate), "the learning rate of embeddings",
+        rate,
+        "above 0, at most 100")
     }
     try demand(
       clipNorm >= 0 && clipNorm.isFinite, "the clipping norm", clipNorm,
-      "a finite number, at least 0")
+      "a finite number, at least 0; 0 does not clip")
+    if let memoryLimit {
+      try demand(memoryLimit >= 1, "the memory limit", memoryLimit, "a number of bytes, at least 1")
+    }
   }
 
   /// The number of steps of a run whose epochs have `stepsPerEpoch` steps.
   public func stepCount(stepsPerEpoch: Int) -> Int {
     switch duration {
     case .steps(let steps): steps
-    case .epochs(let epochs): epochs * stepsPerEpoch
+    case .epochs(let epochs):
+      // More than anybody can count is as good as for ever.
+      switch epochs.multipliedReportingOverflow(by: stepsPerEpoch) {
+      case (_, true): .max
+      case (let count, false): count
+      }
     }
   }
+
+  // Below, a step changes no float32 number but the smallest; above, none is left.
+  private static let leastRate = Double(Float.leastNormalMagnitude)
+  private static let greatestRate = 100.0
 }

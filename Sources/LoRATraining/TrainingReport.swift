@@ -42,3 +42,28 @@ public struct TrainingResult: Sendable, Hashable, Codable {
   /// The number of steps that were made.
   public var steps: Int { losses.count }
 }
+
+extension StepReport: CustomStringConvertible {
+  /// Where the run is and how it goes, in a line.
+  public var description: String {
+    "step \(step) of \(stepCount): loss \(rounded(loss)), gradient \(rounded(Double(gradientNorm))), "
+      + "learning rate \(learningRate), \(Int(clamping: tokensPerSecond)) tokens/s"
+  }
+}
+
+extension TrainingResult: CustomStringConvertible {
+  /// How long it was, how it ended, in a line.
+  public var description: String {
+    let end = isCancelled ? ", cancelled" : isStopped ? ", stopped" : ""
+    let loss = losses.last.map { ", loss \(rounded($0))" } ?? ""
+    return
+      "\(trainedParameterCount) parameters trained in \(steps) step\(steps == 1 ? "" : "s")\(loss)\(end)"
+  }
+}
+
+extension Int {
+  /// The whole part of a number that may be anything.
+  fileprivate init(clamping number: Double) {
+    self = number.isNaN ? 0 : Int(exactly: number.rounded(.down)) ?? (number < 0 ? .min : .max)
+  }
+}

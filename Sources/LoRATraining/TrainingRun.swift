@@ -63,7 +63,10 @@ struct TrainingRun<Data: TrainingData> {
     let start = clock.now
     let index = result.steps
     let batches = batches(ofStep: index)
+    // Better an error than numbers from, or a signal at, a page that is not there any more.
+    try MappedFile.checkAll()
     let (loss, gradients) = try gradients(of: batches, step: index)
+    if index == 0 { try checkReach(of: gradients, batches) }
     let norm = gradients.norm(over: parameters.map(\.parameter))
     guard norm.isFinite else {
       throw TrainingError.nonFiniteGradient(step: index + 1, parameter: firstNonFinite(gradients))
@@ -105,15 +108,18 @@ struct TrainingRun<Data: TrainingData> {
     var sum = Gradients()
     for (index, rows) in batches.enumerated() {
       // Each batch draws its own dropout: batches are counted through the run.
-      let draw = UInt64(step * trainer.options.accumulation + index)
+      let draw = UInt64(step) &* UInt64(trainer.options.accumulation) &+ UInt64(index)
       try Dropout.during(step: draw, seed: trainer.options.seed) {
         try trainer.scope {
+          let batch = data.batch(of: rows)
           let loss = try ProductPrecision.withValue(trainer.options.precision) {
-            try BlockCheckpointing.during(isCheckpointed) {
-              try trainer.loss(data.batch(of: rows), scale)
-            }
+            try BlockCheckpointing.during(isCheckpointed) { try trainer.loss(batch, scale) }
+          }
+          guard loss.shape.elementCount == 1 else {
+            throw TrainingError.lossNotScalar(shape: loss.shape)
           }
           let value = Double(loss.value.item())
+          if trainer.isOwnLoss, step == 0, index == 0 { try checkScale(batch, value) }
           guard value.isFinite else {
             throw TrainingError.nonFiniteLoss(step: step + 1, rows: rows, value: value)
           }

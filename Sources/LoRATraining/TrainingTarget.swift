@@ -33,6 +33,16 @@ public enum TrainingTarget: Sendable, Hashable {
   }
 }
 
+extension TrainingTarget: CustomStringConvertible {
+  /// What is trained, in words.
+  public var description: String {
+    switch self {
+    case .adapter(let name): "the adapter '\(name)'"
+    case .full: "the whole model"
+    }
+  }
+}
+
 extension Module {
   /// Makes every parameter of the base float32 and trainable.
   ///

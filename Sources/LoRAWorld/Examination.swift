@@ -34,7 +34,7 @@ public struct Examiner: Sendable {
   /// Prepares to examine `model`. Traps if the tokenizer lacks the world's end of text.
   public init(model: any LanguageModel, tokenizer: any Tokenizer) {
     guard let endOfText = tokenizer.id(of: World.endOfText) else {
-      preconditionFailure("the tokenizer has no '\(World.endOfText)'")
+      misuse("the tokenizer has no '\(World.endOfText)'")
     }
     self.model = model
     self.tokenizer = tokenizer

@@ -24,7 +24,7 @@ struct SplitMix64: Sendable {
   ///
   /// The high half of a product, without rejection: the bias is below 2^-50 for any list here.
   mutating func below(_ bound: Int) -> Int {
-    precondition(bound > 0, "a range to draw from must not be empty")
+    if bound <= 0 { fatalError("a range to draw from must not be empty") }
     return Int(next().multipliedFullWidth(by: UInt64(bound)).high)
   }
 

@@ -23,6 +23,7 @@ struct LoRACommand: AsyncParsableCommand {
     ])
 
   static func main() async {
+    ProcessSetup.prepare()
     do {
       var command = try parseAsRoot()
       if var command = command as? any AsyncParsableCommand {

@@ -53,8 +53,8 @@ extension Variable {
   /// `activation(self) * up`, the gated unit of a transformer's MLP, in one pass.
   /// `activation` is ``Activation/silu``, ``Activation/gelu`` or ``Activation/geluTanh``.
   public func gated(_ activation: Activation, by up: Variable) -> Variable {
-    precondition(shape == up.shape, "gate \(shape) and up \(up.shape)")
-    precondition(
+    require(shape == up.shape, "gate \(shape) and up \(up.shape)")
+    require(
       [.silu, .gelu, .geluTanh].contains(activation), "\(activation) is not a gate's activation")
     let kernel = activation.kernel
     @Sendable func product(_ gate: Tensor, _ up: Tensor) -> Tensor {
@@ -114,7 +114,7 @@ extension Variable {
   ///
   /// The draw is a function of `random` alone, so that recomputation draws the same.
   public func dropout(rate: Float, random: SeededRandom) -> Variable {
-    precondition(rate >= 0 && rate < 1, "a dropout rate is in 0..<1, not \(rate)")
+    require(rate >= 0 && rate < 1, "a dropout rate is in 0..<1, not \(rate)")
     if rate == 0 { return self }
     let (seed, stream, first) = (random.seed, random.stream, random.block * 4)
     @Sendable func dropped(_ x: Tensor) -> Tensor {

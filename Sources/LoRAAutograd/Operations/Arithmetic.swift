@@ -89,10 +89,11 @@ extension Variable {
   /// `[batch, m, k]` and `[batch, k, n]`.
   public func matrixProduct(with other: Variable) -> Variable {
     let isStack = shape.count == 3
-    precondition(
+    require(
       (isStack || shape.count == 2) && other.shape.count == shape.count
         && shape[-1] == other.shape[-2] && (!isStack || shape[0] == other.shape[0]),
-      "matrix product of \(shape) and \(other.shape)")
+      "a matrix product of \(shape) and \(other.shape): [m, k] times [k, n], or equally many of both"
+    )
     let batch = isStack ? shape[0] : 1
     let (m, k, n) = (shape[-2], shape[-1], other.shape[-1])
     let (a, b) = (value, other.value)

@@ -19,7 +19,7 @@ extension Variable {
   public func attention(
     keys: Variable, values: Variable, scale: Float? = nil, window: Int? = nil
   ) -> Variable {
-    precondition(
+    require(
       shape.count == 4 && keys.shape.count == 4 && keys.shape == values.shape
         && keys.shape[0] == shape[0] && keys.shape[3] == shape[3] && keys.shape[2] > 0
         && shape[2] % keys.shape[2] == 0 && keys.shape[1] >= shape[1],

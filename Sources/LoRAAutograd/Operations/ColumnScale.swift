@@ -11,9 +11,9 @@ extension Variable {
   ///   - bias: `[columns]`, of any floating-point type.
   public func scaledColumns(by gain: Variable, bias: Variable? = nil) -> Variable {
     let columns = shape.innermost
-    precondition(
+    require(
       gain.shape == [columns] && (bias == nil || bias?.shape == [columns]),
-      "columns of \(shape) scaled by \(gain.shape), bias \(String(describing: bias?.shape))")
+      "columns of \(shape) scaled by \(gain.shape), bias \(bias.map { "\($0.shape)" } ?? "none")")
     let (factor, offset) = (gain.value, bias?.value.converted(to: .float32))
     let y = value.scaledColumns(by: factor, bias: offset)
     // Only a gradient of the gain needs x, only one of x the gain.

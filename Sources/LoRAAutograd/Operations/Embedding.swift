@@ -8,13 +8,20 @@ extension Variable {
   ///   come from outside; one beyond the table traps.
   /// - Returns: float32, the shape of `ids` with `size` appended.
   public func gathered(_ ids: Tensor) -> Variable {
-    precondition(shape.count == 2, "gathering rows of shape \(shape)")
+    require(shape.count == 2, "gathering rows of shape \(shape), which is no matrix")
+    require(
+      ids.dtype == .int64,
+      "gathering rows of numbers that are \(ids.dtype) \(ids.shape); token ids are int64: make them "
+        + "of an array of Int or Int64")
     let (rows, columns, vocabulary) = (ids.elementCount, shape[1], shape[0])
     let table = value
     let tableShape = shape
     let y = ids.withUnsafeElements(of: Int64.self) { ids -> Tensor in
       for id in ids {
-        precondition(id >= 0 && id < vocabulary, "row \(id) of a table of \(vocabulary) rows")
+        require(
+          id >= 0 && id < vocabulary,
+          "row \(id) of a table of \(vocabulary) rows; validate(_:) of a language model checks token ids"
+        )
       }
       return Tensor(shape: [rows, columns]) { y in
         table.withUnsafeBytes { bytes in

@@ -16,7 +16,7 @@ extension Variable {
   public static func hadamardProduct(
     _ b1: Variable, _ a1: Variable, _ b2: Variable, _ a2: Variable, scale: Float
   ) -> Variable {
-    precondition(
+    require(
       [b1, a1, b2, a2].allSatisfy { $0.shape.count == 2 } && b1.shape[0] == b2.shape[0]
         && a1.shape[1] == a2.shape[1],
       "Hadamard product of \(b1.shape) \(a1.shape) and \(b2.shape) \(a2.shape)")

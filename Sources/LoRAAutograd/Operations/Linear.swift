@@ -14,7 +14,7 @@ public struct LowRankTerm: Sendable {
 
   /// Creates a term. Traps if the ranks of `a` and `b` differ.
   public init(a: Variable, b: Variable, scale: Float, input: Variable? = nil) {
-    precondition(
+    require(
       a.shape.count == 2 && b.shape.count == 2 && a.shape[0] == b.shape[1],
       "low-rank factors of shapes \(a.shape) and \(b.shape)")
     self.a = a
@@ -36,24 +36,25 @@ extension Variable {
     -> Variable
   {
     let w = weight.value
-    precondition(
+    require(
       w.shape.count == 2 && w.shape[1] == shape.innermost,
       "linear: input \(shape) does not fit the weight \(w.shape)")
     let x = value
     let precision = ProductPrecision.current
     let (rows, inner, out) = (shape.rowCount, w.shape[1], w.shape[0])
     for term in lowRank {
-      precondition(
+      require(
         term.input == nil || term.input?.shape == shape,
-        "linear: input \(shape), and \(String(describing: term.input?.shape)) of a low-rank term")
-      precondition(
+        "linear: input \(shape), and \(term.input.map { "\($0.shape)" } ?? "none") of a low-rank term"
+      )
+      require(
         term.b.shape[0] == out && term.a.shape[1] == inner,
         "linear: low-rank factors \(term.a.shape), \(term.b.shape) for \(inner) -> \(out)")
     }
     let biasValue = bias?.value.converted(to: .float32)
-    precondition(
+    require(
       biasValue == nil || biasValue?.shape == [out],
-      "linear: bias \(String(describing: biasValue?.shape)) for \(out) outputs")
+      "linear: bias \(biasValue.map { "\($0.shape)" } ?? "none") for \(out) outputs")
     // The down-projected inputs times the scale, [rows, rank] a term: small, and needed again for
     // the gradient of b. Those of inputs of their own are computed here, the others on the way.
     let reduced = lowRank.map { term in
@@ -228,7 +229,7 @@ private struct LowRankGradient: Sendable {
 extension Tensor {
   /// The rows of this tensor times the transpose of `w`, `[out, in]` float32, times `alpha`.
   package func rowProduct(byTransposeOf w: Tensor, alpha: Float = 1) -> Tensor {
-    precondition(
+    require(
       w.shape.count == 2 && w.shape[1] == shape.innermost, "rows \(shape) times \(w.shape)ᵀ")
     return withUnsafeElements(of: Float.self) { x in
       Tensor(shape: shape.replacingInnermost(with: w.shape[0])) { y in

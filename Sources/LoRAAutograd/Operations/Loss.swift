@@ -66,7 +66,10 @@ extension Variable {
   public func linearCrossEntropy(weight: Variable, targets: Tensor, scale: Float) -> Variable {
     let w = weight.value
     let (rows, size, vocabulary) = (shape.rowCount, w.shape[1], w.shape[0])
-    precondition(size == shape.innermost, "loss of \(shape) with a head of \(w.shape)")
+    require(
+      size == shape.innermost,
+      "linearCrossEntropy of hidden states \(shape) with a head of \(w.shape); the last extents must "
+        + "be equal")
     let count = targets.checkedTargetCount(rows: rows, vocabulary: vocabulary)
     if count < rows, count > 0 {
       // Prompts and padding have nothing to predict: leave their rows out of the products.
@@ -184,7 +187,7 @@ private struct ChunkedLoss {
 extension Tensor {
   /// The int64 elements' address, valid while the tensor is kept alive by the caller.
   var ids: UnsafePointer<Int64> {
-    precondition(dtype == .int64, "token ids are int64, not \(dtype)")
+    require(dtype == .int64, "token ids are int64, not \(dtype): \(shape)")
     return UnsafeRawPointer(storage.base + offset).assumingMemoryBound(to: Int64.self)
   }
 
@@ -198,11 +201,21 @@ extension Tensor {
 
   /// How many of these targets count; traps if their number or one of them does not fit.
   func checkedTargetCount(rows: Int, vocabulary: Int) -> Int {
-    precondition(elementCount == rows, "\(elementCount) targets for \(rows) rows")
+    require(
+      dtype == .int64,
+      "cross-entropy takes the numbers of the right classes as int64, and the targets are \(dtype) "
+        + "\(shape); make them of an array of Int or Int64")
+    require(
+      elementCount == rows,
+      "cross-entropy of \(rows) rows with \(elementCount) targets of shape \(shape); each row has one "
+        + "target, negative to be ignored")
     return withUnsafeElements(of: Int64.self) { ids in
       var count = 0
       for id in ids where id >= 0 {
-        precondition(id < vocabulary, "target \(id) beyond a vocabulary of \(vocabulary)")
+        require(
+          id < vocabulary,
+          "cross-entropy: target \(id) where the logits have \(vocabulary) classes, 0 to "
+            + "\(vocabulary - 1); a target that counts for nothing is negative")
         count += 1
       }
       return count

@@ -52,7 +52,7 @@ extension Variable {
     let rowCount = shape.rowCount
     for part in parts {
       for term in part.terms {
-        precondition(
+        require(
           term.a.shape[1] == inner && term.b.shape[0] == out && term.input == nil
             && (part.rows.last?.upperBound ?? 0) <= rowCount,
           "rows \(part.rows) of \(shape), factors \(term.a.shape), \(term.b.shape)")

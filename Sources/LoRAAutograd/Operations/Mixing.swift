@@ -15,7 +15,7 @@ extension Variable {
   ) -> Variable {
     if pairs.isEmpty { return self }
     let size = shape.innermost
-    precondition(
+    require(
       rows.shape.count == 2 && rows.shape[1] == size, "rows \(rows.shape) in \(shape)")
     let (new, rowsShape, shape) = (rows.value, rows.shape, shape)
     var y = value
@@ -63,7 +63,7 @@ extension Variable {
   ) -> Variable {
     if columns.isEmpty { return self }
     let (rowCount, out, count) = (shape.rowCount, shape.innermost, columns.count)
-    precondition(
+    require(
       other.shape.rowCount == rowCount && other.shape.innermost == count,
       "columns \(other.shape) in \(shape)")
     let (new, otherShape, shape) = (other.value, other.shape, shape)
@@ -108,12 +108,12 @@ extension Variable {
   /// The columns `ids` of this matrix, `[rows, columns]` float32, as rows: the shape of `ids` with
   /// `rows` appended. What gathers from a factor `[rank, vocabulary]`.
   package func gatheredColumns(_ ids: Tensor) -> Variable {
-    precondition(shape.count == 2, "gathering columns of shape \(shape)")
+    require(shape.count == 2, "gathering columns of shape \(shape)")
     let (rows, columns, count) = (shape[0], shape[1], ids.elementCount)
     let (matrix, matrixShape) = (value, shape)
     let chosen = ids.scalars(as: Int64.self).map { Int($0) }
     for id in chosen {
-      precondition(id >= 0 && id < columns, "column \(id) of a matrix of \(columns) columns")
+      require(id >= 0 && id < columns, "column \(id) of a matrix of \(columns) columns")
     }
     let y = Tensor(shape: Shape(ids.shape.dimensions + [rows])) { y in
       matrix.withUnsafeElements(of: Float.self) { matrix in

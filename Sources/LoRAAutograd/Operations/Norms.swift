@@ -7,7 +7,7 @@ extension Variable {
   /// Source: Zhang and Sennrich, *Root mean square layer normalization*, 2019.
   public func rmsNorm(weight: Variable, epsilon: Float) -> Variable {
     let columns = shape.innermost
-    precondition(weight.shape == [columns], "RMSNorm of \(shape) with weight \(weight.shape)")
+    require(weight.shape == [columns], "RMSNorm of \(shape) with weight \(weight.shape)")
     let w = weight.value.converted(to: .float32)
     let isRecorded = GradientMode.isRecording && (requiresGradient || weight.requiresGradient)
     let inverse = Tensor.zeros([isRecorded ? shape.rowCount : 0])
@@ -46,7 +46,7 @@ extension Variable {
   /// Source: Ba et al., *Layer normalization*, 2016.
   public func layerNorm(weight: Variable, bias: Variable?, epsilon: Float) -> Variable {
     let columns = shape.innermost
-    precondition(
+    require(
       weight.shape == [columns] && (bias == nil || bias?.shape == [columns]),
       "LayerNorm of \(shape) with weight \(weight.shape)")
     let w = weight.value.converted(to: .float32)

@@ -55,7 +55,7 @@ extension Variable {
   ///
   /// Source: Su et al., *RoFormer: enhanced transformer with rotary position embedding*, 2021.
   public func rotated(by angles: RotaryAngles) -> Variable {
-    precondition(
+    require(
       shape.count == 4 && shape[1] == angles.count && 2 * angles.cosines.shape[1] <= shape[3],
       "rotating \(shape) by angles of \(angles.count) positions")
     return Self.record(value.rotated(by: angles, inverse: false), inputs: [self]) { dy, inputs in

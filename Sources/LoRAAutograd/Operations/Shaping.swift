@@ -49,7 +49,7 @@ extension Variable {
 
   /// The variables joined along `axis`. Negative axes count from the end.
   public static func concatenated(_ parts: [Variable], axis: Int = 0) -> Variable {
-    precondition(!parts.isEmpty, "concatenating no variables")
+    require(!parts.isEmpty, "concatenating no variables; there must be at least one")
     let axis = axis < 0 ? parts[0].shape.count + axis : axis
     let extents = parts.map { $0.shape[axis] }
     return record(.concatenated(parts.map(\.value), axis: axis), inputs: parts) { dy, inputs in

@@ -31,7 +31,7 @@ extension LowRankChange {
   /// The same change at rank `target`, not below its own: rows of zeros after A's, columns of zeros
   /// after B's. Traps unless A and B are matrices.
   func padded(toRank target: Int) -> LowRankChange {
-    precondition(a.shape.count == 2 && target >= rank, "rank \(rank) to \(target), \(a.shape)")
+    require(a.shape.count == 2 && target >= rank, "rank \(rank) to \(target), \(a.shape)")
     if target == rank { return self }
     var change = self
     change.a = Tensor.concatenated([a, .zeros([target - rank, inputSize])])

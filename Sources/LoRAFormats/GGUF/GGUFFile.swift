@@ -254,7 +254,7 @@ package struct GGUFBlocks: Sendable {
   package init(
     name: String, type: GGUFTensorType, shape: Shape, storage: Storage, offset: Int, byteCount: Int
   ) {
-    precondition(
+    require(
       type.byteCount(of: shape) == byteCount && offset + byteCount <= storage.byteCount,
       "\(byteCount) bytes of \(type) \(shape)")
     self.name = name

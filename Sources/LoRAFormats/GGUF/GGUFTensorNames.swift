@@ -211,7 +211,10 @@ extension Tensor {
   /// The slices along the outermost dimension in another order, or some of them: slice i of the
   /// result is slice `sources[i]`. Traps where there is no such slice.
   package func gatheringRows(_ sources: [Int]) -> Tensor {
-    precondition(!shape.isEmpty && sources.allSatisfy { (0..<shape[0]).contains($0) })
+    require(
+      !shape.isEmpty && sources.allSatisfy { (0..<shape[0]).contains($0) },
+      "reordering the rows of a tensor of shape \(shape) by \(sources.count) numbers, not all of which "
+        + "are rows")
     let size = shape[0] == 0 ? 0 : byteCount / shape[0]
     return withUnsafeBytes { source in
       Tensor(shape: Shape([sources.count] + shape.dimensions.dropFirst()), dtype: dtype) { bytes in

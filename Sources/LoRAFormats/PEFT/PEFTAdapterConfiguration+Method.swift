@@ -1,3 +1,5 @@
+import LoRATensor
+
 extension PEFTAdapterConfiguration {
   /// A method that PEFT knows and this library supports, with what only that method has.
   public enum Method: Sendable, Hashable {
@@ -169,7 +171,9 @@ extension PEFTAdapterConfiguration.LoKr {
   ///
   /// Source: the rule that LyCORIS and PEFT share, of Yeh et al., 2024.
   public func shapes(outputs: Int, inputs: Int, rank: Int) -> Shapes {
-    precondition(outputs > 0 && inputs > 0 && rank > 0, "LoKr: sizes must be above 0")
+    require(
+      outputs > 0 && inputs > 0 && rank > 0,
+      "LoKr of \(outputs) outputs, \(inputs) inputs and rank \(rank): all must be above 0")
     let (firstRows, secondRows) = Self.divided(outputs, near: factor)
     let (firstColumns, secondColumns) = Self.divided(inputs, near: factor)
     // A product is taken where it is smaller: 2 r < the larger side.

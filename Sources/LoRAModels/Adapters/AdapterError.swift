@@ -1,3 +1,5 @@
+import LoRATensor
+
 /// What can be wrong with attaching, selecting or merging adapters.
 public enum AdapterError: Error, Sendable, Hashable {
   /// A selector matched no linear layer; `available` lists their paths.
@@ -18,6 +20,11 @@ public enum AdapterError: Error, Sendable, Hashable {
   case merged(adapters: [String])
   /// The operation needs merged adapters, and there are none.
   case notMerged
+  /// The numbers of an adapter alone need more bytes than there are, or than may be taken.
+  case notEnoughMemory(rank: Int, needed: Int, available: Int)
+  /// Nothing of the model can be adapted, and these are mistakes in how its modules are written; see
+  /// `Module.structureProblems()`.
+  case brokenModule(problems: [String])
   /// The method can't do this on this layer.
   case unsupported(layer: String, reason: String)
 }
@@ -27,7 +34,9 @@ extension AdapterError: CustomStringConvertible {
   public var description: String {
     switch self {
     case .noMatchingLayer(let selector, let available):
-      "the target \(selector) matches no linear layer; the model has \(Self.list(available))"
+      "the target \(selector) matches no linear layer; the model has "
+        + (available.isEmpty
+          ? "none: each of its modules lists its layers in 'children'" : Self.list(available))
     case .nameTaken(let name):
       "an adapter named '\(name)' is attached already; detach or rename it, or choose another name"
     case .unknownAdapter(let name, let available):
@@ -46,6 +55,12 @@ extension AdapterError: CustomStringConvertible {
       "\(Self.list(adapters)) merged into the base; unmerge first"
     case .notMerged:
       "no adapter is merged into the base"
+    case .notEnoughMemory(let rank, let needed, let available):
+      "an adapter of rank \(rank) holds numbers of "
+        + (needed == .max ? "more than 8 EiB" : mebibytes(needed))
+        + ", and \(mebibytes(available)) of memory are available; take a lower rank or fewer layers"
+    case .brokenModule(let problems):
+      "there is no layer to adapt: \(problems.prefix(3).joined(separator: "; "))"
     case .unsupported(let layer, let reason):
       "layer \(layer): \(reason)"
     }

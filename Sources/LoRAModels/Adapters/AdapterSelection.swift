@@ -17,6 +17,19 @@ public struct AdapterSelection: Sendable, Hashable, ExpressibleByDictionaryLiter
   }
 }
 
+extension AdapterSelection: CustomStringConvertible {
+  /// What a person would write, the strongest first: `support + polite:0.4`, or `none`.
+  public var description: String {
+    if strengths.isEmpty { return "none" }
+    return strengths.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+      .map { name, strength in
+        if strength == 1 { return name }
+        let isWhole = strength == strength.rounded() && abs(strength) < 1e6
+        return "\(name):" + (isWhole ? "\(Int(strength))" : "\(strength)")
+      }.joined(separator: " + ")
+  }
+}
+
 extension Module {
   /// Runs `body` with exactly the adapters of `selection`, whatever is enabled on the model.
   ///

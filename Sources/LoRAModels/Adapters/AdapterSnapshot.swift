@@ -60,7 +60,7 @@ struct AdapterSnapshot: Sendable {
   /// What `row` of the batch has, as the choice of a pass of its own.
   func only(row: Int) -> AdapterSnapshot {
     guard let groupOfRow else { return self }
-    precondition(
+    require(
       row < groupOfRow.count, "row \(row) where adapters were chosen for \(groupOfRow.count)")
     return only(group: groupOfRow[row])
   }
@@ -98,9 +98,10 @@ struct RowAdapters: Sendable {
   /// Traps unless `shape` is that of a batch of as many rows: whoever permutes or splits a batch
   /// must choose its adapters again.
   func check(_ shape: Shape) {
-    precondition(
+    require(
       shape.count >= 2 && shape[0] == rowCount,
-      "adapters were chosen for \(rowCount) rows, the input is \(shape)")
+      "withAdapters(rows:) chose adapters for \(rowCount) rows, and a layer's input is \(shape); rows "
+        + "must keep their places in the first extent: choose again for what is permuted or split")
   }
 }
 

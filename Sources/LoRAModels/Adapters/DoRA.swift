@@ -38,6 +38,13 @@ public struct DoRA: AdapterMethod, Sendable, Hashable, Codable {
     self.isRankStabilized = isRankStabilized
   }
 
+  /// Throws as ``LoRA/check()`` does.
+  public func check() throws(AdapterError) {
+    try LoRA(
+      rank: rank, alpha: alpha, dropout: dropout, isRankStabilized: isRankStabilized
+    ).check()
+  }
+
   /// A fresh adapter: the factors of a fresh ``LoRA``, the magnitudes the norms of the base's rows.
   public func makeAdapter(
     for layer: any LinearLayer, using random: inout SeededRandom
@@ -76,7 +83,7 @@ public final class DoRAAdapter: LinearAdapter {
     a: Parameter, b: Parameter, magnitude: Parameter, scale: Float, dropoutRate: Float = 0,
     dropoutStream: UInt64 = 0
   ) {
-    precondition(
+    require(
       a.shape.count == 2 && b.shape.count == 2 && a.shape[0] == b.shape[1]
         && magnitude.shape == [b.shape[0]],
       "low-rank factors of shapes \(a.shape) and \(b.shape), magnitudes \(magnitude.shape)")

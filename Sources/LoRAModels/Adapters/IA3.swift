@@ -52,7 +52,7 @@ public final class IA3Adapter: LinearAdapter {
 
   /// Creates an adapter from its vector.
   public init(vector: Parameter, scalesInput: Bool) {
-    precondition(vector.shape.count == 1, "a scaling of shape \(vector.shape)")
+    require(vector.shape.count == 1, "a scaling of shape \(vector.shape)")
     self.vector = vector
     self.scalesInput = scalesInput
   }

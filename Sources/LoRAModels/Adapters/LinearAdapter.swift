@@ -132,6 +132,9 @@ extension LowRankAdapter {
 public protocol AdapterMethod: Sendable {
   /// What the recipe makes.
   associatedtype Adapter: LinearAdapter
+  /// Throws ``AdapterError/invalidValue(parameter:value:expected:)`` for hyperparameters that nothing
+  /// can be learned with. Injection asks first; by default all are fine.
+  func check() throws(AdapterError)
   /// Makes the adapter of `layer`, without effect until it is trained.
   ///
   /// - Parameters:
@@ -149,6 +152,9 @@ public protocol AdapterMethod: Sendable {
 }
 
 extension AdapterMethod {
+  /// All is fine.
+  public func check() throws(AdapterError) {}
+
   /// The same for every path.
   public func makeAdapter(
     for layer: any LinearLayer, at path: String, using random: inout SeededRandom

@@ -27,12 +27,15 @@ public struct LoHa: AdapterMethod, Sendable, Hashable, Codable {
     self.alpha = alpha
   }
 
+  /// Throws as ``LoRA/check()`` does.
+  public func check() throws(AdapterError) { try LoRA(rank: rank, alpha: alpha).check() }
+
   /// A fresh adapter with PEFT's initial values: each factor but A₂ uniform within
   /// `1 / sqrt(columns)`.
   public func makeAdapter(
     for layer: any LinearLayer, using random: inout SeededRandom
   ) throws(AdapterError) -> LoHaAdapter {
-    try LoRA(rank: rank, alpha: alpha).validate()
+    try check()
     let (inputs, outputs) = (layer.inputSize, layer.outputSize)
     return LoHaAdapter(
       b1: Parameter(random.kaiming([outputs, rank])),
@@ -57,7 +60,7 @@ public final class LoHaAdapter: LinearAdapter {
 
   /// Creates an adapter from its factors. Traps unless they fit each other.
   public init(b1: Parameter, a1: Parameter, b2: Parameter, a2: Parameter, scale: Float) {
-    precondition(
+    require(
       Self.fit(b1.shape, a1.shape, b2.shape, a2.shape),
       "Hadamard factors of shapes \(b1.shape), \(a1.shape), \(b2.shape) and \(a2.shape)")
     self.b1 = b1

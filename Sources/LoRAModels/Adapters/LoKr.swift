@@ -34,22 +34,27 @@ public struct LoKr: AdapterMethod, Sendable, Hashable, Codable {
     self.factor = factor
   }
 
+  /// Throws as ``LoRA/check()`` does, and for a factor that is none.
+  public func check() throws(AdapterError) {
+    try LoRA(rank: rank, alpha: alpha).check()
+    guard factor == -1 || factor >= 1 else {
+      throw .invalidValue(parameter: "factor", value: "\(factor)", expected: "-1 or at least 1")
+    }
+  }
+
   /// A fresh adapter with PEFT's initial values.
   public func makeAdapter(
     for layer: any LinearLayer, using random: inout SeededRandom
   ) throws(AdapterError) -> LoKrAdapter {
-    try LoRA(rank: rank, alpha: alpha).validate()
-    guard factor == -1 || factor >= 1 else {
-      throw .invalidValue(parameter: "factor", value: "\(factor)", expected: "-1 or at least 1")
-    }
+    try check()
     let (i1, i2) = Self.factors(of: layer.inputSize, near: factor)
     let (o1, o2) = Self.factors(of: layer.outputSize, near: factor)
     let first: LoKrAdapter.Factor =
-      decomposesBoth && 2 * rank < max(o1, i1)
+      decomposesBoth && rank <= (max(o1, i1) - 1) / 2
       ? .product(Parameter(.zeros([o1, rank])), Parameter(random.kaiming([rank, i1])))
       : .whole(Parameter(.zeros([o1, i1])))
     let second: LoKrAdapter.Factor =
-      2 * rank < max(o2, i2)
+      rank <= (max(o2, i2) - 1) / 2
       ? .product(
         Parameter(random.kaiming([o2, rank])), Parameter(random.kaiming([rank, i2])))
       : .whole(Parameter(random.kaiming([o2, i2])))
@@ -141,7 +146,7 @@ public final class LoKrAdapter: LinearAdapter {
 
   /// Creates an adapter from its factors. Traps if the parts of one do not fit each other.
   public init(first: Factor, second: Factor, rank: Int?, scale: Float) {
-    precondition(
+    require(
       first.isValid && second.isValid, "Kronecker factors of \(first.extents), \(second.extents)")
     self.first = first
     self.second = second
@@ -177,7 +182,7 @@ public final class LoKrAdapter: LinearAdapter {
     let rows = x.shape.rowCount
     let inner = second(x.reshaped(to: [rows, i1, i2])).permuted([0, 2, 1])
     let product = first(inner).permuted([0, 2, 1]).reshaped(to: y.shape)
-    precondition(y.shape.innermost == o1 * o2, "Kronecker factors \(extents) for \(y.shape)")
+    require(y.shape.innermost == o1 * o2, "Kronecker factors \(extents) for \(y.shape)")
     return y + product.scaled(by: scale * strength)
   }
 

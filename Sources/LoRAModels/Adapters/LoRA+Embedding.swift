@@ -16,7 +16,7 @@ extension LoRA: EmbeddingAdapterMethod {
   public func makeAdapter(
     for embedding: Embedding, using random: inout SeededRandom
   ) throws(AdapterError) -> LoRAAdapter {
-    try validate()
+    try check()
     guard !hasBias else {
       throw .unsupported(layer: "of the embedding", reason: "its B has no bias, as in PEFT")
     }

@@ -57,13 +57,21 @@ public struct LoRA: AdapterMethod, Sendable, Hashable, Codable {
     isRankStabilized ? alpha / Float(rank).squareRoot() : alpha / Float(rank)
   }
 
-  /// Throws if a value is out of its range.
-  func validate() throws(AdapterError) {
+  /// Throws ``AdapterError/invalidValue(parameter:value:expected:)`` for the first value that nothing
+  /// can be learned with: at scale 0, for one, all gradients are zero for ever.
+  public func check() throws(AdapterError) {
     guard rank >= 1 else {
       throw .invalidValue(parameter: "rank", value: "\(rank)", expected: "at least 1")
     }
-    guard alpha.isFinite else {
-      throw .invalidValue(parameter: "alpha", value: "\(alpha)", expected: "a finite number")
+    guard alpha > 0, alpha.isFinite else {
+      throw .invalidValue(
+        parameter: "alpha", value: "\(alpha)",
+        expected: "a finite number above 0, such as the rank or twice that")
+    }
+    guard (Float.leastNormalMagnitude...1e6).contains(scale) else {
+      throw .invalidValue(
+        parameter: "the scale of alpha \(alpha) at rank \(rank)", value: "\(scale)",
+        expected: "above 0, at most 1e6; alpha is about the rank, or twice that")
     }
     guard dropout >= 0, dropout < 1 else {
       throw .invalidValue(
@@ -83,7 +91,7 @@ public struct LoRA: AdapterMethod, Sendable, Hashable, Codable {
   public func makeAdapter(
     for layer: any LinearLayer, at path: String, using random: inout SeededRandom
   ) throws(AdapterError) -> LoRAAdapter {
-    try validate()
+    try check()
     let (a, b, hasEffect) = try initialFactors(for: layer, at: path, using: &random)
     return LoRAAdapter(
       a: Parameter(a), b: Parameter(b),
@@ -117,12 +125,13 @@ public final class LoRAAdapter: LowRankAdapter {
     scale: Float,
     dropoutRate: Float = 0, dropoutStream: UInt64 = 0
   ) {
-    precondition(
+    require(
       a.shape.count == 2 && b.shape.count == 2 && a.shape[0] == b.shape[1]
         && (outputBias == nil || outputBias?.shape == [b.shape[0]])
         && (origin == nil || (origin?.a.shape == a.shape && origin?.b.shape == b.shape)),
       "low-rank factors of shapes \(a.shape) and \(b.shape), bias "
-        + "\(String(describing: outputBias?.shape))")
+        + "\(outputBias.map { "\($0.shape)" } ?? "none"); a is [rank, inputs], b [outputs, rank], a bias "
+        + "[outputs]")
     self.a = a
     self.b = b
     self.outputBias = outputBias

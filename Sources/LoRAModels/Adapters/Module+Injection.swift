@@ -15,12 +15,30 @@ public struct InjectionReport: Sendable, Hashable {
     for (_, parameter) in adapter.namedParameters() where parameter.isTrainable {
       parameterCount += parameter.shape.elementCount
     }
-    guard let lowRank = adapter as? any LowRankAdapter else { return }
+    guard let lowRank = adapter as? any LowRankAdapter else {
+      let isFirst = layers.count == 1
+      if isFirst, adapter.change == nil {
+        warnings.append(
+          "adapters of type \(type(of: adapter)) can't be saved: the type has no 'change', which says "
+            + "what an adapter does in terms that files have; write one, or save its parameters "
+            + "yourself, see adapterParameters(named:)")
+      }
+      return
+    }
     let side = min(lowRank.a.shape[1], lowRank.b.shape[0])
     if lowRank.a.shape[0] > side {
       warnings.append(
         "layer \(path): rank \(lowRank.a.shape[0]) is above the layer's smaller side, \(side)")
     }
+  }
+}
+
+extension InjectionReport: CustomStringConvertible {
+  /// How much was added where, and the warnings, a line each.
+  public var description: String {
+    let first =
+      "\(layers.count) layer\(layers.count == 1 ? "" : "s") adapted, \(parameterCount) parameters to train"
+    return ([first] + warnings.map { "warning: \($0)" }).joined(separator: "\n")
   }
 }
 
@@ -55,17 +73,22 @@ extension Module {
   ///   - name: what the adapter is called from now on.
   ///   - selector: which layers; one that selects none is an error that lists what there is.
   ///   - seed: with a layer's path, what its initial values depend on.
+  ///   - memoryLimit: the most bytes that the adapter's numbers may take; nil: what the machine has
+  ///     available. More is an error before anything is allocated.
   @discardableResult
   public func inject(
     _ method: some AdapterMethod, named name: String = "default",
-    into selector: LayerSelector = .allLinear, seed: UInt64 = 0
+    into selector: LayerSelector = .allLinear, seed: UInt64 = 0, memoryLimit: Int? = nil
   ) throws(AdapterError) -> InjectionReport {
+    try method.check()
     let selected = modules(selectedBy: selector)
-    guard !selected.isEmpty else {
-      throw .noMatchingLayer(
-        selector: selector.description, available: linearLayers().map(\.path))
+    guard !selected.isEmpty else { throw noMatchingLayer(selector) }
+    if let (rank, pairs) = method.factors {
+      var demand = AdapterDemand()
+      for (_, module) in selected { demand.add(rank: rank, module, pairs: pairs) }
+      try demand.check(limit: memoryLimit)
     }
-    var report = InjectionReport(layers: [], parameterCount: 0, warnings: [])
+    var report = InjectionReport(layers: [], parameterCount: 0, warnings: structureProblems())
     var adapters: [String: any LinearAdapter] = [:]
     for (path, module) in selected {
       var random = SeededRandom(seed: seed, path: path)
@@ -75,6 +98,15 @@ extension Module {
     }
     try attach(adapters, named: name)
     return report
+  }
+
+  /// Why a selector found nothing: the names that there are, or how the modules are written.
+  func noMatchingLayer(_ selector: LayerSelector) -> AdapterError {
+    let layers = linearLayers().map(\.path)
+    let problems = layers.isEmpty ? structureProblems() : []
+    return problems.isEmpty
+      ? .noMatchingLayer(selector: selector.description, available: layers)
+      : .brokenModule(problems: problems)
   }
 
   /// Attaches existing adapters, one a layer path, under one name, and enables them unless told not
@@ -197,6 +229,12 @@ extension Module {
         throw .unknownLayer(path, available: linearLayers().map(\.path))
       }
       try adapter.checkFit(module, path: path)
+      guard module.slot === module.slot else {
+        throw .unsupported(
+          layer: path,
+          reason: "\(type(of: module)) makes its slot anew at every access, so that an adapter "
+            + "attached to it is lost; write 'let slot = AdapterSlot()'")
+      }
       result.append((module.slot, adapter))
     }
     return result

@@ -40,7 +40,7 @@ public final class RowOverride: LinearAdapter {
 
   /// Creates an override. Traps unless there is a row for every id.
   public init(ids: [Int], rows: Parameter) {
-    precondition(
+    require(
       rows.shape.count == 2 && rows.shape[0] == ids.count,
       "\(rows.shape) are not the rows of \(ids.count) tokens")
     self.ids = ids
@@ -135,7 +135,10 @@ extension AdapterSlot {
       default: return Variable(parameter)
       }
     case .adapters(let active): return Self.value(of: parameter, named: name, active)
-    case .rows: preconditionFailure("rows of the batch have different values of '\(name)'")
+    case .rows:
+      misuse(
+        "rows of the batch have different values of '\(name)'; the module must compute inside "
+          + "slot.grouped(x) { ... }")
     }
   }
 

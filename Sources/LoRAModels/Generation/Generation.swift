@@ -34,7 +34,9 @@ public final class GenerationSession {
     pending = prompt
     cache = KeyValueCache(
       layerCount: model.layerCount,
-      capacity: min(model.maximumPositions, prompt.count + options.maximumTokens))
+      // The prompt fits: it was checked. The sum may not even be a number.
+      capacity: prompt.count
+        + min(options.maximumTokens, model.maximumPositions - prompt.count))
   }
 
   /// The next token; nil once the limit, a stop token or the model's last position is reached.

@@ -134,7 +134,7 @@ public final class GenerationBatch {
 
   private func join(_ members: [Member]) -> (KeyValueCache, AdapterSnapshot?) {
     let snapshots = members.compactMap(\.session.snapshot)
-    precondition(
+    require(
       snapshots.isEmpty || snapshots.count == members.count,
       "adapters were merged or unmerged while requests were running")
     return (

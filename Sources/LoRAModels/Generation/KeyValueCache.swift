@@ -16,7 +16,9 @@ public final class KeyValueCache {
   /// The number of positions held. Traps if sequences differ in that: see ``counts``.
   public var count: Int {
     let first = sequences.first?.count ?? 0
-    precondition(sequences.allSatisfy { $0.count == first }, "sequences of lengths \(counts)")
+    require(
+      sequences.allSatisfy { $0.count == first },
+      "count of a cache whose sequences hold \(counts) positions; counts gives each")
     return first
   }
 
@@ -42,9 +44,10 @@ public final class KeyValueCache {
     scale: Float? = nil,
     rotate: (Variable, _ positions: Range<Int>) -> Variable = { x, _ in x }
   ) -> Variable {
-    precondition(
+    require(
       queries.shape[0] == sequences.count,
-      "\(queries.shape[0]) sequences, and \(sequences.count) in the cache")
+      "attention of \(queries.shape[0]) sequences \(queries.shape) with a cache of \(sequences.count)"
+    )
     let new = queries.shape[1]
     let rows = sequences.enumerated().map { index, sequence in
       func row(_ x: Variable) -> Variable {
@@ -107,7 +110,7 @@ final class CachedSequence {
       }
     }
     func all(_ held: Tensor?) -> Tensor {
-      guard let held else { preconditionFailure("layer \(layer) has no memory") }
+      guard let held else { misuse("layer \(layer) has no memory") }
       return held[rows: 0..<count + new].reshaped(to: [1, count + new, heads, size])
     }
     return (all(keys[layer]), all(values[layer]))
@@ -120,7 +123,10 @@ final class CachedSequence {
     _ body: (_ keys: UnsafeMutablePointer<Float>, _ values: UnsafeMutablePointer<Float>) -> R
   ) -> R {
     let total = count + new
-    precondition(total <= capacity, "\(total) positions in a cache of \(capacity)")
+    require(
+      total <= capacity,
+      "\(total) positions in a cache of \(capacity); make it with a larger capacity, or validate(_:) "
+        + "the tokens first")
     /// The tensor of `slot`, large enough, which nobody else holds from here on.
     func take(_ slot: inout Tensor?) -> Tensor {
       let held = slot.take()
@@ -137,7 +143,7 @@ final class CachedSequence {
     return heldKeys.withUnsafeMutableBytes { keys in
       heldValues.withUnsafeMutableBytes { values in
         guard let keys = keys.baseAddress, let values = values.baseAddress else {
-          preconditionFailure("keys of \(heads) heads of size \(size)")
+          misuse("keys of \(heads) heads of size \(size)")
         }
         return body(
           keys.assumingMemoryBound(to: Float.self), values.assumingMemoryBound(to: Float.self))

@@ -76,7 +76,10 @@ extension Module {
         layers.append(.init(path: path, change: change))
       } else {
         throw .unsupported(
-          layer: path, reason: "no file format has adapters of type \(type(of: adapter))")
+          layer: path,
+          reason:
+            "no file format has adapters of type \(type(of: adapter)); give the type a 'change', "
+            + "or save its parameters yourself, see adapterParameters(named:)")
       }
     }
     return AdapterDescription(

@@ -11,25 +11,32 @@ extension Module {
   /// try model.inject(recipe, named: "support")
   /// ```
   ///
-  /// All or nothing, as ``inject(_:named:into:seed:)``. Throws ``AdapterError`` also for what of the
+  /// All or nothing, as ``inject(_:named:into:seed:memoryLimit:)``. Throws ``AdapterError`` also for what of the
   /// configuration can't be trained here: other initializations than ``LoRA/Initialization``, and
   /// biases, tokens and whole modules that are trained along.
   @discardableResult
   public func inject(
-    _ configuration: PEFTAdapterConfiguration, named name: String = "default", seed: UInt64 = 0
+    _ configuration: PEFTAdapterConfiguration, named name: String = "default", seed: UInt64 = 0,
+    memoryLimit: Int? = nil
   ) throws(AdapterError) -> InjectionReport {
     try configuration.checkTrainable()
     let selector = LayerSelector(configuration)
-    var report = InjectionReport(layers: [], parameterCount: 0, warnings: [])
+    let selected = modules(selectedBy: selector)
+    guard !selected.isEmpty else { throw noMatchingLayer(selector) }
+    if let pairs = configuration.pairsOfFactors {
+      var demand = AdapterDemand()
+      for (path, module) in selected {
+        demand.add(rank: configuration.rank(forPath: path), module, pairs: pairs)
+      }
+      try demand.check(limit: memoryLimit)
+    }
+    var report = InjectionReport(layers: [], parameterCount: 0, warnings: structureProblems())
     var adapters: [String: any LinearAdapter] = [:]
-    for (path, module) in modules(selectedBy: selector) {
+    for (path, module) in selected {
       var random = SeededRandom(seed: seed, path: path)
       let adapter = try configuration.makeAdapter(for: module, path: path, using: &random)
       adapters[path] = adapter
       report.add(adapter, path: path)
-    }
-    guard !adapters.isEmpty else {
-      throw .noMatchingLayer(selector: selector.description, available: linearLayers().map(\.path))
     }
     try attach(adapters, named: name)
     report.warnings += configuration.unmatched(
@@ -39,6 +46,16 @@ extension Module {
 }
 
 extension PEFTAdapterConfiguration {
+  /// How many pairs of factors of its rank a layer gets; nil where the rank alone does not say how
+  /// large they are.
+  fileprivate var pairsOfFactors: Int? {
+    switch method {
+    case .lora: 1
+    case .loha: 2
+    case .lokr, .ia3: nil
+    }
+  }
+
   /// The fresh adapter of the module at `path`.
   fileprivate func makeAdapter(
     for module: any AdaptableModule, path: String, using random: inout SeededRandom

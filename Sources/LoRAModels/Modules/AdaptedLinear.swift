@@ -23,7 +23,12 @@ extension LinearLayer {
       if let product, let dora = item.adapter as? DoRAAdapter, shares(dora) {
         y = y + dora.change(of: product, input: x, layer: self, strength: item.strength)
       } else {
-        y = item.adapter.apply(to: y, input: x, layer: self, strength: item.strength)
+        let adapted = item.adapter.apply(to: y, input: x, layer: self, strength: item.strength)
+        require(
+          adapted.shape == y.shape,
+          "\(type(of: item.adapter)).apply(to:input:layer:strength:) makes an output \(adapted.shape) of "
+            + "\(y.shape); it returns y with something of the same shape added")
+        y = adapted
       }
     }
     return y

@@ -19,9 +19,9 @@ public final class Conv1D: LinearLayer {
   /// Traps if they are not a matrix and a vector that fit.
   public init(storedWeight: Parameter, bias: Parameter? = nil) {
     let shape = storedWeight.shape
-    precondition(
+    require(
       shape.count == 2 && (bias == nil || bias?.shape == [shape[1]]),
-      "Conv1D of weight \(shape), bias \(String(describing: bias?.shape))")
+      "Conv1D of weight \(shape), bias \(bias.map { "\($0.shape)" } ?? "none")")
     let stored = storedWeight.value
     let transposed = stored.layoutTransposed()
     stored.releaseMappedPages()

@@ -13,9 +13,10 @@ public final class Linear: LinearLayer {
 
   /// Creates a layer from its parameters. Traps if they are not a matrix and a vector that fit.
   public init(weight: Parameter, bias: Parameter? = nil) {
-    precondition(
+    require(
       weight.shape.count == 2 && (bias == nil || bias?.shape == [weight.shape[0]]),
-      "linear layer of weight \(weight.shape), bias \(String(describing: bias?.shape))")
+      "a linear layer of weight \(weight.shape) and bias \(bias.map { "\($0.shape)" } ?? "none"); "
+        + "[outputs, inputs] and [outputs] fit")
     self.weight = weight
     matrix = weight
     self.bias = bias
@@ -59,7 +60,8 @@ public final class Embedding: AdaptableModule {
 
   /// Creates an embedding from its table.
   public init(weight: Parameter) {
-    precondition(weight.shape.count == 2, "embedding of shape \(weight.shape)")
+    require(
+      weight.shape.count == 2, "an embedding of shape \(weight.shape); [vocabulary, size] is one")
     self.weight = weight
   }
 

@@ -82,13 +82,22 @@ extension LinearLayer {
   /// The output of the base alone.
   func base(_ x: Variable) -> Variable {
     if let weight { return x.linear(weight: Variable(weight), bias: bias.map { Variable($0) }) }
-    guard let bias else { return project(x) }
-    return project(x) + Variable(bias)
+    let y = project(x)
+    require(
+      y.shape.innermost == outputSize && y.shape.rowCount == x.shape.rowCount,
+      "\(Self.self).project(_:) of an input \(x.shape) gives \(y.shape); expected "
+        + "\(x.shape.replacingInnermost(with: outputSize)), \(outputSize) being its outputSize")
+    return bias.map { y + Variable($0) } ?? y
   }
 
   /// Weight and bias of the base.
   public func baseWeights() -> LinearWeights {
-    LinearWeights(weight: denseWeight(), bias: bias?.value.converted(to: .float32))
+    let weight = denseWeight()
+    require(
+      weight.shape == [outputSize, inputSize] && weight.dtype == .float32,
+      "\(Self.self).denseWeight() gives \(weight.dtype) \(weight.shape); expected float32 "
+        + "[outputSize, inputSize], \([outputSize, inputSize])")
+    return LinearWeights(weight: weight, bias: bias?.value.converted(to: .float32))
   }
 }
 

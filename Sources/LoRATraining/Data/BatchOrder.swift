@@ -16,7 +16,7 @@ public struct BatchOrder: Sendable, Hashable {
 
   /// Creates an order. Traps if a number is below 1.
   public init(rowCount: Int, batchSize: Int, accumulation: Int = 1, seed: UInt64?) {
-    precondition(
+    require(
       rowCount > 0 && batchSize > 0 && accumulation > 0,
       "\(rowCount) rows in batches of \(batchSize), \(accumulation) a step")
     self.rowCount = rowCount
@@ -26,10 +26,10 @@ public struct BatchOrder: Sendable, Hashable {
   }
 
   /// The number of batches in an epoch.
-  public var batchesPerEpoch: Int { (rowCount + batchSize - 1) / batchSize }
+  public var batchesPerEpoch: Int { (rowCount - 1) / batchSize + 1 }
 
   /// The number of steps in an epoch.
-  public var stepsPerEpoch: Int { (batchesPerEpoch + accumulation - 1) / accumulation }
+  public var stepsPerEpoch: Int { (batchesPerEpoch - 1) / accumulation + 1 }
 
   /// The row indexes of `epoch`, from 0, in the order in which they are seen.
   ///
@@ -48,8 +48,10 @@ public struct BatchOrder: Sendable, Hashable {
   /// The batches of a step of an epoch whose order is `rows`, each the row indexes in it.
   public func batches(ofStep step: Int, in rows: [Int]) -> [[Int]] {
     let first = step * accumulation
-    return (first..<min(first + accumulation, batchesPerEpoch)).map {
-      Array(rows[$0 * batchSize..<min(rowCount, ($0 + 1) * batchSize)])
+    // Written so that no sum overflows: a batch may be asked to be as large as numbers go.
+    return (first..<first + min(accumulation, batchesPerEpoch - first)).map { batch in
+      let start = batch * batchSize
+      return Array(rows[start..<start + min(batchSize, rowCount - start)])
     }
   }
 }

@@ -48,7 +48,7 @@ public struct AdamW: Optimizer {
     for group in groups {
       for (path, parameter) in group.parameters {
         guard let gradient = gradients[parameter] else { continue }
-        precondition(
+        require(
           gradient.shape == parameter.shape,
           "a gradient of shape \(gradient.shape) for '\(path)' of shape \(parameter.shape)")
         update(

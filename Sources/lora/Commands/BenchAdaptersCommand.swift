@@ -51,12 +51,16 @@ struct BenchAdaptersCommand: ParsableCommand {
 
   func run() throws {
     let model = try PretrainedModel(path: model, type: dtype.type).model
-    if promptTokens + maxTokens > model.maximumPositions {
-      throw SequenceError.tooLong(
-        row: 0, count: promptTokens + maxTokens, limit: model.maximumPositions)
-    }
+    try BenchCommand.checkPositions(promptTokens, maxTokens, of: model)
+    // Keys and values of every position.
+    try BenchCommand.checkSize(
+      "--rows, --prompt-tokens and --max-tokens", rows, promptTokens + maxTokens, model.layerCount,
+      bytes: 8 * model.configuration.keyValueHeadCount * model.configuration.headSize)
     for index in 0..<adapters {
-      try model.inject(LoRA(rank: rank), named: "\(index)", seed: UInt64(index))
+      let report = try model.inject(LoRA(rank: rank), named: "\(index)", seed: UInt64(index))
+      if index == 0 {
+        try BenchCommand.checkSize("--adapters", adapters, report.parameterCount, bytes: 4)
+      }
     }
     try model.disableAdapters()
     let shared = Array(repeating: AdapterSelection("0"), count: rows)

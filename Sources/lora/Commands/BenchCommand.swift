@@ -16,6 +16,33 @@ struct BenchCommand: ParsableCommand {
       BenchGemmCommand.self,
     ])
 
+  /// Throws if `what`, as many things as the product of `factors`, each of so many bytes, do not fit
+  /// into memory: better said than tried.
+  static func checkSize(_ what: String, _ factors: Int..., bytes: Int) throws(CommandError) {
+    guard let available = AvailableMemory.current else { return }
+    var needed: Int? = bytes
+    for factor in factors {
+      needed = needed.flatMap { sum in
+        let (product, overflows) = sum.multipliedReportingOverflow(by: factor)
+        return overflows ? nil : product
+      }
+    }
+    if let needed, needed <= available { return }
+    throw CommandError(
+      "\(what) need \(needed.map { "\(grouped($0 >> 20)) MiB" } ?? "more than 8 EiB") of memory, and "
+        + "\(grouped(available >> 20)) MiB are available; lower the numbers")
+  }
+
+  /// Throws if a prompt and what is generated after it are more than the model has positions.
+  static func checkPositions(
+    _ promptTokens: Int, _ maxTokens: Int, of model: any LanguageModel
+  ) throws(SequenceError) {
+    let (count, overflows) = promptTokens.addingReportingOverflow(maxTokens)
+    if overflows || count > model.maximumPositions {
+      throw .tooLong(row: 0, count: overflows ? .max : count, limit: model.maximumPositions)
+    }
+  }
+
   /// Token ids that any model of this vocabulary can read, the same every time.
   static func randomIDs(_ count: Int, vocabularySize: Int, path: String) -> [Int] {
     var random = SeededRandom(seed: 0, path: path)

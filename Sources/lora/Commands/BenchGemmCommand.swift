@@ -30,6 +30,8 @@ struct BenchGemmCommand: ParsableCommand {
   }
 
   func run() throws {
+    // The largest factors and results of the products below.
+    try BenchCommand.checkSize("the products of --m", m, 8192 + 2048, bytes: 4)
     var limits: [DType: [Double]] = [:]
     var results: [Result] = []
     for type in [DType.float32, .bfloat16] {

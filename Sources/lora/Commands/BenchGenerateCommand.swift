@@ -39,13 +39,10 @@ struct BenchGenerateCommand: ParsableCommand {
 
   func run() throws {
     let model = try PretrainedModel(path: model, type: dtype.type).model
+    try BenchCommand.checkPositions(promptTokens, maxTokens, of: model)
     if rank > 0 { StandardError.warnings(try model.inject(LoRA(rank: rank)).warnings) }
     let prompt = BenchCommand.randomIDs(
       promptTokens, vocabularySize: model.vocabularySize, path: "bench/prompt")
-    if promptTokens + maxTokens > model.maximumPositions {
-      throw SequenceError.tooLong(
-        row: 0, count: promptTokens + maxTokens, limit: model.maximumPositions)
-    }
     var (prefill, decode) = (0.0, 0.0)
     let clock = ContinuousClock()
     let precision = dtype.precision(otherwise: .ofWeights)

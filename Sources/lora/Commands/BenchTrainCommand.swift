@@ -47,12 +47,23 @@ struct BenchTrainCommand: ParsableCommand {
     // The whole model is trained in float32 weights, whatever the products round them to.
     let model = try PretrainedModel(path: model, type: method == .full ? .float32 : dtype.type)
       .model
+    if sequenceLength > model.maximumPositions {
+      throw SequenceError.tooLong(row: 0, count: sequenceLength, limit: model.maximumPositions)
+    }
+    // The ids of the rows, as they are drawn and as examples.
+    try BenchCommand.checkSize(
+      "the rows of --steps, --batch and --sequence-length", steps, batch, sequenceLength + 1,
+      bytes: 32)
     if method != .full {
       let hasRank = method != .ia3
       let recipe = AdapterRecipe(
         method: method, rank: hasRank ? rank : nil, alpha: hasRank ? 2 * Double(rank) : nil,
         targets: targets?.modules)
-      StandardError.warnings(try model.inject(recipe.configuration(for: model)).warnings)
+      try recipe.check()
+      StandardError.warnings(
+        try model.inject(
+          recipe.configuration(for: model), memoryLimit: memory.memory?.bytes
+        ).warnings)
     }
     let count = (steps + 1) * batch
     let rows = (0..<count).map { row in

@@ -46,6 +46,7 @@ struct TrainCommand: ParsableCommand {
 
   func run() throws {
     try schedule.training.check()
+    try recipe.check()
     var destinations = Destinations(
       reading: [model.path, data, evalData, recipe.config, recipe.initAdapter],
       force: replacement.force)
@@ -63,7 +64,8 @@ struct TrainCommand: ParsableCommand {
     var configuration: PEFTAdapterConfiguration?
     if recipe.trained != .full {
       let attached = try recipe.attach(
-        to: pretrained.model, from: model.path, named: Self.name, seed: schedule.seed)
+        to: pretrained.model, from: model.path, named: Self.name, seed: schedule.seed,
+        memoryLimit: memory.memory?.bytes)
       StandardError.warnings(attached.warnings)
       configuration = attached.configuration
     }

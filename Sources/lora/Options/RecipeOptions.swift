@@ -78,10 +78,14 @@ struct RecipeOptions: ParsableArguments {
       initialization: initialization, targets: targets?.modules)
   }
 
+  /// Throws for a hyperparameter that nothing can be learned with, before any model is opened.
+  func check() throws(AdapterError) { try flags.check() }
+
   /// Attaches the adapter that will be trained to `model`, which was opened from `path`; the
   /// configuration to save it with, and warnings.
   func attach(
-    to model: any LanguageModel, from path: String, named name: String, seed: UInt64
+    to model: any LanguageModel, from path: String, named name: String, seed: UInt64,
+    memoryLimit: Int? = nil
   ) throws -> (configuration: PEFTAdapterConfiguration, warnings: [String]) {
     if let initAdapter {
       let file = try AdapterFile(path: initAdapter, options: .init(basePath: path))
@@ -101,7 +105,8 @@ struct RecipeOptions: ParsableArguments {
     } else {
       configuration = flags.configuration(for: model)
     }
-    let report = try model.inject(configuration, named: name, seed: seed)
+    let report = try model.inject(
+      configuration, named: name, seed: seed, memoryLimit: memoryLimit)
     if configuration.targets == .allLinear {
       // As PEFT saves it: what "all" was is not for the reader to find out.
       let names = report.layers.map { $0.split(separator: ".").last.map(String.init) ?? $0 }

@@ -35,6 +35,18 @@ struct AdapterRecipe {
     ].filter(\.1).map(\.0)
   }
 
+  /// Throws for a hyperparameter that nothing can be learned with, before any model is opened.
+  func check() throws(AdapterError) {
+    guard method != .ia3, method != .full else { return }
+    try LoRA(
+      rank: rank ?? 8, alpha: Float(alpha ?? usualAlpha), dropout: Float(dropout ?? 0),
+      isRankStabilized: isRankStabilized
+    ).check()
+  }
+
+  /// PEFT's, where it has one for the method.
+  private var usualAlpha: Double { method == .loha || method == .lokr ? 8 : 16 }
+
   /// The recipe as PEFT writes it down, for `model`.
   func configuration(for model: any LanguageModel) -> PEFTAdapterConfiguration {
     typealias Configuration = PEFTAdapterConfiguration
@@ -49,10 +61,8 @@ struct AdapterRecipe {
       case .lokr: .lokr(Configuration.LoKr())
       case .ia3: .ia3(Configuration.IA3(feedForward: .names([])))
       }
-    // PEFT's defaults are kept where it has any.
-    let usual: Double = self.method == .loha || self.method == .lokr ? 8 : 16
     var result = Configuration(
-      method: method, rank: rank ?? 8, alpha: alpha ?? usual,
+      method: method, rank: rank ?? 8, alpha: alpha ?? usualAlpha,
       targets: targets ?? defaultTargets(of: model))
     if case .ia3 = result.method { result.setFeedForward(for: model) }
     if let initialization, initialization != .kaiming {

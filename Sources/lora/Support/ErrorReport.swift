@@ -37,6 +37,8 @@ enum ErrorReport {
       code = .validationFailure
     } else if code.isSuccess {
       try? StandardOutput.line(help(LoRACommand.fullMessage(for: error, columns: 10_000)))
+    } else if error is ReaderLeftError {
+      // As a program that does not know of it ends by SIGPIPE: whoever read has seen enough.
     } else if error is ContradictionError {
       StandardError.line("error: \(error)")
       code = .validationFailure

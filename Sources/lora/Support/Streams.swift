@@ -32,21 +32,25 @@ private func write(_ text: String, to descriptor: Int32) -> Int32? {
   return nil
 }
 
+/// Nobody reads standard output any more, as in `lora score ... | head -1`: a quiet end.
+struct ReaderLeftError: Error {}
+
 /// Where results go.
 enum StandardOutput {
   /// Writes `text` at once, so that what streams is seen as it comes.
-  static func write(_ text: String) throws(FileError) {
+  static func write(_ text: String) throws {
     if let code = lora.write(text, to: STDOUT_FILENO) {
+      if code == EPIPE { throw ReaderLeftError() }
       throw FileError(
         path: "standard output", operation: "write", reason: String(cString: strerror(code)))
     }
   }
 
   /// Writes `text` and a line break.
-  static func line(_ text: String) throws(FileError) { try write(text + "\n") }
+  static func line(_ text: String) throws { try write(text + "\n") }
 
   /// Writes one JSON object on a line.
-  static func json(_ object: JSONObject) throws(FileError) { try line(object.encoded()) }
+  static func json(_ object: JSONObject) throws { try line(object.encoded()) }
 }
 
 /// Where progress, warnings and failures go. A failure to write there is nobody's business.

@@ -1,0 +1,44 @@
+import LoRAAutograd
+import LoRAModels
+import LoRATensor
+import Logging
+
+// What a model, a loss or an adapter method of one's own can get wrong without any number looking
+// wrong, found in the first step.
+
+extension TrainingRun {
+  /// Throws if the loss is the same at another scale: at 0 it has to be 0. Costs one forward pass of
+  /// the first batch.
+  func checkScale(_ batch: Data.Batch, _ value: Double) throws {
+    guard value.isFinite, value != 0 else { return }
+    let atZero = try withoutGradients {
+      try ProductPrecision.withValue(trainer.options.precision) {
+        try trainer.loss(batch, 0)
+      }
+    }
+    guard atZero.shape.elementCount == 1 else { return }
+    let rest = Double(atZero.value.item())
+    if rest == value { throw TrainingError.lossIgnoresScale(value: value) }
+    if rest != 0 {
+      trainer.logger.warning(
+        "a part of the loss is not multiplied by its scale; it counts once a batch, not once a step",
+        metadata: ["part": "\(rest)"])
+    }
+  }
+
+  /// Throws if the first step's gradients reach none of the parameters that are trained, and warns of
+  /// those that they do not reach.
+  func checkReach(of gradients: Gradients, _ batches: [[Int]]) throws {
+    // Where nothing counts nothing can be learned, or said.
+    guard batches.contains(where: { trainer.data.targetCount(of: $0) > 0 }) else { return }
+    let missing = parameters.filter { gradients[$0.parameter] == nil }
+    guard let first = missing.first else { return }
+    if missing.count == parameters.count {
+      throw TrainingError.lossWithoutGradient(
+        isConstant: gradients.isEmpty, count: missing.count, example: first.path)
+    }
+    trainer.logger.warning(
+      "parameters have no part in the loss of the first step, and learn nothing from it",
+      metadata: ["count": "\(missing.count) of \(parameters.count)", "first": "\(first.path)"])
+  }
+}
