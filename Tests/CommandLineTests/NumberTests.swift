@@ -29,7 +29,11 @@ import Testing
     (["reduce", "--adapter", "a", "--output", "o"], "--energy", "-1", "above 0.0 and at most 1.0"),
     (
       ["extract", "--base", "a", "--tuned", "b", "--output", "o", "--rank", "1"], "--iterations",
-      "-1", "0 or more"
+      "-1", "0 to 1000"
+    ),
+    (
+      ["extract", "--base", "a", "--tuned", "b", "--output", "o", "--rank", "1"], "--iterations",
+      "100000000", "0 to 1000"
     ),
     (["extract", "--base", "a", "--tuned", "b", "--output", "o"], "--rank", "-1", "1 or more"),
     (["bench", "gemm"], "--m", "-1", "1 or more"),

@@ -33,8 +33,9 @@ def changed(source, case):
     if share < 0.4 and outputs:
         place = source.choice(outputs) + 1
         known = sorted({p.rsplit("/", 1)[0] for p in case.files} | set(case.files))
+        known += ["out/../" + k for k in known]
         arguments[place] = source.choice(
-            known + ["", ".", "in", "out", "out/x/y/z", "out/../in/model", "out/" + "x" * 300,
+            known + ["", ".", "in", "out", "out/x/y/z", "out/" + "x" * 300,
                      "out/\x1b[31mZ", "pipe"])
         case.output, case.back = "", []
         return f"{arguments[place - 1]} {arguments[place]!r}"

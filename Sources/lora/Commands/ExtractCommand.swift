@@ -37,7 +37,7 @@ struct ExtractCommand: ParsableCommand {
   @OptionGroup var format: OutputOptions
 
   func validate() throws {
-    try demand("--iterations", iterations, .atLeast(0))
+    try demand("--iterations", iterations, .from(0, to: 1000))
     if iterations != nil, choice.rank == nil {
       throw ValidationError("--iterations goes with --rank")
     }
