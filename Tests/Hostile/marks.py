@@ -10,6 +10,10 @@ import math
 from tensorfiles import floats
 
 
+#: The smallest normal numbers.
+SMALLEST = {"F32": 1.2e-38, "BF16": 1.2e-38, "F16": 6.2e-5}
+
+
 class Refusable(Exception):
     """What a strict reader must refuse, and why."""
 
@@ -90,6 +94,9 @@ def low_rank(a, b, scale, note=""):
     for r in range(rank):
         for q in range(rank):
             square += _dot(rows[r], rows[q]) * _dot(columns[r], columns[q])
+    if any(0 < max(map(abs, v)) < 64 * SMALLEST[t.dtype] for v, t in ((x, a), (y, b))):
+        # Next to the subnormal numbers a scale cannot be folded in.
+        square = math.inf
     # A convolution's extents are compared flat: formats keep 1x1 kernels with and without them.
     return Mark((outputs, inputs), total, abs(scale) * math.sqrt(max(square, 0.0)), note)
 
