@@ -141,7 +141,9 @@ package enum FileSystem {
   ) throws(FormatError) -> JSONObject {
     let value: JSONValue
     do throws(JSONError) {
-      value = try JSONValue(parsing: bytes)
+      // JSON has no byte order mark, editors on Windows write one.
+      value = try JSONValue(
+        parsing: bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(bytes.dropFirst(3)) : bytes)
     } catch {
       throw FormatError(.malformed, file: file, problem: "it is not JSON: \(error)")
     }
@@ -189,6 +191,25 @@ final class OpenFile {
         .unreadable, file: path, problem: "its size is not known before it is read",
         remedy: "copy it to a plain file, and give that")
     }
+    try refusePointer()
+  }
+
+  /// Throws if the file is what Git left in the place of one.
+  private func refusePointer() throws(FormatError) {
+    guard byteCount > 0, byteCount < LFSPointer.greatestSize else { return }
+    var bytes = [UInt8](repeating: 0, count: byteCount)
+    var failure: FormatError?
+    bytes.withUnsafeMutableBytes { buffer in
+      do throws(FormatError) {
+        try read(at: 0, into: buffer)
+      } catch {
+        failure = error
+      }
+    }
+    guard failure == nil, let size = LFSPointer.size(of: bytes) else { return }
+    throw FormatError(
+      .missingFile, file: path, problem: LFSPointer.problem(size: size),
+      remedy: LFSPointer.remedy)
   }
 
   deinit { close(descriptor) }

@@ -218,13 +218,20 @@ struct TokenizerDefinition {
   // MARK: Files
 
   private static func read(_ path: String) throws(TokenizerError) -> [UInt8] {
+    let bytes: [UInt8]
     switch PlainFile.read(path) {
-    case .success(let bytes): return bytes
+    case .success(let content): bytes = content
     case .failure(let reason):
       throw TokenizerError(
         .unreadable, file: path, expected: "a file that can be read", found: reason.text,
         advice: "check the path and its permissions")
     }
+    if let size = LFSPointer.size(of: bytes) {
+      throw TokenizerError(
+        .unreadable, file: path, expected: "the tokenizer's own file",
+        found: "something else: \(LFSPointer.problem(size: size))", advice: LFSPointer.remedy)
+    }
+    return bytes
   }
 
   private static func readIfPresent(_ path: String) throws(TokenizerError) -> [UInt8]? {

@@ -1,3 +1,4 @@
+import LoRAJSON
 public import LoRATensor
 
 /// The weights of a model, by the paths of its layers: what an adapter is checked against.
@@ -20,7 +21,7 @@ public struct AdapterBase: Sendable {
   /// Opens the Hugging Face directory or the GGUF file at `path`.
   public init(path: String) throws(FormatError) {
     self.path = path
-    guard !FileSystem.isFolder(path), path.lowercased().hasSuffix(".gguf") else {
+    guard FileSystem.exists(path), !FileSystem.isFolder(path) else {
       let directory = try ModelDirectory(path: path)
       content = .directory(directory, isTransposed: directory.modelType == "gpt2")
       return
@@ -104,6 +105,109 @@ public struct AdapterBase: Sendable {
     case .gguf(let file, let names, _):
       file.names.filter { $0.hasSuffix(".weight") }
         .compactMap { names.module(named: String($0.dropLast(7)))?.path }
+    }
+  }
+
+  /// `model_type` of the model at `path`, or its architecture if it is a GGUF file; nil if the
+  /// former's `config.json` does not say.
+  static func modelType(path: String) throws(FormatError) -> String? {
+    guard FileSystem.isFolder(path) else { return try GGUFFile(path: path).architecture() }
+    let file = FileSystem.join(path, ModelDirectory.configurationFile)
+    return try FileSystem.readObject(file)["model_type"]?.stringValue
+  }
+
+  /// Throws unless the adapter belongs to the model and is whole: every layer is one of the model and
+  /// fits it, what it replaces is there and has the same shape, and nothing is missing that its
+  /// configuration says.
+  ///
+  /// The head of a task is no part of a base that was not made for it: PEFT has transformers make one.
+  public func check(_ adapter: AdapterFile) throws(FormatError) {
+    try check(adapter.description, file: adapter.path)
+    for replacement in adapter.description.replacements {
+      try check(replacement, adapter)
+    }
+    for rows in adapter.description.replacedRows {
+      guard let shape = shape(rows.path) else { throw unknown(rows.path, adapter.path) }
+      guard shape.count == 2, rows.rows.shape[1] == shape[1],
+        rows.ids.allSatisfy({ (0..<shape[0]).contains($0) })
+      else {
+        throw FormatError(
+          .shapeMismatch, file: adapter.path, subject: "the rows of '\(rows.path)'",
+          problem: "they are \(rows.rows.shape) for the tokens up to \(rows.ids.max() ?? 0), the "
+            + "base's table is \(shape)",
+          remedy: "give the base that the adapter was made for")
+      }
+    }
+    try adapter.checkComplete(for: layout(for: adapter.description))
+  }
+
+  private func check(
+    _ replacement: AdapterDescription.Replacement, _ adapter: AdapterFile
+  ) throws(FormatError) {
+    let module = replacement.path.split(separator: ".").dropLast().joined(separator: ".")
+    guard let found = parameterShape(replacement.path) else {
+      if PEFTAdapterConfiguration.isTaskHead(replacement.path) { return }
+      throw FormatError(
+        .unexpectedTensor, file: adapter.path, subject: "'\(replacement.path)'",
+        problem: "the adapter replaces it, and the base \(path) has no such parameter",
+        remedy: "give the base that the adapter was made for")
+    }
+    let isConv1D =
+      replacement.path.hasSuffix(".weight") && found.count == 2
+      && replacement.value.shape == [found[1], found[0]] && shape(module) != nil
+    guard found == replacement.value.shape || isConv1D else {
+      throw FormatError(
+        .shapeMismatch, file: adapter.path, subject: "'\(replacement.path)'",
+        problem: "the adapter replaces it by \(replacement.value.shape), the base's is \(found)",
+        remedy: "give the base that the adapter was made for")
+    }
+  }
+
+  /// The extents of any parameter, as the checkpoint has them; nil if the model has none.
+  private func parameterShape(_ path: String) -> Shape? {
+    switch content {
+    case .directory(let directory, _):
+      let names =
+        [path]
+        + ["model.", "transformer."].compactMap { prefix in
+          path.hasPrefix(prefix) ? String(path.dropFirst(prefix.count)) : nil
+        }
+      if let shape = names.lazy.compactMap({ directory.entry(named: $0)?.shape }).first {
+        return shape
+      }
+    case .gguf(let file, let names, _):
+      if let name = names.tensorName(ofParameter: path),
+        let shape = file.entry(named: name)?.shape
+      {
+        return shape
+      }
+    }
+    // A head that is the embedding is not stored.
+    return path == "lm_head.weight" ? shape("lm_head") : nil
+  }
+
+  /// What the model consists of, by the paths that `description` uses.
+  private func layout(for description: AdapterDescription) -> ModelLayout {
+    switch content {
+    case .directory(let directory, _):
+      // Checkpoints of a body alone leave out what the whole model calls it.
+      let prefix = ["model.", "transformer."].first { prefix in
+        description.layers.contains { layer in
+          layer.path.hasPrefix(prefix) && directory.entry(named: layer.path + ".weight") == nil
+            && directory.entry(named: layer.path.dropFirst(prefix.count) + ".weight") != nil
+        }
+      }
+      return ModelLayout(
+        tensors: directory.tensorNames.map { name in
+          (name, directory.entry(named: name)?.shape ?? [])
+        }, modelType: directory.modelType, prefix: prefix ?? ""
+      ).withoutExtraBlocks(
+        of: directory.configurationObject["num_hidden_layers"]?.intValue)
+    case .gguf(let file, let names, let base):
+      let tensors = file.names.compactMap { name in
+        names.parameterPath(ofTensor: name).map { ($0, file.entry(named: name)?.shape ?? []) }
+      }
+      return ModelLayout(tensors: tensors, modelType: base.architecture)
     }
   }
 

@@ -15,8 +15,10 @@ extension AdapterFile {
         "a GGUF adapter names its base's architecture and orders rows by the base's heads",
         remedy: "give the base model: its GGUF file, or its Hugging Face directory (--base)")
     }
+    var described = description
+    described.metadata = provenance.added(to: description.metadata, for: .gguf)
     let (part, report) = try GGUFAdapterFile.part(
-      description, base: try Self.ggufBase(basePath), path: path)
+      described, base: try Self.ggufBase(basePath), path: path)
     let notes = report.foldedLayers.map { layer in
       AdapterNote(
         layer: layer,

@@ -7,8 +7,9 @@ extension AdapterFile {
       let modules = try options.basePath.flatMap { path throws(FormatError) in
         FileSystem.isFolder(path) ? try Self.modules(ofModel: path) : nil
       }
-      let file = try PEFTAdapterFile(
+      var file = try PEFTAdapterFile(
         describing: description, among: modules, keeping: peftConfiguration)
+      provenance.fill(&file.configuration)
       return Fitted(description, parts: try file.parts(of: path))
     }
     if let layer = description.layers.first(where: {
@@ -32,6 +33,7 @@ extension AdapterFile {
       var file = try PEFTAdapterFile(describing: part)
       // No language model: PEFT would ask it for methods that only those have.
       file.configuration.taskType = nil
+      provenance.fill(&file.configuration)
       parts += try file.parts(of: FileSystem.join(path, component))
       notes.append(AdapterNote(text: "\(component) is in the folder '\(component)'"))
     }

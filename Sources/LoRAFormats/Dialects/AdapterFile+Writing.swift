@@ -58,17 +58,24 @@ extension AdapterFile {
     case .peft:
       return try fittedPEFT(to: path, options)
     case .mlx:
-      let (file, notes) = try MLXAdapterFile.fitting(
-        description, template: mlxConfiguration, file: path)
+      var (file, notes) = try MLXAdapterFile.fitting(
+        description, template: mlxConfiguration,
+        modelType: try options.basePath.flatMap { path throws(FormatError) in
+          try AdapterBase.modelType(path: path)
+        }, file: path)
+      provenance.fill(&file.configuration)
       return Fitted(file.description, notes, parts: try file.parts(of: path))
     case .gguf:
       return try fittedGGUF(to: path, options)
     case .kohya, .lycoris:
+      var description = description
+      description.metadata = provenance.added(to: description.metadata, for: format)
       let (file, notes) = try KohyaAdapterFile.fitting(
         description, isLyCORIS: format == .lycoris, file: path)
       return Fitted(file.description, notes, parts: [try file.part(path: path)])
     case .diffusers:
-      let (file, notes) = try DiffusersAdapterFile.fitting(description, file: path)
+      let (file, notes) = try DiffusersAdapterFile.fitting(
+        description, provenance: provenance, file: path)
       return Fitted(file.description, notes, parts: [try file.part(path: path)])
     case .loralib:
       let (file, _, notes) = try LoralibAdapterFile.fitting(

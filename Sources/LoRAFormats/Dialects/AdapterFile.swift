@@ -15,19 +15,28 @@ import LoRAJSON
 public struct AdapterFile: Sendable {
   /// What some formats' files do not say themselves.
   public struct Options: Sendable {
-    /// The alpha of a loralib adapter. When writing one, the alpha that it will be read with.
+    /// The alpha of a loralib adapter, or of an MLX adapter without a configuration. When writing
+    /// loralib's, the alpha that it will be read with.
     public var alpha: Double?
     /// Which parts of a merged projection have an adapter, of a loralib adapter.
     public var mergedGroups: [Bool]?
-    /// The directory of the base model: for GGUF adapters, whose rows it permutes, and for LyCORIS
-    /// names of models other than Stable Diffusion.
+    /// The base model, which the adapter is then checked against: nothing is missing, nothing is of
+    /// another model. GGUF adapters, whose rows it permutes, and LyCORIS names of models other than
+    /// Stable Diffusion cannot be read without; of GPT-2 and others it decides MLX's names.
     public var basePath: String?
+    /// Whether the adapter is checked against the base when it is opened. False where it is attached
+    /// to the base next, which checks the same.
+    public var checksBase: Bool
 
     /// Creates options.
-    public init(alpha: Double? = nil, mergedGroups: [Bool]? = nil, basePath: String? = nil) {
+    public init(
+      alpha: Double? = nil, mergedGroups: [Bool]? = nil, basePath: String? = nil,
+      checksBase: Bool = true
+    ) {
       self.alpha = alpha
       self.mergedGroups = mergedGroups
       self.basePath = basePath
+      self.checksBase = checksBase
     }
   }
 
@@ -41,48 +50,128 @@ public struct AdapterFile: Sendable {
   public internal(set) var peftConfiguration: PEFTAdapterConfiguration?
   /// `adapter_config.json` of an MLX adapter.
   public internal(set) var mlxConfiguration: MLXAdapterConfiguration?
+  /// What reading had to assume, could not match or leaves out: to be said to whoever uses the
+  /// adapter.
+  public internal(set) var notes: [AdapterNote] = []
+  /// Whether the scale of some layers is not in the file and was assumed, which ``notes`` explain.
+  public internal(set) var assumesScale = false
+  /// Where the adapter comes from, as far as other formats have a field for it too.
+  public internal(set) var provenance = Provenance()
 
   /// Opens the adapter at `path`: a folder of PEFT's or MLX's, or a file.
+  ///
+  /// With a base (``Options/basePath``) everything in the file must belong to it and fit it, and
+  /// everything that the configuration says must be there.
   public init(path: String, options: Options = Options()) throws(FormatError) {
     self.path = path
     format = try AdapterFormat(detecting: path)
+    let only =
+      FileSystem.isFolder(path)
+        && !FileSystem.exists(FileSystem.join(path, PEFTAdapterConfiguration.fileName))
+      ? AdapterFormat.onlyFile(in: path) : nil
+    let filePath = only ?? path
     switch format {
     case .peft:
       let components = AdapterFormat.components(in: path)
-      if FileSystem.exists(FileSystem.join(path, PEFTAdapterConfiguration.fileName)) {
+      if components.isEmpty
+        || FileSystem.exists(
+          FileSystem.join(path, PEFTAdapterConfiguration.fileName))
+      {
         let file = try PEFTAdapterFile(path: path)
-        description = file.description
-        peftConfiguration = file.configuration
+        if let component = ImageModuleNames.component(ofFolder: path, file.description) {
+          (description, provenance, notes) = try Self.parts(
+            [(component, file)])
+        } else {
+          description = file.description
+          peftConfiguration = file.configuration
+          provenance = Provenance(file.configuration)
+          notes = file.notes
+        }
       } else {
-        description = try Self.parts(components, path)
+        var files: [(component: String, file: PEFTAdapterFile)] = []
+        for component in components {
+          files.append(
+            (component, try PEFTAdapterFile(path: FileSystem.join(path, component))))
+        }
+        (description, provenance, notes) = try Self.parts(files)
       }
     case .mlx:
-      let file = try MLXAdapterFile(path: path)
+      let file = try MLXAdapterFile(path: filePath, alpha: options.alpha)
       description = file.description
-      mlxConfiguration = file.configuration
+      mlxConfiguration = file.hasConfiguration ? file.configuration : nil
+      provenance = Provenance(
+        baseModelName: file.configuration.baseModelName, dropout: file.configuration.dropout)
+      (notes, assumesScale) = (file.notes, file.assumesScale)
     case .gguf:
       description = try Self.readGGUF(path, options)
+      provenance = Provenance(metadata: description.metadata)
     case .kohya, .lycoris:
       let modules = try options.basePath.map { path throws(FormatError) in
         try Self.modules(ofModel: path)
       }
       description = try KohyaAdapterFile(path: path, modules: modules ?? []).description
+      provenance = Provenance(metadata: description.metadata)
     case .diffusers:
-      description = try DiffusersAdapterFile(path: path).description
+      let file = try DiffusersAdapterFile(path: filePath)
+      description = file.description
+      provenance = file.provenance
+      (notes, assumesScale) = (file.notes, file.assumesScale)
     case .loralib:
       description = try LoralibAdapterFile(
         path: path, alpha: options.alpha, groups: options.mergedGroups
       ).description
     }
+    if let note = noteOfOtherWeights() { notes.append(note) }
+    if let basePath = options.basePath {
+      if options.checksBase { try check(againstBase: basePath) }
+    } else if let note = noteOfHoles() {
+      notes.append(note)
+    }
+  }
+
+  /// Throws unless the adapter is whole and fits the base at `path`. Of a `config.json` alone, which
+  /// is enough for a GGUF adapter's base, the layers' names follow.
+  private func check(againstBase path: String) throws(FormatError) {
+    let configuration = FileSystem.join(path, ModelDirectory.configurationFile)
+    guard AdapterBase.hasWeights(path: path) || !FileSystem.exists(configuration) else {
+      let layout = try ModelLayout(
+        try ModelConfiguration(
+          parsing: try FileSystem.read(configuration, limit: 1 << 26), file: configuration))
+      let known = Set(layout.modules.map(\.path))
+      for layer in description.layers
+      where !known.contains(layer.path) && !known.contains("transformer." + layer.path) {
+        throw FormatError(
+          .unexpectedTensor, file: self.path, subject: "layer '\(layer.path)'",
+          problem: "models of \(configuration) have no such layer",
+          remedy: "give the base that the adapter was made for")
+      }
+      return try checkComplete(for: layout)
+    }
+    try AdapterBase(path: path).check(self)
+  }
+
+  /// The note about a second adapter in the folder, which its configuration does not describe.
+  private func noteOfOtherWeights() -> AdapterNote? {
+    guard format.isFolder, FileSystem.isFolder(path) else { return nil }
+    let others =
+      format == .peft
+      ? [MLXAdapterFile.weightsFile, MLXAdapterFile.arraysFile] : [PEFTAdapterFile.weightsFile]
+    guard let other = others.first(where: { FileSystem.exists(FileSystem.join(path, $0)) }) else {
+      return nil
+    }
+    return AdapterNote(
+      text: "the folder also holds '\(other)', another format's weights, which are not read")
   }
 
   /// The PEFT adapters of an image model's parts as one.
   private static func parts(
-    _ components: [String], _ path: String
-  ) throws(FormatError) -> AdapterDescription {
+    _ files: [(component: String, file: PEFTAdapterFile)]
+  ) throws(FormatError) -> (AdapterDescription, Provenance, [AdapterNote]) {
     var result = AdapterDescription(layers: [])
-    for component in components {
-      var part = try PEFTAdapterFile(path: FileSystem.join(path, component)).description
+    var provenance = Provenance()
+    var notes: [AdapterNote] = []
+    for (component, file) in files {
+      var part = file.description
       for index in part.layers.indices {
         part.layers[index].path = "\(component).\(part.layers[index].path)"
       }
@@ -96,10 +185,13 @@ public struct AdapterFile: Sendable {
       result.replacements += part.replacements
       result.replacedRows += part.replacedRows
       result.metadata.merge(part.metadata) { first, _ in first }
+      provenance.fill(from: Provenance(file.configuration))
+      notes += file.notes.map { AdapterNote(layer: $0.layer, text: "\(component): \($0.text)") }
     }
-    return AdapterDescription(
+    let description = AdapterDescription(
       layers: result.layers, replacements: result.replacements,
       replacedRows: result.replacedRows, metadata: result.metadata)
+    return (description, provenance, notes)
   }
 
   /// The paths of a model's modules, by the names of its weights.
@@ -133,7 +225,7 @@ extension AdapterFile {
     }
     if let mlxConfiguration {
       let original = mlxConfiguration.original
-      add("base model", original["model"]?.stringValue)
+      add("base model", mlxConfiguration.baseModelName)
       add("steps", original["iters"]?.intValue.map { "\($0)" })
       add("training data", original["data"]?.stringValue)
     }

@@ -15,11 +15,15 @@ extension AdapterFormat {
       self = .gguf
       return
     }
+    if NPZFile.isOne(startingWith: start, path: path) {
+      self = try Self.arrays(path)
+      return
+    }
     let ends = [".bin", ".pt", ".pth", ".ckpt", ".pkl"]
     // A pickle begins with 0x80, which may also be the length of a safetensors header: behind that
-    // stands a brace.
+    // stands a brace. PyTorch's own files are archives of one.
     let isPickle = start.first == 0x80 && start.last != UInt8(ascii: "{")
-    if start.starts(with: [0x50, 0x4B, 0x03, 0x04]) || isPickle
+    if start.starts(with: ZipArchive.magic) || isPickle
       || ends.contains(where: path.lowercased().hasSuffix)
     {
       throw FormatError(
@@ -61,9 +65,17 @@ extension AdapterFormat {
       case (true, false): return .peft
       case (false, true): return .mlx
       case (true, true):
+        // Converters write both: the weights tell.
+        let holds = { (names: [String]) in
+          names.contains { FileSystem.exists(FileSystem.join(path, $0)) }
+        }
+        let hasPEFT = holds([PEFTAdapterFile.weightsFile])
+        let hasMLX = holds([MLXAdapterFile.weightsFile, MLXAdapterFile.arraysFile])
+        if hasPEFT != hasMLX { return hasPEFT ? .peft : .mlx }
         throw FormatError(
           .invalidValue, file: configuration,
-          problem: "it has fields of PEFT ('peft_type') and of MLX ('lora_parameters')",
+          problem: "it has fields of PEFT ('peft_type') and of MLX ('lora_parameters'), and the "
+            + "folder has the weights of \(hasPEFT ? "both" : "neither")",
           remedy: "remove those of the format that the factors do not have")
       case (false, false):
         throw FormatError(
@@ -74,19 +86,45 @@ extension AdapterFormat {
       }
     }
     if !components(in: path).isEmpty { return .peft }
+    if let file = onlyFile(in: path) { return try AdapterFormat(detecting: file) }
     let names = FileSystem.names(in: path)
-    let subfolders = names.filter { name in
-      FileSystem.exists(
-        FileSystem.join(FileSystem.join(path, name), PEFTAdapterConfiguration.fileName))
-    }
-    let files = names.filter { $0.hasSuffix(".safetensors") || $0.hasSuffix(".gguf") }
+    let folders = adapterFolders(in: path)
+    let files = names.filter { name in adapterSuffixes.contains { name.hasSuffix($0) } }
     throw FormatError(
       .missingFile, file: path,
-      problem: "no adapter is in this folder: it has neither adapter_config.json (PEFT, MLX) nor "
-        + "folders of an image model's parts with one (unet, text_encoder, ...)",
-      remedy: !subfolders.isEmpty
-        ? "it holds named adapters: give one of \(listed(subfolders))"
+      problem: names.isEmpty
+        ? "the folder is empty"
+        : "no adapter is in this folder: it has neither adapter_config.json (PEFT, MLX) nor "
+          + "folders of an image model's parts with one (unet, text_encoder, ...)",
+      remedy: !folders.isEmpty
+        ? "it holds \(kind(ofFolders: folders)): give one of \(listed(folders))"
         : files.isEmpty ? "give an adapter's folder or file" : "give a file: \(listed(files))")
+  }
+
+  /// How files of adapters end.
+  private static let adapterSuffixes = [".safetensors", ".gguf", ".npz"]
+
+  /// The file that a folder without a configuration is known by: diffusers' weights, or MLX's older
+  /// ones; nil if it has neither.
+  static func onlyFile(in folder: String) -> String? {
+    ["pytorch_lora_weights.safetensors", MLXAdapterFile.arraysFile]
+      .map { FileSystem.join(folder, $0) }.first { FileSystem.exists($0) }
+  }
+
+  /// The folders within one that have an adapter's configuration, in natural order.
+  static func adapterFolders(in path: String) -> [String] {
+    FileSystem.names(in: path).filter { name in
+      FileSystem.exists(
+        FileSystem.join(FileSystem.join(path, name), PEFTAdapterConfiguration.fileName))
+    }.sorted { a, b in
+      naturallyPrecedes(a.replacing("-", with: "."), b.replacing("-", with: "."))
+    }
+  }
+
+  /// What such folders are: a training run's checkpoints, or adapters with names.
+  static func kind(ofFolders names: [String]) -> String {
+    names.allSatisfy { $0.hasPrefix("checkpoint-") }
+      ? "checkpoints of a training run" : "named adapters"
   }
 
   /// The parts of an image model that have a PEFT adapter in the folder at `path`.
@@ -129,8 +167,21 @@ extension AdapterFormat {
     return nil
   }
 
+  /// The format of an archive of arrays: MLX's older adapters.
+  private static func arrays(_ path: String) throws(FormatError) -> AdapterFormat {
+    let names = try NPZFile(path: path).names
+    if names.contains(where: { format(ofTensor: $0) == .mlx }) { return .mlx }
+    throw FormatError(
+      .unexpectedTensor, file: path,
+      problem:
+        "it holds arrays of other names than an adapter's: \(listed(names, limit: 3)); of such "
+        + "archives MLX's older adapters are read, '<path>.lora_a'",
+      remedy: "give an adapter")
+  }
+
   private static func safetensors(_ path: String) throws(FormatError) -> AdapterFormat {
     let file = try SafetensorsFile(path: path)
+    if DiffusersAdapterFile.isMarked(file) { return .diffusers }
     var examples: [AdapterFormat: String] = [:]
     for name in file.names {
       if let format = format(ofTensor: name), examples[format] == nil { examples[format] = name }
@@ -155,13 +206,24 @@ extension AdapterFormat {
     if format.isFolder {
       // The file of a folder: what it lacks lies beside it.
       let folder = FileSystem.folder(of: path)
-      let isBeside = FileSystem.exists(
-        FileSystem.join(folder, PEFTAdapterConfiguration.fileName))
-      throw FormatError(
-        .missingFile, file: path,
-        problem: "a \(format.title) adapter is a folder: this file does not hold its scale, "
-          + "which is in adapter_config.json",
-        remedy: isBeside ? "give the folder '\(folder)'" : "put its adapter_config.json beside it")
+      guard
+        FileSystem.exists(FileSystem.join(folder, PEFTAdapterConfiguration.fileName))
+      else {
+        throw FormatError(
+          .missingFile, file: path,
+          problem: "a \(format.title) adapter is a folder: this file does not hold its scale, "
+            + "which is in adapter_config.json",
+          remedy: "put its adapter_config.json beside it")
+      }
+      let beside = try self.folder(folder)
+      guard beside == format else {
+        throw FormatError(
+          .invalidValue, file: path,
+          problem:
+            "its tensors are called as in \(format.title), the adapter_config.json beside it "
+            + "is of \(beside.title)",
+          remedy: "put the configuration of this file beside it")
+      }
     }
     return format
   }

@@ -4,7 +4,7 @@ public enum AdapterFormat: String, Sendable, Hashable, CaseIterable {
   /// image model one such folder for each part (`unet`, `text_encoder`, ...).
   case peft
   /// Apple's mlx-lm: a folder with `adapter_config.json` and `adapters.safetensors`, factors
-  /// transposed.
+  /// transposed; before 0.9 one `.npz`.
   case mlx
   /// llama.cpp: one `.gguf` file.
   case gguf

@@ -10,17 +10,25 @@ import LoRATensor
 ///
 /// Names begin with the part of the pipeline (`unet.`, `transformer.`, `text_encoder.`,
 /// `text_encoder_2.`) and end with `.lora_A.weight` and `.lora_B.weight`; older files have
-/// `.lora.down.weight`, `.lora_linear_layer.down.weight` or `.processor.to_q_lora.down.weight`, and
-/// the oldest lack the part, which then is the UNet.
+/// `.lora.down.weight`, `.lora_linear_layer.down.weight` or `.processor.to_q_lora.down.weight`. The
+/// oldest files, and those of one model alone (`unet.save_lora_adapter()`), lack the part.
 ///
 /// Ranks and alphas are in the metadata, `lora_adapter_metadata`, which holds PEFT's configuration
-/// of every part; a file without has a scale of 1, as it has in diffusers.
+/// of every part, or, without a part's name before its fields, that of the only one. A file without
+/// has a scale of 1, as it has in diffusers.
 public struct DiffusersAdapterFile: Sendable {
   /// The factors; paths with the part of the pipeline in front.
   public var description: AdapterDescription
+  /// What of the metadata could not be matched with the factors.
+  public private(set) var notes: [AdapterNote] = []
+  /// Whether the scale of some layers is not in the file, which has those of others.
+  var assumesScale = false
 
   /// Where the metadata holds the configuration.
   static let configurationKey = "lora_adapter_metadata"
+
+  /// What the metadata says of its making.
+  var provenance = AdapterFile.Provenance()
 
   /// Creates an adapter in memory, see ``write(to:)``.
   public init(description: AdapterDescription) { self.description = description }
@@ -28,31 +36,72 @@ public struct DiffusersAdapterFile: Sendable {
   /// Reads the file at `path`.
   public init(path: String) throws(FormatError) {
     let file = try SafetensorsFile(path: path, access: .copied)
-    let configurations = try Self.configurations(file.metadata, path)
     var table = FactorTable(file)
+    let part = Self.partOfBareNames(file.names)
     for name in file.names {
-      guard let key = Self.key(name) else { throw Self.unexpected(name, path) }
+      guard let key = Self.key(name, part: part) else { throw Self.unexpected(name, path) }
       try table.add(name, path: key.path, part: key.part)
     }
     guard !table.paths.isEmpty else {
       throw FormatError(
         .missingTensor, file: path, problem: "the file holds no factors of an adapter")
     }
+    let metadata = try DiffusersMetadata(
+      file.metadata, file: path,
+      parts: ImageModuleNames.components.filter { component in
+        table.paths.contains { ImageModuleNames.component(of: $0) == component }
+      })
     var layers: [AdapterDescription.Layer] = []
-    for path in table.paths { layers.append(try Self.layer(path, table, configurations)) }
+    for path in table.paths {
+      layers.append(try Self.layer(path, table, metadata.configurations))
+    }
     description = AdapterDescription(layers: layers, metadata: file.metadata)
+    notes = metadata.notes
+    for (_, configuration) in metadata.configurations.sorted(by: { $0.key < $1.key }) {
+      provenance.fill(from: AdapterFile.Provenance(configuration))
+    }
+    // Converted from another format.
+    provenance.fill(from: AdapterFile.Provenance(metadata: file.metadata))
+    assumesScale = !metadata.partsWithout.isEmpty
+  }
+
+  /// Whether a file's metadata says that diffusers wrote it, whatever its tensors are called.
+  static func isMarked(_ file: SafetensorsFile) -> Bool {
+    guard !(file.metadata[configurationKey] ?? "").isEmpty else { return false }
+    let part = partOfBareNames(file.names)
+    return !file.names.isEmpty && file.names.allSatisfy { key($0, part: part) != nil }
+      && !file.names.contains { $0.hasPrefix("base_model.model.") || $0.hasPrefix("lora_unet_") }
+  }
+
+  /// The blocks of a UNet.
+  private static let blocksOfUNet = ["down_blocks.", "mid_block.", "up_blocks."]
+  /// Those of the transformers that are sure to be diffusers'.
+  private static let blocksOfTransformer = ["transformer_blocks.", "single_transformer_blocks."]
+
+  /// The part that names without one belong to: a UNet if there are its blocks, else a transformer.
+  private static func partOfBareNames(_ names: [String]) -> String {
+    let isUNet = names.contains { name in
+      let name = name.replacing(".processor.", with: ".")
+      return blocksOfUNet.contains(where: name.hasPrefix)
+    }
+    return isUNet ? "unet" : "transformer"
   }
 
   /// The layer and the part of it that a tensor's name says, whatever diffusers' age; nil if it is
-  /// none of theirs.
-  static func key(_ name: String) -> (path: String, part: String)? {
+  /// none of theirs. `part` is that of names without one; nil if only names that are sure to be
+  /// diffusers' may lack it.
+  static func key(_ name: String, part bare: String? = nil) -> (path: String, part: String)? {
     var text = name.replacing(".processor.", with: ".")
-    // The oldest files hold the attention of the UNet alone.
     if ImageModuleNames.component(of: text) == nil {
-      guard ["down_blocks.", "mid_block.", "up_blocks."].contains(where: text.hasPrefix) else {
+      if blocksOfUNet.contains(where: text.hasPrefix) {
+        text = "unet." + text
+      } else if blocksOfTransformer.contains(where: text.hasPrefix) {
+        text = "transformer." + text
+      } else if let bare {
+        text = "\(bare).\(text)"
+      } else {
         return nil
       }
-      text = "unet." + text
     }
     // With transformers 5 text encoders lost a level, which diffusers reads with and without.
     for component in ["text_encoder", "text_encoder_2"]
@@ -97,31 +146,6 @@ public struct DiffusersAdapterFile: Sendable {
         + ImageModuleNames.components.joined(separator: ", "))
   }
 
-  /// PEFT's configuration of each part of the pipeline.
-  private static func configurations(
-    _ metadata: [String: String], _ file: String
-  ) throws(FormatError) -> [String: PEFTAdapterConfiguration] {
-    guard let text = metadata[configurationKey], !text.isEmpty else { return [:] }
-    let place = "\(file) (\(configurationKey))"
-    let object = try FileSystem.object(parsing: Array(text.utf8), file: place)
-    var result: [String: PEFTAdapterConfiguration] = [:]
-    for component in ImageModuleNames.components {
-      var fields = Self.fields(of: component, in: object)
-      guard !fields.isEmpty else { continue }
-      if fields["peft_type"]?.isNull ?? true { fields["peft_type"] = "LORA" }
-      let configuration = try PEFTAdapterConfiguration(fields, file: "\(place), \(component)")
-      try PEFTAdapterFile.refuseChangedBase(configuration, "\(place), \(component)")
-      result[component] = configuration
-    }
-    return result
-  }
-
-  private static func fields(of component: String, in object: JSONObject) -> JSONObject {
-    JSONObject(
-      object.filter { $0.key.hasPrefix(component + ".") }
-        .map { (String($0.key.dropFirst(component.count + 1)), $0.value) })
-  }
-
   private static func layer(
     _ path: String, _ table: FactorTable, _ configurations: [String: PEFTAdapterConfiguration]
   ) throws(FormatError) -> AdapterDescription.Layer {
@@ -132,9 +156,9 @@ public struct DiffusersAdapterFile: Sendable {
     let component = ImageModuleNames.component(of: path) ?? ""
     let local = String(path.dropFirst(component.count + 1))
     var (alpha, scale) = (Double(rank), 1.0)
-    if let stored = try table.scalar(path, "alpha"), stored != 0 {
-      (alpha, scale) = (stored, stored / Double(rank))
-    } else if let configuration = configurations[component] {
+    let stored = try table.scalar(path, "alpha").flatMap { $0 == 0 ? nil : $0 }
+    if let stored { (alpha, scale) = (stored, stored / Double(rank)) }
+    if let configuration = configurations[component] {
       let configured = configuration.rank(forPath: local)
       guard configured == rank else {
         throw FormatError(
@@ -144,6 +168,13 @@ public struct DiffusersAdapterFile: Sendable {
       }
       alpha = configuration.alpha(forPath: local)
       scale = configuration.scale(forPath: local)
+      if let stored, stored != alpha || scale != stored / Double(rank) {
+        throw FormatError(
+          .invalidValue, file: table.file.path, tensor: table.name(path, "alpha") ?? path,
+          "it says alpha \(stored), the metadata's \(configurationKey) says \(alpha) and a scale of "
+            + "\(scale)",
+          remedy: "remove the one that is wrong")
+      }
     }
     let bias = try table.optional(path, "bias")
     if let bias, bias.shape != [b.shape[0]] {
@@ -176,7 +207,8 @@ extension DiffusersAdapterFile {
   /// The adapter as diffusers can hold it, and what a reader has to know. Factors stay as they are:
   /// ranks and alphas go into the metadata.
   public static func fitting(
-    _ description: AdapterDescription, file: String = "adapter"
+    _ description: AdapterDescription, provenance: AdapterFile.Provenance = .init(),
+    file: String = "adapter"
   ) throws(FormatError) -> (file: DiffusersAdapterFile, notes: [AdapterNote]) {
     try description.refuseReplacements(for: .diffusers, file)
     for layer in description.layers {
@@ -210,13 +242,13 @@ extension DiffusersAdapterFile {
             + "does not read"))
     }
     var result = description
-    result.metadata = try metadata(of: description, file)
+    result.metadata = try metadata(of: description, provenance, file)
     return (DiffusersAdapterFile(description: result), notes)
   }
 
   /// The metadata with the configurations of all parts, which keep what they held before.
   private static func metadata(
-    of description: AdapterDescription, _ file: String
+    of description: AdapterDescription, _ provenance: AdapterFile.Provenance, _ file: String
   ) throws(FormatError) -> [String: String] {
     var metadata = description.metadata
     metadata["format"] = "pt"
@@ -234,8 +266,18 @@ extension DiffusersAdapterFile {
           layer.lowRank.map { (path: String(layer.path.dropFirst(prefix.count)), change: $0) }
         }
       guard !layers.isEmpty else { continue }
-      var fields = fields(of: component, in: old)
+      var fields = DiffusersMetadata.fields(of: component, in: old)
+      if fields.isEmpty, description.layers.allSatisfy({ $0.path.hasPrefix(prefix) }) {
+        // Of a model that was saved alone.
+        fields = JSONObject(old.filter { !$0.key.contains(".") }.map { ($0.key, $0.value) })
+      }
       for (key, value) in configuration(layers) { fields[key] = value }
+      if fields["base_model_name_or_path"]?.isNull ?? true, let name = provenance.baseModelName {
+        fields["base_model_name_or_path"] = .string(name)
+      }
+      if fields["lora_dropout"] == nil, let dropout = provenance.dropout, dropout > 0 {
+        fields["lora_dropout"] = .number(dropout)
+      }
       for (key, value) in fields { object[prefix + key] = value }
     }
     metadata[configurationKey] = JSONValue.object(object).encoded(pretty: true, sortedKeys: true)
@@ -279,7 +321,7 @@ extension DiffusersAdapterFile {
   }
 
   func part(path: String) throws(FormatError) -> AtomicFile.Part {
-    let (fitted, _) = try Self.fitting(description, file: path)
+    let (fitted, _) = try Self.fitting(description, provenance: provenance, file: path)
     var tensors: [(name: String, tensor: Tensor)] = []
     for layer in fitted.description.layers {
       guard let change = layer.lowRank else { continue }

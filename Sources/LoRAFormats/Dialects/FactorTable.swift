@@ -13,12 +13,14 @@ struct FactorTable {
     var shape: Shape { tensor.shape }
   }
 
-  let file: SafetensorsFile
+  let file: TensorSource
   /// The layers' paths in the file's order.
   private(set) var paths: [String] = []
   private var parts: [ExactName: [String: String]] = [:]
 
-  init(_ file: SafetensorsFile) { self.file = file }
+  init(_ file: SafetensorsFile) { self.file = .safetensors(file) }
+
+  init(_ source: TensorSource) { file = source }
 
   /// Notes that the tensor `name` is `part` of the layer at `path`.
   mutating func add(_ name: String, path: String, part: String) throws(FormatError) {
@@ -62,13 +64,14 @@ struct FactorTable {
 
   /// A single number, such as an alpha; nil if the file has none.
   func scalar(_ path: String, _ part: String) throws(FormatError) -> Double? {
-    guard let name = name(path, part), let entry = file.entry(named: name) else { return nil }
-    guard entry.shape.elementCount == 1, entry.dtype?.isFloatingPoint ?? false else {
+    guard let name = name(path, part) else { return nil }
+    let tensor = try file.tensor(named: name)
+    guard tensor.elementCount == 1, tensor.dtype.isFloatingPoint else {
       throw FormatError(
         .shapeMismatch, file: file.path, tensor: name,
-        "expected one floating-point number, found \(entry.typeName) \(entry.shape)")
+        "expected one floating-point number, found \(tensor.dtype) \(tensor.shape)")
     }
-    let value = try file.tensor(named: name).converted(to: .float64)
+    let value = tensor.converted(to: .float64)
     let number = value.withUnsafeElements(of: Double.self) { $0[0] }
     guard number.isFinite else {
       throw FormatError(.nonFinite, file: file.path, tensor: name, "it is not a finite number")
@@ -78,7 +81,7 @@ struct FactorTable {
 
   /// The tensor `name` as float32, checked.
   static func factor(
-    named name: String, in file: SafetensorsFile
+    named name: String, in file: TensorSource
   ) throws(FormatError) -> Factor {
     let tensor = try file.tensor(named: name)
     guard tensor.dtype.isFloatingPoint, tensor.dtype != .float64 else {

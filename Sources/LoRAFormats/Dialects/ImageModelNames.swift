@@ -143,6 +143,32 @@ enum ImageModuleNames {
     return components.first { path.hasPrefix($0 + ".") }
   }
 
+  /// The part that the PEFT adapter in the folder at `path` is of, by the folder's name and the
+  /// layers'; nil if it is no part of an image model.
+  static func component(ofFolder path: String, _ description: AdapterDescription) -> String? {
+    let paths = description.layers.map(\.path)
+    func begin(_ starts: [String]) -> Bool {
+      !paths.isEmpty && paths.allSatisfy { path in starts.contains(where: path.hasPrefix) }
+    }
+    let folder = FileSystem.isFolder(path) ? path : FileSystem.folder(of: path)
+    let name = FileSystem.name(of: FileSystem.absolute(folder))
+    let ofUNet = [
+      "down_blocks.", "mid_block.", "up_blocks.", "conv_in", "conv_out", "time_embedding.",
+      "add_embedding.",
+    ]
+    if begin(ofUNet),
+      paths.contains(where: { path in ofUNet.prefix(3).contains(where: path.hasPrefix) })
+    {
+      return "unet"
+    }
+    switch name {
+    case "text_encoder", "text_encoder_2": return begin(["text_model.", "encoder."]) ? name : nil
+    case "transformer":
+      return begin(["transformer_blocks.", "single_transformer_blocks."]) ? name : nil
+    default: return nil
+    }
+  }
+
   private static let languageModelParts = ["h.", "wte", "wpe", "ln_f", "word_embeddings"]
     .map { "transformer." + $0 }
 

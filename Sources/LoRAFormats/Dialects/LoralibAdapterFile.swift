@@ -12,6 +12,9 @@ import LoRATensor
 /// keeps the factors of several projections in one pair, [groups r, in] and [outputs of the groups,
 /// r]; which projections these are is not in the file either.
 ///
+/// Beside the factors a file may have what was trained with them: the head of a classifier, as the
+/// published checkpoints of RoBERTa and DeBERTa have it, and biases. These replace the base's.
+///
 /// Source: Hu et al., *LoRA: low-rank adaptation of large language models*, 2022.
 public struct LoralibAdapterFile: Sendable {
   /// The factors.
@@ -32,20 +35,21 @@ public struct LoralibAdapterFile: Sendable {
   public init(path: String, alpha: Double? = nil, groups: [Bool]? = nil) throws(FormatError) {
     let file = try SafetensorsFile(path: path, access: .copied)
     var table = FactorTable(file)
+    var others: [String] = []
     for name in file.names {
       let part = ["lora_A", "lora_B"].first { name.hasSuffix(".\($0)") }
-      guard let part, name.utf8.count > part.utf8.count + 1 else {
-        throw FormatError(
-          .unexpectedTensor, file: path, tensor: name,
-          "it is neither '<path>.lora_A' nor '<path>.lora_B'",
-          remedy: "save the factors alone: lora_state_dict(model, bias='none')")
+      if let part, name.utf8.count > part.utf8.count + 1 {
+        try table.add(name, path: String(name.dropLast(part.count + 1)), part: part)
+      } else {
+        others.append(name)
       }
-      try table.add(name, path: String(name.dropLast(part.count + 1)), part: part)
     }
     guard !table.paths.isEmpty else {
       throw FormatError(
         .missingTensor, file: path, problem: "the file holds no factors of an adapter")
     }
+    var replacements: [AdapterDescription.Replacement] = []
+    for name in others { replacements.append(try Self.replacement(name, table)) }
     guard let alpha else {
       throw FormatError(
         .missingKey, file: path, key: "alpha",
@@ -59,7 +63,30 @@ public struct LoralibAdapterFile: Sendable {
     for path in table.paths {
       layers.append(try Self.layer(path, table, alpha: alpha, groups: groups))
     }
-    description = AdapterDescription(layers: layers, metadata: file.metadata)
+    description = AdapterDescription(
+      layers: layers, replacements: replacements, metadata: file.metadata)
+  }
+
+  /// A parameter that was trained beside the factors. The weight of a layer that has factors is the
+  /// base's own: then the file is the whole model's.
+  private static func replacement(
+    _ name: String, _ table: FactorTable
+  ) throws(FormatError) -> AdapterDescription.Replacement {
+    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+    let module = parts.dropLast().joined(separator: ".")
+    let isAdapted = !table.parts(of: module).isEmpty
+    guard !module.isEmpty, parts.last == "bias" || parts.last == "weight" && !isAdapted else {
+      throw FormatError(
+        .unexpectedTensor, file: table.file.path, tensor: name,
+        isAdapted
+          ? "it is no factor, and its layer has factors: the file seems to hold the whole model"
+          : "it is neither '<path>.lora_A' nor '<path>.lora_B', nor a weight or bias that was trained "
+            + "with them",
+        remedy: "save the factors and the head alone: lora_state_dict(model, bias='none')")
+    }
+    let factor = try FactorTable.factor(named: name, in: table.file)
+    return AdapterDescription.Replacement(
+      path: name, value: factor.tensor, storedType: factor.storedType)
   }
 
   private static func layer(
@@ -141,7 +168,12 @@ extension LoralibAdapterFile {
   public static func fitting(
     _ description: AdapterDescription, alpha: Double? = nil, file: String = "adapter"
   ) throws(FormatError) -> (file: LoralibAdapterFile, alpha: Double, notes: [AdapterNote]) {
-    try description.refuseReplacements(for: .loralib, file)
+    if let rows = description.replacedRows.first {
+      throw FormatError(
+        .unsupported, file: file, subject: "embedding '\(rows.path)'",
+        problem: "loralib files cannot hold trained rows of an embedding",
+        remedy: "write it as PEFT, or train it without")
+    }
     for layer in description.layers {
       guard let change = layer.lowRank, change.isPlain else {
         throw description.refusal(
@@ -183,6 +215,9 @@ extension LoralibAdapterFile {
       }
       tensors.append(("\(layer.path).lora_A", change.a.converted(to: layer.storedType)))
       tensors.append(("\(layer.path).lora_B", change.b.converted(to: layer.storedType)))
+    }
+    for replacement in description.replacements {
+      tensors.append((replacement.path, replacement.value.converted(to: replacement.storedType)))
     }
     return try SafetensorsWriter.part(tensors, metadata: description.metadata, path: path)
   }

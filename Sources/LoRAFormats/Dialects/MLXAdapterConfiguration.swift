@@ -36,6 +36,29 @@ public struct MLXAdapterConfiguration: Sendable, Hashable {
 
   static let fileName = "adapter_config.json"
 
+  /// The name of the model that was trained, `model`, or PEFT's field for it where a converter wrote
+  /// that; nil if the file does not say.
+  public var baseModelName: String? {
+    get {
+      ["model", "base_model_name_or_path"].lazy.compactMap { original[$0]?.stringValue }
+        .first { !$0.isEmpty }
+    }
+    set { original["model"] = newValue.map { .string($0) } }
+  }
+
+  /// What to tell about a scale that mlx-lm's versions read differently; nil if they agree.
+  var noteOfScale: AdapterNote? {
+    guard original["use_dora"] == nil, original["fine_tune_type"] == nil,
+      let alpha = original["lora_parameters"]?.objectValue?["alpha"]?.doubleValue
+    else { return nil }
+    let older = scale * alpha / Double(rank)
+    guard older != scale else { return nil }
+    return AdapterNote(
+      text: "read with the scale \(scale), as mlx-lm does from 0.14 on; before, it multiplied by "
+        + "'alpha' / 'rank' too, which makes \(older): if the adapter is from then, set 'scale' to "
+        + "that and remove 'alpha'")
+  }
+
   /// Creates a configuration.
   public init(
     method: Method = .lora, blockCount: Int = -1, rank: Int, scale: Double, dropout: Double = 0,
@@ -57,7 +80,9 @@ public struct MLXAdapterConfiguration: Sendable, Hashable {
   /// Reads the object in the file.
   package init(_ object: JSONObject, file: String) throws(FormatError) {
     let fields = JSONFields(object: object, file: file)
-    let name = try fields.string("fine_tune_type") ?? "lora"
+    var name = try fields.string("fine_tune_type") ?? "lora"
+    // mlx-lm 0.16 to 0.18 had a switch instead.
+    if fields["fine_tune_type"] == nil, try fields.bool("use_dora") ?? false { name = "dora" }
     guard let method = Method(rawValue: name) else {
       throw fields.error(
         .unsupported, "fine_tune_type",

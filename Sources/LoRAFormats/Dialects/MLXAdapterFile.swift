@@ -9,18 +9,36 @@ import LoRATensor
 /// ```
 ///
 /// MLX's factors lie transposed to everybody else's, `lora_a` [in, r] and `lora_b` [r, out]; the
-/// description holds A [r, in] and B [out, r], the same numbers.
+/// description holds A [r, in] and B [out, r], the same numbers, under Hugging Face's names
+/// (`transformer.h.0.attn.c_attn` of GPT-2, which MLX calls `model.h.0.attn.c_attn`).
+///
+/// Before mlx-lm 0.9 it was one file, `adapters.npz`, without rank and scale: the rank is the
+/// factors', the scale the 20.0 that those programs computed with.
 public struct MLXAdapterFile: Sendable {
   /// `adapter_config.json`.
   public var configuration: MLXAdapterConfiguration
   /// The factors.
   public var description: AdapterDescription
 
+  /// What reading had to assume or could not match.
+  public private(set) var notes: [AdapterNote] = []
+  /// Whether the scale is not in the file.
+  var assumesScale = false
+  /// Whether the configuration is a file's rather than made of an older file's factors.
+  var hasConfiguration = true
+
   static let weightsFile = "adapters.safetensors"
+  /// What mlx-lm before 0.9, and mlx-examples, wrote.
+  static let arraysFile = "adapters.npz"
+  /// The scale that those had in their code: 20.0, or 10.0 times an alpha of 16 over a rank of 8.
+  static let scaleOfArrays = 20.0
   /// How tables of embeddings are called: their factors look like any other's.
   private static let embeddings: Set<String> = [
     "embed_tokens", "wte", "tok_embeddings", "word_embeddings", "embedding",
   ]
+
+  /// What the layers are called in the file; nil: what they themselves tell.
+  private var names: MLXModuleNames?
 
   /// Creates an adapter in memory, see ``write(to:)``.
   public init(configuration: MLXAdapterConfiguration, description: AdapterDescription) {
@@ -28,41 +46,106 @@ public struct MLXAdapterFile: Sendable {
     self.description = description
   }
 
-  /// Reads the adapter in the folder at `path`.
-  public init(path: String) throws(FormatError) {
-    try FolderJournal.check(path)
-    let configurationPath = FileSystem.join(path, MLXAdapterConfiguration.fileName)
-    let configuration = try MLXAdapterConfiguration(
-      try FileSystem.readObject(configurationPath), file: configurationPath)
-    let file = try SafetensorsFile(
-      path: FileSystem.join(path, Self.weightsFile), access: .copied)
-    self.init(
-      configuration: configuration, description: try Self.read(file, configuration))
+  /// Reads the adapter in the folder at `path`, or a weights file, a checkpoint for example, that has
+  /// its `adapter_config.json` beside it; or an older `.npz`, which needs none.
+  ///
+  /// - Parameters:
+  ///   - path: the folder or the file.
+  ///   - alpha: of a file without a configuration, what its scale is times its rank; nil: what
+  ///     mlx-lm computed with when it wrote such files.
+  public init(path: String, alpha: Double? = nil) throws(FormatError) {
+    let isFolder = FileSystem.isFolder(path)
+    let folder = isFolder ? path : FileSystem.folder(of: path)
+    try FolderJournal.check(folder)
+    let weightsPath = isFolder ? try Self.weights(in: folder) : path
+    let source: TensorSource
+    if ZipArchive.isOne(weightsPath) {
+      source = .arrays(try NPZFile(path: weightsPath))
+    } else {
+      source = .safetensors(try SafetensorsFile(path: weightsPath, access: .copied))
+    }
+    let configurationPath = FileSystem.join(folder, MLXAdapterConfiguration.fileName)
+    if FileSystem.exists(configurationPath) {
+      let configuration = try MLXAdapterConfiguration(
+        try FileSystem.readObject(configurationPath), file: configurationPath)
+      self.init(
+        configuration: configuration, description: try Self.read(source, configuration))
+      if let note = configuration.noteOfScale { notes.append(note) }
+      return
+    }
+    guard case .arrays = source else {
+      throw FormatError(
+        .missingFile, file: configurationPath, problem: "the file does not exist",
+        remedy: "put the adapter_config.json of the training run beside the weights")
+    }
+    let rank = try Self.rank(of: source)
+    let scale = alpha.map { $0 / Double(rank) } ?? Self.scaleOfArrays
+    guard scale.isFinite else {
+      throw FormatError(.invalidValue, file: path, key: "alpha", "the scale \(scale) is no number")
+    }
+    let configuration = MLXAdapterConfiguration(rank: rank, scale: scale)
+    self.init(configuration: configuration, description: try Self.read(source, configuration))
+    hasConfiguration = false
+    guard alpha == nil else { return }
+    assumesScale = true
+    notes.append(
+      AdapterNote(
+        text: "the file does not hold its scale: read with \(scale), which mlx-lm and mlx-examples "
+          + "computed with when they wrote such files; --alpha gives another, scale x rank"))
+  }
+
+  /// The folder's weights; of a folder with checkpoints alone these are listed.
+  private static func weights(in folder: String) throws(FormatError) -> String {
+    for name in [weightsFile, arraysFile] {
+      let path = FileSystem.join(folder, name)
+      if FileSystem.exists(path) { return path }
+    }
+    let others = FileSystem.names(in: folder).filter {
+      $0.hasSuffix(".safetensors") || $0.hasSuffix(".npz")
+    }
+    throw FormatError(
+      .missingFile, file: FileSystem.join(folder, weightsFile),
+      problem: "the file does not exist",
+      remedy: others.isEmpty
+        ? "copy it beside \(MLXAdapterConfiguration.fileName)"
+        : "the folder holds \(listed(others)): give one of them")
+  }
+
+  /// The rank that the factors of a file without configuration have.
+  private static func rank(of source: TensorSource) throws(FormatError) -> Int {
+    for name in source.names where name.hasSuffix(".lora_a") {
+      let shape = try source.tensor(named: name).shape
+      if shape.count == 2, shape[1] > 0 { return shape[1] }
+    }
+    throw FormatError(
+      .missingTensor, file: source.path, problem: "the file holds no factors of an adapter")
   }
 
   private static func read(
-    _ file: SafetensorsFile, _ configuration: MLXAdapterConfiguration
+    _ source: TensorSource, _ configuration: MLXAdapterConfiguration
   ) throws(FormatError) -> AdapterDescription {
-    var table = FactorTable(file)
-    for name in file.names {
-      guard let dot = name.lastIndex(of: "."), dot > name.startIndex else {
-        throw unexpected(name, file)
-      }
-      let part = String(name[name.index(after: dot)...])
-      guard part == "lora_a" || part == "lora_b" || (part == "m" && configuration.method == .dora)
-      else { throw unexpected(name, file) }
-      try table.add(name, path: String(name[..<dot]), part: part)
+    var table = FactorTable(source)
+    let stems = source.names.map { name in
+      name.lastIndex(of: ".").map { String(name[..<$0]) } ?? name
+    }
+    for (name, stem) in zip(source.names, stems) {
+      let part = String(name.dropFirst(stem.count + 1))
+      guard !stem.isEmpty,
+        part == "lora_a" || part == "lora_b"
+          || (part == "m" && configuration.method == .dora)
+      else { throw unexpected(name, source) }
+      try table.add(name, path: MLXModuleNames.path(ofName: stem, among: stems), part: part)
     }
     guard !table.paths.isEmpty else {
       throw FormatError(
-        .missingTensor, file: file.path, problem: "the file holds no factors of an adapter")
+        .missingTensor, file: source.path, problem: "the file holds no factors of an adapter")
     }
     var layers: [AdapterDescription.Layer] = []
     for path in table.paths { layers.append(try layer(path, table, configuration)) }
-    return AdapterDescription(layers: layers, metadata: file.metadata)
+    return AdapterDescription(layers: layers, metadata: source.metadata)
   }
 
-  private static func unexpected(_ name: String, _ file: SafetensorsFile) -> FormatError {
+  private static func unexpected(_ name: String, _ file: TensorSource) -> FormatError {
     if name.hasSuffix(".lora_A.weight") || name.hasSuffix(".lora_B.weight") {
       return FormatError(
         .unexpectedTensor, file: file.path, tensor: name,
@@ -134,17 +217,28 @@ extension MLXAdapterFile {
   /// The adapter as MLX can hold it, and what had to be done for that: all layers get the commonest
   /// scale, and the greatest rank by rows and columns of zeros.
   ///
-  /// `template` gives what the description lacks: dropout and the fields of a training run. Throws
-  /// ``FormatError`` for what MLX has no place for, by the layer's name.
+  /// - Parameters:
+  ///   - description: the adapter.
+  ///   - template: gives what the description lacks: dropout and the fields of a training run.
+  ///   - modelType: `model_type` of the base, which decides what mlx-lm calls its layers; nil: the
+  ///     layers themselves tell.
+  ///   - file: for errors.
+  ///
+  /// Throws ``FormatError`` for what MLX has no place for, by the layer's name.
   public static func fitting(
     _ description: AdapterDescription, template: MLXAdapterConfiguration? = nil,
-    file: String = "adapters.safetensors"
+    modelType: String? = nil, file: String = "adapters.safetensors"
   ) throws(FormatError) -> (file: MLXAdapterFile, notes: [AdapterNote]) {
     try description.refuseReplacements(for: .mlx, file)
     let isDoRA = description.layers.contains { $0.lowRank?.magnitude != nil }
+    let names = MLXModuleNames(layers: description.layers, modelType: modelType)
     for layer in description.layers {
       guard let change = layer.lowRank else {
         throw description.refusal(layer.path, .mlx, file, layer.change.methodName)
+      }
+      if names.lacksHead, ModelLayout.headNames.contains(layer.path) {
+        throw description.refusal(
+          layer.path, .mlx, file, "it: mlx-lm's model has no head apart from its embedding")
       }
       if change.a.shape.count != 2 || change.middle != nil {
         throw description.refusal(layer.path, .mlx, file, "factors of convolutions")
@@ -184,20 +278,32 @@ extension MLXAdapterFile {
     configuration.method = isDoRA ? .dora : .lora
     configuration.rank = rank
     configuration.scale = common
-    if template == nil { configuration.keys = keys(of: result.layers.map(\.path)) }
-    return (MLXAdapterFile(configuration: configuration, description: result), notes)
+    if template == nil {
+      configuration.keys = keys(of: result.layers.map { names.name(ofPath: $0.path) })
+    }
+    if names.isGuess {
+      notes.append(
+        AdapterNote(
+          text: "layers are called as in mlx-lm's GPT-2 (model.h); give the base if it is another "
+            + "model"))
+    }
+    var adapter = MLXAdapterFile(configuration: configuration, description: result)
+    adapter.names = names
+    return (adapter, notes)
   }
 
-  /// The layers as `keys` names them: within a block by what follows its number.
-  private static func keys(of paths: [String]) -> [String] {
-    let names = paths.map { path -> String in
-      let parts = path.split(separator: ".")
-      guard let index = parts.firstIndex(where: { Int($0) != nil }), index + 1 < parts.count else {
-        return path
-      }
-      return parts[(index + 1)...].joined(separator: ".")
+  /// The layers as `keys` names them: within a block by what follows its number, if all blocks have
+  /// the same ones, else by their whole names.
+  private static func keys(of names: [String]) -> [String] {
+    let blocks = names.map { BlockPath($0) }
+    var rests: [String: Set<Int>] = [:]
+    for case let block? in blocks {
+      rests["\(block.stem) \(block.rest)", default: []].insert(block.index)
     }
-    return Set(names).sorted()
+    let all = Set(rests.values.joined())
+    let isRegular = rests.values.allSatisfy { $0 == all } && all == Set(0..<all.count)
+    let keys = zip(names, blocks).map { name, block in isRegular ? block?.rest ?? name : name }
+    return Set(keys).sorted()
   }
 
   /// Writes the adapter into the folder at `path`, which is made if needed. Both files appear, or
@@ -212,6 +318,7 @@ extension MLXAdapterFile {
   /// The files of the folder at `path`, not yet written.
   func parts(of path: String) throws(FormatError) -> [AtomicFile.Part] {
     let weightsPath = FileSystem.join(path, Self.weightsFile)
+    let names = names ?? MLXModuleNames(layers: description.layers, modelType: nil)
     var tensors: [(name: String, tensor: Tensor)] = []
     for layer in description.layers {
       let isDoRA = configuration.method == .dora
@@ -231,8 +338,9 @@ extension MLXAdapterFile {
         [
           ("lora_a", change.a.transposed()), ("lora_b", change.b.transposed()),
         ] + (change.magnitude.map { [("m", $0)] } ?? [])
+      let name = names.name(ofPath: layer.path)
       for (part, tensor) in parts {
-        tensors.append(("\(layer.path).\(part)", tensor.converted(to: layer.storedType)))
+        tensors.append(("\(name).\(part)", tensor.converted(to: layer.storedType)))
       }
     }
     var metadata = description.metadata

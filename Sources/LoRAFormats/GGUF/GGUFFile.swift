@@ -1,3 +1,4 @@
+import LoRAJSON
 public import LoRATensor
 
 /// A GGUF file: what llama.cpp keeps models and adapters in, named tensors behind typed key-values.
@@ -87,6 +88,8 @@ public struct GGUFFile: Sendable {
         _ = try OpenFile(path)
         throw FormatError(.unreadable, file: path, problem: "\(error)")
       }
+      // A file this short may be what Git left of a large one.
+      if mapped.byteCount < LFSPointer.greatestSize { _ = try OpenFile(path) }
       header = try GGUFHeader(parsing: mapped.bytes, file: path)
       content = .mapped(mapped)
     case .copied:

@@ -32,6 +32,10 @@ extension PEFTAdapterConfiguration {
     let method = try Self.method(describing: description, keeping: start?.method)
     var result = start ?? PEFTAdapterConfiguration(method: method, targets: .unspecified)
     result.method = method
+    if start == nil, description.replacements.contains(where: { Self.isTaskHead($0.path) }) {
+      // No language model, for which PEFT would want methods that classifiers lack.
+      result.taskType = nil
+    }
     result.setTargets(layers, among: paths)
     try result.setRanks(of: description)
     try result.setParameters(of: description)

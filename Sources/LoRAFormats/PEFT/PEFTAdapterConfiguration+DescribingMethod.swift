@@ -224,7 +224,7 @@ extension PEFTAdapterConfiguration {
       }
     }
     biases.removeAll { bias in modules.contains { ExactName($0) == ExactName(bias) } }
-    let covered = modules.allSatisfy(saves(modulePath:))
+    let covered = modules.allSatisfy(savesExplicitly(modulePath:))
     if !covered || modules.isEmpty { savedModules = modules }
     for layer in description.layers where !matches(path: layer.path) {
       throw Self.inexpressible(

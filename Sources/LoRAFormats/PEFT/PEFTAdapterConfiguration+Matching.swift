@@ -8,7 +8,7 @@ extension PEFTAdapterConfiguration {
     case .pattern(let text): if PathPattern.matchesWhole(text, path) { return false }
     case .allLinear, .unspecified, nil: break
     }
-    if savedModules.contains(where: { Self.lies(path, withinModule: $0) }) { return false }
+    if allSavedModules.contains(where: { Self.lies(path, withinModule: $0) }) { return false }
     switch targets {
     case .unspecified: return false
     case .allLinear: return true
@@ -33,13 +33,22 @@ extension PEFTAdapterConfiguration {
     }
   }
 
-  /// Whether `modules_to_save` says that the parameters of the module at `path` are saved. As in
-  /// PEFT a name is any end of the path of the module or of one that holds it.
+  /// Whether `modules_to_save`, or the task, says that the parameters of the module at `path` are
+  /// saved. As in PEFT a name is any end of the path of the module or of one that holds it.
   package func saves(modulePath path: String) -> Bool {
+    Self.names(allSavedModules, holdPath: path)
+  }
+
+  /// Whether `modules_to_save` itself says so.
+  func savesExplicitly(modulePath path: String) -> Bool {
+    Self.names(savedModules, holdPath: path)
+  }
+
+  private static func names(_ names: [String], holdPath path: String) -> Bool {
     var end = path.endIndex
     while true {
       let part = path[..<end]
-      if savedModules.contains(where: { part.utf8.reversed().starts(with: $0.utf8.reversed()) }) {
+      if names.contains(where: { part.utf8.reversed().starts(with: $0.utf8.reversed()) }) {
         return true
       }
       guard let dot = part.lastIndex(of: ".") else { return false }

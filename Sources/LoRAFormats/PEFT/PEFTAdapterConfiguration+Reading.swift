@@ -17,6 +17,7 @@ extension PEFTAdapterConfiguration {
   package init(_ object: JSONObject, file: String) throws(FormatError) {
     let fields = JSONFields(object: object, file: file)
     let method = try Self.method(fields)
+    try Self.refuseUnknownSwitches(fields)
     self.init(
       method: method, targets: try Self.modules(fields, "target_modules") ?? .unspecified,
       taskType: try fields.string("task_type"),
@@ -72,6 +73,9 @@ extension PEFTAdapterConfiguration {
   private static func checkedAlpha(
     _ alpha: Double, _ fields: JSONFields, _ key: String
   ) throws(FormatError) -> Double {
+    guard alpha.isFinite else {
+      throw fields.error(.invalidValue, key, "expected a finite number, found \(alpha)")
+    }
     guard alpha != 0 else {
       throw fields.error(
         .invalidValue, key, "an alpha of 0 makes the scale 0: the adapter has no effect",

@@ -68,6 +68,7 @@ struct PEFTAdapterReader {
     var content = Content()
     var adapter: String?
     var isFirst = true
+    var saved: [(tensor: String, name: PEFTTensorName)] = []
     for tensor in file.names {
       let name = try PEFTTensorName(parsing: tensor, file: file.path)
       switch name.role {
@@ -83,18 +84,44 @@ struct PEFTAdapterReader {
       case .baseLayer(let parameter), .originalModule(let parameter), .parameter(let parameter):
         content.add(
           Extra(path: name.path, parameter: parameter, tensor: tensor, role: name.role))
-      case .savedModule(var parameter):
-        // The first component is the adapter's name or a submodule's: a submodule's if the file has
-        // the parameter under its plain name too, as newer files do.
-        let plain = "\(PEFTTensorName.prefix)\(name.path).\(parameter)"
-        if file.entry(named: plain) == nil, let dot = parameter.firstIndex(of: ".") {
-          parameter = String(parameter[parameter.index(after: dot)...])
-        }
-        content.add(
-          Extra(path: name.path, parameter: parameter, tensor: tensor, role: name.role))
+      case .savedModule: saved.append((tensor, name))
       }
     }
+    add(saved, to: &content, adapter, knowsAdapter: !isFirst)
     return content
+  }
+
+  /// Adds the parameters of modules that were saved whole, under their plain names.
+  ///
+  /// The first component behind the module's path is the adapter's name, that of its factors or
+  /// PEFT's default, or a submodule's. It is a submodule's if the file has the parameter under its
+  /// plain name too, as newer files do. A file without factors does not say: there it is a submodule's
+  /// if the module's parameters begin with different ones.
+  private func add(
+    _ saved: [(tensor: String, name: PEFTTensorName)], to content: inout Content,
+    _ adapter: String?, knowsAdapter: Bool
+  ) {
+    func first(_ parameter: String) -> String {
+      parameter.split(separator: ".").first.map(String.init) ?? ""
+    }
+    var firsts: [ExactName: Set<String>] = [:]
+    for case (_, let name) in saved {
+      guard case .savedModule(let parameter) = name.role else { continue }
+      firsts[ExactName(name.path), default: []].insert(first(parameter))
+    }
+    for (tensor, name) in saved {
+      guard case .savedModule(var parameter) = name.role else { continue }
+      let plain = "\(PEFTTensorName.prefix)\(name.path).\(parameter)"
+      let start = first(parameter)
+      let isAdapter =
+        start == "default" || start == adapter
+        || !knowsAdapter && firsts[ExactName(name.path)]?.count == 1
+      if isAdapter, file.entry(named: plain) == nil, let dot = parameter.firstIndex(of: ".") {
+        parameter = String(parameter[parameter.index(after: dot)...])
+      }
+      content.add(
+        Extra(path: name.path, parameter: parameter, tensor: tensor, role: name.role))
+    }
   }
 
   /// The tensor `name` as it is used: floating-point, finite, not empty, widened to float32.
@@ -262,6 +289,8 @@ extension PEFTAdapterReader {
     case .savedModule, .parameter:
       if configuration.saves(modulePath: modulePath) { return true }
       if isBias, !isAdapted, biases == .all { return true }
+      // Before PEFT 0.6 a layer with an adapter held its bias itself.
+      if isBias, isAdapted, biases != .none { return true }
       let module = extra.path.split(separator: ".").last.map(String.init) ?? ""
       if !isAdapted, extra.parameter == "weight", Self.embeddingNames.contains(module) {
         return true

@@ -9,8 +9,8 @@ extension Module {
   /// ```
   ///
   /// Strict as ``loadAdapter(from:named:isTrainable:allowsNoEffect:enabled:)`` is: everything in the
-  /// file must belong to this model and fit it; of a PEFT adapter also every layer that its
-  /// configuration targets must be there.
+  /// file must belong to this model and fit it, and every layer that its configuration targets must
+  /// be there.
   ///
   /// - Parameters:
   ///   - file: the adapter.
@@ -26,21 +26,12 @@ extension Module {
     _ file: AdapterFile, named name: String = "default", isTrainable: Bool = false,
     allowsNoEffect: Bool = false, enabled: Bool = true
   ) throws -> [String] {
-    if file.peftConfiguration != nil {
-      try loadAdapter(
-        from: file.path, named: name, isTrainable: isTrainable, allowsNoEffect: allowsNoEffect,
-        enabled: enabled)
-      return file.warnings(among: adaptableModules().map(\.path))
-    }
-    if !allowsNoEffect, file.description.hasNoEffect {
-      throw FormatError(
-        .invalidValue, file: file.path, problem: "every contribution of the adapter is zero",
-        remedy: "it was never trained, or was saved before training; train it, or allow it with "
-          + "--allow-no-effect (in Swift: allowsNoEffect)")
-    }
+    try refuseNoEffect(of: file.description, path: file.path, allowsNoEffect)
+    try checkPrefix(of: Set(file.description.layers.map(\.path)), path: file.path)
+    try file.checkComplete(for: layout)
     try attach(
       file.description, named: name, isTrainable: isTrainable,
-      dropout: Float(file.mlxConfiguration?.dropout ?? 0), enabled: enabled)
-    return []
+      dropout: Float(file.provenance.dropout ?? 0), enabled: enabled)
+    return file.warnings(among: adaptableModules().map(\.path))
   }
 }

@@ -34,37 +34,29 @@ extension Module {
     allowsNoEffect: Bool = false, enabled: Bool = true
   ) throws -> PEFTAdapterFile {
     let file = try PEFTAdapterFile(path: path)
-    if !allowsNoEffect, file.description.hasNoEffect {
-      throw FormatError(
-        .invalidValue, file: path, problem: "every contribution of the adapter is zero",
-        remedy: "it was never trained, or was saved before training; train it, or allow it with "
-          + "--allow-no-effect (in Swift: allowsNoEffect)")
-    }
-    try checkTargets(of: file, path: path)
-    try checkSavedModules(of: file, path: path)
+    try refuseNoEffect(of: file.description, path: path, allowsNoEffect)
+    try checkPrefix(of: Set(file.description.layers.map(\.path)), path: path)
+    try file.configuration.checkComplete(file.description, for: layout, file: path)
     try attach(
       file.description, named: name, isTrainable: isTrainable,
       dropout: Float(file.configuration.dropout), enabled: enabled)
     return file
   }
 
-  /// Every targeted layer must have factors: a file that lost some would compute another function.
-  private func checkTargets(of file: PEFTAdapterFile, path: String) throws {
-    let present = Set(file.description.layers.map(\.path))
-    try checkPrefix(of: present, path: path)
-    for (layerPath, _) in modules(selectedBy: LayerSelector(file.configuration)) {
-      guard present.contains(layerPath) else {
-        throw FormatError(
-          .missingTensor, file: path, subject: "layer '\(layerPath)'",
-          problem: "adapter_config.json targets it, but the file has no factors for it",
-          remedy: "the adapter is incomplete, or made for another model")
-      }
-    }
+  /// Throws for an adapter whose every contribution is zero, unless that is allowed.
+  func refuseNoEffect(
+    of description: AdapterDescription, path: String, _ allowsNoEffect: Bool
+  ) throws(FormatError) {
+    guard !allowsNoEffect, description.hasNoEffect else { return }
+    throw FormatError(
+      .invalidValue, file: path, problem: "every contribution of the adapter is zero",
+      remedy: "it was never trained, or was saved before training; train it, or allow it with "
+        + "--allow-no-effect (in Swift: allowsNoEffect)")
   }
 
   /// Throws if the file's names differ from this model's by what they begin with: another program,
   /// or a model wrapped in another, wrote them.
-  private func checkPrefix(of present: Set<String>, path: String) throws {
+  func checkPrefix(of present: Set<String>, path: String) throws {
     let own = Set(adaptableModules().map(\.path))
     for name in present.sorted() where !own.contains(name) {
       let similar = own.sorted().first { $0.hasSuffix(".\(name)") || name.hasSuffix(".\($0)") }

@@ -19,6 +19,12 @@ extension Module {
     _ configuration: PEFTAdapterConfiguration, named name: String = "default", seed: UInt64 = 0,
     memoryLimit: Int? = nil
   ) throws(AdapterError) -> InjectionReport {
+    let configuration = configuration.resolvingTargets(forModelType: layout.modelType)
+    guard configuration.targets != .unspecified else {
+      throw .invalidValue(
+        parameter: "target_modules", value: "null",
+        expected: "the layers' names: PEFT has no default for this architecture")
+    }
     try configuration.checkTrainable()
     let selector = LayerSelector(configuration)
     let selected = modules(selectedBy: selector)

@@ -48,7 +48,9 @@ struct CombineCommand: ParsableCommand {
       applies to.
       """)
   var replacements: ReplacementsArgument = .refused
-  @Option(help: ArgumentHelp("The base model, which GGUF adapters need.", valueName: "model"))
+  @Option(
+    help: ArgumentHelp(
+      "The base model: GGUF adapters need it; others are checked against it.", valueName: "model"))
   var base: String?
   @Option(help: ArgumentHelp("The PEFT adapter's folder to write.", valueName: "dir"))
   var output: String
@@ -66,9 +68,7 @@ struct CombineCommand: ParsableCommand {
       reading: [base] + adapters.map(\.path), force: replacement.force)
     try destinations.check(output, .adapter(.peft))
     let method = type.method
-    let files = try adapters.map {
-      try AdapterFile(path: $0.path, options: .init(basePath: base))
-    }
+    let files = try adapters.map { try AdapterFile.opened($0.path, base: base) }
     for (argument, file) in zip(adapters, files) {
       StandardError.warnings(file.warnings().map { "\(argument.path): \($0)" })
     }

@@ -41,7 +41,8 @@ struct ConvertCommand: ParsableCommand {
       valueName: "model"))
   var base: String?
   @Option(
-    parsing: .unconditional, help: "The alpha of a loralib adapter, which its file does not hold.")
+    parsing: .unconditional,
+    help: "The alpha of a loralib adapter or an MLX .npz, which the file does not hold.")
   var alpha: Double?
   @Flag(
     name: .customLong("ollama-modelfile"),
@@ -62,11 +63,7 @@ struct ConvertCommand: ParsableCommand {
     var destinations = Destinations(reading: [input, base], force: replacement.force)
     try destinations.check(output, .adapter(to))
     let modelfile = writesModelfile ? try newModelfile(&destinations) : nil
-    let adapter = try AdapterFile(path: input, options: options)
-    // A GGUF adapter needs no more of its base than the configuration.
-    if let base, to != .gguf || AdapterBase.hasWeights(path: base) {
-      try AdapterBase(path: base).check(adapter.description, file: input)
-    }
+    let adapter = try AdapterFile.opened(input, base: base, alpha: alpha)
     var (notes, agreement) = try write(adapter, options)
     if adapter.description.hasNoEffect {
       notes.insert(
@@ -86,6 +83,8 @@ struct ConvertCommand: ParsableCommand {
     try FileSystem.makeFolder(FileSystem.folder(of: output))
     let (_, notes) = try adapter.write(as: to, to: output, options: options) { draft, notes in
       var reading = options
+      // What it was made of has been checked.
+      reading.checksBase = false
       if to == .loralib { reading.alpha = Self.alpha(in: notes) ?? alpha }
       do {
         agreement = try adapter.description.agreement(
@@ -131,6 +130,8 @@ struct ConvertCommand: ParsableCommand {
         "parameters": JSONValue(adapter.description.parameterCount),
         "identical_layers": JSONValue(agreement.identicalLayers),
         "greatest_difference": .number(agreement.greatestDifference),
+        "assumed_scale": .bool(adapter.assumesScale),
+        "warnings": JSONValue(adapter.notes.map { "\($0)" }),
         "modelfile": modelfile.map { .string($0) } ?? .null,
         "notes": .array(
           notes.map { ["layer": .string($0.layer), "text": .string($0.text)] }),
@@ -142,6 +143,7 @@ struct ConvertCommand: ParsableCommand {
       "\(output): \(adapter.format.title) to \(to.title), \(counted(count, "layer")), "
         + (rounded == 0
           ? "all factors the same bits"
+            + (adapter.assumesScale ? ", at a scale that was assumed: see above" : "")
           : "\(agreement.identicalLayers) with the same bits, \(rounded) within "
             + "\(agreement.greatestDifference)"))
     if let modelfile { try StandardOutput.line("\(modelfile): for ollama create") }

@@ -7,7 +7,6 @@ extension InspectCommand.Report {
   /// What an adapter of any format holds, beside the weights of `base` where it is given.
   init(_ adapter: AdapterFile, base: AdapterBase?) throws {
     let description = adapter.description
-    try base?.check(description, file: adapter.path)
     let rows = try description.layers.map { try AdapterRow($0, base: base) }
     let silent = description.layers.filter(\.hasNoEffect)
     let methods = Set(description.layers.map(\.change.methodName)).sorted()
@@ -34,7 +33,9 @@ extension InspectCommand.Report {
     lines += Self.table(rows.map { $0.cells(hasBase: base != nil) }, header: header)
     let suspicious = rows.filter(\.isSuspicious).map(\.layer.path)
     let unmatched = adapter.warnings()
-    object["warnings"] = JSONValue(suspicious.map { "\($0): \(AdapterRow.suspicion)" } + unmatched)
+    object["warnings"] = JSONValue(
+      adapter.notes.map { "\($0)" } + suspicious.map { "\($0): \(AdapterRow.suspicion)" }
+        + unmatched)
     lines += unmatched.map { "warning: \($0)" }
     if let first = suspicious.first {
       lines.append(

@@ -22,7 +22,8 @@ struct InspectCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The model that the adapter belongs to.", valueName: "model"))
   var base: String?
   @Option(
-    parsing: .unconditional, help: "The alpha of a loralib adapter, which its file does not hold.")
+    parsing: .unconditional,
+    help: "The alpha of a loralib adapter or an MLX .npz, which the file does not hold.")
   var alpha: Double?
   @OptionGroup var output: OutputOptions
 
@@ -63,7 +64,7 @@ struct InspectCommand: ParsableCommand {
       try refuseBase()
       return try Self.inspect(file: path)
     }
-    let adapter = try AdapterFile(path: path, options: .init(alpha: alpha, basePath: base))
+    let adapter = try AdapterFile.opened(path, base: base, alpha: alpha)
     return try Report(
       adapter, base: try base.map { path throws(FormatError) in try AdapterBase(path: path) })
   }

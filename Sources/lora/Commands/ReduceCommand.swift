@@ -19,7 +19,9 @@ struct ReduceCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The adapter, of any format.", valueName: "adapter"))
   var adapter: String
   @OptionGroup var choice: RankOptions
-  @Option(help: ArgumentHelp("The base model, which GGUF adapters need.", valueName: "model"))
+  @Option(
+    help: ArgumentHelp(
+      "The base model: GGUF adapters need it; others are checked against it.", valueName: "model"))
   var base: String?
   @Option(help: ArgumentHelp("The PEFT adapter's folder to write.", valueName: "dir"))
   var output: String
@@ -29,7 +31,7 @@ struct ReduceCommand: ParsableCommand {
   func run() throws {
     var destinations = Destinations(reading: [adapter, base], force: replacement.force)
     try destinations.check(output, .adapter(.peft))
-    let file = try AdapterFile(path: adapter, options: .init(basePath: base))
+    let file = try AdapterFile.opened(adapter, base: base)
     StandardError.warnings(file.warnings().map { "\(adapter): \($0)" })
     let (reduced, cuts) = try file.description.reduced(to: choice.choice)
     try reduced.write(madeOf: [file], to: output)

@@ -66,7 +66,7 @@ struct SweepCommand: ParsableCommand {
     for (argument, name) in zip(adapters, names) {
       do {
         let warnings = try pretrained.model.loadAdapter(
-          try AdapterFile(path: argument.path, options: .init(basePath: model.path)),
+          try AdapterFile.opened(argument.path, toAttachTo: model.path),
           named: name, allowsNoEffect: allowNoEffect, enabled: false)
         StandardError.warnings(warnings.map { "\(argument.path): \($0)" })
       } catch let error as AdapterError {

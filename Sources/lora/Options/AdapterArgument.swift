@@ -69,7 +69,7 @@ struct AdapterOptions: ParsableArguments {
       let name = "adapter-\(index)"
       do {
         let warnings = try model.loadAdapter(
-          try AdapterFile(path: adapter.path, options: .init(basePath: path)), named: name,
+          try AdapterFile.opened(adapter.path, toAttachTo: path), named: name,
           allowsNoEffect: allowNoEffect || adapter.strength == 0)
         StandardError.warnings(warnings.map { "\(adapter.path): \($0)" })
       } catch let error as AdapterError {

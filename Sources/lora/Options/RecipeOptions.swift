@@ -1,4 +1,5 @@
 import ArgumentParser
+import LoRAFormats
 import LoRAKit
 
 /// What an adapter is made of, by flags, by a configuration file, or by an adapter to go on from.
@@ -88,19 +89,23 @@ struct RecipeOptions: ParsableArguments {
     memoryLimit: Int? = nil
   ) throws -> (configuration: PEFTAdapterConfiguration, warnings: [String]) {
     if let initAdapter {
-      let file = try AdapterFile(path: initAdapter, options: .init(basePath: path))
+      let file = try AdapterFile.opened(initAdapter, toAttachTo: path)
       let warnings = try model.loadAdapter(
         file, named: name, isTrainable: true, allowsNoEffect: true)
-      let configuration =
+      var configuration =
         try file.peftConfiguration
         ?? PEFTAdapterConfiguration(
           describing: file.description, among: model.linearLayers().map(\.path))
+      file.provenance.fill(&configuration)
       try check(configuration, initAdapter, model)
       return (configuration, warnings.map { "\(initAdapter): \($0)" })
     }
     var configuration: PEFTAdapterConfiguration
+    var warnings: [String] = []
     if let config {
       configuration = try PEFTAdapterConfiguration(path: config)
+        .resolvingTargets(forModelType: model.layout.modelType)
+      warnings = [configuration.noteOfUnknownFields].compactMap { $0.map { "\(config): \($0)" } }
       try check(configuration, config, model)
     } else {
       configuration = flags.configuration(for: model)
@@ -112,7 +117,7 @@ struct RecipeOptions: ParsableArguments {
       let names = report.layers.map { $0.split(separator: ".").last.map(String.init) ?? $0 }
       configuration.targets = .names(Set(names).sorted())
     }
-    return (configuration, report.warnings)
+    return (configuration, warnings + report.warnings)
   }
 
   /// Throws if a flag says otherwise than the configuration that came from `source`.

@@ -12,8 +12,12 @@ extension AdapterDescription {
       file.description = self
       try file.write(as: .peft, to: path)
     } else {
-      try PEFTAdapterFile(writing: self, madeOf: sources.compactMap(\.peftConfiguration))
-        .write(to: path)
+      var file = try PEFTAdapterFile(writing: self, madeOf: sources.compactMap(\.peftConfiguration))
+      let names = Set(sources.map(\.provenance.baseModelName))
+      if names.count == 1, let name = names.first {
+        AdapterFile.Provenance(baseModelName: name).fill(&file.configuration)
+      }
+      try file.write(to: path)
     }
   }
 }

@@ -1,0 +1,166 @@
+extension AdapterFile {
+  /// Throws unless the file holds all that its configuration says of a model of this layout: factors
+  /// of every layer that is targeted, every parameter of the modules that were saved whole.
+  ///
+  /// A file that lost some would compute another function without a word.
+  package func checkComplete(for layout: ModelLayout) throws(FormatError) {
+    if let peftConfiguration {
+      try peftConfiguration.checkComplete(description, for: layout, file: path)
+    } else if let mlxConfiguration {
+      try mlxConfiguration.checkComplete(description, for: layout, file: path)
+    }
+  }
+}
+
+extension PEFTAdapterConfiguration {
+  /// See ``AdapterFile/checkComplete(for:)``.
+  package func checkComplete(
+    _ description: AdapterDescription, for layout: ModelLayout, file: String
+  ) throws(FormatError) {
+    let present = Set(description.layers.map { ExactName($0.path) })
+    let resolved = resolvingTargets(forModelType: layout.modelType)
+    for module in layout.modules
+    where resolved.targets(module) && !present.contains(ExactName(module.path)) {
+      throw FormatError(
+        .missingTensor, file: file, subject: "layer '\(module.path)'",
+        problem: "\(Self.fileName) targets it, but the file has no factors for it",
+        remedy: "the adapter is incomplete, or made for another model")
+    }
+    let replaced = Set(description.replacements.map { ExactName($0.path) })
+    for module in layout.modules where savesExplicitly(modulePath: module.path) {
+      for name in module.parameters where !replaced.contains(ExactName("\(module.path).\(name)")) {
+        throw FormatError(
+          .missingTensor, file: file, subject: "'\(module.path).\(name)'",
+          problem: "'modules_to_save' in \(Self.fileName) names its module, but the file has no "
+            + "value of it",
+          remedy: "the adapter is incomplete, or made for another model")
+      }
+    }
+  }
+
+  /// Whether PEFT would give the module an adapter.
+  private func targets(_ module: ModelLayout.Module) -> Bool {
+    let isTargetable =
+      switch module.kind {
+      case .linear: true
+      case .head, .convolution: targets != .allLinear
+      case .embedding: targets != .allLinear && lora != nil
+      case .other: false
+      }
+    return isTargetable && matches(path: module.path)
+  }
+}
+
+extension MLXAdapterConfiguration {
+  /// See ``AdapterFile/checkComplete(for:)``. Without `keys` mlx-lm takes what its version takes,
+  /// which nothing can be compared with.
+  package func checkComplete(
+    _ description: AdapterDescription, for layout: ModelLayout, file: String
+  ) throws(FormatError) {
+    guard let keys = keys.map(Set.init) else { return }
+    let present = Set(description.layers.map { ExactName($0.path) })
+    let names = MLXModuleNames(modelType: layout.modelType)
+    let modules = layout.modules.filter { $0.kind != .other && $0.kind != .convolution }
+    let places = modules.map { module in
+      (module: module, name: names.name(ofPath: module.path))
+    }.map { (module: $0.module, name: $0.name, block: BlockPath($0.name)) }
+    let count = (places.compactMap { $0.block?.index }.max() ?? -1) + 1
+    let first = blockCount > 0 ? max(0, count - blockCount) : 0
+    for (module, name, block) in places {
+      let isNamed =
+        keys.contains(name) || block.map { $0.index >= first && keys.contains($0.rest) } ?? false
+      guard isNamed, !present.contains(ExactName(module.path)) else { continue }
+      throw FormatError(
+        .missingTensor, file: file, subject: "layer '\(module.path)'",
+        problem: "'keys' and 'num_layers' in \(Self.fileName) name it, but the file has no factors "
+          + "for it",
+        remedy: "the adapter is incomplete, or made for another model")
+    }
+  }
+}
+
+/// A path that goes through a numbered block: what precedes the number, it, and what follows.
+struct BlockPath: Hashable {
+  var stem: String
+  var index: Int
+  var rest: String
+
+  init(stem: String, index: Int, rest: String) {
+    (self.stem, self.index, self.rest) = (stem, index, rest)
+  }
+
+  /// The first number of `path` that is a whole component; nil if there is none with something
+  /// behind it.
+  init?(_ path: String) {
+    let parts = path.split(separator: ".", omittingEmptySubsequences: false)
+    guard
+      let place = parts.firstIndex(where: { part in
+        !part.isEmpty && part.utf8.allSatisfy { (0x30...0x39).contains($0) }
+      }), place + 1 < parts.count, let index = Int(parts[place])
+    else { return nil }
+    stem = parts[..<place].joined(separator: ".")
+    self.index = index
+    rest = parts[(place + 1)...].joined(separator: ".")
+  }
+
+  /// The whole path.
+  var path: String { (stem.isEmpty ? "" : stem + ".") + "\(index).\(rest)" }
+
+  /// The last component.
+  var lastName: String { rest.split(separator: ".").last.map(String.init) ?? rest }
+
+  /// The path of the module that holds this one.
+  var parent: String { path.split(separator: ".").dropLast().joined(separator: ".") }
+}
+
+extension AdapterDescription {
+  /// Layers that are missing from the pattern of the others: most blocks have such a layer, or the
+  /// block has others of the same module. `isExpected` says which ones a configuration targets.
+  ///
+  /// Some models are made so: hybrids, in which few blocks have attention; blocks that share keys and
+  /// values; blocks with another kind of attention. Only the base can tell.
+  func holes(where isExpected: (String) -> Bool) -> [String] {
+    let blocks = layers.compactMap { BlockPath($0.path) }
+    let present = Set(blocks)
+    let modules = Set(blocks.map(\.parent))
+    var result: [String] = []
+    for (stem, own) in Dictionary(grouping: blocks, by: \.stem) {
+      let indices = Set(own.map(\.index))
+      let names = Dictionary(grouping: own, by: \.index).mapValues { Set($0.map(\.lastName)) }
+      let rests = Set(own.map(\.rest))
+      // More than any model has: names that somebody made up.
+      if rests.count > (1 << 20) / indices.count { continue }
+      for rest in rests {
+        let missing = indices.map { BlockPath(stem: stem, index: $0, rest: rest) }
+          .filter { !present.contains($0) && isExpected($0.path) }
+        let isMinority = 2 * missing.count <= indices.count
+        result += missing.filter { block in
+          modules.contains(block.parent)
+            || isMinority && !(names[block.index] ?? []).contains(block.lastName)
+        }.map(\.path)
+      }
+    }
+    return result.sorted(by: naturallyPrecedes)
+  }
+}
+
+extension AdapterFile {
+  /// The note about layers that the configuration targets and the file lacks, as far as that can be
+  /// told without a base.
+  func noteOfHoles() -> AdapterNote? {
+    let holes: [String]
+    if let peftConfiguration {
+      holes = description.holes { peftConfiguration.matches(path: $0) }
+    } else if let mlxConfiguration, mlxConfiguration.keys != nil {
+      holes = description.holes { _ in true }
+    } else {
+      return nil
+    }
+    guard let first = holes.first else { return nil }
+    return AdapterNote(
+      layer: first,
+      text: "other blocks have factors for such a layer, this one has none"
+        + (holes.count > 1 ? ", nor have \(holes.count - 1) more layers" : "")
+        + ": the adapter may be incomplete; give the base model to check it")
+  }
+}

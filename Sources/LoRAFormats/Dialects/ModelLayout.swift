@@ -1,0 +1,133 @@
+package import LoRATensor
+
+/// What a model consists of, as far as an adapter's file can be compared with it: made of a model in
+/// memory, of a checkpoint's names and shapes, or of a `config.json`.
+package struct ModelLayout: Sendable {
+  /// What a module is to an adapter.
+  package enum Kind: Sendable, Hashable {
+    /// A linear layer.
+    case linear
+    /// The output head, which `all-linear` leaves out.
+    case head
+    /// A table of vectors.
+    case embedding
+    /// A convolution.
+    case convolution
+    /// A norm and the like, which no adapter targets.
+    case other
+  }
+
+  /// A module with parameters of its own.
+  package struct Module: Sendable {
+    /// Its path, in Hugging Face's names.
+    package var path: String
+    /// What it is.
+    package var kind: Kind
+    /// The names of its parameters, as in "weight".
+    package var parameters: [String]
+
+    /// Creates a module.
+    package init(path: String, kind: Kind, parameters: [String]) {
+      self.path = path
+      self.kind = kind
+      self.parameters = parameters
+    }
+  }
+
+  /// The modules, in the model's order.
+  package var modules: [Module]
+  /// `model_type` of its `config.json`; nil if unknown.
+  package var modelType: String?
+
+  /// Creates a layout.
+  package init(modules: [Module], modelType: String? = nil) {
+    self.modules = modules
+    self.modelType = modelType
+  }
+
+  /// What tables of embeddings are called.
+  package static let embeddingNames: Set = [
+    "embed_tokens", "wte", "wpe", "word_embeddings", "position_embeddings",
+    "token_type_embeddings", "embed_positions", "embed_in", "shared", "tok_embeddings",
+    "embedding",
+  ]
+  /// What output heads are called.
+  package static let headNames: Set = ["lm_head", "embed_out"]
+}
+
+extension ModelLayout {
+  /// The layout of the models that a `config.json` describes. Throws for architectures whose layers
+  /// are not known.
+  init(_ configuration: ModelConfiguration) throws(FormatError) {
+    let type = configuration.architecture.rawValue
+    guard let architecture = GGUFTensorNames.architecture(modelType: type),
+      let names = GGUFTensorNames(architecture: architecture)
+    else {
+      throw FormatError(
+        .unsupported, file: "config.json", key: "model_type",
+        "the layers of '\(type)' are not known without its weights")
+    }
+    self.init(
+      modules: names.rows.flatMap { row in
+        let paths =
+          row.path.contains("{}")
+          ? (0..<configuration.layerCount).map { row.path.replacing("{}", with: "\($0)") }
+          : [row.path]
+        let kind: Kind =
+          switch row.role {
+          case .projection: .linear
+          case .head: .head
+          case .embedding: .embedding
+          case .other: .other
+          }
+        // The names of parameters are not known, nor are saved modules held against them.
+        return paths.map { Module(path: $0, kind: kind, parameters: []) }
+      }, modelType: type)
+  }
+
+  /// The layout without what checkpoints hold beside the model: the layers that predict further
+  /// tokens, which lie behind the last block or apart (`mtp`) and which transformers leaves out.
+  func withoutExtraBlocks(of count: Int?) -> ModelLayout {
+    var result = self
+    result.modules.removeAll { module in
+      let parts = module.path.split(separator: ".")
+      if parts.contains(where: { $0 == "mtp" || $0.hasPrefix("mtp_") }) { return true }
+      guard let count, let block = BlockPath(module.path) else { return false }
+      return block.stem == "model.layers" && block.index >= count
+    }
+    return result
+  }
+
+  /// The layout of a checkpoint with tensors of these names and shapes. `prefix` is put before every
+  /// path, where the checkpoint leaves it out.
+  package init(
+    tensors: [(name: String, shape: Shape)], modelType: String?, prefix: String = ""
+  ) {
+    var positions: [String: Int] = [:]
+    var modules: [Module] = []
+    for (name, shape) in tensors {
+      guard let dot = name.lastIndex(of: ".") else { continue }
+      let parameter = String(name[name.index(after: dot)...])
+      let path = prefix + name[..<dot]
+      let position = positions[path] ?? modules.count
+      if position == modules.count {
+        positions[path] = position
+        modules.append(Module(path: path, kind: .other, parameters: []))
+      }
+      modules[position].parameters.append(parameter)
+      if parameter == "weight" { modules[position].kind = Self.kind(path, shape) }
+    }
+    self.init(modules: modules, modelType: modelType)
+  }
+
+  private static func kind(_ path: String, _ shape: Shape) -> Kind {
+    let last = path.split(separator: ".").last.map(String.init) ?? path
+    switch shape.count {
+    case 2:
+      return headNames.contains(last)
+        ? .head : embeddingNames.contains(last) ? .embedding : .linear
+    case 3...: return .convolution
+    default: return .other
+    }
+  }
+}

@@ -1,0 +1,22 @@
+package import LoRAFormats
+
+extension Module {
+  /// What this model consists of, as an adapter's file is compared with it.
+  package var layout: ModelLayout {
+    let head = outputHead
+    return ModelLayout(
+      modules: modules().map { path, module in
+        let kind: ModelLayout.Kind =
+          if let layer = module as? any LinearLayer {
+            layer === head ? .head : .linear
+          } else if module is Embedding {
+            .embedding
+          } else {
+            .other
+          }
+        return ModelLayout.Module(
+          path: path, kind: kind, parameters: module.parameters.map(\.name))
+      },
+      modelType: (self as? any PretrainedLanguageModel)?.configuration.architecture.rawValue)
+  }
+}
