@@ -53,7 +53,7 @@ struct JSONFields {
   /// A number above 0.
   func positive(_ key: String) throws(FormatError) -> Double? {
     guard let number = try double(key) else { return nil }
-    guard number > 0 else {
+    guard number > 0, number.isFinite else {
       throw error(.invalidValue, key, "expected a number above 0, found \(number)")
     }
     return number

@@ -66,6 +66,7 @@ extension ModelConfiguration {
         "decoders alone are supported")
     }
     try refuseQuantization(fields)
+    try validate(file: fields.file)
   }
 
   /// The object of a GPT-2's `config.json`.

@@ -151,7 +151,8 @@ extension ModelConfiguration {
       mlpBias = try fields.bool("mlp_bias") ?? false
     }
     slidingWindows = try windows(object, fields)
-    try validate(fields)
+    try refuseQuantization(fields)
+    try validate(file: file)
   }
 
   /// What transformers takes for absent keys.
@@ -254,26 +255,6 @@ extension ModelConfiguration {
       }
       return result
     }
-  }
-
-  private func validate(_ fields: JSONFields) throws(FormatError) {
-    guard headCount % keyValueHeadCount == 0 else {
-      throw fields.error(
-        .invalidValue, "num_key_value_heads",
-        "\(keyValueHeadCount) does not divide the \(headCount) query heads")
-    }
-    guard headSize % 2 == 0 else {
-      throw fields.error(
-        .invalidValue, "head_dim",
-        "rotary embedding needs an even extent, the heads have \(headSize)")
-    }
-    guard !headCount.multipliedReportingOverflow(by: headSize).overflow,
-      headCount * headSize <= 1 << 31
-    else {
-      throw fields.error(
-        .invalidValue, "head_dim", "\(headCount) heads of \(headSize) are too large")
-    }
-    try refuseQuantization(fields)
   }
 
   func refuseQuantization(_ fields: JSONFields) throws(FormatError) {

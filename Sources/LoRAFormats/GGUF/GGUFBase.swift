@@ -76,6 +76,13 @@ public struct GGUFBase: Sendable, Hashable {
     if let length = try Self.count("\(architecture).attention.key_length", file) {
       size = length
     } else if let width = try Self.count("\(architecture).embedding_length", file) {
+      guard width % heads == 0 else {
+        throw FormatError(
+          .invalidValue, file: file.path, key: "\(architecture).attention.head_count",
+          "\(heads) heads do not divide the embedding length, \(width), and there is no "
+            + "'\(architecture).attention.key_length'",
+          remedy: "the file is damaged: copy, download or convert it again")
+      }
       size = width / heads
     } else {
       throw FormatError(
@@ -102,7 +109,8 @@ public struct GGUFBase: Sendable, Hashable {
     }
     guard let number, number > 0 else {
       throw FormatError(
-        .invalidValue, file: file.path, key: key, "expected a whole number above 0, found \(value)")
+        .invalidValue, file: file.path, key: key,
+        "expected a whole number above 0, found \(number.map { "\($0)" } ?? value.kind)")
     }
     return number
   }

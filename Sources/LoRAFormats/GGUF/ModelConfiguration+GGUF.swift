@@ -19,6 +19,7 @@ extension ModelConfiguration {
     try keys.refuseUnknown()
     let hidden = try keys.size("embedding_length")
     let layers = try keys.size("block_count")
+    // Before anything is made for each of them.
     guard layers <= 4096 else {
       throw keys.error(.invalidValue, "block_count", "\(layers) layers are too many")
     }
@@ -53,7 +54,8 @@ extension ModelConfiguration {
       attentionOutputBias = has("attn_output")
       mlpBias = has("ffn_up")
     }
-    try keys.check(headSize: base.headSize, headCount: base.headCount, base.keyValueHeadCount)
+    try keys.check(headSize: base.headSize)
+    try validate(.gguf(file.path, architecture))
   }
 }
 
@@ -135,15 +137,7 @@ private struct GGUFModelKeys {
     return value
   }
 
-  func check(headSize: Int, headCount: Int, _ keyValueHeadCount: Int) throws(FormatError) {
-    guard headCount % keyValueHeadCount == 0 else {
-      throw error(
-        .invalidValue, "attention.head_count_kv",
-        "\(keyValueHeadCount) does not divide the \(headCount) query heads")
-    }
-    guard headSize > 0, headSize % 2 == 0 else {
-      throw error(.invalidValue, "attention.key_length", "a head of \(headSize) is not supported")
-    }
+  func check(headSize: Int) throws(FormatError) {
     if let values = try optionalSize("attention.value_length"), values != headSize {
       throw error(
         .unsupported, "attention.value_length",

@@ -22,7 +22,8 @@ extension ModelConfiguration {
 
   /// Builds the model of this configuration, asking `source` for each parameter.
   func makeModel(_ source: ParameterSource) throws -> any PretrainedLanguageModel {
-    switch architecture {
+    try validate()
+    return switch architecture {
     case .llama, .qwen2, .mistral: try LlamaModel(self, source: source)
     case .gpt2: try GPT2Model(self, source: source)
     }
