@@ -61,15 +61,15 @@ struct GenerateCommand: ParsableCommand {
     var text = ""
     func emit(_ piece: String) throws {
       text += piece
-      if !output.isJSON, !piece.isEmpty { try StandardOutput.write(piece) }
+      if !output.isJSON, !piece.isEmpty { try StandardOutput.generated(piece) }
     }
     let precision = model.dtype.precision(otherwise: .float32)
-    while let token = ProductPrecision.withValue(precision, { session.next() }) {
+    while let token = try ProductPrecision.withValue(precision, { try session.next() }) {
       tokens.append(token)
       try emit(decoder.append(token))
     }
     try emit(decoder.finish())
-    guard output.isJSON else { return try StandardOutput.write("\n") }
+    guard output.isJSON else { return try StandardOutput.line() }
     let isFull =
       tokens.count >= maxTokens || ids.count + tokens.count > pretrained.model.maximumPositions
     try StandardOutput.json([

@@ -35,7 +35,8 @@ struct QuickstartCommand: ParsableCommand {
     try tour.mergeAndTakeOff()
     let lora = CommandLine.arguments.first ?? "lora"
     let seconds = (clock.now - start) / .seconds(1)
-    try StandardOutput.line("\nDone in \(decimal(seconds, 0)) s. The adapters lie in '\(output)':")
+    try StandardOutput.line()
+    try StandardOutput.line("Done in \(decimal(seconds, 0)) s. The adapters lie in '\(output)':")
     try StandardOutput.line(
       """
         \(lora) inspect '\(output)/products'

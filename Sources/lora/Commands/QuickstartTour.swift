@@ -143,7 +143,7 @@ final class QuickstartTour {
 
   // MARK: Words
 
-  private func title(_ text: String) throws { try StandardOutput.line("\n\(text)\n") }
+  private func title(_ text: String) throws { try StandardOutput.lines(["", text, ""]) }
 
   private func say(_ text: String) throws { try StandardOutput.line(text) }
 

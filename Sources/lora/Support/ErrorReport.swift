@@ -36,7 +36,7 @@ enum ErrorReport {
       StandardError.line("error: \(mistake)")
       code = .validationFailure
     } else if code.isSuccess {
-      try? StandardOutput.line(help(LoRACommand.fullMessage(for: error, columns: 10_000)))
+      try? StandardOutput.help(help(LoRACommand.fullMessage(for: error, columns: 10_000)) + "\n")
     } else if error is ReaderLeftError {
       // As a program that does not know of it ends by SIGPIPE: whoever read has seen enough.
     } else if error is ContradictionError {

@@ -35,10 +35,12 @@ private func write(_ text: String, to descriptor: Int32) -> Int32? {
 /// Nobody reads standard output any more, as in `lora score ... | head -1`: a quiet end.
 struct ReaderLeftError: Error {}
 
-/// Where results go.
+/// Where results go. Whatever comes from files is escaped here, so that no command can forget to.
 enum StandardOutput {
-  /// Writes `text` at once, so that what streams is seen as it comes.
-  static func write(_ text: String) throws {
+  /// Whether somebody watches: a terminal, which obeys control characters.
+  static let isTerminal = isatty(STDOUT_FILENO) == 1
+
+  private static func write(_ text: String) throws {
     if let code = lora.write(text, to: STDOUT_FILENO) {
       if code == EPIPE { throw ReaderLeftError() }
       throw FileError(
@@ -46,30 +48,52 @@ enum StandardOutput {
     }
   }
 
-  /// Writes `text` and a line break.
-  static func line(_ text: String) throws { try write(text + "\n") }
+  /// Writes `text` as one line: control characters are escaped, line breaks in it too.
+  static func line(_ text: String = "") throws {
+    try write(TerminalText.line(text) + "\n")
+  }
+
+  /// Writes lines, each as ``line(_:)`` does, at once.
+  static func lines(_ lines: [String]) throws {
+    try write(lines.map { TerminalText.line($0) + "\n" }.joined())
+  }
+
+  /// Writes this program's own text, as help, which has lines.
+  static func help(_ text: String) throws { try write(TerminalText.lines(text)) }
+
+  /// Writes a piece of what a model says at once, as it comes: to a pipe or a file as it is, to a
+  /// terminal without control characters.
+  static func generated(_ text: String) throws {
+    try write(isTerminal ? TerminalText.generated(text) : text)
+  }
 
   /// Writes one JSON object on a line.
-  static func json(_ object: JSONObject) throws { try line(object.encoded()) }
+  static func json(_ object: JSONObject) throws {
+    try write(TerminalText.json(object.encoded()) + "\n")
+  }
 }
 
-/// Where progress, warnings and failures go. A failure to write there is nobody's business.
+/// Where progress, warnings and failures go, escaped as on standard output. A failure to write there
+/// is nobody's business.
 enum StandardError {
   /// Whether the last line is a bar that the next one takes the place of.
   private static let hasBar = Atomic<Bool>(false)
 
+  /// The most characters of a message: what is quoted in one may be as long as a file.
+  private static let longest = 4000
+
   private static func write(_ text: String) { _ = lora.write(text, to: STDERR_FILENO) }
 
-  /// Writes `text` and a line break, over a bar if there is one.
+  /// Writes `text` as one line, over a bar if there is one.
   static func line(_ text: String) {
     let isOverBar = hasBar.exchange(false, ordering: .relaxed)
-    write((isOverBar ? "\r\u{1B}[K" : "") + text + "\n")
+    write((isOverBar ? "\r\u{1B}[K" : "") + TerminalText.line(text, limit: longest) + "\n")
   }
 
   /// Draws `bar` in the place of the one before.
   static func redraw(_ bar: String) {
     hasBar.store(true, ordering: .relaxed)
-    write("\r\(bar)\u{1B}[K")
+    write("\r\(TerminalText.line(bar))\u{1B}[K")
   }
 
   /// Leaves a bar that is there, and begins a new line.
