@@ -106,6 +106,24 @@ package enum FileSystem {
     return names.sorted()
   }
 
+  /// The first `count` bytes of the file at `path`, or all if it has fewer.
+  static func firstBytes(of path: String, count: Int) throws(FormatError) -> [UInt8] {
+    let file = try OpenFile(path)
+    var failure: FormatError?
+    let length = min(count, file.byteCount)
+    let bytes = [UInt8](unsafeUninitializedCapacity: length) { buffer, initialized in
+      do throws(FormatError) {
+        try file.read(
+          at: 0, into: UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: length))
+        initialized = length
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+    return bytes
+  }
+
   /// The bytes of the file at `path`, which may have at most `limit`.
   package static func read(_ path: String, limit: Int = .max) throws(FormatError) -> [UInt8] {
     let file = try OpenFile(path)

@@ -149,7 +149,8 @@ extension String {
     return (fast ?? nil) ?? utf8.elementsEqual(other.utf8)
   }
 
-  func hashBytes(into hasher: inout Hasher) {
+  /// Feeds the UTF-8 bytes to `hasher`, so that what ``hasSameBytes(as:)`` calls equal hashes equally.
+  package func hashBytes(into hasher: inout Hasher) {
     let done: Void? = utf8.withContiguousStorageIfAvailable {
       hasher.combine(bytes: UnsafeRawBufferPointer($0))
     }

@@ -146,3 +146,44 @@ import Testing
     #expect(tooLong.output.isEmpty)
   }
 }
+
+/// Data files, as `lora inspect` sees them.
+@Suite struct InspectDataTests {
+  private func inspect(_ name: String, _ text: String) throws -> JSONValue {
+    let path = try Fixtures.file(name, text)
+    let shown = try Command.succeed("inspect", path)
+    #expect(!shown.output.isEmpty)
+    return try Command.succeed("inspect", path, "--json").json()
+  }
+
+  @Test func rowsAndLengthsAreCounted() throws {
+    let rows = try inspect("rows", "[[1, 5, 9], [2, 41]]")
+    #expect(rows["rows"]?.intValue == 2 && rows["greatest_id"]?.intValue == 41)
+    #expect(rows["lengths"]?["least"]?.intValue == 2 && rows["lengths"]?["mean"] == .number(2.5))
+
+    let lines = try inspect(
+      "d.jsonl", "{\"text\": \"abc\"}\n\n{\"text\": \"é\", \"more\": [1, 2]}\n")
+    #expect(lines["rows"]?.intValue == 2)
+    #expect(lines["fields"]?[0]?["lengths"]?["least"]?.intValue == 1)
+    #expect(lines["fields"]?[1]?["rows"]?.intValue == 1)
+
+    let table = try inspect("t.csv", "prompt,completion\r\n\"a, \"\"b\"\"\nc\",x\r\n\r\nd,yy\r\n")
+    #expect(table["rows"]?.intValue == 2)
+    #expect(table["fields"]?[0]?["lengths"]?["greatest"]?.intValue == 8)
+    #expect(table["fields"]?[1]?["name"]?.stringValue == "completion")
+
+    let text = try inspect("t.txt", "One line\nand another\n")
+    #expect(text["rows"]?.intValue == 2 && text["characters"]?.intValue == 21)
+  }
+
+  @Test func brokenDataNameTheirLine() throws {
+    let path = try Fixtures.file("d.jsonl", "{\"text\": \"a\"}\n\n{\"text\": }\n")
+    let outcome = try Command.run("inspect", path)
+    #expect(outcome.status == 1 && outcome.errors.contains("line 3: it is not JSON"))
+  }
+
+  @Test func layersOfAnAdapterAreGrouped() throws {
+    let shown = try Command.succeed("inspect", Fixtures.model("llama-grouped") + "/adapter")
+    #expect(shown.output.contains("in 2 blocks (0 to 1): LoRA of rank 4, scale 2"))
+  }
+}

@@ -21,7 +21,9 @@ public struct AdapterBase: Sendable {
   /// Opens the Hugging Face directory or the GGUF file at `path`.
   public init(path: String) throws(FormatError) {
     self.path = path
-    guard FileSystem.exists(path), !FileSystem.isFolder(path) else {
+    let kind = try PathContent(path)
+    guard kind == .gguf else {
+      if ![.modelFolder, .adapterFolder, .folder].contains(kind) { throw kind.isNoModel(path) }
       let directory = try ModelDirectory(path: path)
       content = .directory(directory, isTransposed: directory.modelType == "gpt2")
       return

@@ -24,13 +24,18 @@ public struct PretrainedModel: Sendable {
   /// What `generation_config.json` says: stop tokens and sampling.
   public let generation: GenerationConfiguration
 
-  /// Opens the Hugging Face directory, or the GGUF file, at `path`. Weights stay memory-mapped, in the
+  /// Opens the Hugging Face directory, or the GGUF file, at `path`; which it is follows from its
+  /// content. Weights stay memory-mapped, in the
   /// type they are stored in, unless `type` names another.
   ///
   /// Strict: a missing, unexpected or misshapen tensor, one that is not finite, an architecture
   /// that is not supported, each is an error that names it. Every weight is read once for that.
   public init(path: String, type: DType? = nil) throws {
-    if path.hasSuffix(".gguf") {
+    let content = try PathContent(path)
+    switch content {
+    case .modelFolder, .folder: break
+    case .adapterFolder where FileSystem.exists(FileSystem.join(path, "config.json")): break
+    case .gguf:
       let file = try GGUFFile(path: path)
       configuration = try ModelConfiguration(file)
       generation = GenerationConfiguration(
@@ -40,6 +45,7 @@ public struct PretrainedModel: Sendable {
       self.file = file
       directory = nil
       return
+    default: throw content.isNoModel(path)
     }
     let directory = try ModelDirectory(path: path)
     configuration = try directory.configuration()

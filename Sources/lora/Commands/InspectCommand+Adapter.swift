@@ -21,6 +21,7 @@ extension InspectCommand.Report {
         + "\(grouped(description.parameterCount)) parameters in "
         + counted(description.layers.count, "layer")
     ]
+    add(LayerGroup.groups(of: description.layers))
     if let configuration = adapter.peftConfiguration { add(configuration) }
     add(adapter.facts)
     addReplacements(description)
@@ -37,6 +38,12 @@ extension InspectCommand.Report {
       adapter.notes.map { "\($0)" } + suspicious.map { "\($0): \(AdapterRow.suspicion)" }
         + unmatched)
     lines += unmatched.map { "warning: \($0)" }
+    let overflowing = rows.filter { $0.norm.map { !$0.isFinite } ?? false }
+    if let first = overflowing.first {
+      lines.append(
+        "warning: \(counted(overflowing.count, "layer")), as \(first.layer.path), have factors whose "
+          + "products are beyond float32")
+    }
     if let first = suspicious.first {
       lines.append(
         "warning: \(first)"
@@ -66,10 +73,16 @@ extension InspectCommand.Report {
     ]
   }
 
+  private mutating func add(_ groups: [LayerGroup]) {
+    object["groups"] = .array(groups.map { .object($0.json) })
+    lines += groups.map { "  \($0.text)" }
+  }
+
   private mutating func add(_ facts: [AdapterFile.Fact]) {
     object["made_by"] = .array(
       facts.map { ["name": .string($0.name), "value": .string($0.value)] })
     let isNamed = object["base_model"] != nil
+    if facts.isEmpty { lines.append("made by: the file does not say") }
     lines += facts.filter { !(isNamed && $0.name == "base model") }.map {
       "\($0.name): \($0.value)"
     }
@@ -144,8 +157,8 @@ private struct AdapterRow {
     var cells = [layer.path, shape, layer.change.methodName]
     cells.append(layer.change.rank.map { "\($0)" } ?? "")
     cells.append(decimal(layer.change.scale, 4))
-    cells.append(norm.map { decimal($0, 6) } ?? "")
-    if hasBase { cells.append(relative.map { decimal($0, 6) } ?? "") }
+    cells.append(norm.map { $0.isFinite ? decimal($0, 6) : "overflows" } ?? "")
+    if hasBase { cells.append(relative.map { $0.isFinite ? decimal($0, 6) : "overflows" } ?? "") }
     cells.append(layer.storedType.rawValue)
     cells.append(layer.hasNoEffect ? "no effect" : "")
     return cells

@@ -7,11 +7,12 @@ import LoRAKit
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect",
-    abstract: "Show what a model, an adapter, a safetensors or a GGUF file holds.",
+    abstract: "Show what a model, an adapter, a file of tensors or of data holds.",
     discussion: """
       A model: architecture, shapes, types, tokenizer. An adapter of any format: per layer the \
       shape, method, rank, scale and the Frobenius norm of the change, with --base also relative to \
-      the norm of the base's weight; which layers have no effect; who made it. A file: its tensors.
+      the norm of the base's weight; which layers have no effect; who made it. A file: its tensors. Data (token rows, .jsonl, .csv, text): how many rows, and \
+      how long.
 
         lora inspect support --base MODEL
         lora inspect style.safetensors --json
@@ -30,7 +31,7 @@ struct InspectCommand: ParsableCommand {
   func run() throws {
     let report = try inspect()
     if output.isJSON { return try StandardOutput.json(report.object) }
-    for line in report.lines { try StandardOutput.line(line) }
+    try StandardOutput.lines(report.lines)
   }
 
   /// The same facts for programs and for people.
@@ -40,25 +41,28 @@ struct InspectCommand: ParsableCommand {
   }
 
   private func inspect() throws -> Report {
-    if FileSystem.isFolder(path), FileSystem.exists(FileSystem.join(path, "config.json")),
-      !FileSystem.exists(FileSystem.join(path, "adapter_config.json"))
-    {
+    let content = try PathContent(path)
+    if content == .modelFolder {
       try refuseBase()
       return try Report(try ModelDirectory(path: path))
     }
-    if path.hasSuffix(".gguf"), FileSystem.exists(path), !FileSystem.isFolder(path) {
+    if content == .gguf {
       let file = try GGUFFile(path: path)
       if file["general.type"]?.stringValue != "adapter" {
         try refuseBase()
         return Report(file)
       }
     }
+    if content == .json || content == .text {
+      try refuseBase()
+      return try Report(dataFile: path, content)
+    }
     do throws(FormatError) {
       _ = try AdapterFormat(detecting: path)
     } catch {
       // A file of tensors that are no adapter's, or that lacks its configuration.
-      let isTensors = path.hasSuffix(".safetensors") && !FileSystem.isFolder(path)
-      guard isTensors, error.kind == .unexpectedTensor || error.kind == .missingFile else {
+      guard content == .safetensors, error.kind == .unexpectedTensor || error.kind == .missingFile
+      else {
         throw error
       }
       try refuseBase()
@@ -96,13 +100,30 @@ struct InspectCommand: ParsableCommand {
 }
 
 extension InspectCommand.Report {
-  /// A table with two spaces between columns.
+  /// The most characters of a cell of a table.
+  private static let greatestCell = 200
+  /// The most characters of a value of metadata: some hold whole training logs.
+  private static let greatestValue = 1000
+
+  /// A table with two spaces between columns. Each cell is a part of one line, whatever it holds.
   static func table(_ rows: [[String]], header: [String]) -> [String] {
-    let all = [header] + rows
-    let widths = header.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
+    let all = ([header] + rows).map { row in
+      row.map { cell in
+        let text = TerminalText.line(cell, limit: greatestCell)
+        return (text: text, width: text.unicodeScalars.count)
+      }
+    }
+    let widths = header.indices.map { column in all.reduce(0) { max($0, $1[column].width) } }
     return all.map { row in
-      let cells = zip(row, widths).map { $0.padded(to: $1) }.joined(separator: "  ")
-      return String(cells.reversed().drop { $0 == " " }.reversed())
+      let used = row.lastIndex { $0.width > 0 }.map { $0 + 1 } ?? 0
+      var line = ""
+      for (column, cell) in row.prefix(used).enumerated() {
+        line += cell.text
+        if column + 1 < used {
+          line += String(repeating: " ", count: widths[column] - cell.width + 2)
+        }
+      }
+      return line
     }
   }
 
@@ -111,6 +132,9 @@ extension InspectCommand.Report {
   }
 
   static func metadataLines(_ metadata: [String: String]) -> [String] {
-    metadata.sorted { $0.key < $1.key }.map { "metadata \($0.key): \($0.value)" }
+    metadata.sorted { $0.key < $1.key }.map { key, value in
+      "metadata \(TerminalText.shortened(key, limit: greatestCell)): "
+        + TerminalText.shortened(value, limit: greatestValue)
+    }
   }
 }
