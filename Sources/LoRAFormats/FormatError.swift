@@ -1,3 +1,6 @@
+import LoRAJSON
+package import LoRATensor
+
 /// A file whose content is not what it should be: which file, what in it, what was expected and
 /// found, and what to do about it.
 ///
@@ -79,11 +82,40 @@ extension FormatError {
     self.init(kind, file: file, subject: "tensor '\(name)'", problem: problem, remedy: remedy)
   }
 
+  /// An error about a number of the tensor `name` that can't be written.
+  package init(file: String, tensor name: String, _ number: UnstorableNumber) {
+    self.init(file: file, subject: "tensor '\(name)'", number)
+  }
+
+  /// An error about a number of `subject` that can't be written.
+  package init(file: String, subject: String, _ number: UnstorableNumber) {
+    self.init(
+      .nonFinite, file: file, subject: subject, problem: "\(number)",
+      remedy: number.value.isFinite
+        ? "nothing was written; use smaller strengths or scales, or store a type with a wider range "
+          + "(float32 or bfloat16)"
+        : "nothing was written; what it was computed from overflowed or is damaged")
+  }
+
   /// An error about the key `key` of a JSON object.
   package init(
     _ kind: Kind, file: String, key: String, _ problem: String, remedy: String = ""
   ) {
     self.init(kind, file: file, subject: "'\(key)'", problem: problem, remedy: remedy)
+  }
+}
+
+extension Tensor {
+  /// The elements as `type`, for the tensor `name` of `file`. Throws ``FormatError/Kind/nonFinite`` if
+  /// one of them is not a finite number of that type.
+  package func stored(
+    as type: DType, named name: String, file: String
+  ) throws(FormatError) -> Tensor {
+    do throws(UnstorableNumber) {
+      return try stored(as: type)
+    } catch {
+      throw FormatError(file: file, tensor: name, error)
+    }
   }
 }
 
@@ -94,13 +126,9 @@ struct ExactName: Hashable, Sendable {
 
   init(_ text: String) { self.text = text }
 
-  static func == (a: ExactName, b: ExactName) -> Bool {
-    a.text.utf8.count == b.text.utf8.count && a.text.utf8.elementsEqual(b.text.utf8)
-  }
+  static func == (a: ExactName, b: ExactName) -> Bool { a.text.hasSameBytes(as: b.text) }
 
-  func hash(into hasher: inout Hasher) {
-    for byte in text.utf8 { hasher.combine(byte) }
-  }
+  func hash(into hasher: inout Hasher) { text.hashBytes(into: &hasher) }
 }
 
 /// At most `limit` names, quoted, for an error that lists what there is.

@@ -175,17 +175,20 @@ extension ModelDirectory {
   ///   - configuration: The text of `config.json`, as from ``ModelConfiguration/encoded()``.
   ///   - generation: The text of `generation_config.json`; nil for none.
   ///   - otherFiles: More files of the folder by name, a tokenizer's for example.
+  ///   - copies: The names of tensors that are copied from another file as they are; see
+  ///     ``SafetensorsWriter/write(_:metadata:copies:to:)``.
   ///   - path: The folder.
   ///
   /// Throws ``FormatError`` for tensors that cannot be written and `FileError` if writing fails.
   public static func write(
     _ tensors: [(name: String, tensor: Tensor)], configuration: [UInt8],
     generation: [UInt8]? = nil, otherFiles: [(name: String, content: [UInt8])] = [],
-    to path: String
+    copies: Set<String> = [], to path: String
   ) throws {
     var parts = [
       try SafetensorsWriter.part(
-        tensors, metadata: ["format": "pt"], path: FileSystem.join(path, singleFile))
+        tensors, metadata: ["format": "pt"], copies: copies, path: FileSystem.join(path, singleFile)
+      )
     ]
     if let generation {
       parts.append(AtomicFile.Part(FileSystem.join(path, generationFile), generation))

@@ -8,20 +8,23 @@ public enum SafetensorsWriter {
   /// Writes `tensors` to the file at `path`, atomically (see ``AtomicFile``). Copies nothing: the
   /// bytes go to the file from where they lie.
   ///
-  /// Throws ``FormatError`` if a name occurs twice or is `__metadata__` or if a tensor is
-  /// quantized, `FileError` if writing fails.
+  /// - Parameter copies: the names of tensors that are copied from another file as they are: the
+  ///   only ones that may hold numbers that are not finite, as the masks of old checkpoints do.
+  ///
+  /// Throws ``FormatError`` if a name occurs twice or is `__metadata__`, if a tensor is quantized, or
+  /// if it holds a number that is not finite; `FileError` if writing fails.
   public static func write(
     _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:],
-    to path: String
+    copies: Set<String> = [], to path: String
   ) throws {
-    try AtomicFile.writeAll([try part(tensors, metadata: metadata, path: path)])
+    try AtomicFile.writeAll([try part(tensors, metadata: metadata, copies: copies, path: path)])
   }
 
   /// The file as one of several that are written together with ``AtomicFile/writeAll(_:)``. Throws
-  /// ``FormatError`` if a name occurs twice or is `__metadata__`.
+  /// ``FormatError`` as ``write(_:metadata:copies:to:)`` does.
   public static func part(
     _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:],
-    path: String
+    copies: Set<String> = [], path: String
   ) throws(FormatError) -> AtomicFile.Part {
     let sorted = tensors.sorted { a, b in
       let ranks = (
@@ -31,6 +34,13 @@ public enum SafetensorsWriter {
         ? ranks.0 > ranks.1 : a.name.utf8.lexicographicallyPrecedes(b.name.utf8)
     }
     let header = try header(sorted, metadata: metadata, path: path)
+    for (name, tensor) in sorted where !copies.contains(name) {
+      do throws(UnstorableNumber) {
+        try tensor.checkFinite()
+      } catch {
+        throw FormatError(file: path, tensor: name, error)
+      }
+    }
     return AtomicFile.Part(path) { writer in
       try writer.write(header)
       for (_, tensor) in sorted {

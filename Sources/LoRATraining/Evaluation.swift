@@ -44,7 +44,8 @@ extension LanguageModel {
   /// `Module.withAdapters(_:_:)`.
   ///
   /// Nothing is recorded, nothing dropped. Throws ``TrainingError`` for rows that the model can't
-  /// read, and `CancellationError` between batches if the task is cancelled.
+  /// read, `NonFiniteOutput` where its losses are no finite numbers, and `CancellationError` between
+  /// batches if the task is cancelled.
   public func evaluate(on data: TokenDataSet, batchSize: Int = 8) throws -> Evaluation {
     guard batchSize >= 1 else {
       throw TrainingError.invalidOption(
@@ -58,7 +59,7 @@ extension LanguageModel {
       try Task.checkCancellation()
       for part in order.batches(ofStep: step, in: rows) {
         let batch = data.batch(of: part)
-        sum += tokenLosses(tokens: batch.tokens, targets: batch.targets).sum()
+        sum += try tokenLosses(tokens: batch.tokens, targets: batch.targets).sum()
       }
     }
     return Evaluation(nll: sum / Double(data.targetCount), tokens: data.targetCount)

@@ -112,7 +112,7 @@ extension LanguageModel {
         }
       }
       let shape: Shape = [batch.count, length]
-      let losses = tokenLosses(
+      let losses = try tokenLosses(
         tokens: Tensor(tokens, shape: shape), targets: Tensor(targets, shape: shape))
       for (index, (row, window)) in batch.enumerated() {
         let values: [Float] = losses[row: index].scalars()

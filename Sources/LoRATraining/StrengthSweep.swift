@@ -14,13 +14,13 @@ public struct StrengthSweep: Sendable, Hashable, Codable {
   public struct Setting: Sendable, Hashable, Codable {
     /// The strength of each adapter, in the order of the sweep's names.
     public let strengths: [Float]
-    /// The loss with them.
-    public let evaluation: Evaluation
+    /// The loss with them; nil where what the model computes is no finite number.
+    public let evaluation: Evaluation?
 
-    /// Creates a setting.
-    public init(strengths: [Float], evaluation: Evaluation) {
+    /// Creates a setting; an evaluation whose loss is no finite number counts as none.
+    public init(strengths: [Float], evaluation: Evaluation?) {
       self.strengths = strengths
-      self.evaluation = evaluation
+      self.evaluation = evaluation.flatMap { $0.nll.isFinite ? $0 : nil }
     }
   }
 
@@ -30,23 +30,39 @@ public struct StrengthSweep: Sendable, Hashable, Codable {
   public let grid: [Float]
   /// Every setting; of two adapters the second one's strength changes fastest.
   public let settings: [Setting]
-  /// The setting with the lowest loss; of equals the first. Losses that are no numbers count as
-  /// infinite.
-  public let best: Setting
+  /// The setting with the lowest loss, and that loss; of equals the first.
+  public let best: Best
 
-  /// Creates a sweep from its settings. Traps unless there is one for every choice.
+  /// A setting whose loss is a finite number.
+  public struct Best: Sendable, Hashable, Codable {
+    /// The strength of each adapter, in the order of the sweep's names.
+    public let strengths: [Float]
+    /// The loss with them.
+    public let evaluation: Evaluation
+  }
+
+  /// Whether `setting` is the best one.
+  public func isBest(_ setting: Setting) -> Bool {
+    setting.strengths == best.strengths && setting.evaluation == best.evaluation
+  }
+
+  /// Creates a sweep from its settings. Traps unless there is one for every choice, and one of them
+  /// has a finite loss.
   public init(adapters: [String], grid: [Float], settings: [Setting]) {
     let count = adapters.indices.reduce(1) { product, _ in product * grid.count }
     require(
       settings.count == count && !settings.isEmpty,
       "\(settings.count) settings of \(adapters.count) adapters on a grid of \(grid.count)")
-    func loss(_ setting: Setting) -> Double {
-      setting.evaluation.nll.isNaN ? .infinity : setting.evaluation.nll
+    let finite = settings.compactMap { setting in
+      setting.evaluation.map { Best(strengths: setting.strengths, evaluation: $0) }
+    }
+    guard let first = finite.first else {
+      preconditionFailure("no setting of a sweep has a finite loss")
     }
     self.adapters = adapters
     self.grid = grid
     self.settings = settings
-    best = settings.dropFirst().reduce(settings[0]) { loss($1) < loss($0) ? $1 : $0 }
+    best = finite.dropFirst().reduce(first) { $1.evaluation.nll < $0.evaluation.nll ? $1 : $0 }
   }
 
   /// `steps` strengths from `first` to `last`, equally far apart. Throws ``TrainingError`` unless
@@ -77,8 +93,10 @@ extension LanguageModel {
   ///   - batchSize: how many rows run at once.
   ///   - progress: called after each evaluation with the number of those done, and of all.
   ///
-  /// Throws as ``evaluate(on:batchSize:)`` does, `AdapterError` for names that are not attached, and
-  /// ``TrainingError`` for no or more than two adapters and an empty grid.
+  /// A setting under which the model's numbers overflow is reported as one without an evaluation;
+  /// `NonFiniteOutput` is thrown if all of them are. Throws as ``evaluate(on:batchSize:)`` does,
+  /// `AdapterError` for names that are not attached, and ``TrainingError`` for no or more than two
+  /// adapters and an empty grid.
   public func sweepStrengths(
     of adapters: [String], over strengths: [Float], on data: TokenDataSet, batchSize: Int = 8,
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
@@ -97,14 +115,19 @@ extension LanguageModel {
       ? strengths.map { [$0] }
       : strengths.flatMap { first in strengths.map { [first, $0] } }
     var settings: [StrengthSweep.Setting] = []
+    var failure: NonFiniteOutput?
     for choice in choices {
       let selection = AdapterSelection(Dictionary(uniqueKeysWithValues: zip(adapters, choice)))
-      let evaluation = try withAdapters(selection) {
-        try evaluate(on: data, batchSize: batchSize)
+      var evaluation: Evaluation?
+      do {
+        evaluation = try withAdapters(selection) { try evaluate(on: data, batchSize: batchSize) }
+      } catch let error as NonFiniteOutput {
+        failure = failure ?? error
       }
       settings.append(.init(strengths: choice, evaluation: evaluation))
       progress(settings.count, choices.count)
     }
+    if let failure, settings.allSatisfy({ $0.evaluation == nil }) { throw failure }
     return StrengthSweep(adapters: adapters, grid: strengths, settings: settings)
   }
 }

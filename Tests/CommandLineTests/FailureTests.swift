@@ -71,7 +71,8 @@ import Testing
       let shape = try #require(directory.entry(named: name)?.shape)
       tensors.append((name, Tensor(values, shape: shape)))
     }
-    try SafetensorsWriter.write(tensors, to: model + "/model.safetensors")
+    try SafetensorsWriter.write(
+      tensors, copies: Set(directory.tensorNames), to: model + "/model.safetensors")
     let message = try score(model)
     #expect(message.contains("'model.layers.1.mlp.up_proj.weight': element 7"))
   }

@@ -21,7 +21,9 @@ import Testing
     let path = folder + "/adapter_model.safetensors"
     let file = try SafetensorsFile(path: path, access: .copied)
     let tensors = try file.names.map { (name: $0, tensor: try file.tensor(named: $0)) }
-    try SafetensorsWriter.write(change(tensors), metadata: ["format": "pt"], to: path)
+    let changed = change(tensors)
+    try SafetensorsWriter.write(
+      changed, metadata: ["format": "pt"], copies: Set(changed.map(\.name)), to: path)
     if let text {
       let path = folder + "/adapter_config.json"
       let old = try String(contentsOfFile: path, encoding: .utf8)

@@ -58,7 +58,7 @@ struct GGUFDraft {
 
   func write(_ scratch: Scratch, _ name: String) throws -> String {
     try GGUFWriter.write(
-      keyValues, tensors: tensors.map { .init(name: $0.name, tensor: $0.tensor) },
+      keyValues, tensors: tensors.map { .init(name: $0.name, tensor: $0.tensor, isCopy: true) },
       to: scratch.file(name))
     return scratch.file(name)
   }

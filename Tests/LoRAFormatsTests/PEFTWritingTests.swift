@@ -304,7 +304,8 @@ struct WrongPEFTFileTests {
     let more = members.isEmpty ? "" : ", " + members
     try scratch.write(
       "adapter_config.json", "{\(type)\"r\": 2, \"target_modules\": [\"q\", \"v\"]\(more)}")
-    try SafetensorsWriter.write(tensors, to: scratch.file("adapter_model.safetensors"))
+    try SafetensorsWriter.write(
+      tensors, copies: Set(tensors.map(\.name)), to: scratch.file("adapter_model.safetensors"))
     return try PEFTAdapterFile(path: scratch.path)
   }
 
@@ -456,7 +457,7 @@ struct WrongPEFTFileTests {
         a: Tensor.zeros([2, 3]), b: Tensor([1e6, 0], shape: [1, 2]), alpha: 8, scale: 4)
     )
     let scratch = try Scratch()
-    expectError(.nonFinite, "too large for float16") {
+    expectError(.nonFinite, "beyond float16's 65504.0") {
       try PEFTAdapterFile(describing: AdapterDescription(layers: [layer])).write(to: scratch.path)
     }
   }

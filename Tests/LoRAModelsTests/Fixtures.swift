@@ -57,8 +57,12 @@ extension LanguageModel {
   /// The per-token losses of whole rows, `[rows, length - 1]`.
   func losses(_ ids: Tensor) -> Tensor {
     let length = ids.shape[1]
-    return tokenLosses(
-      tokens: ids.sliced(axis: 1, 0..<length - 1), targets: ids.sliced(axis: 1, 1..<length))
+    do {
+      return try tokenLosses(
+        tokens: ids.sliced(axis: 1, 0..<length - 1), targets: ids.sliced(axis: 1, 1..<length))
+    } catch {
+      preconditionFailure("\(error)")
+    }
   }
 }
 

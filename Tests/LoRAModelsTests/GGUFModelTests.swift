@@ -131,7 +131,8 @@ import Testing
     tensors(&all)
     let path = try Fixtures.temporaryFolder() + "/changed.gguf"
     try GGUFWriter.write(
-      values, tensors: all.map { GGUFWriter.Item(name: $0.name, tensor: $0.tensor) }, to: path)
+      values, tensors: all.map { GGUFWriter.Item(name: $0.name, tensor: $0.tensor, isCopy: true) },
+      to: path)
     return path
   }
 
@@ -206,6 +207,29 @@ import Testing
     expectRefusal(
       try changed(name, { $0.removeAll { $0.key == "llama.block_count" } }), .missingKey,
       "'llama.block_count'")
+
+    for (key, wrong): (String, GGUFValue) in [
+      ("llama.embedding_length", .uint64(1 << 62)), ("llama.embedding_length", .float32(32)),
+      ("llama.attention.head_count", .uint32(3)), ("llama.attention.head_count_kv", .uint32(3)),
+      ("llama.attention.head_count", .array(.uint32([]))),
+      ("llama.attention.key_length", .uint32(7)), ("llama.attention.key_length", .uint32(1 << 31)),
+      ("llama.block_count", .uint32(4097)), ("llama.block_count", .int32(-1)),
+      ("llama.context_length", .uint32(0)), ("llama.feed_forward_length", .uint64(.max)),
+      ("llama.attention.layer_norm_rms_epsilon", .float32(0)),
+      ("llama.attention.layer_norm_rms_epsilon", .float64(1e-300)),
+      ("llama.attention.layer_norm_rms_epsilon", .float32(.nan)),
+      ("llama.rope.freq_base", .float32(.infinity)), ("llama.rope.freq_base", .float64(1e-300)),
+      ("llama.rope.freq_base", .float64(1e300)), ("llama.vocab_size", .string("320")),
+    ] {
+      #expect(throws: FormatError.self, "\(key) \(wrong)") {
+        _ = try PretrainedModel(path: try value(key, wrong))
+      }
+      do {
+        _ = try PretrainedModel(path: try value(key, wrong))
+      } catch let error as FormatError {
+        #expect(error.subject.contains("llama.") || error.kind == .shapeMismatch, "\(error)")
+      }
+    }
 
     func tokenizerError(_ key: String, _ new: GGUFValue?) throws -> String {
       let path = try changed(

@@ -127,7 +127,7 @@ import Testing
     let (chosen, losses) = try model.withAdapters(rows: choices) {
       (
         model.greedyTokens(tokens: tokens, targets: tokens),
-        model.tokenLosses(tokens: tokens, targets: tokens)
+        try model.tokenLosses(tokens: tokens, targets: tokens)
       )
     }
     for (row, choice) in choices.enumerated() {
@@ -135,7 +135,7 @@ import Testing
       let (alone, loss) = try model.withAdapters(choice) {
         (
           model.greedyTokens(tokens: part, targets: part),
-          model.tokenLosses(tokens: part, targets: part)
+          try model.tokenLosses(tokens: part, targets: part)
         )
       }
       #expect(chosen[rows: row..<row + 1] == alone, "row \(row)")
@@ -203,7 +203,7 @@ import Testing
       if step == 2 { ids.append(try batch.add(requests[1])) }
       if step == 3 { batch.remove(leaving) }
       if batch.isFinished { break }
-      for (id, token) in batch.step() {
+      for (id, token) in try batch.step() {
         if let token { results[id, default: []].append(token) }
       }
     }
@@ -248,13 +248,15 @@ import Testing
     let batch = GenerationBatch(model)
     let old = try batch.add(request)
     var results: [Int: [Int]] = [:]
-    func step() {
-      for (id, token) in batch.step() { if let token { results[id, default: []].append(token) } }
+    func step() throws {
+      for (id, token) in try batch.step() {
+        if let token { results[id, default: []].append(token) }
+      }
     }
-    step()
+    try step()
     try model.swapAdapter("a", for: try model.describeAdapter("b"))
     let new = try batch.add(request)
-    while !batch.isFinished { step() }
+    while !batch.isFinished { try step() }
     #expect(results[old] == before)
     #expect(results[new] == (try model.generate([request])[0]))
   }

@@ -52,7 +52,7 @@ import Testing
     }
     let ids = try SafetensorsIDs(model: run.model).ids
     let length = ids.shape[1]
-    let losses = model.tokenLosses(
+    let losses = try model.tokenLosses(
       tokens: ids.sliced(axis: 1, 0..<length - 1), targets: ids.sliced(axis: 1, 1..<length))
     #expect(largestDifference(losses, try reference.tensor("nll")) < 1e-4)
   }

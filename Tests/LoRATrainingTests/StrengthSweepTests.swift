@@ -1,3 +1,4 @@
+import Foundation
 import LoRAFormats
 import LoRAModels
 import LoRATraining
@@ -36,14 +37,14 @@ import Testing
       #expect(total == 3)
     }
     #expect(calls == [1, 2, 3] && one.settings.map(\.strengths) == [[0], [0.5], [1]])
-    #expect(abs(one.settings[0].evaluation.nll - base.nll) < 1e-6)
+    #expect(abs((one.settings[0].evaluation?.nll ?? .nan) - base.nll) < 1e-6)
     let whole = try model.withAdapters(["a": 1]) { try model.evaluate(on: data) }
     #expect(one.settings[2].evaluation == whole && abs(whole.nll - base.nll) > 1e-3)
-    #expect(one.best.evaluation.nll == one.settings.map(\.evaluation.nll).min())
+    #expect(one.best.evaluation.nll == one.settings.compactMap(\.evaluation?.nll).min())
 
     let two = try model.sweepStrengths(of: ["a", "b"], over: [0, 0.5], on: data)
     #expect(two.settings.map(\.strengths) == [[0, 0], [0, 0.5], [0.5, 0], [0.5, 0.5]])
-    let losses = two.settings.map(\.evaluation.nll)
+    let losses = two.settings.compactMap(\.evaluation?.nll)
     #expect(losses[1] == losses[2] && abs(losses[3] - whole.nll) < 1e-5)
     // The model's own state is as before.
     #expect(model.enabledAdapters == [:])
@@ -61,14 +62,30 @@ import Testing
     }
   }
 
-  @Test func theBestIsTheLowestNumber() {
+  @Test func theBestIsTheLowestNumber() throws {
     let losses = [3, .nan, 2.5, .infinity, 2.5]
     let grid: [Float] = [0, 1, 2, 3, 4]
     let sweep = StrengthSweep(
       adapters: ["a"], grid: grid, settings: zip(grid, losses).map { Self.setting([$0], $1) })
     #expect(sweep.best.strengths == [2])
-    let none = StrengthSweep(adapters: ["a"], grid: [0], settings: [Self.setting([0], .nan)])
-    #expect(none.best.strengths == [0])
+  }
+
+  @Test func strengthsThatOverflowHaveNoLoss() throws {
+    let folder = Fixtures.path("models/llama-grouped")
+    let model = try PretrainedModel(path: folder).model
+    let data = try TokenDataSet(rows: TokenRows(folder + "/expected.safetensors#ids").rows)
+    try model.loadAdapter(from: folder + "/adapter", named: "a", enabled: false)
+    let sweep = try model.sweepStrengths(of: ["a"], over: [0, 1, 3e38], on: data)
+    #expect(sweep.settings.map { $0.evaluation == nil } == [false, false, true])
+    #expect(sweep.best.evaluation.nll.isFinite && sweep.best.strengths != [3e38])
+    #expect(!sweep.svg(title: "t").contains("nan"))
+    // What can't be encoded as JSON can't be in it.
+    #expect(throws: Never.self) { _ = try JSONEncoder().encode(sweep) }
+
+    let error = #expect(throws: NonFiniteOutput.self) {
+      try model.sweepStrengths(of: ["a"], over: [2e38, 3e38], on: data)
+    }
+    #expect(error?.cause == .adapters && error?.layer.hasPrefix("model.layers.0.") == true)
   }
 
   @Test func aLinePlotHasThePointsTheBaseAndTheBest() throws {
@@ -109,7 +126,7 @@ import Testing
 
   /// Extremes must give a drawing too: equal losses, tiny ranges, huge ones, many strengths.
   @Test(arguments: [
-    [2, 2, 2], [1e-9, 2e-9, 3e-9], [1, 1e9, 1e300], [.nan, .nan, .nan], [-5, 0, 7],
+    [2, 2, 2], [1e-9, 2e-9, 3e-9], [1, 1e9, 1e300], [3, .nan, .infinity], [-5, 0, 7],
   ])
   func extremesAreDrawn(losses: [Double]) throws {
     let grid: [Float] = [0, 1e-3, 1e6]

@@ -22,7 +22,7 @@ func wholeModels() {
       let session = try? GenerationSession(
         model, prompt: prompt, options: GenerationOptions(maximumTokens: 32))
     else { return }
-    while session.next() != nil {}
+    while try session.next() != nil {}
   }
 }
 

@@ -49,9 +49,31 @@ extension AdapterCombination {
         return Self.result(layer, svd.factors(rank: min(rank, svd.count)))
       } catch {
         throw CombinationError(
-          .nonFinite, subject: "layer '\(layer.path)'", problem: error.description)
+          .nonFinite, subject: "layer '\(layer.path)'",
+          problem: "its sum can't be decomposed: \(error)", remedy: Self.overflowRemedy(layer))
       }
     }
+  }
+
+  /// Throws if the combined factors of a layer are not finite.
+  static func checkNumbers(
+    of result: AdapterDescription.Layer, made layer: LayerShares
+  ) throws(CombinationError) {
+    for (name, factor) in [("A", result.lowRank?.a), ("B", result.lowRank?.b)] {
+      do throws(UnstorableNumber) {
+        try factor?.checkFinite()
+      } catch {
+        throw CombinationError(
+          .nonFinite, subject: "layer '\(layer.path)'",
+          problem: "element \(error.position) of its combined \(name) is \(error.value), beyond "
+            + "float32's \(DType.float32.greatestNumber)", remedy: overflowRemedy(layer))
+      }
+    }
+  }
+
+  private static func overflowRemedy(_ layer: LayerShares) -> String {
+    let weights = layer.shares.map { "\($0.weight) of '\($0.name)'" }.joined(separator: ", ")
+    return "the weights are \(weights), with the layer's scale: give smaller ones"
   }
 
   /// B with the adapters' columns and A with their rows, those times their weights.

@@ -150,7 +150,9 @@ extension AdapterCombination {
     }
     let (replaced, rows) = try replaced(by: parts)
     let combined = try Self.forEach(layers) { layer throws(CombinationError) in
-      try combine(layer, by: method, rank: rank ?? largest)
+      let result = try combine(layer, by: method, rank: rank ?? largest)
+      try Self.checkNumbers(of: result, made: layer)
+      return result
     }
     return AdapterDescription(layers: combined, replacements: replaced, replacedRows: rows)
   }

@@ -157,9 +157,17 @@ public struct AdapterExtraction: Sendable {
     }
     let difference = new.converted(to: .float32) - old.converted(to: .float32)
     if let index = difference.firstNonFiniteIndex() {
+      let position = difference.position(of: index)
+      let values = (tuned: new.number(at: index), base: old.number(at: index))
       throw CombinationError(
         .nonFinite, subject: "parameter '\(name)'",
-        problem: "element \(index) of the models' difference is not a finite number")
+        problem:
+          "element \(position) is \(values.tuned) in the tuned model and \(values.base) in the "
+          + "base: the difference is not a finite number",
+        remedy: values.tuned.isFinite && values.base.isFinite
+          ? "the models are not of one kind, or one of them is damaged"
+          : "the \(values.tuned.isFinite ? "base" : "tuned model") is damaged: copy or download it again"
+      )
     }
     // One type may hold another's numbers exactly; zero and minus zero are the same.
     return difference.isZero ? nil : difference

@@ -89,7 +89,17 @@ extension AdapterDescription {
         change.a.reshaped(to: [rank, change.a.elementCount / rank]), scale: change.scale)
     } catch {
       throw CombinationError(
-        .nonFinite, subject: "layer '\(layer.path)'", problem: error.description)
+        .nonFinite, subject: "layer '\(layer.path)'",
+        problem: "its change can't be decomposed: \(error)",
+        remedy: "the factors are finite, their products are not: the adapter is damaged, or the "
+          + "training that made it diverged")
+    }
+    if svd.energy == 0, !layer.hasNoEffect {
+      throw CombinationError(
+        .nonFinite, subject: "layer '\(layer.path)'",
+        problem:
+          "its factors are not zero, but their products are: they are below what float32 holds",
+        remedy: "scale the factors up, or leave the layer out")
     }
     let kept = choice.rank(of: svd)
     func cut(_ rank: Int, _ share: Double) -> LayerCut {

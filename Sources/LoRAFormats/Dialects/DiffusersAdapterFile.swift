@@ -330,7 +330,8 @@ extension DiffusersAdapterFile {
         ("lora_magnitude_vector", change.magnitude),
       ]
       for case (let part, let tensor?) in parts {
-        tensors.append(("\(layer.path).\(part)", tensor.converted(to: layer.storedType)))
+        let name = "\(layer.path).\(part)"
+        tensors.append((name, try tensor.stored(as: layer.storedType, named: name, file: path)))
       }
     }
     return try SafetensorsWriter.part(

@@ -102,7 +102,8 @@ extension KohyaAdapterFile {
           layer.path, .kohya, path, "it: kohya has no name for this layer")
       }
       for (part, tensor) in try parts(of: layer, path) {
-        tensors.append(("\(name).\(part)", tensor.converted(to: layer.storedType)))
+        let part = "\(name).\(part)"
+        tensors.append((part, try tensor.stored(as: layer.storedType, named: part, file: path)))
       }
       let alpha = Tensor(scalar: Float(layer.change.kohyaAlpha))
       let narrow = alpha.converted(to: layer.storedType)

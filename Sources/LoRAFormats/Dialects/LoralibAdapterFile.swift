@@ -213,8 +213,16 @@ extension LoralibAdapterFile {
       guard let change = layer.lowRank, change.isPlain else {
         throw description.refusal(layer.path, .loralib, path, layer.change.methodName)
       }
-      tensors.append(("\(layer.path).lora_A", change.a.converted(to: layer.storedType)))
-      tensors.append(("\(layer.path).lora_B", change.b.converted(to: layer.storedType)))
+      tensors.append(
+        (
+          "\(layer.path).lora_A",
+          try change.a.stored(as: layer.storedType, named: "\(layer.path).lora_A", file: path)
+        ))
+      tensors.append(
+        (
+          "\(layer.path).lora_B",
+          try change.b.stored(as: layer.storedType, named: "\(layer.path).lora_B", file: path)
+        ))
     }
     for replacement in description.replacements {
       tensors.append((replacement.path, replacement.value.converted(to: replacement.storedType)))

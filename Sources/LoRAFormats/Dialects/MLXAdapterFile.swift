@@ -340,7 +340,9 @@ extension MLXAdapterFile {
         ] + (change.magnitude.map { [("m", $0)] } ?? [])
       let name = names.name(ofPath: layer.path)
       for (part, tensor) in parts {
-        tensors.append(("\(name).\(part)", tensor.converted(to: layer.storedType)))
+        let key = "\(name).\(part)"
+        tensors.append(
+          (key, try tensor.stored(as: layer.storedType, named: key, file: weightsPath)))
       }
     }
     var metadata = description.metadata

@@ -277,15 +277,12 @@ private struct AdapterWriter {
     }
     var items: [GGUFWriter.Item] = []
     for (name, factor, type) in [("lora_a", a, types.a), ("lora_b", b, types.b)] {
-      let stored = factor.converted(to: type)
-      if let index = stored.firstNonFiniteIndex() {
-        let wasFinite = factor.firstNonFiniteIndex() == nil && alpha == nil
-        throw FormatError(
-          .nonFinite, file: file, subject: "layer '\(layer.path)'",
-          problem: "element \(index) of \(name) is not a finite number as \(type)",
-          remedy: wasFinite ? "write the factors as float32" : "")
+      do throws(UnstorableNumber) {
+        items.append(
+          GGUFWriter.Item(name: "\(layer.stem).\(name)", tensor: try factor.stored(as: type)))
+      } catch {
+        throw FormatError(file: file, subject: "\(name) of layer '\(layer.path)'", error)
       }
-      items.append(GGUFWriter.Item(name: "\(layer.stem).\(name)", tensor: stored))
     }
     return items
   }

@@ -14,6 +14,7 @@ public enum GGUFWriter {
     let name: String
     let shape: Shape
     let content: Content
+    let isCopy: Bool
 
     enum Content: Sendable {
       case plain(Tensor)
@@ -21,10 +22,14 @@ public enum GGUFWriter {
     }
 
     /// A tensor whose elements are written as they are.
-    public init(name: String, tensor: Tensor) {
+    ///
+    /// - Parameter isCopy: whether it is copied from another file, whatever it holds: other tensors
+    ///   may have finite numbers only.
+    public init(name: String, tensor: Tensor, isCopy: Bool = false) {
       self.name = name
       shape = tensor.shape
       content = .plain(tensor)
+      self.isCopy = isCopy
     }
 
     /// A quantized tensor.
@@ -32,6 +37,7 @@ public enum GGUFWriter {
       self.name = name
       shape = blocks.shape
       content = .blocks(blocks)
+      isCopy = true
     }
   }
 
@@ -43,8 +49,9 @@ public enum GGUFWriter {
   /// to the file from where they lie.
   ///
   /// The alignment is 32 unless `general.alignment` is among the key-values. Throws ``FormatError``
-  /// if a key or a name occurs twice, if a name or shape is more than llama.cpp reads, or if the
-  /// format has no such element type (unsigned integers, booleans); `FileError` if writing fails.
+  /// if a key or a name occurs twice, if a name or shape is more than llama.cpp reads, if the
+  /// format has no such element type (unsigned integers, booleans), or if a tensor that is not copied
+  /// from another file as it is holds a number that is not finite; `FileError` if writing fails.
   public static func write(
     _ keyValues: [GGUFFile.KeyValue], tensors: [Item], to path: String
   ) throws {
@@ -145,6 +152,11 @@ public enum GGUFWriter {
       case .plain(let content):
         guard let plain = GGUFTensorType(content.dtype) else {
           throw failure(.unsupported, "the format has no elements of type \(content.dtype)")
+        }
+        do throws(UnstorableNumber) {
+          if !tensor.isCopy { try content.checkFinite() }
+        } catch {
+          throw FormatError(file: path, tensor: tensor.name, error)
         }
         (type, byteCount) = (plain, content.byteCount)
       case .blocks(let blocks):

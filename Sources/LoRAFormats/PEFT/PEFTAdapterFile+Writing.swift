@@ -100,18 +100,11 @@ struct PEFTAdapterWriter {
   private func stored(
     _ tensor: Tensor, _ described: DType, _ what: String
   ) throws(FormatError) -> Tensor {
-    if let index = tensor.firstNonFiniteIndex() {
-      throw FormatError(
-        .nonFinite, file: file, subject: what, problem: "element \(index) is not a finite number")
+    do throws(UnstorableNumber) {
+      return try tensor.stored(as: storedType ?? described)
+    } catch {
+      throw FormatError(file: file, subject: what, error)
     }
-    let result = tensor.converted(to: storedType ?? described)
-    if let index = result.firstNonFiniteIndex() {
-      throw FormatError(
-        .nonFinite, file: file, subject: what,
-        problem: "element \(index) is too large for \(result.dtype)",
-        remedy: "store it as float32 or bfloat16")
-    }
-    return result
   }
 
   private func mismatch(_ path: String, _ problem: String) -> FormatError {

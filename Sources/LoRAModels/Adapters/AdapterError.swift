@@ -14,8 +14,10 @@ public enum AdapterError: Error, Sendable, Hashable {
   case shapeMismatch(layer: String, expected: String, found: String)
   /// A layer that an adapter wants does not exist in the model.
   case unknownLayer(String, available: [String])
-  /// A number that is not finite.
+  /// A number of the adapter that is not finite.
   case nonFinite(layer: String)
+  /// A merged number that has no place in the type of the weight: which, why, and what would help.
+  case overflow(layer: String, problem: String, remedy: String)
   /// The operation is not possible while adapters are merged into the base.
   case merged(adapters: [String])
   /// The operation needs merged adapters, and there are none.
@@ -51,6 +53,8 @@ extension AdapterError: CustomStringConvertible {
         + Self.list(available) + "; is this the adapter of another model?"
     case .nonFinite(let layer):
       "layer \(layer): the adapter holds a number that is not finite"
+    case .overflow(let layer, let problem, let remedy):
+      "layer \(layer): \(problem); \(remedy)"
     case .merged(let adapters):
       "\(Self.list(adapters)) merged into the base; unmerge first"
     case .notMerged:

@@ -128,7 +128,10 @@ public final class DoRAAdapter: LinearAdapter {
   public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
     var sum = b.value.matrixProduct(with: a.value).scaled(by: scale)
     sum.add(base.weight)
-    let norms = sum.squaredRowNorms().scalars().map { max($0, .leastNormalMagnitude).squareRoot() }
+    // A norm beyond float32 would make its row zero.
+    let norms = sum.squaredRowNorms().scalars().map { square in
+      square.isFinite ? max(square, .leastNormalMagnitude).squareRoot() : .nan
+    }
     let gain = zip(magnitude.value.scalars(), norms).map { $0 / $1 }
     var result = sum * Tensor(gain, shape: [gain.count, 1])
     result.add(base.weight, times: -1)

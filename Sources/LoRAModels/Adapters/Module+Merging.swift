@@ -13,6 +13,10 @@ extension Module {
   ///   - selection: the adapters, and how strongly each is added.
   ///   - quantized: what becomes of merged weights whose base is quantized: they stay float32, or are
   ///     quantized again.
+  ///
+  /// Throws ``AdapterError/overflow(layer:problem:remedy:)`` if a sum is no finite number of the type
+  /// that it is stored in; nothing is merged then.
+  ///
   /// - Returns: what quantizing again lost; empty where nothing was.
   @discardableResult
   public func mergeAdapters(
@@ -25,7 +29,8 @@ extension Module {
     for (path, module) in modules {
       guard case .adapters(let active)? = snapshot.contribution(of: module.slot) else { continue }
       let sum = try module.merging(active, path: path)
-      let (weights, loss) = try module.stored(sum, quantized, path: path)
+      let (weights, loss) = try module.stored(
+        sum, quantized, MergeFailure(path: path, active: active))
       if let loss { report.layers.append(loss) }
       merged.append((module.slot, weights))
     }
@@ -97,6 +102,12 @@ extension AdaptableModule {
         throw .shapeMismatch(
           layer: path, expected: "\(base.weight.shape)", found: "a change of \(delta.weight.shape)")
       }
+      do throws(UnstorableNumber) {
+        try delta.weight.checkFinite()
+        try delta.bias?.checkFinite()
+      } catch {
+        throw MergeFailure(path: path, active: [item]).change(error)
+      }
       sum.weight.add(delta.weight, times: item.strength)
       if let change = delta.bias {
         var bias = sum.bias ?? .zeros(change.shape)
@@ -104,29 +115,33 @@ extension AdaptableModule {
         sum.bias = bias
       }
     }
-    if sum.weight.firstNonFiniteIndex() != nil { throw .nonFinite(layer: path) }
     return sum
   }
 
   /// Merged numbers in the type of this module's weight, or what is asked for where that is
   /// quantized, and what quantizing lost.
   fileprivate func stored(
-    _ sum: LinearWeights, _ quantized: QuantizedMerging, path: String
+    _ sum: LinearWeights, _ quantized: QuantizedMerging, _ failure: MergeFailure
   ) throws(AdapterError) -> (LinearWeights, RequantizationReport.Layer?) {
     let weight = (self as? any LinearLayer).map(\.weight) ?? parameters["weight"]
-    guard let type = weight?.value.dtype else { return (sum, nil) }
+    let type = weight?.value.dtype ?? .float32
+    let isRequantized = type.isQuantized && quantized == .requantized
+    let target: DType =
+      !type.isQuantized ? type : !isRequantized ? .float32 : type.isQuantizable ? type : .q8_0
     var stored = sum
-    guard type.isQuantized else {
-      stored.weight = sum.weight.converted(to: type)
-      return (stored, nil)
+    do throws(UnstorableNumber) {
+      stored.weight = try sum.weight.stored(as: target)
+    } catch {
+      throw failure.sum(error, "weight", base: weight?.value)
     }
-    guard quantized == .requantized else { return (stored, nil) }
-    let target: DType = type.isQuantizable ? type : .q8_0
-    stored.weight = sum.weight.converted(to: target)
-    // Numbers beyond what a scale of float16 reaches.
-    if stored.weight.firstNonFiniteIndex() != nil { throw .nonFinite(layer: path) }
+    do throws(UnstorableNumber) {
+      try sum.bias?.checkFinite()
+    } catch {
+      throw failure.sum(error, "bias", base: parameters["bias"]?.value)
+    }
+    guard isRequantized else { return (stored, nil) }
     let loss = RequantizationReport.Layer(
-      path: path, original: type, stored: target, from: sum.weight, to: stored.weight)
+      path: failure.path, original: type, stored: target, from: sum.weight, to: stored.weight)
     return (stored, loss)
   }
 

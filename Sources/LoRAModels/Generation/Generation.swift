@@ -12,6 +12,8 @@ public final class GenerationSession {
   private var sampler: Sampler
   private var pending: [Int]
   private var generated = 0
+  /// All tokens so far, the prompt's first.
+  private(set) var tokens: [Int]
 
   /// Prepares a generation; nothing is computed yet.
   ///
@@ -32,6 +34,7 @@ public final class GenerationSession {
     snapshot = try model.passSnapshot(adapters)
     sampler = Sampler(options)
     pending = prompt
+    tokens = prompt
     cache = KeyValueCache(
       layerCount: model.layerCount,
       // The prompt fits: it was checked. The sum may not even be a number.
@@ -40,7 +43,11 @@ public final class GenerationSession {
   }
 
   /// The next token; nil once the limit, a stop token or the model's last position is reached.
-  public func next() -> Int? { canContinue ? choose(from: logits()) : nil }
+  ///
+  /// Throws ``NonFiniteOutput`` if the logits are not finite numbers: no token follows from them.
+  public func next() throws(NonFiniteOutput) -> Int? {
+    canContinue ? try choose(from: logits()) : nil
+  }
 
   /// Whether there is room for another token.
   var canContinue: Bool {
@@ -51,15 +58,26 @@ public final class GenerationSession {
   var lastToken: Int { pending[pending.count - 1] }
 
   /// The token that `logits`, `[1, vocabulary]`, lead to; nil if that is the end.
-  func choose(from logits: Tensor) -> Int? {
+  func choose(from logits: Tensor) throws(NonFiniteOutput) -> Int? {
+    if logits.firstNonFiniteIndex() != nil { throw failure() }
     let token = sampler.next(logits)
     if options.stopTokens.contains(token) {
       generated = options.maximumTokens
       return nil
     }
     pending = [token]
+    tokens.append(token)
     generated += 1
     return token
+  }
+
+  /// Where the logits of what comes next stop being finite.
+  private func failure() -> NonFiniteOutput {
+    let sequence = Tensor(tokens, shape: [1, tokens.count])
+    guard let snapshot else { return NonFiniteOutput(of: model, tokens: sequence) }
+    return AdapterScope.$current.withValue(snapshot) {
+      NonFiniteOutput(of: model, tokens: sequence)
+    }
   }
 
   /// Runs the tokens that the cache does not hold yet, and returns the last one's logits.
@@ -79,7 +97,8 @@ public final class GenerationSession {
 
 /// The tokens of a generation, computed one by one as they are asked for.
 ///
-/// Ends early, without an error, when the task that iterates is cancelled.
+/// Ends early, without an error, when the task that iterates is cancelled. Throws ``NonFiniteOutput``
+/// where the logits are not finite numbers.
 public struct TokenStream: AsyncSequence, Sendable {
   let start: @Sendable () throws -> GenerationSession
 
@@ -102,9 +121,9 @@ public struct TokenStream: AsyncSequence, Sendable {
       case .notStarted(let start):
         let session = try start()
         state = .running(session)
-        return session.next()
+        return try session.next()
       case .running(let session):
-        return session.next()
+        return try session.next()
       }
     }
   }
@@ -143,7 +162,7 @@ extension LanguageModel {
     let session = try GenerationSession(
       self, prompt: prompt, options: options, adapters: adapters)
     var tokens: [Int] = []
-    while let token = session.next() { tokens.append(token) }
+    while let token = try session.next() { tokens.append(token) }
     return tokens
   }
 

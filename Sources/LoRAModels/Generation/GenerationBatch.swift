@@ -32,7 +32,7 @@ public struct GenerationRequest: Sendable, Hashable {
 /// let a = try batch.add(GenerationRequest(prompt: p, adapters: ["support": 1]))
 /// let b = try batch.add(GenerationRequest(prompt: q, adapters: ["polite": 0.5]))
 /// while !batch.isFinished {
-///   for (id, token) in batch.step() { ... }
+///   for (id, token) in try batch.step() { ... }
 /// }
 /// ```
 ///
@@ -47,6 +47,8 @@ public final class GenerationBatch {
   private var waiting: [Member] = []
   private var running: [Member] = []
   private var nextID = 0
+  /// The results of a step that threw.
+  private var undelivered: [(id: Int, token: Int?)] = []
   /// What the running ones share, until one of them ends or another joins.
   private var shared: (cache: KeyValueCache, snapshot: AdapterSnapshot?)?
 
@@ -54,7 +56,7 @@ public final class GenerationBatch {
   public init(_ model: any LanguageModel) { self.model = model }
 
   /// Whether no request is waiting or running.
-  public var isFinished: Bool { waiting.isEmpty && running.isEmpty }
+  public var isFinished: Bool { waiting.isEmpty && running.isEmpty && undelivered.isEmpty }
 
   /// Adds a request, which begins with the next step. Its adapters are resolved now: a swap that
   /// comes later does not reach it.
@@ -88,33 +90,54 @@ public final class GenerationBatch {
 
   /// The next token of every request, in the order in which they were added; nil for one that has
   /// ended with this step.
-  public func step() -> [(id: Int, token: Int?)] {
+  ///
+  /// Throws ``RequestFailure`` for the first request whose logits are not finite numbers, and takes it
+  /// out. The others are not touched by that: the next call gives the tokens that this one computed
+  /// for them.
+  public func step() throws(RequestFailure) -> [(id: Int, token: Int?)] {
+    if !undelivered.isEmpty {
+      defer { undelivered = [] }
+      return undelivered
+    }
     var results: [(id: Int, token: Int?)] = []
+    var failure: RequestFailure?
     var stillRunning: [Member] = []
+    func take(
+      _ member: Member, _ next: (GenerationSession) throws(NonFiniteOutput) -> Int?
+    ) {
+      do throws(NonFiniteOutput) {
+        let token = try next(member.session)
+        results.append((member.id, token))
+        if token != nil { stillRunning.append(member) }
+      } catch {
+        failure = failure ?? RequestFailure(id: member.id, error: error)
+      }
+    }
     let ready = running.map(\.session.canContinue)
     let advancing = zip(running, ready).filter(\.1).map(\.0)
     if advancing.count != running.count { shared = nil }
     let logits = advancing.isEmpty ? nil : self.logits(of: advancing)
     var row = 0
     for (member, isReady) in zip(running, ready) {
-      var token: Int?
-      if isReady, let logits {
-        token = member.session.choose(from: logits[rows: row..<row + 1])
-        row += 1
+      guard isReady, let logits else {
+        results.append((member.id, nil))
+        continue
       }
-      results.append((member.id, token))
-      if token != nil { stillRunning.append(member) }
+      take(member) { session throws(NonFiniteOutput) in
+        try session.choose(from: logits[rows: row..<row + 1])
+      }
+      row += 1
     }
     // A prompt is a pass of its own; its last position gives the first token.
     for member in waiting {
-      let token = member.session.next()
-      results.append((member.id, token))
-      if token != nil { stillRunning.append(member) }
+      take(member) { session throws(NonFiniteOutput) in try session.next() }
     }
     if stillRunning.count != running.count || !waiting.isEmpty { shared = nil }
     waiting = []
     running = stillRunning
-    return results
+    guard let failure else { return results }
+    undelivered = results
+    throw failure
   }
 
   /// The logits of the next token of `members`, `[members, vocabulary]`.
@@ -144,6 +167,19 @@ public final class GenerationBatch {
   }
 }
 
+extension GenerationBatch {
+  /// Why one request of a batch can't go on.
+  public struct RequestFailure: Error, Sendable, CustomStringConvertible {
+    /// The request.
+    public let id: Int
+    /// Where its numbers stop being finite.
+    public let error: NonFiniteOutput
+
+    /// The request, the layer and the likely cause.
+    public var description: String { "request \(id): \(error)" }
+  }
+}
+
 extension LanguageModel {
   /// Generates the tokens that continue each of `requests`, all of them together, without the stop
   /// tokens. See ``GenerationBatch``.
@@ -152,7 +188,7 @@ extension LanguageModel {
     for request in requests { try batch.add(request) }
     var results = requests.map { _ in [Int]() }
     while !batch.isFinished {
-      for (id, token) in batch.step() {
+      for (id, token) in try batch.step() {
         if let token { results[id].append(token) }
       }
     }

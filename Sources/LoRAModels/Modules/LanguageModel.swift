@@ -41,7 +41,17 @@ extension LanguageModel {
 
   /// The negative log-likelihood of each target, natural logarithm, `[batch, positions]`; 0 where a
   /// target is negative.
-  public func tokenLosses(tokens: Tensor, targets: Tensor) -> Tensor {
+  ///
+  /// Throws ``NonFiniteOutput`` instead of returning losses that are no finite numbers.
+  public func tokenLosses(
+    tokens: Tensor, targets: Tensor
+  ) throws(NonFiniteOutput) -> Tensor {
+    let losses = uncheckedTokenLosses(tokens: tokens, targets: targets)
+    if losses.firstNonFiniteIndex() != nil { throw NonFiniteOutput(of: self, tokens: tokens) }
+    return losses
+  }
+
+  private func uncheckedTokenLosses(tokens: Tensor, targets: Tensor) -> Tensor {
     withoutGradients {
       let hidden = hiddenStates(tokens, cache: nil)
       if let weight = plainHeadWeight {

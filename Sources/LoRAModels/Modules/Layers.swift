@@ -79,10 +79,12 @@ public final class Embedding: AdaptableModule {
 
   /// The vectors of `ids`, int64 of any shape; see `Variable.gathered(_:)`.
   public func callAsFunction(_ ids: Tensor) -> Variable {
-    slot.grouped(shape: ids.shape) { rows in
+    let y = slot.grouped(shape: ids.shape) { rows in
       guard let rows else { return lookUp(ids) }
       return lookUp(.concatenated(rows.map { ids[rows: $0..<$0 + 1] }))
     }
+    OutputProbe.current?.examine(output: y, of: self)
+    return y
   }
 
   private func lookUp(_ ids: Tensor) -> Variable {
@@ -157,9 +159,11 @@ public final class RMSNorm: AdaptableModule {
 
   /// Normalizes the last dimension.
   public func callAsFunction(_ x: Variable) -> Variable {
-    slot.grouped(x) { x in
+    let y = slot.grouped(x) { x in
       x.rmsNorm(weight: slot.value(of: weight, named: "weight"), epsilon: epsilon)
     }
+    OutputProbe.current?.examine(input: x, output: y, of: self)
+    return y
   }
 }
 
@@ -193,10 +197,12 @@ public final class LayerNorm: AdaptableModule {
 
   /// Normalizes the last dimension.
   public func callAsFunction(_ x: Variable) -> Variable {
-    slot.grouped(x) { x in
+    let y = slot.grouped(x) { x in
       x.layerNorm(
         weight: slot.value(of: weight, named: "weight"),
         bias: bias.map { slot.value(of: $0, named: "bias") }, epsilon: epsilon)
     }
+    OutputProbe.current?.examine(input: x, output: y, of: self)
+    return y
   }
 }

@@ -47,6 +47,12 @@ extension LinearLayer {
   /// - Parameter x: `[..., inputSize]`.
   /// - Returns: `[..., outputSize]`.
   public func callAsFunction(_ x: Variable) -> Variable {
+    let y = output(of: x)
+    OutputProbe.current?.examine(input: x, output: y, of: self)
+    return y
+  }
+
+  private func output(of x: Variable) -> Variable {
     switch slot.contribution() {
     case .none:
       return base(x)

@@ -7,7 +7,7 @@ extension StrengthSweep {
     private let strengthPlaces: Int
 
     package init(_ sweep: StrengthSweep) {
-      let losses = sweep.settings.map(\.evaluation.nll).filter(\.isFinite)
+      let losses = sweep.settings.compactMap(\.evaluation?.nll)
       let extent = (losses.max() ?? 0) - (losses.min() ?? 0)
       lossPlaces = Self.places(tellingApart: extent / 1000, 3...9)
       let steps = zip(sweep.grid, sweep.grid.dropFirst()).map { Double($1 - $0) }

@@ -21,7 +21,7 @@ private struct SweepPlot {
   init(_ sweep: StrengthSweep) {
     self.sweep = sweep
     numbers = sweep.numbers
-    let finite = sweep.settings.map(\.evaluation.nll).filter(\.isFinite)
+    let finite = sweep.settings.compactMap(\.evaluation?.nll)
     losses = (finite.min() ?? 0)...(finite.max() ?? 1)
   }
 
@@ -32,7 +32,7 @@ private struct SweepPlot {
   var adapters: [String] { sweep.adapters }
   var grid: [Float] { sweep.grid }
   var settings: [StrengthSweep.Setting] { sweep.settings }
-  var best: StrengthSweep.Setting { sweep.best }
+  var best: StrengthSweep.Best { sweep.best }
 
   // MARK: - One adapter
 
@@ -62,25 +62,22 @@ private struct SweepPlot {
     drawing.text((left + right) / 2, 384, "strength of \(adapters[0])", anchor: .middle)
     drawing.text(20, (top + bottom) / 2, "loss a token (NLL)", anchor: .middle, turned: true)
 
-    let points = zip(grid, settings).filter { $1.evaluation.nll.isFinite }.map {
-      (x: x.place(Double($0)), y: y.place($1.evaluation.nll))
+    let points = zip(grid, settings).compactMap { strength, setting in
+      setting.evaluation.map { (x: x.place(Double(strength)), y: y.place($0.nll)) }
     }
-    if let base = zip(grid, settings).first(where: { $0.0 == 0 })?.1.evaluation.nll, base.isFinite {
+    if let base = zip(grid, settings).first(where: { $0.0 == 0 })?.1.evaluation?.nll {
       drawing.line(left, y.place(base), right, y.place(base), role: "base", isDashed: true)
       drawing.text(right, y.place(base) - 6, "base \(text(base))", anchor: .end)
     }
     drawing.polyline(points, role: "line", width: 2)
     for point in points { drawing.circle(point.x, point.y, radius: 3.5, role: "dot") }
-    if best.evaluation.nll.isFinite {
-      let place = (x: x.place(Double(best.strengths[0])), y: y.place(best.evaluation.nll))
-      drawing.circle(place.x, place.y, radius: 7, role: "ring", isRing: true)
-      // Above it: a valley is empty inside.
-      let anchor: Drawing.Anchor =
-        place.x < left + 80 ? .start : (place.x > right - 80 ? .end : .middle)
-      drawing.text(
-        place.x, place.y - 16,
-        bestText, role: "ink", anchor: anchor, isBold: true)
-    }
+    let place = (x: x.place(Double(best.strengths[0])), y: y.place(best.evaluation.nll))
+    drawing.circle(place.x, place.y, radius: 7, role: "ring", isRing: true)
+    // Above it: a valley is empty inside.
+    let anchor: Drawing.Anchor =
+      place.x < left + 80 ? .start : (place.x > right - 80 ? .end : .middle)
+    drawing.text(
+      place.x, place.y - 16, bestText, role: "ink", anchor: anchor, isBold: true)
     return drawing.document(title: description(title))
   }
 
@@ -98,7 +95,7 @@ private struct SweepPlot {
       let (x, y) = (
         left + Double(index / count) * cell, bottom - Double(index % count + 1) * cell
       )
-      let loss = setting.evaluation.nll
+      let loss = setting.evaluation?.nll ?? .nan
       let color = Self.color(share(of: loss))
       drawing.rectangle(
         x, y, cell, cell, fill: loss.isFinite ? color.text : "none",
@@ -107,9 +104,9 @@ private struct SweepPlot {
         drawing.text(
           x + cell / 2, y + cell / 2 + 4, text(loss), role: "soft",
           fill: loss.isFinite ? (color.isDark ? "#ffffff" : "#1a1a19") : nil,
-          size: text(loss).count > 6 ? 10 : 12, anchor: .middle, isBold: setting == best)
+          size: text(loss).count > 6 ? 10 : 12, anchor: .middle, isBold: sweep.isBest(setting))
       }
-      if setting == best, loss.isFinite {
+      if sweep.isBest(setting) {
         drawing.rectangle(
           x + 1.5, y + 1.5, cell - 3, cell - 3, stroke: "mark", strokeWidth: 3)
       }
@@ -124,10 +121,8 @@ private struct SweepPlot {
       (left + right) / 2, bottom + 42, "strength of \(adapters[0])", anchor: .middle)
     drawing.text(
       24, (top + bottom) / 2, "strength of \(adapters[1])", anchor: .middle, turned: true)
-    if best.evaluation.nll.isFinite {
-      drawing.rectangle(left, bottom + 58, 12, 12, stroke: "mark", strokeWidth: 3)
-      drawing.text(left + 20, bottom + 68, bestText, role: "ink", isBold: true)
-    }
+    drawing.rectangle(left, bottom + 58, 12, 12, stroke: "mark", strokeWidth: 3)
+    drawing.text(left + 20, bottom + 68, bestText, role: "ink", isBold: true)
     legend(&drawing, x: right + 24, top: top, bottom: max(bottom, top + 120))
     return drawing.document(title: description(title))
   }

@@ -49,9 +49,10 @@ struct BenchGenerateCommand: ParsableCommand {
     for _ in 0..<2 {
       let session = try GenerationSession(
         model, prompt: prompt, options: GenerationOptions(maximumTokens: maxTokens + 1))
-      ProductPrecision.withValue(precision) {
-        prefill = clock.measure { _ = session.next() }.seconds / Double(promptTokens)
-        decode = clock.measure { while session.next() != nil {} }.seconds / Double(maxTokens)
+      try ProductPrecision.withValue(precision) {
+        prefill = try clock.measure { _ = try session.next() }.seconds / Double(promptTokens)
+        decode =
+          try clock.measure { while try session.next() != nil {} }.seconds / Double(maxTokens)
       }
     }
     let memory = Machine.peakResidentBytes

@@ -1,4 +1,5 @@
 import ArgumentParser
+import LoRAFormats
 import LoRAJSON
 import LoRAKit
 
@@ -8,8 +9,10 @@ struct MergeCommand: ParsableCommand {
     commandName: "merge",
     abstract: "Write a model with adapters merged into its weights.",
     discussion: """
-      The result is a Hugging Face directory in the base's stored type, with the base's tokenizer; \
-      it needs no adapter any more. Each sum is rounded once. Of a GGUF file it may be a GGUF file \
+      The result is a Hugging Face directory with the base's tokenizer; it needs no adapter any \
+      more. Every tensor keeps the type that the base has it in, and what no adapter changes its \
+      bits; each sum is rounded once, and refused if it is beyond its type. --dtype float32 stores \
+      all of them in that type instead. Of a GGUF file the result may be a GGUF file \
       again, with everything else in it as it was; merged weights that were quantized become \
       float32, or with --requantize are quantized again, and what that loses is reported.
 
@@ -26,17 +29,19 @@ struct MergeCommand: ParsableCommand {
   var output: String
   @Flag(help: "Quantize merged weights again that were quantized.")
   var requantize = false
+  @Option(help: "What a folder's weights are stored as; auto: each tensor as the base has it.")
+  var dtype: WeightType = .auto
   @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var format: OutputOptions
 
   func validate() throws {
+    if dtype != .auto, output.hasSuffix(".gguf") {
+      throw ValidationError("--dtype is for folders: a GGUF file keeps the base's types")
+    }
     if adapters.adapters.isEmpty { throw ValidationError("give at least one --adapter") }
     if requantize, !output.hasSuffix(".gguf") {
       throw ValidationError(
         "--requantize needs an --output ending in .gguf: folders hold no blocks")
-    }
-    if output.hasSuffix(".gguf"), !model.hasSuffix(".gguf") {
-      throw ValidationError("a GGUF file is written of a GGUF --model only; give a folder to write")
     }
   }
 
@@ -44,7 +49,11 @@ struct MergeCommand: ParsableCommand {
     var destinations = Destinations(
       reading: [model] + adapters.adapters.map(\.path), force: replacement.force)
     try destinations.check(output, output.hasSuffix(".gguf") ? .modelFile : .model)
-    let pretrained = try PretrainedModel(path: model)
+    if output.hasSuffix(".gguf"), FileSystem.isFolder(model) {
+      throw ContradictionError(
+        description: "a GGUF file is written of a GGUF --model only; give a folder to write")
+    }
+    let pretrained = try PretrainedModel(path: model, type: dtype.type)
     let selection = try adapters.attach(to: pretrained.model, from: model)
     if output.hasSuffix(".gguf") {
       let loss = try pretrained.model.mergeAdapters(
@@ -53,11 +62,9 @@ struct MergeCommand: ParsableCommand {
       return try report(pretrained, "GGUF", loss)
     }
     let files = try pretrained.directory?.companionFiles() ?? []
-    let type = pretrained.storedType
+    let type = dtype.type ?? pretrained.storedType
     try pretrained.model.mergeAdapters(selection)
-    try pretrained.model.save(
-      to: output, type: type,
-      generation: pretrained.file == nil ? nil : pretrained.generation, otherFiles: files)
+    try pretrained.save(to: output, type: dtype.type, otherFiles: files)
     try report(pretrained, type.rawValue, nil)
     if pretrained.file != nil {
       StandardError.warnings([

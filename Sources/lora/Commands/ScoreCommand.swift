@@ -164,7 +164,7 @@ struct ScoreCommand: ParsableCommand {
       }
     }
     try StandardOutput.line(
-      "all: \(tokens) tokens, NLL \(decimal(total.nll, 6)), perplexity \(decimal(total.perplexity, 4))"
+      "all: \(tokens) tokens, NLL \(decimal(total.nll, 6)), perplexity \(perplexityText(total))"
     )
   }
 }

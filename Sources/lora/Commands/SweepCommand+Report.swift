@@ -7,6 +7,12 @@ extension SweepCommand {
     if output.isJSON { return try StandardOutput.json(json(sweep)) }
     let lines = sweep.adapters.count == 1 ? Self.list(sweep) : Self.grid(sweep)
     for line in lines { try StandardOutput.line(line) }
+    let lost = sweep.settings.filter { $0.evaluation == nil }.count
+    if lost > 0 {
+      StandardError.line(
+        "warning: what the model computes is not finite at \(lost) of \(sweep.settings.count) settings"
+      )
+    }
     // As --adapter takes it.
     let best = zip(sweep.adapters, sweep.best.strengths).map { "\($0):\(Self.decimal($1))" }
     try StandardOutput.line(
@@ -20,8 +26,9 @@ extension SweepCommand {
     let numbers = sweep.numbers
     let rows = sweep.settings.map { setting in
       [
-        numbers.strength(setting.strengths[0]), numbers.loss(setting.evaluation.nll),
-        lora.decimal(setting.evaluation.perplexity, 4), setting == sweep.best ? "best" : "",
+        numbers.strength(setting.strengths[0]),
+        setting.evaluation.map { numbers.loss($0.nll) } ?? "not finite",
+        setting.evaluation.map { perplexityText($0) } ?? "", sweep.isBest(setting) ? "best" : "",
       ]
     }
     return InspectCommand.Report.table(rows, header: ["strength", "NLL", "perplexity", ""])
@@ -33,7 +40,8 @@ extension SweepCommand {
     let (count, numbers) = (sweep.grid.count, sweep.numbers)
     let strengths = sweep.grid.map { numbers.strength($0) }
     let losses = sweep.settings.map { setting in
-      numbers.loss(setting.evaluation.nll) + (setting == sweep.best ? "*" : " ")
+      (setting.evaluation.map { numbers.loss($0.nll) } ?? "-")
+        + (sweep.isBest(setting) ? "*" : " ")
     }
     let width = ((losses + strengths.map { $0 + " " }).map(\.count).max() ?? 0) + 2
     let margin = strengths.map(\.count).max() ?? 0
@@ -57,17 +65,18 @@ extension SweepCommand {
   }
 
   private func json(_ sweep: StrengthSweep) -> JSONObject {
-    func json(_ setting: StrengthSweep.Setting) -> JSONValue {
+    func json(_ strengths: [Float], _ evaluation: Evaluation?) -> JSONValue {
       [
-        "strengths": JSONValue(setting.strengths.map { Double("\($0)") ?? Double($0) }),
-        "nll": .number(setting.evaluation.nll),
-        "perplexity": .number(setting.evaluation.perplexity),
+        "strengths": JSONValue(strengths.map { Double("\($0)") ?? Double($0) }),
+        "nll": evaluation.map { .number($0.nll) } ?? .null,
+        "perplexity": evaluation.map { .number($0.perplexity) } ?? .null,
       ]
     }
     return [
       "adapters": JSONValue(adapters.map(\.path)),
       "tokens": JSONValue(sweep.best.evaluation.tokens),
-      "settings": .array(sweep.settings.map(json)), "best": json(sweep.best),
+      "settings": .array(sweep.settings.map { json($0.strengths, $0.evaluation) }),
+      "best": json(sweep.best.strengths, sweep.best.evaluation),
     ]
   }
 }

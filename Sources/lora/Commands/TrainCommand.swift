@@ -151,8 +151,8 @@ struct TrainCommand: ParsableCommand {
         Self.name, to: output, configuration: configuration,
         baseModelName: configuration?.baseModelName ?? model.path)
     } else {
-      try pretrained.model.save(
-        to: output, type: model.dtype.type ?? pretrained.storedType,
+      try pretrained.save(
+        to: output, type: model.dtype.type,
         otherFiles: pretrained.directory?.companionFiles() ?? [])
     }
   }

@@ -1,8 +1,16 @@
 import Foundation
+import LoRAKit
 
 /// A number with a fixed number of decimals, as people read it.
 func decimal(_ number: Double, _ places: Int) -> String {
   String(format: "%.\(places)f", number)
+}
+
+/// The perplexity of an evaluation as people read it: of a loss above 700 it is more than a double
+/// holds.
+func perplexityText(_ evaluation: Evaluation) -> String {
+  let value = evaluation.perplexity
+  return value.isFinite ? decimal(value, 4) : "above 1e308"
 }
 
 /// A whole number with a comma every three digits.

@@ -135,7 +135,7 @@ func adaptersAsParts(_ tokens: Tensor, _ newVersion: AdapterDescription) throws 
   let first = try batch.add(GenerationRequest(prompt: prompt, adapters: ["support": 1]))
   try batch.add(GenerationRequest(prompt: prompt, adapters: ["style": 1]))
   while !batch.isFinished {
-    for (id, token) in batch.step() where id == first { print(token ?? -1) }
+    for (id, token) in try batch.step() where id == first { print(token ?? -1) }
   }
 
   let sum = try AdapterCombination(.cat).combine([
