@@ -38,7 +38,8 @@ class Mark:
         if self.note != other.note:
             return f"{self.note or 'plain'}, then {other.note or 'plain'}"
         size = max(self.norm, other.norm)
-        if not math.isfinite(size):
+        # What no float32 weight could show is no loss.
+        if not math.isfinite(size) or size < 1e-36:
             return None
         if abs(self.norm - other.norm) > tolerance * size:
             return f"norm {self.norm:.6g}, then {other.norm:.6g}"
