@@ -51,7 +51,7 @@ extension TrainingError: CustomStringConvertible {
     case .invalidOption(let name, let value, let expected):
       "\(name) is \(value); expected \(expected)"
     case .nonFiniteLoss(let step, let rows, let value):
-      "the loss of step \(step) is \(value), on the data's rows \(Self.list(rows)); "
+      "the loss of step \(step) is \(value.isNaN ? "not a number" : "infinite"), on the data's rows \(Self.list(rows)); "
         + "nothing was updated in this step"
     case .nonFiniteGradient(let step, let parameter):
       "the gradient of '\(parameter)' in step \(step) is not finite; "

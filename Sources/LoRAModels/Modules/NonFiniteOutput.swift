@@ -38,7 +38,7 @@ public struct NonFiniteOutput: Error, Sendable, Hashable {
     self.cause = cause
   }
 
-  // By value, not by `==`: a NaN is not equal to itself.
+  /// Whether both say the same of the same number, also where that is a NaN, which equals nothing.
   public static func == (a: NonFiniteOutput, b: NonFiniteOutput) -> Bool {
     (a.layer, a.isInput, a.position, a.value.bitPattern, a.cause)
       == (b.layer, b.isInput, b.position, b.value.bitPattern, b.cause)
