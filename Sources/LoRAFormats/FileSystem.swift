@@ -80,6 +80,35 @@ package enum FileSystem {
     }
   }
 
+  /// Makes the folders above `path` where they are missing; those that were made, the innermost first.
+  static func makeFolders(above path: String) throws(FileError) -> [String] {
+    var made: [String] = []
+    var folder = folder(of: path)
+    while !exists(folder) {
+      made.append(folder)
+      folder = self.folder(of: folder)
+    }
+    do throws(FileError) {
+      try makeFolder(self.folder(of: path))
+    } catch {
+      for folder in made { rmdir(folder) }
+      throw error
+    }
+    return made
+  }
+
+  /// Calls `body`, which writes `path`, with the folders above it in place; if it throws, those that
+  /// were made for it are gone.
+  package static func withFolder<R>(of path: String, _ body: () throws -> R) throws -> R {
+    let made = try makeFolders(above: path)
+    do {
+      return try body()
+    } catch {
+      for folder in made { rmdir(folder) }
+      throw error
+    }
+  }
+
   /// Brings the folder's list of names safely onto the disk.
   static func synchronize(folder: String) throws(FileError) {
     let descriptor = open(folder, O_RDONLY | O_CLOEXEC)

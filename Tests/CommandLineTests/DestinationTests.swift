@@ -206,6 +206,17 @@ import Testing
     #expect(try place.contents()["out/model.safetensors"] != first["out/model.safetensors"])
   }
 
+  /// Folders above a result are made for it, and go again where there is none.
+  @Test func foldersAboveAResult() throws {
+    let place = try Place()
+    let deep = place.path + "/x/y/z"
+    let gguf = ["convert", "--input", place.adapter, "--to", "gguf", "--output", deep + "/a.gguf"]
+    #expect(try Command.start(gguf).outcome().status == 1, "it needs --base")
+    #expect(Fixtures.names(in: place.path) == ["adapter", "model"])
+    #expect(try Command.start(gguf + ["--base", place.model]).outcome().status == 0)
+    #expect(Fixtures.names(in: deep) == ["a.gguf"])
+  }
+
   /// What a killed run left is removed by the next one.
   @Test func leftoversAreRemoved() throws {
     let place = try Place()

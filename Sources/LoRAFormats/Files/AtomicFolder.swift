@@ -34,8 +34,7 @@ package enum AtomicFolder {
     check: (_ draft: String) throws -> Void = { _ in }
   ) throws {
     let target = try target(of: path)
-    let made = try makeParent(of: target)
-    do {
+    try FileSystem.withFolder(of: target) {
       try FolderJournal.recover(target)
       if let other = FolderResult.all(in: target).first(where: { $0 != result }) {
         throw FileError(
@@ -66,9 +65,6 @@ package enum AtomicFolder {
         try FolderJournal.exchange(names, dropping: kept.superseded, of: draft.path, in: target)
       }
       try FileSystem.synchronize(folder: FileSystem.folder(of: target))
-    } catch {
-      for folder in made { rmdir(folder) }
-      throw error
     }
   }
 
@@ -83,7 +79,7 @@ package enum AtomicFolder {
   /// Throws if the file or folder `path` could not be written where it is to lie; makes nothing that
   /// stays.
   package static func tryWriting(_ path: String) throws {
-    let made = try makeParent(of: path)
+    let made = try FileSystem.makeFolders(above: path)
     defer { for folder in made { rmdir(folder) } }
     let place = FileSystem.isFolder(path) && mustStay(path) ? path : nil
     let draft = Draft.path(for: path, in: place)
@@ -118,23 +114,6 @@ package enum AtomicFolder {
       throw FileError(path: path, operation: "write", reason: "it is not a folder")
     }
     return FileSystem.absolute(path)
-  }
-
-  /// Makes the folders above `target`; those that were made, the innermost first.
-  private static func makeParent(of target: String) throws(FileError) -> [String] {
-    var made: [String] = []
-    var folder = FileSystem.folder(of: target)
-    while !FileSystem.exists(folder) {
-      made.append(folder)
-      folder = FileSystem.folder(of: folder)
-    }
-    do throws(FileError) {
-      try FileSystem.makeFolder(FileSystem.folder(of: target))
-    } catch {
-      for folder in made { rmdir(folder) }
-      throw error
-    }
-    return made
   }
 
   /// Whether the folder itself has to stay where it is: a file system's root, or where this or another

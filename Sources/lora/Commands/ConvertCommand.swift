@@ -80,23 +80,31 @@ struct ConvertCommand: ParsableCommand {
     _ adapter: AdapterFile, _ options: AdapterFile.Options
   ) throws -> ([AdapterNote], AdapterAgreement) {
     var agreement: AdapterAgreement?
-    try FileSystem.makeFolder(FileSystem.folder(of: output))
-    let (_, notes) = try adapter.write(as: to, to: output, options: options) { draft, notes in
-      var reading = options
-      // What it was made of has been checked.
-      reading.checksBase = false
-      if to == .loralib { reading.alpha = Self.alpha(in: notes) ?? alpha }
-      do {
-        agreement = try adapter.description.agreement(
-          with: AdapterFile(path: draft, options: reading).description, file: output)
-      } catch let error as FormatError where error.file.hasPrefix(draft) {
-        throw FormatError(
-          error.kind, file: output + error.file.dropFirst(draft.count), subject: error.subject,
-          problem: error.problem, remedy: error.remedy)
+    let (_, notes) = try FileSystem.withFolder(of: output) {
+      try adapter.write(as: to, to: output, options: options) { draft, notes in
+        agreement = try readBack(draft, adapter, notes, options)
       }
     }
     guard let agreement else { throw CommandError("\(output): it was not read back") }
     return (notes, agreement)
+  }
+
+  /// How the draft compares with what it was made of; errors name the output in its place.
+  private func readBack(
+    _ draft: String, _ adapter: AdapterFile, _ notes: [AdapterNote], _ options: AdapterFile.Options
+  ) throws -> AdapterAgreement {
+    var reading = options
+    // What it was made of has been checked.
+    reading.checksBase = false
+    if to == .loralib { reading.alpha = Self.alpha(in: notes) ?? alpha }
+    do {
+      return try adapter.description.agreement(
+        with: AdapterFile(path: draft, options: reading).description, file: output)
+    } catch let error as FormatError where error.file.hasPrefix(draft) {
+      throw FormatError(
+        error.kind, file: output + error.file.dropFirst(draft.count), subject: error.subject,
+        problem: error.problem, remedy: error.remedy)
+    }
   }
 
   /// The alpha that the note of a loralib file names.

@@ -58,7 +58,7 @@ struct MergeCommand: ParsableCommand {
     if output.hasSuffix(".gguf") {
       let loss = try pretrained.model.mergeAdapters(
         selection, quantized: requantize ? .requantized : .float32)
-      try pretrained.saveGGUF(to: output)
+      try FileSystem.withFolder(of: output) { try pretrained.saveGGUF(to: output) }
       return try report(pretrained, "GGUF", loss)
     }
     let files = try pretrained.directory?.companionFiles() ?? []

@@ -85,8 +85,9 @@ struct SweepCommand: ParsableCommand {
     try report(sweep)
     if let plot {
       let title = "Loss by strength on \(Self.lastComponent(data))"
-      try FileSystem.makeFolder(FileSystem.folder(of: plot))
-      try AtomicFile.write(Array(sweep.svg(title: title).utf8), to: plot)
+      try FileSystem.withFolder(of: plot) {
+        try AtomicFile.write(Array(sweep.svg(title: title).utf8), to: plot)
+      }
     }
   }
 
