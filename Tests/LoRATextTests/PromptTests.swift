@@ -28,6 +28,9 @@ import Testing
     for (prompt, _) in Self.pairs {
       let bare = tokenizer.encode(prompt, addSpecialTokens: false)
       #expect(tokenizer.encodePrompt(prompt) == tokenizer.template.before + bare)
+      var document: [Int32] = []
+      tokenizer.encodeDocument(prompt, into: &document)
+      #expect(document.map { Int($0) } == tokenizer.encodeDocument(prompt))
     }
   }
 

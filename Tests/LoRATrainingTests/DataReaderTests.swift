@@ -113,7 +113,8 @@ import Testing
     #expect(try read("a.json", rows, length: 4, .split).rows.count == 3)
     #expect(throws: FormatError.self) { try read("a.json", rows, length: 4, .error) }
     for (content, place, words) in [
-      ("[[1,2],\n[3]]", "line 2", "1 token"), ("[[1,2],\n\n[3,200]]", "line 3", "vocabulary"),
+      ("[[1,2],\n[3]]", "row 2 (line 2)", "1 token"),
+      ("[[1,2],\n\n[3,200]]", "row 2 (line 3)", "vocabulary"),
       ("[\n\(Array(repeating: 5, count: 70))]", "line 2", "70 tokens"),
     ] {
       do {

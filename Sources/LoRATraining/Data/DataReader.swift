@@ -55,7 +55,8 @@ public final class DataReader {
     if file.format == .safetensors { return try read(try TokenRows(path, defaultName: tensor)) }
     var first: DataRecord?
     var builder = RowBuilder(
-      source: path, options: options, modelLimit: model.maximumPositions)
+      source: path, unit: file.format == .json ? .element : .line, options: options,
+      modelLimit: model.maximumPositions)
     try file.forEachRecord { record in
       if let first, first.content.form != record.content.form {
         throw FormatError(
@@ -86,7 +87,7 @@ public final class DataReader {
 
   private func read(_ rows: TokenRows) throws -> (data: TokenDataSet, report: DataReport) {
     var builder = RowBuilder(
-      source: rows.source, unit: "row", options: options, modelLimit: model.maximumPositions)
+      source: rows.source, unit: .row, options: options, modelLimit: model.maximumPositions)
     for (index, row) in rows.rows.enumerated() {
       try append(DataRecord(.tokens(row), line: index + 1), to: &builder)
     }
@@ -103,9 +104,9 @@ public final class DataReader {
       guard text.unicodeScalars.contains(where: { !$0.properties.isWhitespace }) else {
         return builder.leaveOut(line: record.line)
       }
-      let ids = try readTokenizer().encodeDocument(text)
-      try builder.append(
-        try TokenDataSet.narrowed(ids), isDocument ? .document : .text, line: record.line)
+      var ids: [Int32] = []
+      try readTokenizer().encodeDocument(text, into: &ids)
+      try builder.append(ids, isDocument ? .document : .text, line: record.line)
     case .pair(let pair):
       let row = try readTokenizer().encode(prompt: pair.prompt, completion: pair.completion)
       try builder.append(

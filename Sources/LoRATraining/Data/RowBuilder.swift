@@ -27,6 +27,9 @@ struct RowBuilder {
   private var rows: [TokenDataSet.Row] = []
   private var tokens = TokenBuffer()
   private let source: String
+  private let unit: DataUnit
+  /// The number of records that were seen.
+  private var recordCount = 0
   private let options: DataOptions
   /// The most positions of a ready row where the options don't say.
   private let modelLimit: Int
@@ -34,20 +37,22 @@ struct RowBuilder {
   var opening: Int
 
   init(
-    source: String, unit: String = "line", options: DataOptions, modelLimit: Int = .max,
+    source: String, unit: DataUnit = .line, options: DataOptions, modelLimit: Int = .max,
     opening: Int = 0
   ) {
     self.source = source
+    self.unit = unit
     self.options = options
     self.modelLimit = modelLimit
     self.opening = opening
-    report = DataReport(unit: unit)
+    report = DataReport(unit: unit == .row ? "row" : "line")
   }
 
   /// Adds the row of `ids`, of which `given` are a prompt's.
   mutating func append(
     _ ids: some RandomAccessCollection<Int32>, given: Int = 0, _ kind: Kind, line: Int
   ) throws(FormatError) {
+    recordCount += 1
     let length = ids.count - 1
     guard length > max(0, given - 1) else { return try leaveOut(ids.count, kind, line) }
     let limit = kind == .tokens && options.longRows == nil ? modelLimit : options.sequenceLength
@@ -56,7 +61,7 @@ struct RowBuilder {
     switch options.longRows ?? kind.standard {
     case .error:
       throw FormatError(
-        .invalidValue, file: source, subject: "\(report.unit) \(line)",
+        .invalidValue, file: source, subject: unit.place(recordCount, line),
         problem: "it has \(ids.count) tokens, more than the \(limit + 1) of the longest row",
         remedy: "choose what becomes of long rows: truncate, skip or split them (--long-rows)")
     case .skip: report.skipped.add(line: line)
@@ -105,7 +110,7 @@ struct RowBuilder {
   private mutating func leaveOut(_ count: Int, _ kind: Kind, _ line: Int) throws(FormatError) {
     guard kind == .tokens else { return report.empty.add(line: line) }
     throw FormatError(
-      .invalidValue, file: source, subject: "\(report.unit) \(line)",
+      .invalidValue, file: source, subject: unit.place(recordCount, line),
       problem: "it has \(count) token\(count == 1 ? "" : "s"), and so nothing to predict",
       remedy: "give rows of at least two")
   }
@@ -118,7 +123,10 @@ struct RowBuilder {
   }
 
   /// Notes that a record has no text.
-  mutating func leaveOut(line: Int) { report.empty.add(line: line) }
+  mutating func leaveOut(line: Int) {
+    recordCount += 1
+    report.empty.add(line: line)
+  }
 
   /// The data set. Throws if no row is left.
   func dataSet() throws -> TokenDataSet {
@@ -128,6 +136,25 @@ struct RowBuilder {
         .invalidValue, file: source, problem: "no row is left: " + notes.joined(separator: "; "),
         remedy: "give longer texts, or a larger --sequence-length")
     }
-    return try TokenDataSet(rows, tokens: tokens, source: source, unit: report.unit)
+    return try TokenDataSet(rows, tokens: tokens, source: source, unit: unit)
+  }
+}
+
+/// What the numbers of records count.
+enum DataUnit: Sendable {
+  /// Lines of a file.
+  case line
+  /// Elements of a list in a file, of which a line may have many.
+  case element
+  /// Rows of a tensor.
+  case row
+
+  /// Where the record of a number is, which has the line or row `line`.
+  func place(_ number: Int, _ line: Int) -> String {
+    switch self {
+    case .line: "line \(line)"
+    case .element: "row \(number) (line \(line))"
+    case .row: "row \(line)"
+    }
   }
 }

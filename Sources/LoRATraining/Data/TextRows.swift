@@ -63,8 +63,10 @@ extension TokenDataSet {
   ) throws(TrainingError) {
     var tokens = TokenBuffer()
     var rows: [Row] = []
+    var ids: [Int32] = []
     for document in documents {
-      let ids = try Self.narrowed(tokenizer.encode(document))
+      ids.removeAll(keepingCapacity: true)
+      tokenizer.encode(document, addSpecialTokens: true, into: &ids)
       guard ids.count > 1 else { throw .noTargets(row: rows.count) }
       rows.append(Row(start: tokens.count, length: ids.count - 1, given: 0))
       tokens.append(contentsOf: ids)

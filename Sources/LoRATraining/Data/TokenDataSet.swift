@@ -39,7 +39,7 @@ public struct TokenDataSet: TrainingData {
   let tokens: TokenBuffer
   let targets: TokenBuffer
   let rows: [Row]
-  private let unit: String
+  private let unit: DataUnit
 
   /// Tokens and targets of some rows, int64, `[batch, positions]`.
   public struct Batch: Sendable {
@@ -52,7 +52,7 @@ public struct TokenDataSet: TrainingData {
   /// Creates a data set of rows of `tokens`, all of which have something to predict.
   init(
     _ rows: [Row], tokens: TokenBuffer, targets: TokenBuffer = TokenBuffer(), source: String,
-    unit: String = "line"
+    unit: DataUnit = .line
   ) throws(TrainingError) {
     guard !rows.isEmpty else { throw .emptyData(source: source) }
     self.rows = rows
@@ -148,10 +148,10 @@ public struct TokenDataSet: TrainingData {
     indexes.reduce(0) { $0 + rows[$1].length }
   }
 
-  /// Where the row at `index` comes from: "line 7", or "row 3" of data that is in no lines, both
-  /// counted from 1.
+  /// Where the row at `index` comes from, counted from 1: "line 7", "row 3 (line 1)" of a list, or
+  /// "row 3" of data that is in no lines.
   public func place(of index: Int) -> String {
-    rows[index].line.map { "\(unit) \($0)" } ?? "row \(index + 1)"
+    rows[index].line.map { unit.place(index + 1, $0) } ?? "row \(index + 1)"
   }
 
   /// The rows of these indexes, padded on the right to the longest of them.
