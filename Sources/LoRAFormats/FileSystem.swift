@@ -31,14 +31,6 @@ package enum FileSystem {
     return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && status.st_size == 0
   }
 
-  /// The first bytes of the file at `path`, `count` at most; none if it cannot be read.
-  package static func start(of path: String, count: Int) -> [UInt8] {
-    guard let file = try? OpenFile(path) else { return [] }
-    var bytes = [UInt8](repeating: 0, count: min(count, file.byteCount))
-    let isRead = bytes.withUnsafeMutableBytes { (try? file.read(at: 0, into: $0)) != nil }
-    return isRead ? bytes : []
-  }
-
   /// Whether both paths lead to one file or folder.
   package static func isSame(_ a: String, _ b: String) -> Bool {
     var (one, other) = (stat(), stat())

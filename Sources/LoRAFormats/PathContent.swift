@@ -21,8 +21,6 @@ package enum PathContent: Sendable, Hashable {
   case gguf
   /// A safetensors file.
   case safetensors
-  /// What Git LFS leaves in the place of a file that was not downloaded.
-  case lfsPointer
   /// A zip archive: PyTorch's files since 1.6, NumPy's `.npz`.
   case zip
   /// A Python pickle: PyTorch's files before 1.6.
@@ -74,7 +72,6 @@ package enum PathContent: Sendable, Hashable {
     if start.isEmpty { return .empty }
     func begins(_ text: String) -> Bool { start.starts(with: Array(text.utf8)) }
     if begins("GGUF") { return .gguf }
-    if begins("version https://git-lfs") { return .lfsPointer }
     if start.starts(with: [0x50, 0x4B, 0x03, 0x04]) { return .zip }
     if begins("PAR1") { return .parquet }
     // Behind the length of a safetensors header stands a brace; the length may begin as a pickle does.
@@ -95,7 +92,6 @@ package enum PathContent: Sendable, Hashable {
     case .folder: "a folder with neither config.json nor adapter_config.json"
     case .gguf: "a GGUF file"
     case .safetensors: "a safetensors file"
-    case .lfsPointer: "a pointer of Git LFS, which stands for a file that was not downloaded"
     case .zip: "a zip archive, as PyTorch's and NumPy's files are"
     case .pickle: "a Python pickle, as PyTorch's older files are"
     case .parquet: "a Parquet file"
@@ -115,7 +111,6 @@ package enum PathContent: Sendable, Hashable {
       case .adapterFolder:
         "give its base model here, and the adapter where an adapter is expected"
       case .safetensors: "give the folder that holds it and config.json"
-      case .lfsPointer: "download it: git lfs pull, or from the repository's page"
       case .zip, .pickle: "convert it in Python: save_pretrained(DIR, safe_serialization=True)"
       default: "give a folder with config.json and weights, or a GGUF file"
       }

@@ -1,6 +1,7 @@
 import Foundation
 import LoRAFormats
 import LoRAJSON
+import LoRAModels
 import LoRATensor
 import Testing
 
@@ -45,14 +46,21 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: file))
   }
 
+  /// A rate that throws weights beyond float16 is refused; weights that are there are not written.
   @Test func fullTrainingBeyondTheStoredTypeLeavesNothing() throws {
     let output = try Command.temporaryFolder() + "/t"
     let train = [
       "train", "--model", half, "--data", try Fixtures.rows(), "--output", output, "--method",
-      "full",
-      "--steps", "1", "--learning-rate", "1e6", "--batch", "1",
+      "full", "--steps", "1", "--learning-rate", "7e4", "--batch", "1",
     ]
-    try refusal(train, "model.safetensors: tensor '", "float16's 65504")
+    try refusal(train, "the learning rate is 70000.0", "at most 100")
+    let model = try PretrainedModel(path: half).model
+    let parameter = try #require(model.namedParameters().first).parameter
+    parameter.value = Tensor(
+      [Float](repeating: 1e9, count: parameter.shape.elementCount), shape: parameter.shape)
+    let error = #expect(throws: FormatError.self) { try model.save(to: output, type: .float16) }
+    #expect(error?.kind == .nonFinite)
+    #expect(error?.description.contains("float16's 65504") == true, "\(error?.description ?? "")")
     #expect(Fixtures.names(in: output).isEmpty)
   }
 

@@ -22,17 +22,27 @@ struct WrongAdapter: Sendable, CustomTestStringConvertible {
       let isDamaged = extents.first == -1
       let shape = Shape(isDamaged ? Array(extents.dropFirst()) : extents)
       var numbers = [Float](repeating: 1, count: shape.elementCount)
-      if isDamaged { numbers[numbers.count - 1] = .nan }
+      if isDamaged { numbers[numbers.count - 1] = Self.placeholder }
       return (name, Tensor(numbers, shape: shape))
     }
-    guard let configuration else {
-      try SafetensorsWriter.write(
-        values, metadata: metadata, to: scratch.file("adapter.safetensors"))
-      return scratch.file("adapter.safetensors")
-    }
-    try SafetensorsWriter.write(values, to: scratch.file("adapters.safetensors"))
+    let isFolder = configuration != nil
+    let file = scratch.file(isFolder ? "adapters.safetensors" : "adapter.safetensors")
+    try SafetensorsWriter.write(values, metadata: isFolder ? [:] : metadata, to: file)
+    try Self.damage(file)
+    guard let configuration else { return file }
     try scratch.write("adapter_config.json", configuration)
     return scratch.path
+  }
+
+  /// What becomes a NaN in the file: the writer refuses one.
+  private static let placeholder: Float = 12345.5
+
+  private static func damage(_ path: String) throws {
+    func bytes(_ number: Float) -> Data { withUnsafeBytes(of: number.bitPattern) { Data($0) } }
+    var data = try Data(contentsOf: URL(filePath: path))
+    guard let place = data.range(of: bytes(placeholder)) else { return }
+    data.replaceSubrange(place, with: bytes(.nan))
+    try data.write(to: URL(filePath: path))
   }
 }
 

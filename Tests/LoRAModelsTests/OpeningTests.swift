@@ -25,10 +25,6 @@ import Testing
       ("json", Array(" {\"a\": 1}".utf8), "a JSON file"),
       ("text", Array("hello".utf8), "a text file"),
       ("empty", [], "an empty file"), ("bytes", [0, 1, 2], "a kind that is not known"),
-      (
-        "pointer", Array("version https://git-lfs.github.com/spec/v1\n".utf8),
-        "a pointer of Git LFS"
-      ),
     ] as [(String, [UInt8], String)])
   func whatIsNoModelIsCalledByItsName(name: String, bytes: [UInt8], found: String) throws {
     let path = try Fixtures.temporaryFolder() + "/" + name + ".gguf"
@@ -37,6 +33,14 @@ import Testing
     #expect(error?.description.contains("expected a model, found") == true)
     #expect(error?.description.contains(found) == true, "\(error?.description ?? "")")
     #expect(throws: FormatError.self) { try AdapterBase(path: path) }
+  }
+
+  @Test func aPointerOfGitLFSStandsForTheFile() throws {
+    let path = try Fixtures.temporaryFolder() + "/model.gguf"
+    try Data("version https://git-lfs.github.com/spec/v1\n".utf8).write(to: URL(filePath: path))
+    let error = #expect(throws: FormatError.self) { try PretrainedModel(path: path) }
+    #expect(error?.kind == .missingFile)
+    #expect(error?.description.contains("git lfs pull") == true, "\(error?.description ?? "")")
   }
 
   @Test func foldersAndLinksAreToldApart() throws {

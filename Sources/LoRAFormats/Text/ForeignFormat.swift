@@ -23,10 +23,6 @@ package enum ForeignFormat {
     (Array("{\\rtf".utf8), "an RTF document", "save it as plain text"),
     (Array("GGUF".utf8), "a GGUF file", "data are text or token rows; a model goes to --model"),
     (
-      Array("version https://git-lfs.github.com".utf8), "a Git LFS pointer, not the file itself",
-      "fetch it: git lfs pull"
-    ),
-    (
       Array("SQLite format 3".utf8), "an SQLite database", "export its table as CSV"
     ),
   ]

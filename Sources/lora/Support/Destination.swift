@@ -194,7 +194,7 @@ struct Destinations {
 
   /// The first few hundred bytes of a file, as text.
   private static func start(of path: String) -> String {
-    String(decoding: FileSystem.start(of: path, count: 400), as: UTF8.self)
+    String(decoding: (try? FileSystem.firstBytes(of: path, count: 400)) ?? [], as: UTF8.self)
   }
 
   // MARK: Words
