@@ -128,7 +128,7 @@ package enum FileSystem {
   }
 
   /// The first `count` bytes of the file at `path`, or all if it has fewer.
-  static func firstBytes(of path: String, count: Int) throws(FormatError) -> [UInt8] {
+  package static func firstBytes(of path: String, count: Int) throws(FormatError) -> [UInt8] {
     let file = try OpenFile(path)
     var failure: FormatError?
     let length = min(count, file.byteCount)
