@@ -92,15 +92,16 @@ struct ConvertCommand: ParsableCommand {
   /// How the draft compares with what it was made of; errors name the output in its place.
   private func readBack(
     _ draft: String, _ adapter: AdapterFile, _ notes: [AdapterNote], _ options: AdapterFile.Options
-  ) throws -> AdapterAgreement {
+  ) throws(FormatError) -> AdapterAgreement {
     var reading = options
     // What it was made of has been checked.
     reading.checksBase = false
     if to == .loralib { reading.alpha = Self.alpha(in: notes) ?? alpha }
-    do {
+    do throws(FormatError) {
       return try adapter.description.agreement(
         with: AdapterFile(path: draft, options: reading).description, file: output)
-    } catch let error as FormatError where error.file.hasPrefix(draft) {
+    } catch {
+      guard error.file.hasPrefix(draft) else { throw error }
       throw FormatError(
         error.kind, file: output + error.file.dropFirst(draft.count), subject: error.subject,
         problem: error.problem, remedy: error.remedy)
