@@ -67,6 +67,7 @@ struct CombineCommand: ParsableCommand {
     var destinations = Destinations(
       reading: [base] + adapters.map(\.path), force: replacement.force)
     try destinations.check(output, .adapter(.peft))
+    try destinations.confirm()
     let method = type.method
     let files = try adapters.map { try AdapterFile.opened($0.path, base: base) }
     for (argument, file) in zip(adapters, files) {

@@ -63,6 +63,7 @@ struct ConvertCommand: ParsableCommand {
     var destinations = Destinations(reading: [input, base], force: replacement.force)
     try destinations.check(output, .adapter(to))
     let modelfile = writesModelfile ? try newModelfile(&destinations) : nil
+    try destinations.confirm()
     let adapter = try AdapterFile.opened(input, base: base, alpha: alpha)
     var (notes, agreement) = try write(adapter, options)
     if adapter.description.hasNoEffect {

@@ -46,6 +46,7 @@ struct ExtractCommand: ParsableCommand {
   func run() throws {
     var destinations = Destinations(reading: [base, tuned], force: replacement.force)
     try destinations.check(output, .adapter(.peft))
+    try destinations.confirm()
     let models = (base: try ModelDirectory(path: base), tuned: try ModelDirectory(path: tuned))
     let (adapter, report) = try AdapterExtraction(
       choice.choice, others: others.value, iterations: iterations

@@ -49,6 +49,7 @@ struct MergeCommand: ParsableCommand {
     var destinations = Destinations(
       reading: [model] + adapters.adapters.map(\.path), force: replacement.force)
     try destinations.check(output, output.hasSuffix(".gguf") ? .modelFile : .model)
+    try destinations.confirm()
     if output.hasSuffix(".gguf"), FileSystem.isFolder(model) {
       throw ContradictionError(
         description: "a GGUF file is written of a GGUF --model only; give a folder to write")

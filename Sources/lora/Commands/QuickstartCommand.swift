@@ -56,6 +56,7 @@ struct QuickstartCommand: ParsableCommand {
         reading: [],
         force: replacement.force || earlier?.baseModelName == QuickstartTour.baseName)
       try adapter.check(path, .adapter(.peft))
+      try adapter.confirm()
     }
   }
 }

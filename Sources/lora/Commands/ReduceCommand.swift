@@ -31,6 +31,7 @@ struct ReduceCommand: ParsableCommand {
   func run() throws {
     var destinations = Destinations(reading: [adapter, base], force: replacement.force)
     try destinations.check(output, .adapter(.peft))
+    try destinations.confirm()
     let file = try AdapterFile.opened(adapter, base: base)
     StandardError.warnings(file.warnings().map { "\(adapter): \($0)" })
     let (reduced, cuts) = try file.description.reduced(to: choice.choice)

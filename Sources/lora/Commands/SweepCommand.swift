@@ -61,6 +61,7 @@ struct SweepCommand: ParsableCommand {
     var destinations = Destinations(
       reading: [model.path, data] + adapters.map(\.path), force: replacement.force)
     if let plot { try destinations.check(plot, .plot, option: "--plot") }
+    try destinations.confirm()
     let pretrained = try model.load()
     let names = names
     for (argument, name) in zip(adapters, names) {

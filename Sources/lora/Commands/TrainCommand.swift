@@ -69,6 +69,7 @@ struct TrainCommand: ParsableCommand {
       StandardError.warnings(attached.warnings)
       configuration = attached.configuration
     }
+    try destinations.confirm()
     try train(pretrained, rows, heldOut, configuration)
   }
 

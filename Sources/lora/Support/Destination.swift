@@ -22,6 +22,8 @@ import LoRAKit
 struct Destinations {
   private let inputs: Inputs
   private let force: Bool
+  /// What is said of existing results that would be replaced.
+  private var unforced: [CommandError] = []
   /// What has been checked, as paths from the root.
   private var claimed: [(place: String, kind: Kind, option: String)] = []
 
@@ -67,7 +69,9 @@ struct Destinations {
     self.force = force
   }
 
-  /// Checks that `path`, given with `option`, may be written as `kind`.
+  /// Checks that `path`, given with `option`, may be written as `kind`. That an existing result needs
+  /// `--force` is said by ``confirm()``, which a command calls when it has read what it was given, so
+  /// that what is wrong with that is said first.
   mutating func check(_ path: String, _ kind: Kind, option: String = "--output") throws {
     guard !path.isEmpty else {
       throw CommandError(
@@ -84,9 +88,16 @@ struct Destinations {
     claimed.append((place, kind, option))
   }
 
+  /// Throws if an existing result would be replaced without `--force`. Before anything is computed.
+  func confirm() throws {
+    if let error = unforced.first { throw error }
+  }
+
   // MARK: What lies there
 
-  private func checkFolder(_ path: String, _ place: String, _ kind: Kind, _ option: String) throws {
+  private mutating func checkFolder(_ path: String, _ place: String, _ kind: Kind, _ option: String)
+    throws
+  {
     guard FileSystem.exists(path) else { return }
     guard FileSystem.isFolder(path) else {
       throw CommandError(
@@ -108,10 +119,11 @@ struct Destinations {
           + "give another \(option)")
     }
     guard results.isEmpty else {
-      guard force else {
-        throw CommandError(
-          "\(path): it holds \(kind.name) already; give another \(option), or --force to replace it"
-        )
+      if !force {
+        unforced.append(
+          CommandError(
+            "\(path): it holds \(kind.name) already; give another \(option), or --force to replace it"
+          ))
       }
       return
     }
@@ -125,7 +137,9 @@ struct Destinations {
     }
   }
 
-  private func checkFile(_ path: String, _ place: String, _ kind: Kind, _ option: String) throws {
+  private mutating func checkFile(_ path: String, _ place: String, _ kind: Kind, _ option: String)
+    throws
+  {
     guard !path.hasSuffix("/") else {
       throw CommandError("\(path): \(kind.name) is a file, and this names a folder; give a file")
     }
@@ -151,9 +165,10 @@ struct Destinations {
       throw CommandError(
         "\(path): it exists and is no \(Self.noun(kind)); move it away, or give another \(option)")
     }
-    guard force else {
-      throw CommandError(
-        "\(path): it exists; give another \(option), or --force to replace it")
+    if !force {
+      unforced.append(
+        CommandError(
+          "\(path): it exists; give another \(option), or --force to replace it"))
     }
   }
 
