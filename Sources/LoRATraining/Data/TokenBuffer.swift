@@ -1,9 +1,13 @@
 /// Token ids one behind the other, four bytes each. They lie in pieces, so that growing copies
-/// nothing: a text of a gigabyte takes the memory of its ids and no more.
+/// nothing, and the ids of a long text that comes first stay where they are: a text of a gigabyte
+/// takes the memory of its ids and no more.
 struct TokenBuffer: Sendable {
   private static let pieceShift = 20
   private static let pieceSize = 1 << pieceShift
 
+  /// The ids of a long text that came first.
+  private var text: [Int32] = []
+  /// Those behind it.
   private var pieces: [[Int32]] = []
   /// The number of ids.
   private(set) var count = 0
@@ -12,11 +16,13 @@ struct TokenBuffer: Sendable {
   private(set) var greatest: Int32 = 0
 
   subscript(index: Int) -> Int32 {
-    pieces[index >> Self.pieceShift][index & (Self.pieceSize - 1)]
+    if index < text.count { return text[index] }
+    let index = index - text.count
+    return pieces[index >> Self.pieceShift][index & (Self.pieceSize - 1)]
   }
 
   mutating func append(_ id: Int32) {
-    if count & (Self.pieceSize - 1) == 0 { startPiece() }
+    if (count - text.count) & (Self.pieceSize - 1) == 0 { startPiece() }
     pieces[pieces.count - 1].append(id)
     least = min(least, id)
     greatest = max(greatest, id)
@@ -24,7 +30,13 @@ struct TokenBuffer: Sendable {
   }
 
   mutating func append(contentsOf ids: some Sequence<Int32>) {
-    for id in ids { append(id) }
+    if count == 0, let text = ids as? [Int32], text.count > Self.pieceSize {
+      self.text = text
+      count = text.count
+      for id in text { (least, greatest) = (min(least, id), max(greatest, id)) }
+    } else {
+      for id in ids { append(id) }
+    }
   }
 
   private mutating func startPiece() {
@@ -35,6 +47,8 @@ struct TokenBuffer: Sendable {
 
   /// Appends the ids of `range` to `output`, wider.
   func copy(_ range: Range<Int>, to output: inout [Int64]) {
+    for id in text[range.clamped(to: 0..<text.count)] { output.append(Int64(id)) }
+    let range = max(0, range.lowerBound - text.count)..<max(0, range.upperBound - text.count)
     var position = range.lowerBound
     while position < range.upperBound {
       let piece = pieces[position >> Self.pieceShift]
