@@ -1,15 +1,15 @@
-import LoRAFormats
+package import LoRAFormats
 
 /// The records of a table as RFC 4180 has it: fields in double quotes may hold separators, line breaks
 /// and doubled quotes.
-struct CSVReader {
+package struct CSVReader {
   /// What stands between fields.
   let separator: UInt8
   private let reader: ByteReader
   private var field: [UInt8] = []
 
   /// Opens the table at `path`; `separator` nil finds it out by the first line.
-  init(path: String, separator: UInt8? = nil) throws(FormatError) {
+  package init(path: String, separator: UInt8? = nil) throws(FormatError) {
     if let separator {
       self.separator = separator
     } else {
@@ -24,7 +24,7 @@ struct CSVReader {
   }
 
   /// The next record and the line that it begins on; nil at the end. Blank lines are none.
-  mutating func next() throws(FormatError) -> (fields: [String], line: Int)? {
+  package mutating func next() throws(FormatError) -> (fields: [String], line: Int)? {
     while let first = try reader.peek() {
       guard first == 0x0A || first == 0x0D else { return try record() }
       _ = try reader.next()

@@ -14,8 +14,8 @@ extension InspectCommand.Report {
       try self.init(tokenRows: path)
     } else if content == .json {
       try self.init(objectLines: path, bytes)
-    } else if path.lowercased().hasSuffix(".csv") {
-      try self.init(table: path, bytes)
+    } else if [".csv", ".tsv"].contains(where: path.lowercased().hasSuffix) {
+      try self.init(table: path)
     } else {
       try self.init(text: path, bytes)
     }
@@ -75,19 +75,21 @@ extension InspectCommand.Report {
     add(order.map { ($0, fields[$0] ?? []) }, of: count)
   }
 
-  private init(table path: String, _ bytes: [UInt8]) throws {
-    let rows = Self.cells(bytes)
-    guard let header = rows.first else {
+  private init(table path: String) throws {
+    var reader = try CSVReader(path: path)
+    guard let header = try reader.next()?.fields else {
       throw FormatError(.invalidValue, file: path, problem: "it has no line of names")
     }
-    self.init(kind: "a table", path, rows: rows.count - 1)
+    var count = 0
     var lengths = header.map { _ in [Int]() }
-    for row in rows.dropFirst() {
-      for (column, cell) in row.prefix(header.count).enumerated() {
-        lengths[column].append(cell.unicodeScalars.count)
+    while let row = try reader.next() {
+      count += 1
+      for (column, field) in row.fields.prefix(header.count).enumerated() {
+        lengths[column].append(field.unicodeScalars.count)
       }
     }
-    add(Array(zip(header, lengths)), of: rows.count - 1)
+    self.init(kind: "a table", path, rows: count)
+    add(Array(zip(header, lengths)), of: count)
   }
 
   private init(text path: String, _ bytes: [UInt8]) throws {
@@ -147,49 +149,5 @@ extension InspectCommand.Report {
           "\(lengths.greatest)", values.count < rows ? "missing in \(rows - values.count)" : "",
         ]
       }, header: ["field", "rows", "shortest", "mean", "longest", ""])
-  }
-
-  /// The cells of comma-separated values, as RFC 4180 has them.
-  private static func cells(_ bytes: [UInt8]) -> [[String]] {
-    let (quote, comma) = (UInt8(ascii: "\""), UInt8(ascii: ","))
-    var rows: [[String]] = []
-    var row: [String] = []
-    var cell: [UInt8] = []
-    var isQuoted = false
-    func text() -> String { String(decoding: cell, as: UTF8.self) }
-    func endRow() {
-      row.append(text())
-      cell = []
-      // An empty line is no row.
-      if row != [""] { rows.append(row) }
-      row = []
-    }
-    var index = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
-    while index < bytes.count {
-      let byte = bytes[index]
-      index += 1
-      if isQuoted {
-        if byte != quote {
-          cell.append(byte)
-        } else if index < bytes.count, bytes[index] == quote {
-          cell.append(quote)
-          index += 1
-        } else {
-          isQuoted = false
-        }
-      } else if byte == quote, cell.isEmpty {
-        isQuoted = true
-      } else if byte == comma {
-        row.append(text())
-        cell = []
-      } else if byte == 0x0A {
-        if cell.last == 0x0D { cell.removeLast() }
-        endRow()
-      } else {
-        cell.append(byte)
-      }
-    }
-    if !cell.isEmpty || !row.isEmpty { endRow() }
-    return rows
   }
 }

@@ -63,13 +63,13 @@ struct LayerGroup {
     let shown = names.prefix(12).joined(separator: ", ")
     let others = names.count > 12 ? " and \(names.count - 12) more" : ""
     let place: String
-    if let range = recipe.range {
-      place =
-        recipe.blocks == 1
-        ? " in block \(range.lowerBound)"
-        : " in \(counted(recipe.blocks, "block")) (\(range.lowerBound) to \(range.upperBound))"
-    } else {
-      place = ""
+    switch recipe.range {
+    case let range? where recipe.blocks == 1: place = " in block \(range.lowerBound)"
+    case let range? where recipe.blocks <= range.count:
+      place = " in \(counted(recipe.blocks, "block")) (\(range.lowerBound) to \(range.upperBound))"
+    // Blocks within blocks, as an image model has them.
+    case _?: place = " in \(counted(recipe.blocks, "layer")) each"
+    case nil: place = ""
     }
     let rank = recipe.rank.map { " of rank \($0)" } ?? ""
     return "\(shown)\(others)\(place): \(recipe.method)\(rank), scale \(Self.short(recipe.scale))"
