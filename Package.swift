@@ -63,7 +63,7 @@ let package = Package(
       providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
     library("LoRAJSON"),
     library("LoRAPatterns"),
-    library("LoRATensor", ["CLoRAKernels", "COpenBLAS"]),
+    library("LoRATensor", ["CLoRAKernels", "CLoRASystem", "COpenBLAS"]),
     library("LoRAAutograd", ["LoRATensor", "CLoRAKernels"]),
     library("LoRAFormats", ["LoRATensor", "LoRAJSON", "LoRAPatterns", "CLoRASystem"]),
     library("LoRAText", ["LoRAJSON", "LoRAPatterns"]),

@@ -1,4 +1,4 @@
-import CLoRAKernels
+import CLoRASystem
 
 /// The environment variables that this library follows: `LORA_THREADS`, the number of threads, and
 /// `LORA_KERNELS`, the instruction set.
@@ -66,7 +66,7 @@ public enum EnvironmentVariables {
   private static var all: [(name: String, value: String)] {
     var result: [(name: String, value: String)] = []
     var index = 0
-    while let entry = lk_environment_entry(index) {
+    while let entry = lora_environment_entry(index) {
       let text = String(cString: entry)
       if let equals = text.firstIndex(of: "=") {
         result.append((String(text[..<equals]), String(text[text.index(after: equals)...])))

@@ -1,4 +1,4 @@
-import CLoRAKernels
+import CLoRASystem
 
 #if canImport(Glibc)
   import Glibc
@@ -71,7 +71,7 @@ public final class MappedFile: @unchecked Sendable {
     self.byteCount = byteCount
     self.descriptor = descriptor
     base = UnsafeRawPointer(address)
-    slot = lk_mapped_file_add(base, byteCount, descriptor, path)
+    slot = lora_mapped_file_add(base, byteCount, descriptor, path)
   }
 
   private static func map(
@@ -105,7 +105,7 @@ public final class MappedFile: @unchecked Sendable {
   }
 
   deinit {
-    lk_mapped_file_remove(slot, byteCount)
+    lora_mapped_file_remove(slot, byteCount)
     munmap(UnsafeMutableRawPointer(mutating: base), max(byteCount, 1))
     close(descriptor)
   }
@@ -115,7 +115,7 @@ public final class MappedFile: @unchecked Sendable {
   public static func checkAll() throws(FileError) {
     var path = [CChar](repeating: 0, count: 4096)
     var (had, has) = (0, 0)
-    guard lk_mapped_file_shrunk(&path, path.count, &had, &has) else { return }
+    guard lora_mapped_file_shrunk(&path, path.count, &had, &has) else { return }
     let name = path.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
     throw FileError(
       path: String(decoding: name, as: UTF8.self), operation: "go on reading",
@@ -129,7 +129,7 @@ public final class MappedFile: @unchecked Sendable {
   /// For programs, which own their signals, not for libraries; `lora` calls it. Nothing is cleaned
   /// up, as after a kill: files that this library was writing are left as drafts, never half in place.
   /// Other causes of SIGBUS go to the handler that was there before.
-  public static func exitOnTruncation() { _ = lk_exit_on_truncation() }
+  public static func exitOnTruncation() { _ = lora_exit_on_truncation() }
 
   /// Lets go of the memory behind some bytes that will hardly be read again; they are read from the
   /// file, or from the system's copy of it, if they are. Whole pages only.

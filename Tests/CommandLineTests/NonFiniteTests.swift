@@ -1,4 +1,5 @@
 import Foundation
+import LoRAAutograd
 import LoRAFormats
 import LoRAJSON
 import LoRAModels

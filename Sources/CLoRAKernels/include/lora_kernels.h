@@ -372,32 +372,6 @@ long lk_float_chains(long rounds, float *sink);
 /// The same with dot products of bfloat16 pairs where the family has them; else as lk_float_chains.
 long lk_bfloat16_chains(long rounds, float *sink);
 
-// MARK: Limits of the process
-
-/// The most bytes of address space that this process may have (ulimit -v); -1: no limit.
-int64_t lk_address_space_limit(void);
-/// The most bytes of memory of its own that it may have, resident or not (ulimit -d); -1: no limit.
-int64_t lk_data_limit(void);
-
-/// The entry of the environment at `index`, NAME=VALUE; NULL behind the last.
-const char *lk_environment_entry(size_t index);
-
-// MARK: Mapped files
-
-/// Notes a file mapped at `base`, whose open descriptor and path these are; the slot to remove it
-/// with, or -1 where the table is full. The path is copied.
-int lk_mapped_file_add(const void *base, size_t length, int descriptor, const char *path);
-/// Forgets it, before it is unmapped.
-void lk_mapped_file_remove(int slot, size_t length);
-/// The bytes of all mapped files.
-size_t lk_mapped_file_bytes(void);
-/// Whether a mapped file is shorter than it was when it was mapped: writes its path, cut to `room`
-/// bytes, its size then and now.
-bool lk_mapped_file_shrunk(char *path, size_t room, size_t *had, size_t *has);
-/// From now on a read of a mapped file beyond its end names the file on standard error and ends the
-/// process with status 1, instead of SIGBUS. Other SIGBUS go to who handled them before.
-bool lk_exit_on_truncation(void);
-
 #ifdef __cplusplus
 }
 #endif

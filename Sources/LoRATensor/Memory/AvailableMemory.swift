@@ -1,4 +1,4 @@
-import CLoRAKernels
+import CLoRASystem
 
 /// What the machine can still give this process.
 public enum AvailableMemory {
@@ -11,10 +11,10 @@ public enum AvailableMemory {
   public static var current: Int? { ProcessMemory.ofThisProcess.available }
 
   /// The most address space that this process may have in bytes (`ulimit -v`); nil: no limit.
-  public static var addressSpaceLimit: Int? { limit(lk_address_space_limit()) }
+  public static var addressSpaceLimit: Int? { limit(lora_address_space_limit()) }
 
   /// The most memory of its own that this process may have in bytes (`ulimit -d`); nil: no limit.
-  public static var dataLimit: Int? { limit(lk_data_limit()) }
+  public static var dataLimit: Int? { limit(lora_data_limit()) }
 
   /// The bytes of address space that this process can still reserve; nil without a limit.
   public static var addressSpaceLeft: Int? { ProcessMemory.ofThisProcess.addressSpaceLeft }

@@ -1,4 +1,4 @@
-import CLoRAKernels
+import CLoRASystem
 
 #if canImport(Glibc)
   import Glibc
@@ -33,7 +33,7 @@ package struct ProcessMemory {
   package static var ofThisProcess: ProcessMemory {
     ProcessMemory(
       addressSpaceLimit: AvailableMemory.addressSpaceLimit, dataLimit: AvailableMemory.dataLimit,
-      mappedFileBytes: lk_mapped_file_bytes())
+      mappedFileBytes: lora_mapped_file_bytes())
   }
 
   /// The bytes that the process could have resident, what it has now included.

@@ -12,10 +12,11 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "lora_system.h"
 
 enum { slots = 1024 };
 
@@ -30,7 +31,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic size_t mapped_bytes;
 static struct sigaction before;
 
-int lk_mapped_file_add(const void *base, size_t length, int descriptor, const char *path) {
+int lora_mapped_file_add(const void *base, size_t length, int descriptor, const char *path) {
   atomic_fetch_add(&mapped_bytes, length);
   pthread_mutex_lock(&lock);
   int slot = 0;
@@ -46,7 +47,7 @@ int lk_mapped_file_add(const void *base, size_t length, int descriptor, const ch
   return copy ? slot : -1;
 }
 
-void lk_mapped_file_remove(int slot, size_t length) {
+void lora_mapped_file_remove(int slot, size_t length) {
   atomic_fetch_sub(&mapped_bytes, length);
   if (slot < 0 || slot >= slots) return;
   pthread_mutex_lock(&lock);
@@ -56,9 +57,9 @@ void lk_mapped_file_remove(int slot, size_t length) {
   pthread_mutex_unlock(&lock);
 }
 
-size_t lk_mapped_file_bytes(void) { return atomic_load(&mapped_bytes); }
+size_t lora_mapped_file_bytes(void) { return atomic_load(&mapped_bytes); }
 
-bool lk_mapped_file_shrunk(char *path, size_t room, size_t *had, size_t *has) {
+bool lora_mapped_file_shrunk(char *path, size_t room, size_t *had, size_t *has) {
   bool found = false;
   pthread_mutex_lock(&lock);
   for (int slot = 0; slot < slots && !found; slot++) {
@@ -103,7 +104,7 @@ static void handle(int number, siginfo_t *info, void *context) {
   sigaction(number, &before, NULL);
 }
 
-bool lk_exit_on_truncation(void) {
+bool lora_exit_on_truncation(void) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_sigaction = handle;

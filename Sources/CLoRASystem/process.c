@@ -2,7 +2,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "lora_system.h"
 
 #if defined(__APPLE__)
 #include <crt_externs.h>
@@ -17,10 +17,10 @@ static int64_t soft_limit(int resource) {
   return limit.rlim_cur > INT64_MAX ? -1 : (int64_t)limit.rlim_cur;
 }
 
-int64_t lk_address_space_limit(void) { return soft_limit(RLIMIT_AS); }
-int64_t lk_data_limit(void) { return soft_limit(RLIMIT_DATA); }
+int64_t lora_address_space_limit(void) { return soft_limit(RLIMIT_AS); }
+int64_t lora_data_limit(void) { return soft_limit(RLIMIT_DATA); }
 
-const char *lk_environment_entry(size_t index) {
+const char *lora_environment_entry(size_t index) {
   for (size_t i = 0; environ && environ[i]; i++)
     if (i == index) return environ[i];
   return NULL;
