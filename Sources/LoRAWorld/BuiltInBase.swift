@@ -18,7 +18,7 @@ public enum BuiltInBase {
   /// The most tokens that the shipped tokenizer has.
   public static let vocabularySize = 1536
 
-  /// Opens the shipped model, its 3.5 million weights widened to float32: so small a model is
+  /// Opens the shipped model, its 3.2 million weights widened to float32: so small a model is
   /// faster without widening them again in every product.
   public static func open() throws -> PretrainedModel {
     try PretrainedModel(path: path, type: .float32)

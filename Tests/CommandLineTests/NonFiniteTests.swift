@@ -61,7 +61,7 @@ import Testing
       [Float](repeating: 1e9, count: parameter.shape.elementCount), shape: parameter.shape)
     let error = #expect(throws: FormatError.self) { try model.save(to: output, type: .float16) }
     #expect(error?.kind == .nonFinite)
-    #expect(error?.description.contains("float16's 65504") == true, "\(error?.description ?? "")")
+    #expect(error?.description.contains("float16") == true, "\(error?.description ?? "")")
     #expect(Fixtures.names(in: output).isEmpty)
   }
 

@@ -79,6 +79,11 @@ package enum AtomicFolder {
   /// Throws if the file or folder `path` could not be written where it is to lie; makes nothing that
   /// stays.
   package static func tryWriting(_ path: String) throws {
+    var status = stat()
+    // A draft's name is shortened, the result's is not.
+    guard lstat(path, &status) == 0 || errno != ENAMETOOLONG else {
+      throw FileError(path: path, operation: "write", code: ENAMETOOLONG)
+    }
     let made = try FileSystem.makeFolders(above: path)
     defer { for folder in made { rmdir(folder) } }
     let place = FileSystem.isFolder(path) && mustStay(path) ? path : nil

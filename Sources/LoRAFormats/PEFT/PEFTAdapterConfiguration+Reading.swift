@@ -41,7 +41,7 @@ extension PEFTAdapterConfiguration {
   ) throws(FormatError) {
     if let rank = try fields.int("r") {
       guard rank > 0, rank <= 1 << 20 else {
-        throw fields.error(.invalidValue, "r", "expected a rank from 1, found \(rank)")
+        throw fields.error(.invalidValue, "r", "expected a rank of 1 to 1048576, found \(rank)")
       }
       self.rank = rank
     }

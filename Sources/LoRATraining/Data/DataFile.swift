@@ -70,10 +70,11 @@ public struct DataFile: Sendable, Hashable {
       return first == UInt8(ascii: "{") ? .jsonLines : .json
     }
     if name(of: path, endsWith: ["txt", "text", "md"]) { return .text }
-    guard !(path.split(separator: "/").last ?? "").contains(".") else { return .text }
+    // Under another name only the content tells. A bracket also begins sentences.
+    let isNamed = (path.split(separator: "/").last ?? "").contains(".")
     switch first {
     case UInt8(ascii: "{"): return .jsonLines
-    case UInt8(ascii: "["): return .json
+    case UInt8(ascii: "["): return isNamed ? .text : .json
     default: return .text
     }
   }

@@ -37,7 +37,7 @@ struct QuickstartCommand: ParsableCommand {
     let seconds = (clock.now - start) / .seconds(1)
     try StandardOutput.line()
     try StandardOutput.line("Done in \(decimal(seconds, 0)) s. The adapters lie in '\(output)':")
-    try StandardOutput.line(
+    try StandardOutput.text(
       """
         \(lora) inspect '\(output)/products'
         \(lora) generate --model '\(BuiltInBase.path)' --adapter '\(output)/products' \\

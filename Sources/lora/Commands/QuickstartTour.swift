@@ -145,7 +145,7 @@ final class QuickstartTour {
 
   private func title(_ text: String) throws { try StandardOutput.lines(["", text, ""]) }
 
-  private func say(_ text: String) throws { try StandardOutput.line(text) }
+  private func say(_ text: String) throws { try StandardOutput.text(text) }
 
   private func ask(_ exchange: Exchange, _ adapters: AdapterSelection) throws {
     try StandardOutput.line("  Q: \(exchange.question)")

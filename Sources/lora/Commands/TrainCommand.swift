@@ -88,8 +88,9 @@ struct TrainCommand: ParsableCommand {
     let before = try heldOut.map { try pretrained.model.evaluate(on: $0) }
     if let before { StandardError.line("evaluation before: NLL \(decimal(before.nll, 5))") }
     let outcome = try run(trainer)
+    let place: String
     do {
-      try save(pretrained, configuration)
+      place = try save(pretrained, configuration)
     } catch {
       throw outcome.failure.map { CommandError("\($0); nothing is saved: \(error)") } ?? error
     }
@@ -98,12 +99,12 @@ struct TrainCommand: ParsableCommand {
     let isWhole = outcome.failure == nil && !isInterrupted
     let after = isWhole ? try heldOut.map { try pretrained.model.evaluate(on: $0) } : nil
     if isWhole || format.isJSON {
-      try report(outcome, before, after, isInterrupted: isInterrupted)
+      try report(outcome, in: place, before, after, isInterrupted: isInterrupted)
     }
     guard !isWhole else { return }
     let reason = outcome.failure.map { "\($0)" } ?? "interrupted"
     throw CommandError(
-      "\(reason); what was learned in \(counted(outcome.steps, "step")) is saved in \(output)")
+      "\(reason); what was learned in \(counted(outcome.steps, "step")) is saved in \(place)")
   }
 
   /// How far a training came.
@@ -144,18 +145,34 @@ struct TrainCommand: ParsableCommand {
     return outcome
   }
 
+  /// Saves what was learned; where it lies then.
   private func save(
     _ pretrained: PretrainedModel, _ configuration: PEFTAdapterConfiguration?
-  ) throws {
+  ) throws -> String {
+    let place = freePlace()
     if recipe.trained != .full {
       try pretrained.model.saveAdapter(
-        Self.name, to: output, configuration: configuration,
+        Self.name, to: place, configuration: configuration,
         baseModelName: configuration?.baseModelName ?? model.path)
     } else {
       try pretrained.save(
-        to: output, type: model.dtype.type,
+        to: place, type: model.dtype.type,
         otherFiles: pretrained.directory?.companionFiles() ?? [])
     }
+    return place
+  }
+
+  /// The output; or a name like it, if somebody else's result has appeared there since it was checked.
+  private func freePlace() -> String {
+    guard !replacement.force, !FolderResult.all(in: output).isEmpty else { return output }
+    var name = output
+    while name.utf8.count > 1, name.hasSuffix("/") { name.removeLast() }
+    var number = 2
+    while FileSystem.exists("\(name)-\(number)") { number += 1 }
+    StandardError.line(
+      "warning: \(output): another result has appeared there meanwhile; this one is saved in "
+        + "\(name)-\(number)")
+    return "\(name)-\(number)"
   }
 
   private static func parts(_ report: StepReport) -> [String] {
@@ -175,19 +192,20 @@ struct TrainCommand: ParsableCommand {
   }
 
   private func report(
-    _ outcome: Outcome, _ before: Evaluation?, _ after: Evaluation?, isInterrupted: Bool
+    _ outcome: Outcome, in place: String, _ before: Evaluation?, _ after: Evaluation?,
+    isInterrupted: Bool
   ) throws {
     if format.isJSON {
       var object: JSONObject = ["steps": JSONValue(outcome.steps), "loss": .number(outcome.loss)]
       if let before { object["eval_nll_before"] = .number(before.nll) }
       if let after { object["eval_nll_after"] = .number(after.nll) }
       object["trainable_parameters"] = JSONValue(outcome.trainableParameters)
-      object["output"] = .string(output)
+      object["output"] = .string(place)
       if isInterrupted { object["interrupted"] = true }
       return try StandardOutput.json(object)
     }
     var text =
-      "\(output): \(grouped(outcome.trainableParameters)) parameters trained in "
+      "\(place): \(grouped(outcome.trainableParameters)) parameters trained in "
       + "\(counted(outcome.steps, "step")), loss \(decimal(outcome.loss, 4))"
     if let before, let after {
       text += ", evaluation NLL \(decimal(before.nll, 5)) before, \(decimal(after.nll, 5)) after"

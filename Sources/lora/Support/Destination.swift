@@ -73,7 +73,7 @@ struct Destinations {
   /// `--force` is said by ``confirm()``, which a command calls when it has read what it was given, so
   /// that what is wrong with that is said first.
   mutating func check(_ path: String, _ kind: Kind, option: String = "--output") throws {
-    guard !path.isEmpty else {
+    guard !path.allSatisfy(\.isWhitespace) else {
       throw CommandError(
         "\(option) is empty: give \(kind.isFolder ? "a folder" : "a file") to write")
     }

@@ -19,6 +19,8 @@ enum ProcessSetup {
     startAgainForOpenBLAS()
     // A reader that goes away is an error of the write, which must not lose what a training learned.
     _ = signal(SIGPIPE, SIG_IGN)
+    // So is a limit on the size of files.
+    _ = signal(SIGXFSZ, SIG_IGN)
     MappedFile.exitOnTruncation()
     BufferPool.shared.exhaustionHandler = { message in
       StandardError.line("error: \(message)")

@@ -58,6 +58,11 @@ enum StandardOutput {
     try write(lines.map { TerminalText.line($0) + "\n" }.joined())
   }
 
+  /// Writes a text of this program's own lines, each as ``line(_:)`` does.
+  static func text(_ text: String) throws {
+    try lines(text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init))
+  }
+
   /// Writes this program's own text, as help, which has lines.
   static func help(_ text: String) throws { try write(TerminalText.lines(text)) }
 
