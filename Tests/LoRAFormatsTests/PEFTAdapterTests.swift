@@ -123,7 +123,7 @@ struct PEFTAdapterTests {
       Bad(#""peft_type": "PREFIX_TUNING""#, .unsupported, "'PREFIX_TUNING'"),
       Bad(#""peft_type": null"#, .missingKey, "'peft_type'"),
       Bad(#""peft_type": null, "fine_tune_type": "lora""#, .unsupported, "MLX"),
-      Bad(#""r": 0"#, .invalidValue, "'r': expected a rank from 1, found 0"),
+      Bad(#""r": 0"#, .invalidValue, "'r': expected a rank of 1 to 1048576, found 0"),
       Bad(#""r": -4"#, .invalidValue, "found -4"),
       Bad(#""r": 8.0"#, .typeMismatch, "found 8.0"),
       Bad(#""r": "8""#, .typeMismatch, "'r'"),

@@ -187,8 +187,13 @@ import Testing
     #expect(isRefused(LoRA(rank: rank)))
     #expect(isRefused(DoRA(rank: rank)))
     #expect(isRefused(LoHa(rank: rank)))
-    // Factors of that rank would be larger than what they factor: LoKr takes the whole.
-    #expect(throws: Never.self) { try model.inject(LoKr(rank: rank), named: "b") }
+    // Factors of that rank would be larger than what they factor: LoKr takes the whole, but its
+    // configuration could not be read.
+    #expect {
+      try model.inject(LoKr(rank: rank), named: "b")
+    } throws: { error in
+      "\(error)".contains("1 to 1048576")
+    }
   }
 
   @Test func aLimitIsKept() {

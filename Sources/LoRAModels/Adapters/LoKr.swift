@@ -37,6 +37,11 @@ public struct LoKr: AdapterMethod, Sendable, Hashable, Codable {
   /// Throws as ``LoRA/check()`` does, and for a factor that is none.
   public func check() throws(AdapterError) {
     try LoRA(rank: rank, alpha: alpha).check()
+    // Above half of a factor's size the rank means nothing, and takes no memory; a configuration file
+    // may say no more.
+    guard rank <= 1 << 20 else {
+      throw .invalidValue(parameter: "rank", value: "\(rank)", expected: "1 to 1048576")
+    }
     guard factor == -1 || factor >= 1 else {
       throw .invalidValue(parameter: "factor", value: "\(factor)", expected: "-1 or at least 1")
     }

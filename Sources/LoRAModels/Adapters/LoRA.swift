@@ -63,11 +63,6 @@ public struct LoRA: AdapterMethod, Sendable, Hashable, Codable {
     guard rank >= 1 else {
       throw .invalidValue(parameter: "rank", value: "\(rank)", expected: "at least 1")
     }
-    // What a configuration file may say, see `PEFTAdapterConfiguration`.
-    guard rank <= 1 << 20 else {
-      throw .invalidValue(
-        parameter: "rank", value: "\(rank)", expected: "at most the size of the layers")
-    }
     guard alpha > 0, alpha.isFinite else {
       throw .invalidValue(
         parameter: "alpha", value: "\(alpha)",
