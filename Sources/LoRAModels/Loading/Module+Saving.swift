@@ -73,16 +73,18 @@ extension PretrainedLanguageModel {
     let values = try mergedValues()
     let transposed = Set(
       linearLayers().filter(\.layer.storesTransposedWeight).map { "\($0.path).weight" })
-    var tensors = namedParameters().map { name, parameter in
+    let file = FileSystem.join(path, "model.safetensors")
+    var tensors = try namedParameters().map { name, parameter in
       let base = parameter.value
       let value = values[name] ?? (transposed.contains(name) ? base.layoutTransposed() : base)
-      return (name: name, tensor: value.converted(to: type))
+      return (name: name, tensor: try value.stored(as: type, named: name, file: file))
     }
     var stored = configuration
     stored.storedType = type
     if configuration.tiesWordEmbeddings, let head = try mergedApart(values) {
       stored.tiesWordEmbeddings = false
-      tensors.append((name: head.name, tensor: head.tensor.converted(to: type)))
+      tensors.append(
+        (name: head.name, tensor: try head.tensor.stored(as: type, named: head.name, file: file)))
     }
     try ModelDirectory.write(
       tensors, configuration: stored.encoded(), generation: generation?.encoded(),
