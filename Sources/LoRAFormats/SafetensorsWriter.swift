@@ -8,8 +8,8 @@ public enum SafetensorsWriter {
   /// Writes `tensors` to the file at `path`, atomically (see ``AtomicFile``). Copies nothing: the
   /// bytes go to the file from where they lie.
   ///
-  /// - Parameter copies: the names of tensors that are copied from another file as they are: the
-  ///   only ones that may hold numbers that are not finite, as the masks of old checkpoints do.
+  /// `copies` names the tensors that are copied from another file as they are: the only ones that may
+  /// hold numbers that are not finite, as the masks of old checkpoints do.
   ///
   /// Throws ``FormatError`` if a name occurs twice or is `__metadata__`, if a tensor is quantized, or
   /// if it holds a number that is not finite; `FileError` if writing fails.

@@ -315,7 +315,7 @@ extension DiffusersAdapterFile {
   }
 
   /// Writes the file at `path`, atomically, in diffusers' present names. Throws ``FormatError`` for
-  /// what ``fitting(_:file:)`` refuses, `FileError` if writing fails.
+  /// what ``fitting(_:provenance:file:)`` refuses, `FileError` if writing fails.
   public func write(to path: String) throws {
     try AtomicFile.writeAll([try part(path: path)])
   }

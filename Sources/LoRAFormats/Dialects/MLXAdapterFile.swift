@@ -310,7 +310,7 @@ extension MLXAdapterFile {
   /// replace an older adapter's, at once.
   ///
   /// Throws ``FormatError`` unless the configuration describes the factors, as that of
-  /// ``fitting(_:template:file:)`` does, `FileError` if writing fails.
+  /// ``fitting(_:template:modelType:file:)`` does, `FileError` if writing fails.
   public func write(to path: String) throws {
     try AtomicFolder.write(try parts(of: path), as: .adapter(.mlx), to: path)
   }

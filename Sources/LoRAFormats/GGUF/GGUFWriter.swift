@@ -23,8 +23,8 @@ public enum GGUFWriter {
 
     /// A tensor whose elements are written as they are.
     ///
-    /// - Parameter isCopy: whether it is copied from another file, whatever it holds: other tensors
-    ///   may have finite numbers only.
+    /// With `isCopy` it is copied from another file, whatever it holds; other tensors may have finite
+    /// numbers only.
     public init(name: String, tensor: Tensor, isCopy: Bool = false) {
       self.name = name
       shape = tensor.shape
