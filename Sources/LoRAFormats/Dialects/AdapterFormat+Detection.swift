@@ -10,7 +10,7 @@ extension AdapterFormat {
       self = try Self.folder(path)
       return
     }
-    let start = try Self.firstBytes(of: path)
+    let start = try FileSystem.firstBytes(of: path, count: 9)
     if start.starts(with: Array("GGUF".utf8)) {
       self = .gguf
       return
@@ -33,23 +33,6 @@ extension AdapterFormat {
           + "weights_only=True), 'adapter.safetensors')")
     }
     self = try Self.safetensors(path)
-  }
-
-  private static func firstBytes(of path: String) throws(FormatError) -> [UInt8] {
-    let file = try OpenFile(path)
-    var failure: FormatError?
-    let length = min(9, file.byteCount)
-    let bytes = [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
-      do throws(FormatError) {
-        try file.read(
-          at: 0, into: UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: length))
-        count = length
-      } catch {
-        failure = error
-      }
-    }
-    if let failure { throw failure }
-    return bytes
   }
 
   // MARK: - Folders
