@@ -162,8 +162,16 @@ def transposed(t):
 
 def loralib(path, alpha):
     tensors, _ = tensors_of(path)
-    adapter = Adapter()
-    for layer, parts in grouped(tensors, [(".lora_A", "a"), (".lora_B", "b")]).items():
+    factors = {n: t for n, t in tensors.items() if n.endswith((".lora_A", ".lora_B"))}
+    adapter, layers = Adapter(), grouped(factors, [(".lora_A", "a"), (".lora_B", "b")])
+    # What was trained beside the factors, as the published checkpoints have a classifier's head.
+    for name in tensors.keys() - factors.keys():
+        module, _, parameter = name.rpartition(".")
+        is_saved = parameter == "bias" or parameter == "weight" and module not in layers
+        if not module or not is_saved:
+            raise Refusable(f"{name!r} is no part of an adapter")
+        add_extra(adapter, canonical(name), tensors[name])
+    for layer, parts in layers.items():
         if "a" in parts and parts["a"].shape and parts["a"].shape[0]:
             add_low_rank(adapter, layer, parts, alpha / parts["a"].shape[0])
         else:
