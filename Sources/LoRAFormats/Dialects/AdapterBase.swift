@@ -56,9 +56,8 @@ public struct AdapterBase: Sendable {
       return isTransposed && Self.isConv1D(name) && weight.shape.count == 2
         ? weight.transposed() : weight
     case .gguf(let file, let names, let base):
-      guard let (row, name) = names.module(atPath: path), file.entry(named: name + ".weight") != nil
-      else { return nil }
-      let weight = try file.tensor(named: name + ".weight").converted(to: .float32)
+      guard let (row, name) = Self.tensor(path, file, names) else { return nil }
+      let weight = try file.tensor(named: name).converted(to: .float32)
       guard let heads = base.heads(of: row.order), weight.shape.count == 2,
         let rows = GGUFTensorNames.RowOrder.fileRows(count: weight.shape[0], heads: heads)
       else { return weight }
@@ -76,7 +75,7 @@ public struct AdapterBase: Sendable {
       return isTransposed && Self.isConv1D(name) && entry.shape.count == 2
         ? [entry.shape[1], entry.shape[0]] : entry.shape
     case .gguf(let file, let names, _):
-      return names.module(atPath: path).flatMap { file.entry(named: $0.name + ".weight")?.shape }
+      return Self.tensor(path, file, names).flatMap { file.entry(named: $0.name)?.shape }
     }
   }
 
@@ -92,6 +91,18 @@ public struct AdapterBase: Sendable {
       names += ["model.embed_tokens.weight", "transformer.wte.weight", "wte.weight"]
     }
     return names.first { directory.entry(named: $0) != nil }
+  }
+
+  /// The same of a GGUF file, and how the weight lies in it.
+  private static func tensor(
+    _ path: String, _ file: GGUFFile, _ names: GGUFTensorNames
+  ) -> (row: GGUFTensorNames.Row, name: String)? {
+    guard let (row, name) = names.module(atPath: path) else { return nil }
+    if file.entry(named: name + ".weight") != nil { return (row, name + ".weight") }
+    guard row.role == .head, let table = names.rows.first(where: { $0.role == .embedding }),
+      file.entry(named: table.name + ".weight") != nil
+    else { return nil }
+    return (row, table.name + ".weight")
   }
 
   /// Whether GPT-2 has the weight as a `Conv1D`'s, [in, out]: its tables and its head are none.
@@ -188,8 +199,19 @@ public struct AdapterBase: Sendable {
     return path == "lm_head.weight" ? shape("lm_head") : nil
   }
 
-  /// What the model consists of, by the paths that `description` uses.
+  /// What the model consists of, by the paths that `description` uses; with the head also where that
+  /// is the embedding and is not stored.
   private func layout(for description: AdapterDescription) -> ModelLayout {
+    var layout = storedLayout(for: description)
+    let isStored = layout.modules.contains { $0.kind == .head }
+    if !isStored, shape("lm_head") != nil {
+      layout.modules.append(
+        ModelLayout.Module(path: "lm_head", kind: .head, parameters: ["weight"]))
+    }
+    return layout
+  }
+
+  private func storedLayout(for description: AdapterDescription) -> ModelLayout {
     switch content {
     case .directory(let directory, _):
       // Checkpoints of a body alone leave out what the whole model calls it.
@@ -239,7 +261,9 @@ public struct AdapterBase: Sendable {
     var found: Shape
     switch layer.change {
     case .lowRank(let change):
-      guard change.a.shape.count == 2, shape.count == 2 else { return }
+      let dimensions = (change.middle ?? change.a).shape.count
+      guard dimensions == shape.count else { throw otherKind(layer.path, dimensions, shape, file) }
+      guard dimensions == 2 else { return }
       found =
         change.isEmbedding
         ? [change.inputSize, change.outputSize] : [change.outputSize, change.inputSize]
@@ -254,12 +278,17 @@ public struct AdapterBase: Sendable {
             + "open its folder instead")
       }
     case .hadamard(let change):
+      if let core = change.t1, core.shape.count != shape.count {
+        throw otherKind(layer.path, core.shape.count, shape, file)
+      }
+      // Without a core the kernel's places are columns.
       guard change.t1 == nil, shape.count == 2 else { return }
       found = [change.b1.shape[0], change.a1.shape[1]]
     case .kronecker(let change):
-      guard shape.count == 2, let change = LayerChange.kronecker(change).kroneckerShape else {
-        return
-      }
+      guard shape.count == 2 else { return }
+      let kernel = change.second.tensors("").map(\.tensor.shape.count).max() ?? 2
+      guard kernel == 2 else { throw otherKind(layer.path, kernel, shape, file) }
+      guard let change = layer.change.kroneckerShape else { return }
       found = change
     case .scaling(let change):
       let count = change.vector.elementCount
@@ -273,6 +302,19 @@ public struct AdapterBase: Sendable {
         remedy: "give the base that the adapter was made for")
     }
   }
+}
+
+/// Factors of a convolution on a matrix, or the other way round.
+private func otherKind(
+  _ layer: String, _ dimensions: Int, _ shape: Shape, _ file: String
+) -> FormatError {
+  FormatError(
+    .shapeMismatch, file: file, subject: "layer '\(layer)'",
+    problem: dimensions == 2
+      ? "its factors are those of a linear layer, and the base's weight \(shape) is a convolution's"
+      : "its factors have \(dimensions) dimensions, as those of a convolution, and the base's weight "
+        + "is \(shape)",
+    remedy: "give the base that the adapter was made for")
 }
 
 extension LayerChange {

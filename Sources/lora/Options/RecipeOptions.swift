@@ -90,8 +90,13 @@ struct RecipeOptions: ParsableArguments {
   ) throws -> (configuration: PEFTAdapterConfiguration, warnings: [String]) {
     if let initAdapter {
       let file = try AdapterFile.opened(initAdapter, toAttachTo: path)
-      let warnings = try model.loadAdapter(
-        file, named: name, isTrainable: true, allowsNoEffect: true)
+      let warnings: [String]
+      do {
+        warnings = try model.loadAdapter(
+          file, named: name, isTrainable: true, allowsNoEffect: true)
+      } catch let error as AdapterError {
+        throw CommandError(initAdapter, error)
+      }
       var configuration =
         try file.peftConfiguration
         ?? PEFTAdapterConfiguration(
