@@ -207,10 +207,12 @@ import Testing
   @Test func keysOfMLXAreCheckedToo() throws {
     let scratch = try Scratch()
     let base = try Self.base(scratch)
-    func mlx(_ name: String, blocks: Range<Int>, _ extra: String) throws -> String {
+    func mlx(
+      _ name: String, blocks: Range<Int>, _ extra: String, keys: String = "self_attn.q_proj"
+    ) throws -> String {
       try scratch.write(
         "\(name)/adapter_config.json",
-        #"{"fine_tune_type": "lora", \#(extra), "lora_parameters": {"rank": 2, "scale": 2.0, "keys": ["self_attn.q_proj"]}}"#
+        #"{"fine_tune_type": "lora", \#(extra), "lora_parameters": {"rank": 2, "scale": 2.0, "keys": ["\#(keys)"]}}"#
       )
       var tensors: [(name: String, tensor: Tensor)] = []
       for path in Self.layers(["q_proj"], blocks: blocks) {
@@ -223,6 +225,23 @@ import Testing
     let options = AdapterFile.Options(basePath: base)
     _ = try AdapterFile(path: mlx("all", blocks: 0..<3, #""num_layers": -1"#), options: options)
     _ = try AdapterFile(path: mlx("last", blocks: 1..<3, #""num_layers": 2"#), options: options)
+    // mlx-lm would leave these factors out without a word.
+    let beyond = try mlx("beyond", blocks: 0..<3, #""num_layers": 2"#)
+    let foreign = try mlx("foreign", blocks: 0..<3, #""num_layers": -1"#, keys: "self_attn.v_proj")
+    for options in [options, AdapterFile.Options()] {
+      expectError(.unexpectedTensor, "'model.layers.0.self_attn.q_proj'", "'num_layers'", "is 2") {
+        _ = try AdapterFile(path: beyond, options: options)
+      }
+      expectError(.unexpectedTensor, "layers.0.self_attn.q_proj'", "'keys'", "nor of 2 more") {
+        _ = try AdapterFile(path: foreign, options: options)
+      }
+    }
+    // Of which blocks the last two are only the base can tell.
+    let first = try mlx("first", blocks: 0..<2, #""num_layers": 2"#)
+    _ = try AdapterFile(path: first)
+    expectError(.unexpectedTensor, "'model.layers.0.self_attn.q_proj'", "before block 1") {
+      _ = try AdapterFile(path: first, options: options)
+    }
     let lacking = try mlx("lacking", blocks: 1..<3, #""num_layers": 3"#)
     expectError(.missingTensor, "model.layers.0.self_attn.q_proj", "num_layers") {
       _ = try AdapterFile(path: lacking, options: options)

@@ -57,25 +57,69 @@ extension MLXAdapterConfiguration {
   package func checkComplete(
     _ description: AdapterDescription, for layout: ModelLayout, file: String
   ) throws(FormatError) {
-    guard let keys = keys.map(Set.init) else { return }
-    let present = Set(description.layers.map { ExactName($0.path) })
     let names = MLXModuleNames(modelType: layout.modelType)
     let modules = layout.modules.filter { $0.kind != .other && $0.kind != .convolution }
-    let places = modules.map { module in
-      (module: module, name: names.name(ofPath: module.path))
-    }.map { (module: $0.module, name: $0.name, block: BlockPath($0.name)) }
-    let count = (places.compactMap { $0.block?.index }.max() ?? -1) + 1
-    let first = blockCount > 0 ? max(0, count - blockCount) : 0
-    for (module, name, block) in places {
-      let isNamed =
-        keys.contains(name) || block.map { $0.index >= first && keys.contains($0.rest) } ?? false
-      guard isNamed, !present.contains(ExactName(module.path)) else { continue }
+    let places = modules.map { (module: $0, name: names.name(ofPath: $0.path)) }
+    let prepared = MLXPreparedLayers(self, namesOfModel: places.map(\.name))
+    try prepared.check(description.layers.map { names.name(ofPath: $0.path) }, file: file)
+    guard keys != nil else { return }
+    let present = Set(description.layers.map { ExactName($0.path) })
+    for (module, name) in places {
+      guard prepared.lack(name) == nil, !present.contains(ExactName(module.path)) else { continue }
       throw FormatError(
         .missingTensor, file: file, subject: "layer '\(module.path)'",
         problem: "'keys' and 'num_layers' in \(Self.fileName) name it, but the file has no factors "
           + "for it",
         remedy: "the adapter is incomplete, or made for another model")
     }
+  }
+}
+
+/// The layers that mlx-lm gives an adapter before it reads the factors. It leaves out all others'
+/// without a word, which would then compute something else there than here.
+///
+/// Source: `linear_to_lora_layers` and `load_adapters` in `mlx_lm/tuner/utils.py`.
+struct MLXPreparedLayers {
+  private let keys: Set<String>?
+  private let blockCount: Int
+  /// The first of the last `num_layers` blocks.
+  private let firstBlock: Int
+
+  /// `namesOfModel` are mlx-lm's names of the model's modules, or of the adapter's alone: a model has
+  /// all blocks that its adapter has.
+  init(_ configuration: MLXAdapterConfiguration, namesOfModel: some Sequence<String>) {
+    keys = configuration.keys.map(Set.init)
+    blockCount = configuration.blockCount
+    let count = (namesOfModel.compactMap { BlockPath($0)?.index }.max() ?? -1) + 1
+    firstBlock = blockCount > 0 ? max(0, count - blockCount) : 0
+  }
+
+  /// The field of the configuration that leaves the module `name` out; nil if it gets an adapter.
+  func lack(_ name: String) -> String? {
+    if keys?.contains(name) ?? false { return nil }
+    let block = BlockPath(name)
+    if let keys, !(block.map { keys.contains($0.rest) } ?? false) { return "keys" }
+    return (block?.index ?? firstBlock) < firstBlock ? "num_layers" : nil
+  }
+
+  /// Throws if a layer among `names` gets no adapter.
+  func check(_ names: [String], file: String) throws(FormatError) {
+    let lacking = Set(names).sorted(by: naturallyPrecedes).compactMap { name in
+      lack(name).map { (name: name, field: $0) }
+    }
+    guard let (name, field) = lacking.first else { return }
+    let others = lacking.count > 1 ? ", nor of \(lacking.count - 1) more" : ""
+    throw FormatError(
+      .unexpectedTensor, file: file, subject: "layer '\(name)'",
+      problem: field == "keys"
+        ? "the file has factors for it, and 'keys' in \(MLXAdapterConfiguration.fileName) does not "
+          + "name it: mlx-lm makes no use of them\(others)"
+        : "the file has factors for it, and 'num_layers' in \(MLXAdapterConfiguration.fileName) is "
+          + "\(blockCount), counted from the last block, which leaves out those before block "
+          + "\(firstBlock): mlx-lm makes no use of them\(others)",
+      remedy: field == "keys"
+        ? "add it to 'keys' if it belongs to the adapter, else save the adapter without it"
+        : "set 'num_layers' to -1 if it belongs to the adapter, else save the adapter without it")
   }
 }
 

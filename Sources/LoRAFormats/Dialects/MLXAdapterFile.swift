@@ -136,6 +136,7 @@ public struct MLXAdapterFile: Sendable {
       else { throw unexpected(name, source) }
       try table.add(name, path: MLXModuleNames.path(ofName: stem, among: stems), part: part)
     }
+    try MLXPreparedLayers(configuration, namesOfModel: stems).check(stems, file: source.path)
     guard !table.paths.isEmpty else {
       throw FormatError(
         .missingTensor, file: source.path, problem: "the file holds no factors of an adapter")
