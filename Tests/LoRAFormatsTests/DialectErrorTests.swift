@@ -64,6 +64,21 @@ extension WrongAdapter {
       tensors: [("\(q).lora_down.weight", [4, 6]), ("\(q).lora_up.weight", [5, 2])],
       kind: .shapeMismatch, texts: ["\(q).lora_down.weight", "rank 4", "rank 2"]),
     WrongAdapter(
+      name: "kohya: mixed-up ranks on a square layer",
+      tensors: [("\(q).lora_down.weight", [2, 9]), ("\(q).lora_up.weight", [9, 4])],
+      kind: .shapeMismatch,
+      texts: ["\(q).lora_down.weight", "rank 2", "rank 4", "[4, inputs], found [2, 9]"]),
+    WrongAdapter(
+      name: "kohya: a deep A beside a matrix",
+      tensors: [("\(q).lora_down.weight", [2, 9, 1]), ("\(q).lora_up.weight", [9, 2])],
+      kind: .shapeMismatch,
+      texts: ["tensor '\(q).lora_down.weight': expected [rank, inputs], found [2, 9, 1]"]),
+    WrongAdapter(
+      name: "kohya: a deep B beside a matrix",
+      tensors: [("\(q).lora_down.weight", [2, 9]), ("\(q).lora_up.weight", [9, 2, 1])],
+      kind: .shapeMismatch,
+      texts: ["tensor '\(q).lora_up.weight': expected [outputs, rank], found [9, 2, 1]"]),
+    WrongAdapter(
       name: "kohya: missing partner", tensors: [("\(q).lora_down.weight", [2, 3])],
       kind: .missingTensor, texts: ["tensor '\(q).lora_up.weight'", "lora_down.weight' is there"]),
     WrongAdapter(

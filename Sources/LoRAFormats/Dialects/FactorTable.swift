@@ -118,10 +118,13 @@ extension FactorTable {
   func checkPair(_ a: Factor, _ b: Factor) throws(FormatError) {
     let sameKind = a.shape.count == b.shape.count && (2...5).contains(a.shape.count)
     guard sameKind else {
+      // Most adapters are of matrices: of a pair with one matrix the other one is wrong.
+      let (wrong, other) = b.shape.count == 2 ? (a, b) : (b, a)
       throw FormatError(
-        .shapeMismatch, file: file.path, tensor: b.name,
-        "its shape \(b.shape) does not go with \(a.shape) of '\(a.name)': expected both [rank, "
-          + "inputs] and [outputs, rank], or both of a convolution")
+        .shapeMismatch, file: file.path, tensor: wrong.name,
+        "expected \(wrong.name == a.name ? "[rank, inputs]" : "[outputs, rank]"), found "
+          + "\(wrong.shape), which does not go with \(other.shape) of '\(other.name)'",
+        remedy: "both are matrices, or both of a convolution")
     }
     guard b.shape.dimensions.dropFirst(2).allSatisfy({ $0 == 1 }) else {
       throw FormatError(
@@ -129,13 +132,15 @@ extension FactorTable {
         "expected a kernel of extent 1, found the shape \(b.shape)")
     }
     guard a.shape[0] == b.shape[1] else {
-      let isTransposed = a.shape[1] == b.shape[0]
+      // Of a square layer the other extents agree too; a rank is not above them.
+      let isTransposed = a.shape[1] == b.shape[0] && a.shape[1] <= min(a.shape[0], b.shape[1])
       throw FormatError(
         .shapeMismatch, file: file.path, tensor: a.name,
         isTransposed
           ? "\(a.shape) and \(b.shape) of '\(b.name)' are transposed: expected [rank, inputs] and "
             + "[outputs, rank]"
-          : "its rank \(a.shape[0]) is not the rank \(b.shape[1]) of '\(b.name)'",
+          : "its rank \(a.shape[0]) is not the rank \(b.shape[1]) of '\(b.name)' \(b.shape): "
+            + "expected [\(b.shape[1]), inputs], found \(a.shape)",
         remedy: isTransposed
           ? "transpose both; MLX's factors lie that way, open its folder instead"
           : "the factors come from different adapters: take both from one file")

@@ -159,12 +159,18 @@ extension PEFTAdapterReader {
     let expectedB = "expected [outputs, \(rank)] for the configured rank \(rank)"
     let dimensions = isEmbedding ? 2...2 : 2...5
     guard dimensions.contains(shapeA.count) else { throw mismatch(a, expectedA) }
-    guard shapeB.count == shapeA.count, shapeB.dropFirst(2).allSatisfy({ $0 == 1 }) else {
-      throw mismatch(b, expectedB)
+    guard shapeB.count == shapeA.count else {
+      // Most adapters are of matrices: of a pair with one matrix the other one is wrong.
+      throw shapeB.count == 2
+        ? mismatch(a, expectedA + ", as '\(b.name)' is \(shapeB)") : mismatch(b, expectedB)
+    }
+    guard shapeB.dropFirst(2).allSatisfy({ $0 == 1 }) else {
+      let ones = shapeB.dropFirst(2).map { _ in ", 1" }.joined()
+      throw mismatch(b, "expected [outputs, \(rank)\(ones)] for the configured rank \(rank)")
     }
     if shapeA[0] == rank, shapeB[1] == rank { return }
     let isTransposed =
-      shapeA.count == 2 && shapeA[1] == shapeB[0]
+      shapeA.count == 2 && shapeA[1] == shapeB[0] && shapeA[0] != rank && shapeB[1] != rank
       && (shapeA[1] == rank || shapeA[0] != shapeB[1])
     if isTransposed {
       throw mismatch(
