@@ -18,7 +18,7 @@ struct OnigmoParser {
   }
 
   private func failure(_ what: String) -> RegularExpressionError {
-    RegularExpressionError(message: "\(what) at character \(index)")
+    RegularExpressionError(what: what, place: index)
   }
 
   private var next: Unicode.Scalar? { index < scalars.count ? scalars[index] : nil }

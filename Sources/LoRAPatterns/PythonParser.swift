@@ -38,7 +38,7 @@ struct PythonParser {
   // MARK: Reading
 
   func failure(_ what: String, at place: Int? = nil) -> RegularExpressionError {
-    RegularExpressionError(message: "\(what) at character \(place ?? index)")
+    RegularExpressionError(what: what, place: place ?? index)
   }
 
   var next: Unicode.Scalar? { index < scalars.count ? scalars[index] : nil }

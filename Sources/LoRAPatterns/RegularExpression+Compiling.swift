@@ -9,7 +9,7 @@ extension RegularExpression {
   mutating func emit(_ node: PatternNode, level: Int) throws(RegularExpressionError) {
     guard program.count < Self.longestProgram else {
       throw RegularExpressionError(
-        message: "a pattern that unrolls to more than \(Self.longestProgram) steps")
+        what: "a pattern that unrolls to more than \(Self.longestProgram) steps")
     }
     switch node {
     case .set(let set): append(.one(index(of: set)), level: level)
@@ -113,14 +113,14 @@ extension RegularExpression {
     }
     guard states <= Self.mostStates else {
       throw RegularExpressionError(
-        message: "a pattern that unrolls to more than \(Self.mostStates) steps")
+        what: "a pattern that unrolls to more than \(Self.mostStates) steps")
     }
     guard max(behindCount, atomicCount) <= Self.mostTables else {
       throw RegularExpressionError(
-        message: "more than \(Self.mostTables) lookbehinds or atomic groups")
+        what: "more than \(Self.mostTables) lookbehinds or atomic groups")
     }
     guard captured == nil || atomicCount == 0 else {
-      throw RegularExpressionError(message: "an atomic group beside a group that is read")
+      throw RegularExpressionError(what: "an atomic group beside a group that is read")
     }
   }
 }

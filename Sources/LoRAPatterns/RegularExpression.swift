@@ -96,6 +96,11 @@ package struct RegularExpression: Sendable {
 
 /// What a pattern has that is not understood.
 package struct RegularExpressionError: Error {
+  /// What it is.
+  package var what: String
+  /// Where, in code points from 0; nil where the whole pattern is meant.
+  package var place: Int?
+
   /// What it is, and where.
-  package var message: String
+  package var message: String { place.map { "\(what) at character \($0)" } ?? what }
 }

@@ -60,7 +60,7 @@ extension PEFTAdapterConfiguration {
   func layerIndex(of path: String) -> Int? {
     if !layersPattern.isEmpty {
       for pattern in layersPattern {
-        let full = Self.expression(ofLayersPattern: pattern)
+        let full = Self.layersFrame.expression(of: pattern)
         if let index = PathPattern.group("idx", of: full, atStartOf: path) { return Int(index) }
       }
       return nil
@@ -78,10 +78,9 @@ extension PEFTAdapterConfiguration {
   }
 
   /// How PEFT asks whether a key of a pattern is meant, and where a layer's index stands in a path.
-  static func expression(ofKey key: String) -> String { #"(.*\.)?(\#(key))$"# }
-  static func expression(ofLayersPattern pattern: String) -> String {
-    #"(?:^|.*?\.)\#(pattern)\.(?P<idx>\d+)\."#
-  }
+  static let keyFrame = PathPattern.Frame(before: #"(.*\.)?("#, after: ")$")
+  static let layersFrame = PathPattern.Frame(
+    before: #"(?:^|.*?\.)"#, after: #"\.(?P<idx>\d+)\."#)
 
   /// Whether a path is one that `key` means.
   static func matches(_ path: String, endWithKey key: String) -> Bool {
@@ -93,7 +92,7 @@ extension PEFTAdapterConfiguration {
       }
     }
     guard isPlain, path.utf8.allSatisfy({ 0x20..<0x80 ~= $0 }) else {
-      return PathPattern.matchesStart(expression(ofKey: key), path)
+      return PathPattern.matchesStart(keyFrame.expression(of: key), path)
     }
     let (key, path) = (Array(key.utf8), Array(path.utf8))
     guard path.count >= key.count else { return false }

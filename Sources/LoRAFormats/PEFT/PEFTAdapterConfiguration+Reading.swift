@@ -86,7 +86,7 @@ extension PEFTAdapterConfiguration {
   }
 
   private static func checkPattern(_ key: String, _ fields: JSONFields) throws(FormatError) {
-    try PathPattern.check(key, within: expression(ofKey: key), fields, key)
+    try PathPattern.check(key, within: keyFrame, fields, key)
   }
 
   private mutating func readLayers(_ fields: JSONFields) throws(FormatError) {
@@ -101,7 +101,7 @@ extension PEFTAdapterConfiguration {
     }
     for pattern in layersPattern {
       try PathPattern.check(
-        pattern, within: Self.expression(ofLayersPattern: pattern), fields, "layers_pattern")
+        pattern, within: Self.layersFrame, fields, "layers_pattern")
     }
     let isList = if case .names = targets { true } else { false }
     if layersToTransform != nil, !isList {

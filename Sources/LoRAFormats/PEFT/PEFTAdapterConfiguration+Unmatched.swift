@@ -50,7 +50,7 @@ extension PEFTAdapterConfiguration {
       "layers_to_transform: \($0) is the index of no adapted layer"
     }
     let patterns = layersPattern.filter { pattern in
-      let expression = Self.expression(ofLayersPattern: pattern)
+      let expression = Self.layersFrame.expression(of: pattern)
       return !layers.contains { PathPattern.matchesStart(expression, $0) }
     }
     return indices + patterns.map { "layers_pattern: '\($0)' matches no adapted layer" }
@@ -87,16 +87,14 @@ extension PEFTAdapterConfiguration {
   /// What is wrong with the configuration's expressions, by field; nil if nothing is. One that was
   /// read from a file has none that can't be matched.
   package var invalidExpression: (field: String, text: String, problem: String)? {
-    var expressions: [(field: String, text: String, whole: String)] = []
-    if case .pattern(let text) = targets { expressions.append(("target_modules", text, text)) }
-    if case .pattern(let text) = excluded { expressions.append(("exclude_modules", text, text)) }
-    expressions += rankPattern.map { ("rank_pattern", $0.key, Self.expression(ofKey: $0.key)) }
-    expressions += alphaPattern.map { ("alpha_pattern", $0.key, Self.expression(ofKey: $0.key)) }
-    expressions += layersPattern.map {
-      ("layers_pattern", $0, Self.expression(ofLayersPattern: $0))
-    }
-    for (field, text, whole) in expressions {
-      if let problem = PathPattern.problem(of: text, within: whole) {
+    var expressions: [(field: String, text: String, frame: PathPattern.Frame?)] = []
+    if case .pattern(let text) = targets { expressions.append(("target_modules", text, nil)) }
+    if case .pattern(let text) = excluded { expressions.append(("exclude_modules", text, nil)) }
+    expressions += rankPattern.map { ("rank_pattern", $0.key, Self.keyFrame) }
+    expressions += alphaPattern.map { ("alpha_pattern", $0.key, Self.keyFrame) }
+    expressions += layersPattern.map { ("layers_pattern", $0, Self.layersFrame) }
+    for (field, text, frame) in expressions {
+      if let problem = PathPattern.problem(of: text, within: frame) {
         return (field, text, problem)
       }
     }

@@ -20,30 +20,45 @@ struct PathPattern: Sendable {
   private static let mostKept = 256
   private static let known = Locked<[Key: PathPattern]>([:])
 
-  /// Throws for a text that is not an expression or can't be matched here. `whole` is what PEFT makes
-  /// of it; `fields` and `key` are for the error.
+  /// What PEFT puts around a text of a configuration before it matches with it.
+  struct Frame {
+    var before: String
+    var after: String
+
+    /// The expression that it makes of `text`.
+    func expression(of text: String) -> String { before + text + after }
+  }
+
+  /// Throws for a text that is not an expression or can't be matched here; `fields` and `key` are for
+  /// the error.
   static func check(
-    _ text: String, within whole: String? = nil, _ fields: JSONFields, _ key: String
+    _ text: String, within frame: Frame? = nil, _ fields: JSONFields, _ key: String
   ) throws(FormatError) {
-    if let problem = problem(of: text, within: whole) {
+    if let problem = problem(of: text, within: frame) {
       throw fields.error(.invalidValue, key, "'\(text.prefix(200))' can't be matched: \(problem)")
     }
   }
 
   /// What Python's `re` or this program does not take about an expression, nil if both take it.
-  static func problem(of text: String, within whole: String? = nil) -> String? {
+  static func problem(of text: String, within frame: Frame? = nil) -> String? {
     guard text.utf8.count <= longestText else {
       return "it has more than \(longestText) bytes"
     }
-    if let whole {
-      // The text's own problem, if it has one, has the place that its writer knows.
-      return problem(of: whole).map { problem(of: text) ?? $0 }
-    }
+    guard let frame else { return failure(of: text).map { "\($0.message), in Python's syntax" } }
+    guard var failure = failure(of: frame.expression(of: text)) else { return nil }
+    // Places are those that the text's writer knows.
+    if let own = Self.failure(of: text) { return "\(own.message), in Python's syntax" }
+    let start = frame.before.unicodeScalars.count
+    failure.place = failure.place.map { min(max(0, $0 - start), text.unicodeScalars.count) }
+    return "\(failure.message), in Python's syntax; PEFT puts '\(frame.before)' before it"
+  }
+
+  private static func failure(of text: String) -> RegularExpressionError? {
     do {
       _ = try RegularExpression(text, dialect: .python, matchesWhole: true)
       return nil
     } catch {
-      return "\(error.message), in Python's syntax"
+      return error
     }
   }
 
