@@ -47,12 +47,12 @@ public enum LayerChange: Sendable {
     case .lowRank(let change): change.hasNoEffect
     case .hadamard(let change):
       change.magnitude == nil
-        && (change.scale == 0
+        && (isNothing(change.scale)
           || [change.a1, change.b1, change.a2, change.b2, change.t1, change.t2]
             .contains { $0?.isZero ?? false })
     case .kronecker(let change):
       change.magnitude == nil
-        && (change.scale == 0 || change.first.isZero || change.second.isZero)
+        && (isNothing(change.scale) || change.first.isZero || change.second.isZero)
     case .scaling(let change):
       change.vector.withUnsafeElements(of: Float.self) { $0.allSatisfy { $0 == 1 } }
     }
@@ -106,7 +106,7 @@ public struct LowRankChange: Sendable {
   /// Whether a layer computes the same without it; false where only the base could tell.
   public var hasNoEffect: Bool {
     magnitude == nil && (bias?.isZero ?? true)
-      && (scale == 0 || b.isZero || a.isZero || (middle?.isZero ?? false))
+      && (isNothing(scale) || b.isZero || a.isZero || (middle?.isZero ?? false))
   }
 
   /// Whether nothing but A, B and the scale belongs to it.
@@ -232,6 +232,9 @@ public struct ScalingChange: Sendable {
     self.scalesInput = scalesInput
   }
 }
+
+/// Whether a scale is zero in float32, which programs multiply with.
+private func isNothing(_ scale: Double) -> Bool { Float(scale) == 0 }
 
 private func named(_ name: String, _ tensor: Tensor?) -> [(name: String, tensor: Tensor)] {
   tensor.map { [(name, $0)] } ?? []

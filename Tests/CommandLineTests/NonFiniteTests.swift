@@ -28,6 +28,68 @@ import Testing
     }
   }
 
+  /// A copy of the adapter with this alpha, and its B times `factor`.
+  private func adapter(alpha: String, factor: Float = 1) throws -> String {
+    let folder = try Command.temporaryFolder() + "/adapter"
+    try FileManager.default.copyItem(atPath: grouped + "/adapter", toPath: folder)
+    let configuration = folder + "/adapter_config.json"
+    var object = try #require(
+      try JSONValue(parsing: String(contentsOfFile: configuration, encoding: .utf8)).objectValue)
+    object["lora_alpha"] = try JSONValue(parsing: alpha)
+    try Fixtures.write(
+      String(decoding: JSONValue.object(object).encodedBytes(), as: UTF8.self), to: configuration)
+    let weights = folder + "/adapter_model.safetensors"
+    let file = try SafetensorsFile(path: weights, access: .copied)
+    let tensors = try file.names.map { name in
+      let tensor = try file.tensor(named: name).converted(to: .float32)
+      return (name: name, tensor: name.contains("lora_B") ? tensor.scaled(by: factor) : tensor)
+    }
+    try SafetensorsWriter.write(tensors, metadata: ["format": "pt"], to: weights)
+    return folder
+  }
+
+  @Test func scalesBeyondFloat32AreRefusedByAll() throws {
+    let folder = try adapter(alpha: "1e308")
+    let output = try Command.temporaryFolder() + "/out"
+    for command in [
+      ["convert", "--input", folder, "--to", "mlx", "--output", output],
+      ["convert", "--input", folder, "--to", "peft", "--output", output],
+      ["combine", "--adapter", folder, "--type", "cat", "--output", output],
+      ["reduce", "--adapter", folder, "--rank", "1", "--output", output],
+      ["inspect", folder],
+      ["score", "--model", grouped, "--adapter", folder, "--ids", try Fixtures.rows()],
+    ] {
+      try refusal(command, "its scale is", "e+307, beyond float32's 3.4028235e+38")
+    }
+    #expect(!FileManager.default.fileExists(atPath: output))
+  }
+
+  /// Where float32 makes 0 of the scale the adapter does nothing, and that is said.
+  @Test func scalesThatFloat32LosesHaveNoEffect() throws {
+    let folder = try adapter(alpha: "1e-50")
+    try refusal(
+      ["score", "--model", grouped, "--adapter", folder, "--ids", try Fixtures.rows()],
+      "every contribution of the adapter is zero")
+    let inspected = try Command.succeed("inspect", folder).output
+    #expect(inspected.contains("the adapter has no effect") && inspected.contains("e-51"))
+  }
+
+  @Test func productsBeyondFloat32AreTold() throws {
+    let folder = try adapter(alpha: "1e20", factor: 1e20)
+    let output = try Command.temporaryFolder() + "/out"
+    let words = "is beyond float32's 3.4028235e+38, as in"
+    let converted = try Command.succeed(
+      "convert", "--input", folder, "--to", "mlx", "--output", output)
+    #expect(converted.errors.contains(words), "\(converted.errors)")
+    let inspected = try Command.succeed("inspect", folder)
+    #expect(inspected.errors.contains(words) && inspected.output.contains("overflows"))
+    // Large, and within: no digits without end.
+    let large = try Command.succeed("inspect", adapter(alpha: "8", factor: 1e25))
+    #expect(!large.errors.contains("beyond") && !large.output.contains("overflows"))
+    let digits = large.output.split { !"0123456789".contains($0) }.map(\.count).max() ?? 0
+    #expect(digits < 20 && large.output.contains("e+25"), "\(large.output)")
+  }
+
   @Test func mergesThatOverflowLeaveNothing() throws {
     let output = try Command.temporaryFolder() + "/m"
     let merge = ["merge", "--model", half, "--adapter", half + "/adapter:1e8", "--output", output]

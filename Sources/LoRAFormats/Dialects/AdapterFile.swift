@@ -121,6 +121,8 @@ public struct AdapterFile: Sendable {
         path: path, alpha: options.alpha, groups: options.mergedGroups
       ).description
     }
+    try description.checkScales(file: path)
+    if let note = description.noteOfOverflow { notes.append(note) }
     if let note = noteOfOtherWeights() { notes.append(note) }
     if let basePath = options.basePath {
       if options.checksBase { try check(againstBase: basePath) }

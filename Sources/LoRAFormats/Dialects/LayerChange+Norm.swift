@@ -13,11 +13,8 @@ extension LayerChange {
       return abs(change.scale) * productNorm(b, a)
     case .hadamard(let change):
       let ((b1, a1), (b2, a2)) = change.matrices
-      // Rows of a few outputs at a time.
-      let step = max(1, (1 << 18) / max(1, a1.shape[1]))
       var square = 0.0
-      for start in stride(from: 0, to: b1.shape[0], by: step) {
-        let rows = start..<min(start + step, b1.shape[0])
+      for rows in rowTiles(of: b1, columns: a1.shape[1]) {
         square +=
           (b1[rows: rows].matrixProduct(with: a1) * b2[rows: rows].matrixProduct(with: a2))
           .sumOfSquares()
@@ -27,6 +24,36 @@ extension LayerChange {
       return abs(change.scale) * change.first.norm * change.second.norm
     case .scaling:
       return nil
+    }
+  }
+
+  /// Whether numbers of the change are beyond float32, although those of its factors are not.
+  ///
+  /// Costs a pass over the factors, and only where these are so large that it may be, their product.
+  package var isBeyondFloat32: Bool {
+    let scale = abs(scale)
+    func isBeyond(_ number: Double) -> Bool {
+      let greatest = Double(Float.greatestFiniteMagnitude)
+      return !(number <= greatest && number * scale <= greatest)
+    }
+    switch self {
+    case .lowRank(let change):
+      let (b, a) = change.matrices
+      return isBeyond(productBound(b, a)) && isBeyond(greatestProduct(b, a))
+    case .hadamard(let change):
+      let ((b1, a1), (b2, a2)) = change.matrices
+      let (first, second) = (productBound(b1, a1), productBound(b2, a2))
+      guard [first, second, first * second].contains(where: isBeyond) else { return false }
+      return isBeyond(
+        rowTiles(of: b1, columns: a1.shape[1]).map { rows in
+          (b1[rows: rows].matrixProduct(with: a1) * b2[rows: rows].matrixProduct(with: a2))
+            .greatestMagnitude
+        }.max() ?? 0)
+    case .kronecker(let change):
+      return isBeyond(change.first.bound * change.second.bound)
+        && isBeyond(change.first.greatest * change.second.greatest)
+    case .scaling:
+      return false
     }
   }
 
@@ -59,8 +86,50 @@ extension LayerChange {
   }
 }
 
+/// The rows of a product with so many columns, a few at a time.
+private func rowTiles(of b: Tensor, columns: Int) -> [Range<Int>] {
+  let step = max(1, (1 << 18) / max(1, columns))
+  return stride(from: 0, to: b.shape[0], by: step).map { $0..<min($0 + step, b.shape[0]) }
+}
+
+/// What no element of B A is above, nor is a part of the sum that makes it: ‖B‖ ‖A‖.
+private func productBound(_ b: Tensor, _ a: Tensor) -> Double {
+  b.sumOfSquares().squareRoot() * a.sumOfSquares().squareRoot()
+}
+
+/// The largest magnitude among the elements of B A as float32 has them; infinity beyond.
+private func greatestProduct(_ b: Tensor, _ a: Tensor) -> Double {
+  rowTiles(of: b, columns: a.shape[1]).map { rows in
+    b[rows: rows].matrixProduct(with: a).greatestMagnitude
+  }.max() ?? 0
+}
+
+extension Tensor {
+  /// The largest magnitude among the float32 elements; infinity if one is not finite.
+  fileprivate var greatestMagnitude: Double {
+    withUnsafeElements(of: Float.self) { elements in
+      Double(elements.reduce(0) { $1.isFinite ? max($0, $1.magnitude) : .infinity })
+    }
+  }
+
+  /// Itself over a power of two that brings its norm near 1, and that power, where squares of its
+  /// numbers might leave float32's range; else itself and 1. Exact.
+  fileprivate var normalized: (tensor: Tensor, factor: Double) {
+    let norm = sumOfSquares().squareRoot()
+    guard norm > 0, !(0x1p-40...0x1p40).contains(norm) else { return (self, 1) }
+    let exponent = min(126, max(-126, Int(norm.exponent)))
+    let factor = Float(sign: .plus, exponent: exponent, significand: 1)
+    return (scaled(by: 1 / factor), Double(factor))
+  }
+}
+
 /// ‖B A‖: its square is the sum of the products of the elements of Bᵀ B and A Aᵀ.
 private func productNorm(_ b: Tensor, _ a: Tensor) -> Double {
+  let ((b, left), (a, right)) = (b.normalized, a.normalized)
+  return left * right * normalizedProductNorm(b, a)
+}
+
+private func normalizedProductNorm(_ b: Tensor, _ a: Tensor) -> Double {
   let rank = a.shape[0]
   // Never more memory than the factors have themselves, whatever rank a file names.
   if rank > 1, b.shape[0] * a.shape[1] < rank * rank {
@@ -105,6 +174,25 @@ extension KroneckerChange.Factor {
     case .whole(let c): c.sumOfSquares().squareRoot()
     case .product(let a, let b): productNorm(a, b)
     case .tucker(let a, let b, let middle): productNorm(a.transposed(), core(middle, times: b))
+    }
+  }
+
+  /// What no element is above.
+  fileprivate var bound: Double {
+    switch self {
+    case .whole(let c): c.sumOfSquares().squareRoot()
+    case .product(let a, let b): productBound(a, b)
+    case .tucker(let a, let b, let middle): productBound(a, core(middle, times: b))
+    }
+  }
+
+  /// The largest magnitude of an element.
+  fileprivate var greatest: Double {
+    switch self {
+    case .whole(let c): c.greatestMagnitude
+    case .product(let a, let b): greatestProduct(a, b)
+    case .tucker(let a, let b, let middle):
+      greatestProduct(a.transposed(), core(middle, times: b))
     }
   }
 

@@ -21,6 +21,7 @@ extension PEFTAdapterFile {
   /// Throws ``FormatError`` as ``write(to:storedType:)`` does.
   func parts(of path: String, storedType: DType? = nil) throws(FormatError) -> [AtomicFile.Part] {
     let weightsPath = FileSystem.join(path, Self.weightsFile)
+    try description.checkScales(file: weightsPath)
     let writer = PEFTAdapterWriter(
       configuration: configuration, file: weightsPath, storedType: storedType)
     let tensors = try writer.tensors(of: description)

@@ -55,6 +55,7 @@ public struct PEFTAdapterFile: Sendable {
     try Self.refuseChangedBase(configuration, configurationPath)
     let file = try SafetensorsFile(path: weightsPath, access: .copied)
     description = try PEFTAdapterReader(file: file, configuration: configuration).description()
+    try description.checkScales(file: configurationPath)
   }
 
   /// The path of the folder's weights; a pickle is refused with the way to convert it, other files are

@@ -38,12 +38,6 @@ extension InspectCommand.Report {
       adapter.notes.map { "\($0)" } + suspicious.map { "\($0): \(AdapterRow.suspicion)" }
         + unmatched)
     lines += unmatched.map { "warning: \($0)" }
-    let overflowing = rows.filter { $0.norm.map { !$0.isFinite } ?? false }
-    if let first = overflowing.first {
-      lines.append(
-        "warning: \(counted(overflowing.count, "layer")), as \(first.layer.path), have factors whose "
-          + "products are beyond float32")
-    }
     if let first = suspicious.first {
       lines.append(
         "warning: \(first)"
@@ -157,7 +151,9 @@ private struct AdapterRow {
     var cells = [layer.path, shape, layer.change.methodName]
     cells.append(layer.change.rank.map { "\($0)" } ?? "")
     cells.append(decimal(layer.change.scale, 4))
-    cells.append(norm.map { $0.isFinite ? decimal($0, 6) : "overflows" } ?? "")
+    cells.append(
+      layer.change.isBeyondFloat32
+        ? "overflows" : norm.map { $0.isFinite ? decimal($0, 6) : "overflows" } ?? "")
     if hasBase { cells.append(relative.map { $0.isFinite ? decimal($0, 6) : "overflows" } ?? "") }
     cells.append(layer.storedType.rawValue)
     cells.append(layer.hasNoEffect ? "no effect" : "")

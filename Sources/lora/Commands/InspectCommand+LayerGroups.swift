@@ -86,6 +86,7 @@ struct LayerGroup {
   /// A scale without the zeros that say nothing.
   private static func short(_ scale: Double) -> String {
     let whole = Int(exactly: scale)
-    return whole.map { "\($0)" } ?? "\(Float(scale))"
+    let isInRange = abs(scale) >= Double(Float.leastNormalMagnitude)
+    return whole.map { "\($0)" } ?? (isInRange ? "\(Float(scale))" : "\(scale)")
   }
 }

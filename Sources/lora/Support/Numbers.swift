@@ -1,9 +1,12 @@
 import Foundation
 import LoRAKit
 
-/// A number with a fixed number of decimals, as people read it.
+/// A number with a fixed number of decimals, as people read it; with an exponent where that would be
+/// hundreds of digits, or none but zeros.
 func decimal(_ number: Double, _ places: Int) -> String {
-  String(format: "%.\(places)f", number)
+  let isLarge = abs(number) >= 1e15
+  let isSmall = places > 0 && number != 0 && abs(number) < 0.5 * pow(10, -Double(places))
+  return String(format: "%.\(places)\(isLarge || isSmall ? "e" : "f")", number)
 }
 
 /// The perplexity of an evaluation as people read it: of a loss above 700 it is more than a double
