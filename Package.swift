@@ -103,7 +103,7 @@ let package = Package(
     tests("LoRAFormatsTests", ["LoRAFormats", "LoRATesting", "LoRAJSON"]),
     tests("LoRATextTests", ["LoRAText", "LoRAPatterns", "LoRAJSON"]),
     tests("LoRAModelsTests", ["LoRAModels", "LoRATesting", "LoRAJSON", "TestSupport"]),
-    tests("LoRATrainingTests", ["LoRATraining", "LoRATesting", "LoRAJSON"]),
+    tests("LoRATrainingTests", ["LoRATraining", "LoRATesting", "LoRAJSON", "TestSupport"]),
     tests("LoRATestingTests", ["LoRATesting"]),
     tests("LoRAWorldTests", ["LoRAWorld"]),
     tests("FuzzTests", ["LoRAModels", "LoRAText", "LoRAFormats", "LoRAJSON"]),

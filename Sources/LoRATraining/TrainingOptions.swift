@@ -117,8 +117,10 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
         "above 0, at most 100")
     }
     try demand(
-      clipNorm >= 0 && clipNorm.isFinite, "the clipping norm", clipNorm,
-      "a finite number, at least 0; 0 does not clip")
+      clipNorm == 0 || clipNorm >= .leastNormalMagnitude && clipNorm.isFinite, "the clipping norm",
+      clipNorm,
+      "a finite number, at least 0; 0 does not clip, and below \(Float.leastNormalMagnitude) nothing "
+        + "is left of gradients")
     if let memoryLimit {
       try demand(memoryLimit >= 1, "the memory limit", memoryLimit, "a number of bytes, at least 1")
     }

@@ -42,3 +42,27 @@ extension TrainingRun {
       metadata: ["count": "\(missing.count) of \(parameters.count)", "first": "\(first.path)"])
   }
 }
+
+extension TrainingRun {
+  /// Warns at the end of a run that has changed nothing: its first batch, with the same dropout, has
+  /// the loss that it had before, to the last bit. Costs the forward pass of one batch.
+  ///
+  /// So it is where a learning rate, an alpha or a clipping norm is so small that nothing of a step
+  /// reaches the numbers that the model computes with.
+  func checkLearning() throws {
+    guard !trainer.isOwnLoss, let first, trainer.data.targetCount(of: first.rows) > 0 else {
+      return
+    }
+    var after = first.loss
+    try withLoss(of: first.rows, scale: first.scale, draw: 0) { _, loss in
+      after = Double(loss.value.item())
+    }
+    guard after == first.loss else { return }
+    trainer.logger.warning(
+      """
+      nothing was learned: the first batch has the same loss as before the first step; raise the \
+      learning rate, alpha or the clipping norm
+      """,
+      metadata: ["loss": "\(after)", "learning rate": "\(trainer.options.learningRate)"])
+  }
+}

@@ -14,6 +14,8 @@ struct TrainingRun<Data: TrainingData> {
   var result = TrainingResult()
   /// Whether blocks are computed a second time instead of being kept.
   let isCheckpointed: Bool
+  /// The run's first batch and its loss before anything was learned.
+  var first: (rows: [Int], scale: Float, loss: Double)?
   /// The order of the rows in the current epoch.
   var epoch: (index: Int, rows: [Int])?
 
@@ -55,7 +57,11 @@ struct TrainingRun<Data: TrainingData> {
       result.isStopped = true
       return false
     }
-    return result.steps < stepCount
+    guard result.steps < stepCount else {
+      try checkLearning()
+      return false
+    }
+    return true
   }
 
   private mutating func step() throws -> StepReport {
@@ -100,7 +106,9 @@ struct TrainingRun<Data: TrainingData> {
   /// The mean loss over the targets of all `batches` and its gradients.
   ///
   /// The sum grows in place: accumulating over batches takes no second set of gradients.
-  private func gradients(of batches: [[Int]], step: Int) throws -> (Double, Gradients) {
+  private mutating func gradients(
+    of batches: [[Int]], step: Int
+  ) throws -> (Double, Gradients) {
     let data = trainer.data
     let targets = batches.reduce(0) { $0 + data.targetCount(of: $1) }
     let scale = 1 / Float(max(1, targets))
@@ -109,26 +117,36 @@ struct TrainingRun<Data: TrainingData> {
     for (index, rows) in batches.enumerated() {
       // Each batch draws its own dropout: batches are counted through the run.
       let draw = UInt64(step) &* UInt64(trainer.options.accumulation) &+ UInt64(index)
-      try Dropout.during(step: draw, seed: trainer.options.seed) {
-        try trainer.scope {
-          let batch = data.batch(of: rows)
-          let loss = try ProductPrecision.withValue(trainer.options.precision) {
-            try BlockCheckpointing.during(isCheckpointed) { try trainer.loss(batch, scale) }
-          }
-          guard loss.shape.elementCount == 1 else {
-            throw TrainingError.lossNotScalar(shape: loss.shape)
-          }
-          let value = Double(loss.value.item())
-          if trainer.isOwnLoss, step == 0, index == 0 { try checkScale(batch, value) }
-          guard value.isFinite else {
-            throw TrainingError.nonFiniteLoss(step: step + 1, rows: rows, value: value)
-          }
-          total += value
-          loss.accumulateGradients(into: &sum)
+      try withLoss(of: rows, scale: scale, draw: draw) { batch, loss in
+        let value = Double(loss.value.item())
+        if trainer.isOwnLoss, step == 0, index == 0 { try checkScale(batch, value) }
+        guard value.isFinite else {
+          throw TrainingError.nonFiniteLoss(step: step + 1, rows: rows, value: value)
         }
+        total += value
+        loss.accumulateGradients(into: &sum)
       }
+      if step == 0, index == 0 { first = (rows, scale, total) }
     }
     return (total, sum)
+  }
+
+  /// Calls `body` with the batch of `rows` and its loss, under the dropout that `draw` says.
+  func withLoss(
+    of rows: [Int], scale: Float, draw: UInt64, _ body: (Data.Batch, Variable) throws -> Void
+  ) throws {
+    try Dropout.during(step: draw, seed: trainer.options.seed) {
+      try trainer.scope {
+        let batch = trainer.data.batch(of: rows)
+        let loss = try ProductPrecision.withValue(trainer.options.precision) {
+          try BlockCheckpointing.during(isCheckpointed) { try trainer.loss(batch, scale) }
+        }
+        guard loss.shape.elementCount == 1 else {
+          throw TrainingError.lossNotScalar(shape: loss.shape)
+        }
+        try body(batch, loss)
+      }
+    }
   }
 
   /// The path of the first parameter with a gradient that is not finite.

@@ -17,6 +17,8 @@ import Testing
     (train, "--learning-rate", "inf", "0.0 or more"),
     (train, "--loraplus-ratio", "-1", "1.0 or more"), (train, "--warmup", "-1", "0 or more"),
     (train, "--weight-decay", "-.1", "0.0 or more"), (train, "--clip-norm", "-1", "0.0 or more"),
+    (train, "--clip-norm", "1e-40", "is 1e-40; it must be a number, 0.0 or more, and if not 0"),
+    (train, "--clip-norm", "1e39", "is 1e+39; it must be"),
     (train, "--accumulate", "-1", "1 or more"), (train, "--seed", "-7", "whole number, 0 to"),
     (train, "--rank", "-8", "1 or more"), (train, "--dropout", "-0.1", "at least 0.0 and below 1"),
     (train, "--memory", "-1GiB", "a size above 0"), (train, "--memory", "much", "a size above 0"),
@@ -45,6 +47,23 @@ import Testing
   ]
   private static let train = ["train", "--data", "a.txt", "--output", "o"]
   private static let sweep = ["sweep", "--data", "a.txt", "--adapter", "a"]
+
+  /// Numbers that float32 makes another of are named as they were given.
+  @Test(arguments: [
+    ("--alpha", "1e-50", "alpha is 1e-50; expected a finite number above 0 in float32"),
+    ("--alpha", "1e39", "alpha is 1e+39; expected a finite number"),
+    ("--alpha", "1e-37", "the scale of alpha 1e-37 at rank 64 is 1.5625e-39; expected at least"),
+    ("--dropout", "0.9999999999", "is 0.9999999999; expected at least 0, below 1 in float32"),
+  ])
+  func aNumberThatFloat32LacksIsNamedAsItWasGiven(
+    option: String, value: String, words: String
+  ) throws {
+    let arguments = [
+      "train", "--model", "m", "--data", "a.txt", "--output", "o", "--rank", "64", option, value,
+    ]
+    let message = try FailureTests().failure(arguments)
+    #expect(message.contains(words), "\(message)")
+  }
 
   @Test func aWrongNumberIsToldWhatIsRight() throws {
     for (command, option, value, words) in Self.wrong {

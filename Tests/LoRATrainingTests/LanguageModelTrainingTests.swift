@@ -1,7 +1,10 @@
 import LoRAAutograd
+import LoRAFormats
 import LoRAModels
 import LoRATensor
 import LoRATraining
+import Logging
+import TestSupport
 import Testing
 
 /// Training a tiny language model: what repeats, what stays, what is refused.
@@ -41,6 +44,62 @@ import Testing
     #expect(first.values == alone.values && first.losses == alone.losses)
     let other = try adapter(seed: 4)
     #expect(first.values != other.values)
+  }
+
+  /// Hyperparameters that are in range, and too small for a step to reach any number of the model.
+  @Test(arguments: [
+    (1e-30, Float(8), Float(1), true), (1e-2, 1e-30, 1, true), (1e-2, 8, 1e-30, true),
+    (1e-5, 8, 1, false),
+  ])
+  func aTrainingThatLearnsNothingSaysSo(
+    learningRate: Double, alpha: Float, clipNorm: Float, isNothing: Bool
+  ) throws {
+    let model = try self.model()
+    try model.inject(LoRA(rank: 4, alpha: alpha, dropout: 0.1), named: "a")
+    let (logger, messages) = Logger.collecting()
+    let options = TrainingOptions(
+      duration: .steps(2), batchSize: 4, accumulation: 2, learningRate: learningRate,
+      clipNorm: clipNorm)
+    _ = try Trainer(
+      model, training: .adapter("a"), on: TokenDataSet(rows: rows()), options: options,
+      logger: logger
+    ).run()
+    #expect(messages.all.contains { $0.contains("nothing was learned") } == isNothing)
+  }
+
+  /// Full training computes in float32; each tensor is saved in the type that the base has it in, what
+  /// was learned rounded once.
+  @Test(arguments: [
+    "llama-llama3-v4-float16-sharded", "qwen2-tied-v4-bfloat16", "gpt2-bfloat16", "llama-grouped",
+  ])
+  func fullTrainingKeepsTheStoredTypes(name: String) throws {
+    let path = Fixtures.path("models/\(name)")
+    let pretrained = try PretrainedModel(path: path)
+    let options = TrainingOptions(duration: .steps(2), batchSize: 4, learningRate: 1e-2)
+    _ = try Trainer(
+      pretrained.model, training: .full, on: TokenDataSet(rows: rows()), options: options
+    ).run()
+    let output = try ScratchFolder.make() + "/trained"
+    try pretrained.save(to: output)
+    let (base, result) = (try ModelDirectory(path: path), try ModelDirectory(path: output))
+    #expect(Set(result.tensorNames) == Set(base.tensorNames))
+    let trained = Dictionary(
+      pretrained.model.namedParameters().map { ($0.path, $0.parameter.value) },
+      uniquingKeysWith: { first, _ in first })
+    let transposed = Set(
+      pretrained.model.linearLayers().filter(\.layer.storesTransposedWeight)
+        .map { "\($0.path).weight" })
+    var learned = 0
+    for tensor in base.tensorNames {
+      let (old, new) = (try base.tensor(named: tensor), try result.tensor(named: tensor))
+      #expect(new.dtype == old.dtype && new.shape == old.shape, "\(tensor)")
+      guard let value = trained[tensor] else { continue }
+      #expect(value.dtype == .float32, "\(tensor)")
+      let laid = transposed.contains(tensor) ? value.transposed() : value
+      #expect(new == laid.converted(to: old.dtype), "\(tensor)")
+      if new != old { learned += 1 }
+    }
+    #expect(learned > 5, "\(learned) of \(trained.count)")
   }
 
   @Test func trainingLeavesTheBaseAlone() throws {

@@ -60,22 +60,32 @@ public struct LoRA: AdapterMethod, Sendable, Hashable, Codable {
   /// Throws ``AdapterError/invalidValue(parameter:value:expected:)`` for the first value that nothing
   /// can be learned with: at scale 0, for one, all gradients are zero for ever.
   public func check() throws(AdapterError) {
+    try Self.check(
+      rank: rank, alpha: alpha, dropout: dropout, isRankStabilized: isRankStabilized)
+  }
+
+  /// The same of numbers as they were given: errors name these, not what float32 makes of them.
+  package static func check<Number: BinaryFloatingPoint>(
+    rank: Int, alpha: Number, dropout: Number, isRankStabilized: Bool
+  ) throws(AdapterError) {
     guard rank >= 1 else {
       throw .invalidValue(parameter: "rank", value: "\(rank)", expected: "at least 1")
     }
-    guard alpha > 0, alpha.isFinite else {
+    guard Float(alpha) > 0, Float(alpha).isFinite else {
       throw .invalidValue(
         parameter: "alpha", value: "\(alpha)",
-        expected: "a finite number above 0, such as the rank or twice that")
+        expected: "a finite number above 0 in float32, such as the rank or twice that")
     }
-    guard (Float.leastNormalMagnitude...1e6).contains(scale) else {
+    let scale = alpha / (isRankStabilized ? Number(rank).squareRoot() : Number(rank))
+    guard (Float.leastNormalMagnitude...1e6).contains(Float(scale)) else {
       throw .invalidValue(
         parameter: "the scale of alpha \(alpha) at rank \(rank)", value: "\(scale)",
-        expected: "above 0, at most 1e6; alpha is about the rank, or twice that")
+        expected: "at least \(Float.leastNormalMagnitude), at most 1e6; alpha is about the rank, "
+          + "or twice that")
     }
-    guard dropout >= 0, dropout < 1 else {
+    guard dropout >= 0, Float(dropout) < 1 else {
       throw .invalidValue(
-        parameter: "dropout", value: "\(dropout)", expected: "at least 0, below 1")
+        parameter: "dropout", value: "\(dropout)", expected: "at least 0, below 1 in float32")
     }
   }
 

@@ -66,7 +66,14 @@ extension PEFTAdapterConfiguration {
   fileprivate func makeAdapter(
     for module: any AdaptableModule, path: String, using random: inout SeededRandom
   ) throws(AdapterError) -> any LinearAdapter {
-    let (rank, alpha) = (rank(forPath: path), Float(alpha(forPath: path)))
+    let rank = rank(forPath: path)
+    let hasScale = if case .ia3 = method { false } else { true }
+    if hasScale {
+      try LoRAModels.LoRA.check(
+        rank: rank, alpha: alpha(forPath: path), dropout: lora?.dropout ?? 0,
+        isRankStabilized: usesRankStabilizedScale)
+    }
+    let alpha = Float(alpha(forPath: path))
     switch method {
     case .lora(let options):
       let (dropout, isStabilized) = (Float(options.dropout), options.usesRankStabilizedScale)

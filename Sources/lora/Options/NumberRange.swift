@@ -28,6 +28,16 @@ extension NumberRange where Number: Numeric {
   }
 }
 
+extension NumberRange<Double> {
+  /// 0, or a positive number that float32 holds with all its digits.
+  static var zeroOrFloat32: Self {
+    let (least, most) = (Float.leastNormalMagnitude, Float.greatestFiniteMagnitude)
+    return Self(
+      contains: { $0 == 0 || (Double(least)...Double(most)).contains($0) },
+      words: "0.0 or more, and if not 0 from \(least) to \(most)")
+  }
+}
+
 /// Throws wrong usage unless `value`, where there is one, is in `range`.
 func demand<Number>(
   _ option: String, _ value: Number?, _ range: NumberRange<Number>

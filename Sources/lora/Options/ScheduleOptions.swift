@@ -32,7 +32,7 @@ struct ScheduleOptions: ParsableArguments {
   var weightDecay = 0.0
   @Option(
     parsing: .unconditional, help: "The norm that gradients are clipped to; 0: off.")
-  var clipNorm: Float = 1
+  var clipNorm = 1.0
   @Option(
     parsing: .unconditional, help: "The number of batches whose gradients make one step.")
   var accumulate = 1
@@ -53,7 +53,7 @@ struct ScheduleOptions: ParsableArguments {
     try demand("--loraplus-ratio", loraplusRatio, .atLeast(1))
     try demand("--warmup", warmup, .atLeast(0))
     try demand("--weight-decay", weightDecay, .atLeast(0))
-    try demand("--clip-norm", clipNorm, .atLeast(0))
+    try demand("--clip-norm", clipNorm, .zeroOrFloat32)
     try demand("--accumulate", accumulate, .atLeast(1))
   }
 
@@ -62,7 +62,7 @@ struct ScheduleOptions: ParsableArguments {
     var options = TrainingOptions(
       duration: steps.map { .steps($0) } ?? .epochs(epochs ?? 1), batchSize: batch,
       accumulation: accumulate, learningRate: learningRate, schedule: schedule,
-      warmupSteps: warmup, weightDecay: weightDecay, clipNorm: clipNorm, seed: seed,
+      warmupSteps: warmup, weightDecay: weightDecay, clipNorm: Float(clipNorm), seed: seed,
       shuffles: !noShuffle)
     options.loraPlus = loraplusRatio.map { LoRAPlus(ratio: $0) }
     return options

@@ -38,10 +38,9 @@ struct AdapterRecipe {
   /// Throws for a hyperparameter that nothing can be learned with, before any model is opened.
   func check() throws(AdapterError) {
     guard method != .ia3, method != .full else { return }
-    try LoRA(
-      rank: rank ?? 8, alpha: Float(alpha ?? usualAlpha), dropout: Float(dropout ?? 0),
-      isRankStabilized: isRankStabilized
-    ).check()
+    try LoRA.check(
+      rank: rank ?? 8, alpha: alpha ?? usualAlpha, dropout: dropout ?? 0,
+      isRankStabilized: isRankStabilized)
   }
 
   /// PEFT's, where it has one for the method.
