@@ -72,6 +72,29 @@ struct AtomicFileTests {
     #expect(try bytes(of: scratch.file("a")) == Array("old".utf8))
   }
 
+  @Test("a file that appears meanwhile stays, unless it may be replaced")
+  func appeared() throws {
+    let scratch = try Scratch()
+    let path = scratch.file("a")
+    func write(_ policy: ExistingResult, meanwhile: String?) throws {
+      try ExistingResult.$policy.withValue(policy) {
+        try AtomicFile.writeAll([AtomicFile.Part(path, Array("mine".utf8))]) { _ in
+          if let meanwhile { try scratch.write("a", meanwhile) }
+        }
+      }
+    }
+    let error = #expect(throws: ResultAppeared.self) { try write(.kept, meanwhile: "theirs") }
+    #expect(error?.path == path)
+    #expect(try bytes(of: path) == Array("theirs".utf8))
+    #expect(scratch.names == ["a"])
+    try write(.replaced, meanwhile: "theirs")
+    #expect(try bytes(of: path) == Array("mine".utf8))
+    // An empty file is no result.
+    try scratch.write("a", "")
+    try write(.kept, meanwhile: nil)
+    #expect(try bytes(of: path) == Array("mine".utf8))
+  }
+
   @Test(
     "a folder that may not be written to", .enabled(if: geteuid() != 0, "root may write everywhere")
   )

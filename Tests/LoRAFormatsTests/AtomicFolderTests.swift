@@ -102,6 +102,35 @@ struct AtomicFolderTests {
     #expect(try text(path + "/checkpoint-1/x") == "mine")
   }
 
+  /// What another process puts in the place while a result is made stays, unless it may be replaced.
+  @Test("a result that appears meanwhile", arguments: ["", "empty", "in place"])
+  func appeared(before: String) throws {
+    let scratch = try Scratch()
+    let path = scratch.file("a")
+    if before != "" {
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+    // A folder in the folder: its files have to be exchanged one by one.
+    if before == "in place" { try scratch.write("a/checkpoint-1/x", "mine") }
+    let names = scratch.names
+    func write(_ policy: ExistingResult) throws {
+      try ExistingResult.$policy.withValue(policy) {
+        try AtomicFolder.write(parts(path, "mine"), as: .adapter(.peft), to: path) { _ in
+          for part in parts(path, "") {
+            try scratch.write("a/" + FileSystem.name(of: part.path), "theirs")
+          }
+        }
+      }
+    }
+    let error = #expect(throws: ResultAppeared.self) { try write(.kept) }
+    #expect(error?.description.contains("\(path): another result has appeared") == true)
+    #expect(try text(path + "/adapter_config.json") == "theirs")
+    #expect(try text(path + "/adapter_model.safetensors") == "theirs")
+    #expect(scratch.names == (names.isEmpty ? ["a"] : names))
+    try write(.replaced)
+    #expect(try text(path + "/adapter_config.json") == "mineadapter_config.json")
+  }
+
   /// Every state that a kill can leave an exchange in, made by hand: recovery gives the old set or
   /// the new one.
   @Test("an exchange that was stopped", arguments: 0...9)

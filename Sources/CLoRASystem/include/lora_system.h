@@ -15,6 +15,11 @@
 /// file system can't.
 int lora_exchange(const char *a, const char *b);
 
+/// Renames `from` to `to`, which must not exist: `EEXIST` if it does, and nothing has changed. Where
+/// the file system can't do that at once, a file gets its second name before it loses the first; of a
+/// folder it is looked whether `to` exists, and then renamed.
+int lora_rename_new(const char *from, const char *to);
+
 // MARK: Limits of the process
 
 /// The most bytes of address space that this process may have (ulimit -v); -1: no limit.

@@ -1,3 +1,5 @@
+import CLoRASystem
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -80,15 +82,25 @@ public enum AtomicFile {
     try check(pending.map(\.writer.draft))
     var folders: [String] = []
     while let (writer, target) = pending.first {
-      guard rename(writer.draft, target) == 0 else {
-        throw FileError(path: writer.path, operation: "rename a finished file to", code: errno)
-      }
+      try put(writer, at: target)
       pending.removeFirst()
       try writer.release()
       let folder = FileSystem.folder(of: target)
       if !folders.contains(folder) { folders.append(folder) }
     }
     for folder in folders { try FileSystem.synchronize(folder: folder) }
+  }
+
+  /// Puts a finished draft in its place.
+  private static func put(_ writer: FileWriter, at target: String) throws {
+    // An empty file holds nothing that could be lost.
+    let isKept = ExistingResult.policy == .kept && !FileSystem.isEmptyFile(target)
+    let renamed =
+      isKept ? lora_rename_new(writer.draft, target) : rename(writer.draft, target)
+    guard renamed == 0 else {
+      if isKept, errno == EEXIST { throw ResultAppeared(path: writer.path) }
+      throw FileError(path: writer.path, operation: "rename a finished file to", code: errno)
+    }
   }
 
   /// The file that writing to `path` replaces: where a link leads, so that the link stays. Throws if

@@ -58,11 +58,19 @@ package enum AtomicFolder {
         try FileSystem.synchronize(folder: FileSystem.join(draft.path, folder))
       }
       try check(draft.path)
+      try keepExisting(in: target, path)
       let kept = Contents(of: target, without: names, result)
       var isReplaced = false
-      if !isInPlace { isReplaced = try replace(target, with: draft, keeping: kept) }
+      if !isInPlace { isReplaced = try replace(target, path, with: draft, keeping: kept) }
       if !isReplaced {
-        try FolderJournal.exchange(names, dropping: kept.superseded, of: draft.path, in: target)
+        // The exchange that the system could not do took its time.
+        try keepExisting(in: target, path)
+        do throws(FileError) {
+          try FolderJournal.exchange(names, dropping: kept.superseded, of: draft.path, in: target)
+        } catch {
+          try keepExisting(in: target, path)
+          throw error
+        }
       }
       try FileSystem.synchronize(folder: FileSystem.folder(of: target))
     }
@@ -154,15 +162,26 @@ package enum AtomicFolder {
     Set(names.map { $0.contains("/") ? FileSystem.folder(of: $0) : "" }).sorted(by: >)
   }
 
+  /// Throws if there is a result in `folder`, the one at `path`, that has to stay.
+  private static func keepExisting(in folder: String, _ path: String) throws(ResultAppeared) {
+    if ExistingResult.policy == .kept, !FolderResult.all(in: folder).isEmpty {
+      throw ResultAppeared(path: path)
+    }
+  }
+
   /// Puts the draft in the place of `target`; false if that can't be done at once, and nothing has
   /// changed.
   private static func replace(
-    _ target: String, with draft: FolderDraft, keeping kept: Contents
+    _ target: String, _ path: String, with draft: FolderDraft, keeping kept: Contents
   ) throws -> Bool {
     let exists = FileSystem.exists(target)
     guard exists else {
       try draft.publish(like: nil)
-      guard rename(draft.path, target) == 0 else {
+      let isKept = ExistingResult.policy == .kept
+      let renamed =
+        isKept ? lora_rename_new(draft.path, target) : rename(draft.path, target)
+      guard renamed == 0 else {
+        if isKept, errno == EEXIST { throw ResultAppeared(path: path) }
         throw FileError(path: target, operation: "rename a finished folder to", code: errno)
       }
       return true
@@ -177,6 +196,12 @@ package enum AtomicFolder {
         return false
       }
       throw FileError(path: target, operation: "exchange a finished folder with", code: errno)
+    }
+    // What came between the last look and the exchange lies in the draft's place now.
+    do throws(ResultAppeared) {
+      try keepExisting(in: draft.path, path)
+    } catch {
+      if lora_exchange(draft.path, target) == 0 { throw error }
     }
     kept.returnLatecomers(from: draft.path, to: target)
     return true

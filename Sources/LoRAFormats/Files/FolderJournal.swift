@@ -1,3 +1,5 @@
+import CLoRASystem
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -54,17 +56,22 @@ package enum FolderJournal {
     try writer.finish()
     try move(writer.draft, to: journal)
     try FileSystem.synchronize(folder: target)
+    var isPlaced: Set<String> = []
     do throws(FileError) {
       for (mark, name) in entries.reversed() where mark != .added {
         try move(FileSystem.join(target, name), to: aside(name, target))
       }
       for (mark, name) in entries where mark != .dropped {
         try FileSystem.makeFolder(FileSystem.folder(of: FileSystem.join(target, name)))
-        try move(FileSystem.join(draft, name), to: FileSystem.join(target, name))
+        try move(
+          FileSystem.join(draft, name), to: FileSystem.join(target, name),
+          replacing: mark != .added || ExistingResult.policy == .replaced)
+        isPlaced.insert(name)
       }
       try FileSystem.synchronize(folder: target)
     } catch {
-      undo(entries, in: target)
+      // A file that somebody else has put there is not taken away.
+      undo(entries.filter { $0.mark != .added || isPlaced.contains($0.name) }, in: target)
       throw error
     }
     finish(entries, in: target)
@@ -133,8 +140,11 @@ package enum FolderJournal {
     return lstat(path, &status) == 0
   }
 
-  private static func move(_ source: String, to target: String) throws(FileError) {
-    guard rename(source, target) == 0 else {
+  private static func move(
+    _ source: String, to target: String, replacing: Bool = true
+  ) throws(FileError) {
+    let moved = replacing ? rename(source, target) : lora_rename_new(source, target)
+    guard moved == 0 else {
       throw FileError(path: target, operation: "move a file to", code: errno)
     }
   }

@@ -86,7 +86,7 @@ struct CombineCommand: ParsableCommand {
     if result.hasNoEffect {
       StandardError.line("warning: the combination has no effect: every product is zero")
     }
-    try result.write(madeOf: files, to: output)
+    try replacement.writing { try result.write(madeOf: files, to: output) }
     try report(result)
   }
 

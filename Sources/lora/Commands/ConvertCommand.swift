@@ -65,13 +65,15 @@ struct ConvertCommand: ParsableCommand {
     let modelfile = writesModelfile ? try newModelfile(&destinations) : nil
     try destinations.confirm()
     let adapter = try AdapterFile.opened(input, base: base, alpha: alpha)
-    var (notes, agreement) = try write(adapter, options)
+    var (notes, agreement) = try replacement.writing { try write(adapter, options) }
     if adapter.description.hasNoEffect {
       notes.insert(
         AdapterNote(text: "the adapter has no effect: it computes what the base computes"), at: 0)
     }
     notes += adapter.warnings().map { AdapterNote(text: "\(input): \($0)") }
-    if let modelfile { try modelfile.modelfile.write(to: modelfile.path) }
+    if let modelfile {
+      try replacement.writing { try modelfile.modelfile.write(to: modelfile.path) }
+    }
     try report(adapter, agreement, notes, modelfile: modelfile?.path)
   }
 

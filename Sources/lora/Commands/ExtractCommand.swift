@@ -54,7 +54,7 @@ struct ExtractCommand: ParsableCommand {
     var file = try PEFTAdapterFile(writing: adapter)
     file.configuration.baseModelName = base
     file.configuration.taskType = "CAUSAL_LM"
-    try file.write(to: output)
+    try replacement.writing { try file.write(to: output) }
     try write(adapter, report)
   }
 

@@ -59,13 +59,17 @@ struct MergeCommand: ParsableCommand {
     if output.hasSuffix(".gguf") {
       let loss = try pretrained.model.mergeAdapters(
         selection, quantized: requantize ? .requantized : .float32)
-      try FileSystem.withFolder(of: output) { try pretrained.saveGGUF(to: output) }
+      try replacement.writing {
+        try FileSystem.withFolder(of: output) { try pretrained.saveGGUF(to: output) }
+      }
       return try report(pretrained, "GGUF", loss)
     }
     let files = try pretrained.directory?.companionFiles() ?? []
     let type = dtype.type ?? pretrained.storedType
     try pretrained.model.mergeAdapters(selection)
-    try pretrained.save(to: output, type: dtype.type, otherFiles: files)
+    try replacement.writing {
+      try pretrained.save(to: output, type: dtype.type, otherFiles: files)
+    }
     try report(pretrained, type.rawValue, nil)
     if pretrained.file != nil {
       StandardError.warnings([

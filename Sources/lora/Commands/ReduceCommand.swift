@@ -35,7 +35,7 @@ struct ReduceCommand: ParsableCommand {
     let file = try AdapterFile.opened(adapter, base: base)
     StandardError.warnings(file.warnings().map { "\(adapter): \($0)" })
     let (reduced, cuts) = try file.description.reduced(to: choice.choice)
-    try reduced.write(madeOf: [file], to: output)
+    try replacement.writing { try reduced.write(madeOf: [file], to: output) }
     try report(reduced, cuts)
   }
 

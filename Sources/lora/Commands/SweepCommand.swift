@@ -86,8 +86,10 @@ struct SweepCommand: ParsableCommand {
     try report(sweep)
     if let plot {
       let title = "Loss by strength on \(Self.lastComponent(data))"
-      try FileSystem.withFolder(of: plot) {
-        try AtomicFile.write(Array(sweep.svg(title: title).utf8), to: plot)
+      try replacement.writing {
+        try FileSystem.withFolder(of: plot) {
+          try AtomicFile.write(Array(sweep.svg(title: title).utf8), to: plot)
+        }
       }
     }
   }

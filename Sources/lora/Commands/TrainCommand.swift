@@ -149,7 +149,21 @@ struct TrainCommand: ParsableCommand {
   private func save(
     _ pretrained: PretrainedModel, _ configuration: PEFTAdapterConfiguration?
   ) throws -> String {
-    let place = freePlace()
+    while true {
+      let place = freePlace()
+      do {
+        try replacement.writing { try save(pretrained, configuration, in: place) }
+        return place
+      } catch is ResultAppeared {
+        // Between the look and the last step: it is looked again.
+        continue
+      }
+    }
+  }
+
+  private func save(
+    _ pretrained: PretrainedModel, _ configuration: PEFTAdapterConfiguration?, in place: String
+  ) throws {
     if recipe.trained != .full {
       try pretrained.model.saveAdapter(
         Self.name, to: place, configuration: configuration,
@@ -159,7 +173,6 @@ struct TrainCommand: ParsableCommand {
         to: place, type: model.dtype.type,
         otherFiles: pretrained.directory?.companionFiles() ?? [])
     }
-    return place
   }
 
   /// The output; or a name like it, if somebody else's result has appeared there since it was checked.
