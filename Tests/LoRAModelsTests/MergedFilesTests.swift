@@ -156,6 +156,40 @@ import Testing
     #expect(error?.description.contains("the adapter's own change") == true)
   }
 
+  /// A change by LoHa or LoKr is of full rank, and its product may leave the stored type, or float32,
+  /// although its factors are in range.
+  @Test(arguments: ["loha", "lokr"]) func productsOfEveryMethodAreHeldAgainstTheType(
+    method: String
+  ) throws {
+    let half = Fixtures.path("models/llama-llama3-v4-float16-sharded")
+    func overflow(_ value: Float) throws -> AdapterError? {
+      let model = try PretrainedModel(path: half).model
+      if method == "loha" {
+        try model.inject(LoHa(rank: 2, alpha: 2), named: "a")
+      } else {
+        try model.inject(LoKr(rank: 2, alpha: 2), named: "a")
+      }
+      for (_, parameter) in model.adapterParameters(named: "a") {
+        parameter.value = Tensor(
+          [Float](repeating: value, count: parameter.shape.elementCount), shape: parameter.shape)
+      }
+      let untouched = model.namedParameters().map(\.parameter.value)
+      do throws(AdapterError) {
+        try model.mergeAdapters(["a": 1])
+        return nil
+      } catch {
+        #expect(!model.isMerged)
+        #expect(model.namedParameters().map(\.parameter.value) == untouched)
+        return error
+      }
+    }
+    #expect(try overflow(1) == nil)
+    let stored = try #require(try overflow(1e3)?.description)
+    #expect(stored.contains("layer model.layers.0.") && stored.contains("float16's 65504.0"))
+    let own = try #require(try overflow(1e30)?.description)
+    #expect(own.contains("the adapter's own change") && own.contains("beyond float32's"))
+  }
+
   @Test func savingANarrowerTypeIsRefusedBeforeAnythingIsWritten() throws {
     let path = Fixtures.path("models/llama-grouped")
     let pretrained = try PretrainedModel(path: path)
