@@ -346,7 +346,7 @@ struct WrongPEFTFileTests {
       .shapeMismatch, "different ranks",
       [(m + "q.lora_A.weight", a), (m + "q.lora_B.weight", Tensor.zeros([4, 5]))])
     expect(
-      .shapeMismatch, "[outputs, 2]",
+      .shapeMismatch, "[outputs, 2, 1, 1]",
       [
         (m + "q.lora_A.weight", Tensor.zeros([2, 3, 3, 3])),
         (m + "q.lora_B.weight", Tensor.zeros([4, 2, 3, 3])),
