@@ -66,7 +66,7 @@ public struct StrengthSweep: Sendable, Hashable, Codable {
   }
 
   /// `steps` strengths from `first` to `last`, equally far apart. Throws ``TrainingError`` unless
-  /// there are at least two and `first` is below `last`.
+  /// there are at least two, `first` is below `last`, and all differ as float32 numbers.
   public static func grid(
     from first: Double, to last: Double, steps: Int
   ) throws(TrainingError) -> [Float] {
@@ -78,7 +78,15 @@ public struct StrengthSweep: Sendable, Hashable, Codable {
       throw .invalidOption(
         name: "the range of strengths", value: "\(first) to \(last)", expected: "a rising one")
     }
-    return (0..<steps).map { Float(first + (last - first) * Double($0) / Double(steps - 1)) }
+    let grid = (0..<steps).map { step in
+      Float(first + (last - first) * Double(step) / Double(steps - 1))
+    }
+    guard grid.allSatisfy(\.isFinite), zip(grid, grid.dropFirst()).allSatisfy({ $0 < $1 }) else {
+      throw .invalidOption(
+        name: "the range of strengths", value: "\(first) to \(last)",
+        expected: "\(steps) different float32 numbers")
+    }
+    return grid
   }
 }
 

@@ -19,6 +19,30 @@ import Testing
         try StrengthSweep.grid(from: from, to: to, steps: steps)
       }
     }
+    // Numbers that float32 can't hold, or can't tell apart.
+    for (from, to) in [(0, 1e39), (1, 1.0000001), (0, 1e-50)] as [(Double, Double)] {
+      let error = #expect(throws: TrainingError.self) {
+        try StrengthSweep.grid(from: from, to: to, steps: 4)
+      }
+      #expect(error.map { "\($0)" }?.contains("4 different float32 numbers") == true)
+    }
+  }
+
+  private static let written: [(Double, Double, Int, [String])] = [
+    (0.0, 1.5, 4, ["0", "0.5", "1", "1.5"]), (0, 1e20, 3, ["0", "5e19", "1e20"]),
+    (0, 1e20, 4, ["0", "3.33e19", "6.67e19", "1e20"]), (0, 1e-20, 3, ["0", "5e-21", "1e-20"]),
+    (-1e-12, 1e-11, 4, ["-1e-12", "2.67e-12", "6.33e-12", "1e-11"]),
+    (0, 1000, 3, ["0", "500", "1000"]), (0, 1e6, 2, ["0", "1000000"]),
+    (-1e9, 1e9, 3, ["-1e9", "0", "1e9"]), (1e10, 1.001e10, 3, ["1e10", "1.0005e10", "1.001e10"]),
+  ]
+
+  /// Every strength is told apart from the next, and none is cut.
+  @Test(arguments: written)
+  func strengthsAreWritten(from: Double, to: Double, steps: Int, texts: [String]) throws {
+    let grid = try StrengthSweep.grid(from: from, to: to, steps: steps)
+    let sweep = StrengthSweep(
+      adapters: ["a"], grid: grid, settings: grid.map { Self.setting([$0], 1) })
+    #expect(grid.map { sweep.numbers.strength($0) } == texts)
   }
 
   /// Each setting is the evaluation with those strengths; 0 is the base, and twice the same adapter
