@@ -176,6 +176,33 @@ import Testing
     #expect(text["rows"]?.intValue == 2 && text["characters"]?.intValue == 21)
   }
 
+  /// The library decides what a file is and which rows are wrong, here as in training.
+  @Test func itReadsAsTrainingDoes() throws {
+    for (name, content, kind, rows) in [
+      ("l.json", "[{\"text\":\"a\"},\n{\"text\":\"b\"}]", "objects, in a list", 2),
+      ("l.jsonl", "[1,2]\n[3,4,5]\n", "token rows", 2), ("c.data", "id;text\n1;a\n", "a table", 1),
+      ("d.jsonl.bak", "[1,2]\n[3,4]\n", "token rows", 2), ("t.md", "[x] y\r\nz\r\n", "text", 2),
+      ("e.txt", "{\"text\":\"a\"}\n", "text", 1),
+      ("q.csv", "\u{FEFF}question,answer\na,b\n", "a table", 1),
+      ("config", "{\n\"a\": 1,\n\"b\": 2}\n", "a JSON object", 1),
+    ] {
+      let found = try inspect(name, content)
+      #expect(found["kind"]?.stringValue == kind, "\(name): \(found)")
+      #expect(found["rows"]?.intValue == rows, "\(name): \(found)")
+    }
+    let named = try Command.succeed("inspect", try Fixtures.file("c.data", "id;text\n1;a\n"))
+    #expect(named.output.contains("note: the name says no format; it is read as a table"))
+    for (name, content, words) in [
+      ("c.csv", "text,id\na,1\nb\n", "line 3: it has 1 field"),
+      ("l.jsonl", "[1,-2]\n", "line 1"),
+      ("m.jsonl", "{\"text\":\"a\"}\n[1]\n", "1 object and 1 row of"),
+      ("n.jsonl", "3\n", "found an integer"), ("b.txt", " \n", "it holds no row"),
+    ] {
+      let outcome = try Command.run("inspect", try Fixtures.file(name, content))
+      #expect(outcome.status == 1 && outcome.errors.contains(words), "\(name): \(outcome.errors)")
+    }
+  }
+
   @Test func brokenDataNameTheirLine() throws {
     let path = try Fixtures.file("d.jsonl", "{\"text\": \"a\"}\n\n{\"text\": }\n")
     let outcome = try Command.run("inspect", path)

@@ -54,17 +54,33 @@ import Testing
 
   // MARK: Names and beginnings
 
-  @Test(arguments: [
+  private static let beginnings: [(String, String, DataFile.Format)] = [
     ("a.txt", "{", DataFile.Format.text), ("a.TXT", "x", .text), ("a.md", "[", .text),
     ("a.jsonl", "{}", .jsonLines), ("A.JSONL", "{}", .jsonLines), ("a.ndjson", "", .jsonLines),
     ("a.json", "[]", .json), ("a.Json", " \n[", .json), ("a.json", "{\"text\":\"a\"}", .jsonLines),
     ("a.csv", "text", .csv), ("a.CSV", "", .csv), ("a.tsv", "", .csv),
     ("a.SafeTensors", "", .safetensors), ("data", "{\"text\":1}", .jsonLines),
     ("data", "[[1]]", .json), ("data", "Once", .text), ("a.log", "[x]", .text),
+    // Under a name that says nothing, what training could use is recognized, and nothing else.
+    ("a.data", "prompt,completion\na,b", .csv), ("a.csv.bak", "Text;id\na;1", .csv),
+    ("a", "id\ttext\n1\ta", .csv), ("a", "sep=;\nid;text\n1;a", .csv),
+    ("a.data", "\"prompt\",\"completion\"\n", .csv), ("a.data", "question,answer\n", .text),
+    ("a.data", "Text, and more\n", .text), ("a.data", "text\na\n", .text),
+    ("a.jsonl.bak", "[1,2,3]\n[4,5]\n", .jsonLines), ("a.bak", " [ 1 , 2 ]\n", .jsonLines),
+    ("a.bak", "[1] A footnote", .text), ("a.bak", "[1]\n", .text), ("a.bak", "[1, x]", .text),
+    ("a.bak", "[1.5, 2]", .text),
+    ("a.bak", "[\n[1,\n2]]", .json), ("a.bak", "[ {\"text\":\"a\"}]", .json),
+    ("a.bak", "[[link]] text", .text), ("a.bak", "[{x}]", .text),
+    ("a.jsonl.bak", "{\"text\":\"a\"}", .jsonLines), ("a.bak", "\"text, more", .text),
     ("\u{FEFF}", "", .text),
-  ])
+  ]
+
+  @Test(arguments: beginnings)
   func formats(name: String, content: String, format: DataFile.Format) throws {
-    #expect(try DataFile(try file(name, content.utf8)).format == format)
+    let found = try DataFile(try file(name, content.utf8))
+    #expect(found.format == format)
+    let suffixes = ["txt", "md", "jsonl", "ndjson", "json", "csv", "tsv", "safetensors"]
+    #expect(found.isNamed == suffixes.contains { name.lowercased().hasSuffix("." + $0) })
     guard format != .safetensors else { return }
     let marked = [0xEF, 0xBB, 0xBF] + Array(content.utf8)
     #expect(try DataFile(try file(name, marked)).format == format, "with a byte order mark")

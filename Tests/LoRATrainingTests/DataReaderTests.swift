@@ -12,7 +12,7 @@ import Testing
   private struct Bytes: Tokenizer {
     let vocabularySize = 256
     let beginningOfSequence: Int? = 1
-    let endOfSequence: Int? = 2
+    var endOfSequence: Int? = 2
     func encode(_ text: String, addSpecialTokens: Bool) -> [Int] {
       (addSpecialTokens ? [1] : []) + text.utf8.map(Int.init)
     }
@@ -25,7 +25,8 @@ import Testing
 
   /// Rows as text: what is read and what is learned of it, "Q:a>b$" learning "b$" being "Q:a|b$".
   private func read(
-    _ name: String, _ content: String, length: Int, _ longRows: LongRows? = nil
+    _ name: String, _ content: String, length: Int, _ longRows: LongRows? = nil,
+    tokenizer: Bytes = Bytes()
   ) throws -> (rows: [String], report: DataReport) {
     let path = FileManager.default.temporaryDirectory.appending(path: "\(UUID())-\(name)").path
     try Data(content.utf8).write(to: URL(filePath: path))
@@ -36,7 +37,7 @@ import Testing
     ).randomModel(standardDeviation: 0.1, seed: 5)
     let reader = try DataReader(
       for: model, options: DataOptions(sequenceLength: length, longRows: longRows)
-    ) { Bytes() }
+    ) { tokenizer }
     let (data, report) = try reader.read(path)
     let rows = data.examples.map { example in
       let given = example.targets.prefix { $0 < 0 }.count
@@ -63,7 +64,7 @@ import Testing
     #expect(rows == ["^abc$", "^abcde", "efghij", "jkl$", "^xyz$"])
     #expect(
       report.notes == [
-        "1 row longer than 5 tokens was split into 3 (line 2)",
+        "1 row longer than 6 tokens (5 positions) was split into 3 (line 2)",
         "1 row with nothing to predict was left out (line 4)",
       ])
   }
@@ -71,10 +72,10 @@ import Testing
   @Test func textsAreCutOrLeftOutIfAsked() throws {
     let (cut, report) = try read("a.jsonl", Self.texts, length: 5, .truncate)
     #expect(cut == ["^abc$", "^abcde", "^xyz$"])
-    #expect(report.notes[0] == "1 row longer than 5 tokens was cut (line 2)")
+    #expect(report.notes[0] == "1 row longer than 6 tokens (5 positions) was cut (line 2)")
     let (rest, skipping) = try read("a.jsonl", Self.texts, length: 5, .skip)
     #expect(rest == ["^abc$", "^xyz$"])
-    #expect(skipping.notes[0] == "1 row longer than 5 tokens was left out (line 2)")
+    #expect(skipping.notes[0] == "1 row longer than 6 tokens (5 positions) was left out (line 2)")
     do {
       _ = try read("a.jsonl", Self.texts, length: 5, .error)
       Issue.record("read")
@@ -123,6 +124,63 @@ import Testing
       } catch let error as FormatError {
         #expect(error.subject.contains(place) && error.problem.contains(words), "\(error)")
       }
+    }
+  }
+
+  /// A row of one token more than positions is no long one, whatever becomes of long ones; the limit
+  /// that notes and errors name is the same.
+  @Test(arguments: [LongRows.truncate, .skip, .split])
+  func theLongestRowIsNotLong(longRows: LongRows) throws {
+    let rows = "[[5,6,7,8,9],\n[5,6,7,8,9,10]]"
+    let (_, report) = try read("a.json", rows, length: 4, longRows)
+    #expect(report.truncated.count + report.skipped.count + report.split.count == 1)
+    #expect(report.notes.count == 1)
+    #expect(report.notes[0].hasPrefix("1 row longer than 5 tokens (4 positions) was "))
+    let error = #expect(throws: FormatError.self) { try read("a.json", rows, length: 4, .error) }
+    #expect(error?.subject == "row 2 (line 2)")
+    #expect(error?.problem.contains("6 tokens, more than the 5 (4 positions)") == true)
+  }
+
+  /// An end of texts that the model lacks is the tokenizer's fault; an id of the data is the data's.
+  @Test func tokensOfTheTokenizerThatTheModelLacks() throws {
+    let wrong = Bytes(endOfSequence: 200)
+    for (name, content) in [
+      ("a.txt", "abc"), ("a.jsonl", "{\"text\":\"abc\"}"),
+      ("b.jsonl", "{\"prompt\":\"a\",\"completion\":\"b\"}"),
+    ] {
+      let error = #expect(throws: TrainingError.self) {
+        try read(name, content, length: 9, tokenizer: wrong)
+      }
+      let text = error.map { "\($0)" } ?? ""
+      #expect(text.hasPrefix("the tokenizer's end-of-sequence token is '"), "\(text)")
+      #expect(text.contains("200; expected one of the model's vocabulary, 0 to 127"))
+      #expect(text.contains("eos_token in tokenizer_config.json"))
+    }
+    let error = #expect(throws: TrainingError.self) { try read("a.txt", "é", length: 9) }
+    #expect(error.map { "\($0)" }?.contains("use the tokenizer that belongs to the model") == true)
+    #expect(throws: FormatError.self) {
+      try read("a.json", "[[1,200]]", length: 9, tokenizer: wrong)
+    }
+  }
+
+  /// How a file was read whose name does not say it is told.
+  @Test func whatIsAssumedIsSaid() throws {
+    let (_, table) = try read("c.data", "prompt,completion\nQ:,b\n", length: 9)
+    #expect(table.assumedFormat == .csv && table.notes.count == 1)
+    #expect(table.notes[0].contains("read as a table by its content: rename it to .txt"))
+    let (_, text) = try read("q.data", "question,answer\nQ:,b\n", length: 30)
+    #expect(text.assumedFormat == .text && text.notes.count == 1)
+    #expect(text.notes[0].contains("read as plain text") && text.notes[0].contains(".jsonl, .json"))
+    for name in ["a.txt", "a.md"] {
+      let (_, report) = try read(name, "question,answer\n", length: 30)
+      #expect(report.assumedFormat == nil && report.notes.isEmpty)
+    }
+    do {
+      _ = try read("c.data", "{\"text\":\"\"}", length: 9)
+      Issue.record("read")
+    } catch let error as FormatError {
+      #expect(
+        error.problem == "no row is left: 1 row with nothing to predict was left out (line 1)")
     }
   }
 

@@ -2,8 +2,8 @@ import LoRAFormats
 import LoRAJSON
 
 extension DataFile {
-  /// A record a line; blank lines are none.
-  func forEachJSONLine(_ body: (DataRecord) throws -> Void) throws {
+  /// A value a line; blank lines are none.
+  func forEachJSONLine(_ body: (JSONValue, _ line: Int) throws -> Void) throws {
     let reader = try ByteReader(path: path)
     var bytes: [UInt8] = []
     var line = reader.line
@@ -19,18 +19,18 @@ extension DataFile {
           problem: "it is not JSON: \(error.message) at byte \(error.column)",
           remedy: "every line is an object of its own; one list over many lines is a .json file")
       }
-      try body(try record(value, line: line))
+      try body(value, line)
     }
   }
 
-  /// A record an element of the list.
-  func forEachElement(_ body: (DataRecord) throws -> Void) throws {
+  /// The elements of the list, counted from 1.
+  func forEachElement(_ body: (JSONValue, _ line: Int, _ index: Int) throws -> Void) throws {
     let reader = try JSONListReader(
       path: path, form: "[[id, ...], ...] or [{\"text\": ...}, ...]")
     var index = 0
     while let (value, line) = try reader.next() {
       index += 1
-      try body(try record(value, line: line, index: index))
+      try body(value, line, index)
     }
     guard index > 0 else {
       throw FormatError(.invalidValue, file: path, problem: "it holds no rows")
@@ -44,7 +44,7 @@ extension DataFile {
     }
   }
 
-  private func record(
+  func record(
     _ value: JSONValue, line: Int, index: Int? = nil
   ) throws(FormatError) -> DataRecord {
     switch value {
@@ -57,14 +57,19 @@ extension DataFile {
         }
       }.record()
     case .array(let elements):
-      let place = index.map { "row \($0) (line \(line))" } ?? "line \(line)"
-      let ids = try TokenRows.ids(elements, file: path, subject: place)
-      return DataRecord(.tokens(ids), line: line)
+      return DataRecord(.tokens(try ids(elements, line: line, index: index)), line: line)
     default:
       throw FormatError(
         .typeMismatch, file: path, subject: "line \(line)",
         problem: "expected {\"text\": ...}, {\"prompt\": ..., \"completion\": ...} or [id, ...], "
           + "found \(value.kind)")
     }
+  }
+
+  func ids(
+    _ elements: [JSONValue], line: Int, index: Int? = nil
+  ) throws(FormatError) -> [Int] {
+    let place = index.map { "row \($0) (line \(line))" } ?? "line \(line)"
+    return try TokenRows.ids(elements, file: path, subject: place)
   }
 }

@@ -8,7 +8,7 @@ public import LoRAText
 /// ```swift
 /// let reader = try DataReader(for: pretrained.model) { try pretrained.tokenizer() }
 /// let (data, report) = try reader.read("questions.jsonl")
-/// report.notes   // ["2 rows longer than 512 tokens were cut (lines 4, 19)"]
+/// report.notes   // ["2 rows longer than 513 tokens (512 positions) were cut (lines 4, 19)"]
 /// ```
 ///
 /// A file is read record by record; what stays are its tokens, four bytes each. A plain text is one
@@ -57,6 +57,7 @@ public final class DataReader {
     var builder = RowBuilder(
       source: path, unit: file.format == .json ? .element : .line, options: options,
       modelLimit: model.maximumPositions)
+    builder.assumedFormat = file.isNamed ? nil : file.format
     try file.forEachRecord { record in
       if let first, first.content.form != record.content.form {
         throw FormatError(
@@ -75,7 +76,8 @@ public final class DataReader {
       builder.note(unused: record.unusedFields, line: record.line)
       try append(record, isDocument: file.format == .text, to: &builder)
     }
-    return (try checked(try builder.dataSet()), builder.report)
+    let isText = if case .tokens? = first?.content { false } else { true }
+    return (try checked(try builder.dataSet(), isText: isText), builder.report)
   }
 
   /// The tensor `name` of the safetensors file of `path`, if it is one and has it.
@@ -91,7 +93,7 @@ public final class DataReader {
     for (index, row) in rows.rows.enumerated() {
       try append(DataRecord(.tokens(row), line: index + 1), to: &builder)
     }
-    return (try checked(try builder.dataSet()), builder.report)
+    return (try checked(try builder.dataSet(), isText: false), builder.report)
   }
 
   private func append(
@@ -121,14 +123,32 @@ public final class DataReader {
     return made
   }
 
+  /// Text gave an id that the model lacks: not the data is wrong.
+  private func tooManyTokens(
+    of tokenizer: any Tokenizer, id: Int, vocabulary: Int
+  ) -> TrainingError {
+    let token = tokenizer.token(of: id).map { "'\($0)', \(id)" } ?? "\(id)"
+    let isEnd = id == tokenizer.endOfSequence
+    return .invalidOption(
+      name: isEnd ? "the tokenizer's end-of-sequence token" : "a token id of the tokenizer",
+      value: token,
+      expected: "one of the model's vocabulary, 0 to \(vocabulary - 1): "
+        + (isEnd
+          ? "name such a token as eos_token in tokenizer_config.json"
+          : "use the tokenizer that belongs to the model"))
+  }
+
   /// `data`, whose rows the model can read. Errors name the file and the line.
-  private func checked(_ data: TokenDataSet) throws -> TokenDataSet {
+  private func checked(_ data: TokenDataSet, isText: Bool) throws -> TokenDataSet {
     do throws(TrainingError) {
       try data.check(for: model)
       return data
     } catch {
       guard case .tokenOutOfVocabulary(let id, let row, let position, let vocabulary) = error
       else { throw error }
+      if isText, let tokenizer {
+        throw tooManyTokens(of: tokenizer, id: id, vocabulary: vocabulary)
+      }
       throw FormatError(
         .invalidValue, file: data.source, subject: data.place(of: row),
         problem: "the token id \(id) at position \(position) is not in the model's vocabulary, "

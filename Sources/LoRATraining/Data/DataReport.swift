@@ -37,20 +37,24 @@ public struct DataReport: Sendable, Hashable {
   public internal(set) var unusedFields: [String] = []
   /// The most positions that a row may have.
   public internal(set) var limit = 0
+  /// The format that was assumed of a file whose name does not say it; nil if the name does.
+  public internal(set) var assumedFormat: DataFile.Format?
   /// What the numbers count: lines of a file, or rows of a tensor.
   public let unit: String
 
   init(unit: String) { self.unit = unit }
 
-  /// Each fate in a sentence.
+  /// How the file was read if its name does not say it, and each fate, a sentence each.
   public var notes: [String] {
     var notes: [String] = []
+    if let assumedFormat { notes.append(assumedFormat.assumption) }
     func note(_ records: Records, _ singular: String, _ plural: String) {
       guard records.count > 0 else { return }
       notes.append(
         "\(records.count) \(records.count == 1 ? singular : plural) (\(records.places(unit)))")
     }
-    let long = "longer than \(limit) tokens"
+    // A row of n tokens has n - 1 positions: the last token is only predicted.
+    let long = "longer than \(limit + 1) tokens (\(limit) position\(limit == 1 ? "" : "s"))"
     note(
       split, "row \(long) was split into \(splitRows)", "rows \(long) were split into \(splitRows)")
     note(truncated, "row \(long) was cut", "rows \(long) were cut")

@@ -33,6 +33,11 @@ struct RowBuilder {
   private let options: DataOptions
   /// The most positions of a ready row where the options don't say.
   private let modelLimit: Int
+  /// The file's format, if only its content says it.
+  var assumedFormat: DataFile.Format? {
+    get { report.assumedFormat }
+    set { report.assumedFormat = newValue }
+  }
   /// How many tokens the template puts before a prompt.
   var opening: Int
 
@@ -62,7 +67,8 @@ struct RowBuilder {
     case .error:
       throw FormatError(
         .invalidValue, file: source, subject: unit.place(recordCount, line),
-        problem: "it has \(ids.count) tokens, more than the \(limit + 1) of the longest row",
+        problem: "it has \(ids.count) tokens, more than the \(limit + 1) "
+          + "(\(limit) position\(limit == 1 ? "" : "s")) that a row may have",
         remedy: "choose what becomes of long rows: truncate, skip or split them (--long-rows)")
     case .skip: report.skipped.add(line: line)
     case .truncate:
@@ -130,7 +136,7 @@ struct RowBuilder {
 
   /// The data set. Throws if no row is left.
   func dataSet() throws -> TokenDataSet {
-    let notes = report.notes
+    let notes = report.notes.dropFirst(assumedFormat == nil ? 0 : 1)
     guard !rows.isEmpty || notes.isEmpty else {
       throw FormatError(
         .invalidValue, file: source, problem: "no row is left: " + notes.joined(separator: "; "),

@@ -3,104 +3,90 @@ import LoRAJSON
 import LoRAKit
 
 extension InspectCommand.Report {
-  /// What a file of training data holds: token rows, objects a line, a table or text, told apart by
-  /// the content; how many rows there are, and how long they are.
-  init(dataFile path: String, _ content: PathContent) throws {
-    let bytes = try FileSystem.read(path)
-    guard let first = bytes.first(where: { !Self.isBlank($0) }) else {
-      throw FormatError(.invalidValue, file: path, problem: "it holds nothing but blanks")
+  /// What a file of training data holds, read as training reads it: how many rows there are, and how
+  /// long they are.
+  init(dataFile path: String) throws {
+    let file = try DataFile(path)
+    var contents = Contents()
+    do {
+      try file.forEachRow { contents.add($0) }
+    } catch let error as FormatError {
+      // One object on several lines, as configurations are.
+      guard file.format == .jsonLines, contents.isEmpty,
+        let whole = (try? JSONValue(parsing: FileSystem.read(path)))?.objectValue
+      else { throw error }
+      self.init(kind: "a JSON object", path, rows: 1)
+      lines.append("fields: " + whole.keys.joined(separator: ", "))
+      object["fields"] = JSONValue(Array(whole.keys))
+      return
     }
-    if content == .json, first == UInt8(ascii: "[") {
-      try self.init(tokenRows: path)
-    } else if content == .json {
-      try self.init(objectLines: path, bytes)
-    } else if [".csv", ".tsv"].contains(where: path.lowercased().hasSuffix) {
-      try self.init(table: path)
-    } else {
-      try self.init(text: path, bytes)
-    }
+    try self.init(file, contents)
   }
 
-  private static func isBlank(_ byte: UInt8) -> Bool {
-    byte == 0x20 || (0x09...0x0D).contains(byte)
-  }
-
-  // MARK: - Kinds of data
-
-  private init(tokenRows path: String) throws {
-    let rows = try TokenRows(path, defaultName: "train").rows
-    let lengths = Lengths(rows.map(\.count))
-    let greatest = rows.lazy.compactMap { $0.max() }.max() ?? 0
-    self.init(kind: "token rows", path, rows: rows.count, unit: "tokens", lengths)
-    object["greatest_id"] = JSONValue(greatest)
-    lines.append("greatest id \(greatest)")
-  }
-
-  private init(objectLines path: String, _ bytes: [UInt8]) throws {
+  /// What the rows of a data file are.
+  private struct Contents {
+    var tokens: [Int] = []
+    var greatestID = 0
+    var texts: [String] = []
+    /// The lengths of each field's values: characters of a text, elements of a list.
     var fields: [String: [Int]] = [:]
-    var order: [String] = []
-    var count = 0
-    for (index, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated()
-    {
-      if line.allSatisfy(Self.isBlank) { continue }
-      let place = "line \(index + 1)"
-      let value: JSONValue
-      do throws(JSONError) {
-        value = try JSONValue(parsing: line)
-      } catch {
-        // One object on several lines, as configurations are.
-        if count == 0, let whole = (try? JSONValue(parsing: bytes))?.objectValue {
-          self.init(kind: "a JSON object", path, rows: 1)
-          lines.append("fields: " + whole.keys.joined(separator: ", "))
-          object["fields"] = JSONValue(Array(whole.keys))
-          return
+    var names: [String] = []
+    var records = 0
+
+    var isEmpty: Bool { tokens.isEmpty && texts.isEmpty && records == 0 }
+
+    mutating func add(_ row: DataRow) {
+      switch row {
+      case .text(let text): texts.append(text)
+      case .tokens(let ids):
+        tokens.append(ids.count)
+        greatestID = max(greatestID, ids.max() ?? 0)
+      case .fields(let values):
+        records += 1
+        for (name, value) in values {
+          if fields[name] == nil { names.append(name) }
+          fields[name, default: []].append(
+            value.stringValue?.unicodeScalars.count ?? value.arrayValue?.count ?? 0)
         }
-        throw FormatError(
-          .malformed, file: path, subject: place, problem: "it is not JSON: \(error.message)",
-          remedy: "data have an object on each line")
-      }
-      guard let row = value.objectValue else {
-        throw FormatError(
-          .typeMismatch, file: path, subject: place,
-          problem: "expected an object, found \(value.kind)")
-      }
-      count += 1
-      for (key, value) in row {
-        if fields[key] == nil { order.append(key) }
-        fields[key, default: []].append(
-          value.stringValue?.unicodeScalars.count ?? value.arrayValue?.count ?? 0)
       }
     }
-    self.init(kind: "objects, one a line", path, rows: count)
-    add(order.map { ($0, fields[$0] ?? []) }, of: count)
   }
 
-  private init(table path: String) throws {
-    var reader = try CSVReader(path: path)
-    guard let header = try reader.next()?.fields else {
-      throw FormatError(.invalidValue, file: path, problem: "it has no line of names")
-    }
-    var count = 0
-    var lengths = header.map { _ in [Int]() }
-    while let row = try reader.next() {
-      count += 1
-      for (column, field) in row.fields.prefix(header.count).enumerated() {
-        lengths[column].append(field.unicodeScalars.count)
-      }
-    }
-    self.init(kind: "a table", path, rows: count)
-    add(Array(zip(header, lengths)), of: count)
-  }
-
-  private init(text path: String, _ bytes: [UInt8]) throws {
-    guard let text = String(validating: bytes, as: UTF8.self) else {
+  private init(_ file: DataFile, _ contents: Contents) throws {
+    let path = file.path
+    guard !contents.isEmpty else {
       throw FormatError(
-        .malformed, file: path, problem: "it is not UTF-8 text", remedy: "convert it to UTF-8")
+        .invalidValue, file: path, problem: "read as \(file.format.title), it holds no row")
     }
-    let lines = bytes.split(separator: 0x0A).map(\.count)
-    self.init(kind: "text", path, rows: lines.count, unit: "bytes", Lengths(lines))
-    object["characters"] = JSONValue(text.unicodeScalars.count)
-    self.lines.append("\(grouped(text.unicodeScalars.count)) characters")
+    guard contents.tokens.isEmpty || contents.records == 0 else {
+      throw FormatError(
+        .typeMismatch, file: path,
+        problem: "it holds \(counted(contents.records, "object")) and "
+          + "\(counted(contents.tokens.count, "row")) of token ids",
+        remedy: "give all records of a file one form")
+    }
+    if !contents.tokens.isEmpty {
+      self.init(
+        kind: "token rows", path, rows: contents.tokens.count, unit: "tokens",
+        Lengths(contents.tokens))
+      object["greatest_id"] = JSONValue(contents.greatestID)
+      lines.append("greatest id \(contents.greatestID)")
+    } else if let text = contents.texts.first {
+      let rows = text.utf8.split(separator: 0x0A).map(\.count)
+      self.init(kind: "text", path, rows: rows.count, unit: "bytes", Lengths(rows))
+      object["characters"] = JSONValue(text.unicodeScalars.count)
+      lines.append("\(grouped(text.unicodeScalars.count)) characters")
+    } else {
+      let kind =
+        switch file.format {
+        case .csv: "a table"
+        case .json: "objects, in a list"
+        case .jsonLines, .text, .safetensors: "objects, one a line"
+        }
+      self.init(kind: kind, path, rows: contents.records)
+      add(contents.names.map { ($0, contents.fields[$0] ?? []) }, of: contents.records)
+    }
+    if !file.isNamed { lines.append("note: \(file.format.assumption)") }
   }
 
   // MARK: - Lines

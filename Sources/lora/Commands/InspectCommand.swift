@@ -7,26 +7,33 @@ import LoRAKit
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect",
-    abstract: "Show what a model, an adapter, a file of tensors or of data holds.",
+    abstract: "Show what a model, an adapter, a file of tensors or a file of data holds.",
     discussion: """
-      A model: architecture, shapes, types, tokenizer. An adapter of any format: per layer the \
-      shape, method, rank, scale and the Frobenius norm of the change, with --base also relative to \
-      the norm of the base's weight; which layers have no effect; who made it. A file: its tensors. Data (token rows, .jsonl, .csv, text): how many rows, and \
-      how long.
+      Of a model: its architecture, shapes, types and tokenizer. Of an adapter of any format: what made \
+      it, which layers have no effect, and for each layer the shape, method, rank, scale and the \
+      Frobenius norm of its change (norm), with --base also that norm divided by the norm of the base's \
+      weight (relative). Of a file of tensors: their names, types and shapes. Of data, read as lora train \
+      reads it: how many rows there are, and how long they are.
 
         lora inspect support --base MODEL
         lora inspect style.safetensors --json
       """)
 
-  @Argument(help: "A model's or adapter's directory, or a .safetensors or .gguf file.")
+  @Argument(
+    help: """
+      A model's or an adapter's directory; a .safetensors or .gguf file; or data (.jsonl, .json, .csv, \
+      .txt).
+      """)
   var path: String
   @Option(help: ArgumentHelp("The model that the adapter belongs to.", valueName: "model"))
   var base: String?
   @Option(
     parsing: .unconditional,
-    help: "The alpha of a loralib adapter or an MLX .npz, which the file does not hold.")
+    help: "The alpha of a loralib adapter or of an MLX .npz file, which do not hold it.")
   var alpha: Double?
   @OptionGroup var output: OutputOptions
+
+  func validate() throws { try AdapterArgument.demandNoScale(path, "PATH") }
 
   func run() throws {
     let report = try inspect()
@@ -55,7 +62,7 @@ struct InspectCommand: ParsableCommand {
     }
     if content == .json || content == .text {
       try refuseBase()
-      return try Report(dataFile: path, content)
+      return try Report(dataFile: path)
     }
     do throws(FormatError) {
       _ = try AdapterFormat(detecting: path)

@@ -24,6 +24,17 @@ struct AdapterArgument: Sendable {
     (path, strength) = (before, try Self.scale(text, of: before))
   }
 
+  /// Throws wrong usage if `path`, which `option` names, is an adapter with a scale behind it: for
+  /// commands that take none.
+  static func demandNoScale(_ path: String?, _ option: String) throws(ValidationError) {
+    guard let path, let argument = try? AdapterArgument(path), argument.path != path,
+      FileSystem.exists(argument.path)
+    else { return }
+    throw ValidationError(
+      "\(option) takes no scale here: give '\(argument.path)'; to scale the adapter itself: "
+        + "lora combine --adapter \(path) --type cat --output DIR")
+  }
+
   private static func scale(
     _ text: Substring, of path: String
   ) throws(ValidationError) -> Float {
@@ -52,12 +63,16 @@ struct AdapterOptions: ParsableArguments {
   @Option(
     name: .customLong("adapter"),
     help: ArgumentHelp(
-      "An adapter of any format: a folder or a file, its strength after a colon. Repeat it to add "
-        + "several.",
+      "An adapter of any format: a folder or a file, and after a colon its strength (1 without). "
+        + "Repeat the option to add several.",
       valueName: "adapter[:scale]"),
     transform: AdapterArgument.init)
   var adapters: [AdapterArgument] = []
-  @Flag(help: "Take an adapter too that changes nothing, as one that was never trained.")
+  @Flag(
+    help: """
+      Accept an adapter that changes nothing, such as one that was never trained, which is otherwise an \
+      error.
+      """)
   var allowNoEffect = false
 
   /// Reads the adapters, attaches and enables them on `model`, which was opened from `path`; what

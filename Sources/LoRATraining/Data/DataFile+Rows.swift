@@ -1,0 +1,44 @@
+package import LoRAJSON
+
+/// A row of a data file as it is written, before anything says what of it is learned.
+package enum DataRow {
+  /// A whole text.
+  case text(String)
+  /// Named values, in the file's order; of a table all are strings.
+  case fields([(name: String, value: JSONValue)])
+  /// Token ids.
+  case tokens([Int])
+}
+
+extension DataFile {
+  /// Calls `body` with each row, whatever its fields are called; what is no row of the format throws
+  /// as in ``forEachRecord(_:)``.
+  package func forEachRow(_ body: (DataRow) throws -> Void) throws {
+    func row(_ value: JSONValue, line: Int, index: Int? = nil) throws -> DataRow {
+      switch value {
+      case .object(let object): .fields(object.map { (name: $0.key, value: $0.value) })
+      case .array(let elements): .tokens(try ids(elements, line: line, index: index))
+      // No row: this throws.
+      default: rowOf(try record(value, line: line, index: index))
+      }
+    }
+    switch format {
+    case .jsonLines: try forEachJSONLine { try body(try row($0, line: $1)) }
+    case .json: try forEachElement { try body(try row($0, line: $1, index: $2)) }
+    case .csv:
+      try forEachCSVRow { names, fields, _ in
+        try body(.fields(zip(names, fields).map { (name: $0, value: .string($1)) }))
+      }
+    case .text, .safetensors: try forEachRecord { try body(rowOf($0)) }
+    }
+  }
+
+  private func rowOf(_ record: DataRecord) -> DataRow {
+    switch record.content {
+    case .text(let text): .text(text)
+    case .tokens(let ids): .tokens(ids)
+    case .pair(let pair):
+      .fields([("prompt", .string(pair.prompt)), ("completion", .string(pair.completion))])
+    }
+  }
+}
