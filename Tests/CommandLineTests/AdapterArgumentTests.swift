@@ -63,4 +63,23 @@ import Testing
     #expect(outcome.errors.contains("write shk:0.5 for half of it"))
     #expect(outcome.errors.split(separator: "\n").count == 1)
   }
+
+  /// Commands that work on the adapter itself take no scale, and say so instead of missing a file.
+  @Test(arguments: [
+    ("--adapter", ["reduce", "--rank", "2", "--output", "x", "--adapter"]),
+    ("--input", ["convert", "--to", "mlx", "--output", "x", "--input"]), ("PATH", ["inspect"]),
+    (
+      "--init-adapter",
+      ["train", "--model", "m", "--data", "x", "--output", "x", "--init-adapter"]
+    ),
+  ])
+  func othersTakeNone(option: String, command: [String]) throws {
+    let adapter = Fixtures.model("llama-grouped") + "/adapter"
+    let outcome = try Command.start(command + [adapter + ":0.5"]).outcome()
+    #expect(outcome.status == 64)
+    #expect(outcome.errors.contains("\(option) takes no scale here: give '\(adapter)'"))
+    #expect(outcome.errors.contains("lora combine --adapter \(adapter):0.5 --type cat"))
+    let missing = try Command.start(command + ["/nowhere:0.5"]).outcome()
+    #expect(!missing.errors.contains("takes no scale"), "\(missing.errors)")
+  }
 }

@@ -80,6 +80,8 @@ import Testing
     try Fixtures.write("a note", to: folder + "/Modelfile")
     let note = try Command.start(arguments + ["--force"]).outcome()
     #expect(note.status == 1 && note.errors.contains("Modelfile: it exists and is no Modelfile"))
+    // The flag takes no path: the adapter's decides.
+    #expect(note.errors.contains("give another --output"), "\(note.errors)")
     let usage = try Command.run(
       "convert", "--input", Self.adapter, "--to", "mlx", "--ollama-modelfile", "--output", "x")
     #expect(usage.status == 64)

@@ -93,11 +93,12 @@ import Testing
     try refused(
       place, "the output is the input",
       ["train", "--model", place.model, "--data", rows, "--output", new, "--log", rows])
+    try place.link("rows.svg", to: "rows.json")
     try refused(
       place, "the output is the input",
       [
         "sweep", "--model", place.model, "--adapter", place.adapter, "--data", rows, "--plot",
-        place.path + "/../" + (place.path as NSString).lastPathComponent + "/rows.json",
+        place.path + "/../" + (place.path as NSString).lastPathComponent + "/rows.svg",
       ])
   }
 

@@ -1,3 +1,4 @@
+import Foundation
 import LoRAFormats
 import LoRAJSON
 import LoRATensor
@@ -40,6 +41,18 @@ import Testing
     let longer = try Command.run("generate", "--model", model, "--prompt", prompt + "aa")
     #expect(longer.status == 1)
     #expect(longer.errors.contains("64 positions"))
+  }
+
+  @Test func namesAPromptWithoutTokens() throws {
+    let model = try Fixtures.modelWithTokenizer()
+    // What the template begins with is enough.
+    #expect(try Command.run("generate", "--model", model, "--prompt", "").status == 0)
+    let path = model + "/tokenizer.json"
+    let text = try String(contentsOfFile: path, encoding: .utf8)
+    try Fixtures.write(
+      text.replacing(#"{"SpecialToken":{"id":"<s>","type_id":0}},"#, with: ""), to: path)
+    let outcome = try Command.run("generate", "--model", model, "--prompt", "")
+    #expect(outcome.status == 1 && outcome.errors.contains("error: --prompt '': it has no token"))
   }
 
   @Test func refusesOptionsOutOfRange() throws {

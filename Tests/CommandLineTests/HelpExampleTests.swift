@@ -45,6 +45,45 @@ import Testing
     }
   }
 
+  /// A usage line that is written by hand has every option of its command.
+  @Test func usageLinesAreWhole() {
+    for path in Self.commands {
+      let command = path[path.count - 1]
+      guard let usage = command.configuration.usage else { continue }
+      let options = UsageReport.options(of: command)
+      for option in options.keys where !["--help", "--version", "-h"].contains(option) {
+        #expect(usage.contains("\(option) ") || usage.contains("\(option)]"), "\(option): \(usage)")
+      }
+      let named = usage.split { !$0.isLetter && $0 != "-" }.filter { $0.hasPrefix("--") }
+      for option in named { #expect(options[String(option)] != nil, "\(option): \(usage)") }
+    }
+  }
+
+  /// What must be given stands outside of brackets, and what it takes is explained.
+  @Test func whatMustBeGivenLooksSo() throws {
+    for (name, required) in [
+      ("merge", ["--model <path>", "--adapter <adapter[:scale]> ...", "--output <path>"]),
+      ("combine", ["--adapter <adapter[:weight]> ...", "--output <dir>"]),
+      ("sweep", ["--model <path>", "--adapter <adapter>", "--data <file[#name]>"]),
+      ("score", ["--model <path>", "(--text <file> [--split <split>] | --ids <file[#name]>)"]),
+      ("reduce", ["--adapter <adapter>", "(--rank <rank> | --energy <energy>)", "--output <dir>"]),
+      ("extract", ["--base <dir>", "(--rank <rank> | --energy <energy>)", "--output <dir>"]),
+      ("train", ["--model <path>", "--data <file[#name]>", "--output <dir>"]),
+    ] {
+      let help = try Command.succeed("help", name).output
+      let start = try #require(help.range(of: "USAGE: lora \(name) "))
+      let usage = help[start.upperBound...].components(separatedBy: "\n\n")[0].split(
+        whereSeparator: \.isWhitespace
+      )
+      .joined(separator: " ")
+      for option in required { #expect(" \(usage) ".contains(" \(option) "), "\(usage)") }
+      if help.contains("[#name]") {
+        let text = help.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        #expect(text.contains("#name") && text.contains("tensor"), "\(name)")
+      }
+    }
+  }
+
   /// Whole on a terminal of 80 columns, behind the two spaces that it is indented by.
   @Test(arguments: examples) func fitsOnALine(example: Example) {
     #expect(example.line.count <= 78)

@@ -58,6 +58,16 @@ import Testing
     #expect(lines[5].hasPrefix("best: adapter:") && lines.count == 6)
   }
 
+  /// Strengths of any size stand on both axes as a number that --adapter takes.
+  @Test(arguments: [("1e20", ["1e20", "5e19", "0"]), ("1e-20", ["1e-20", "5e-21", "0"])])
+  func strengthsOfAnySize(to: String, axis: [String]) throws {
+    let lines = try Command.succeed(
+      "sweep", "--model", Self.model, "--adapter", Self.model + "/adapter", "--adapter",
+      Fixtures.path("peft/regex"), "--data", Self.rows, "--to", to, "--steps", "3"
+    ).output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+    #expect(lines[1...3].map { $0[0] } == axis && lines[4] == axis.reversed())
+  }
+
   /// What the plot and the table show of the same sweep is the same text.
   @Test func oneAdaptersTableIsItsPlot() throws {
     let plot = try Command.temporaryFolder() + "/plot.svg"
@@ -97,6 +107,10 @@ import Testing
       (["--adapter", adapter + ":0.5"], "takes no scale"),
       (["--adapter", adapter, "--from", "2"], "--from must be below --to"),
       (["--adapter", adapter, "--steps", "1"], "--steps is 1; it must be 2 to 1000"),
+      (
+        ["--adapter", adapter, "--plot", "x.png"],
+        "--plot is 'x.png'; it writes SVG: give a file ending in .svg"
+      ),
     ] {
       let outcome = try Command.start(
         ["sweep", "--model", Self.model, "--data", Self.rows] + arguments

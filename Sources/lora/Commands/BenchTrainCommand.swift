@@ -8,7 +8,7 @@ struct BenchTrainCommand: ParsableCommand {
     commandName: "train",
     abstract: "Measure training steps on random tokens.",
     discussion: """
-      One step more than asked for is made; the first is not counted. Times are medians.
+      Runs one step more than asked for and does not count the first. Times are medians.
 
         lora bench train --model MODEL --sequence-length 512 --rank 16 --json
       """)

@@ -8,12 +8,17 @@ struct CombineCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "combine",
     abstract: "Make one adapter of several, each with a weight.",
+    usage: """
+      lora combine --adapter <adapter[:weight]> ... --output <dir> [--type <type>] [--rank <rank>] \
+      [--density <density>] [--majority-sign <majority-sign>] [--seed <seed>] \
+      [--replacements <replacements>] [--base <model>] [--force] [--json]
+      """,
     discussion: """
-      The types are those of PEFT's add_weighted_adapter. cat is the sum of the adapters, exactly, \
-      at the sum of their ranks; svd the nearest adapter to it of the rank asked for. The others \
-      are approximations: linear adds the factors, so that its product has cross terms between \
-      adapters, and wants equal ranks; ties, dare-linear, dare-ties and magnitude-prune drop part \
-      of the numbers and want --density.
+      The types are those of PEFT's add_weighted_adapter. cat is the exact sum of the adapters; its \
+      rank is the sum of theirs. svd is the nearest adapter to that sum of a given rank. The others are \
+      approximations: linear adds the factors, which needs equal ranks and brings in cross terms \
+      between the adapters; ties, dare-linear, dare-ties and magnitude-prune drop part of the numbers \
+      and need --density.
 
         lora combine --adapter support:0.7 --adapter polite:-0.2 --type cat --output c
         lora combine --adapter a --adapter b --type ties-svd --density 0.5 --output ab
@@ -22,35 +27,37 @@ struct CombineCommand: ParsableCommand {
   @Option(
     name: .customLong("adapter"),
     help: ArgumentHelp(
-      "An adapter of any format, its weight after a colon. Repeat it.",
+      "An adapter of any format, and after a colon its weight (1 without). Repeat the option for each.",
       valueName: "adapter[:weight]"),
     transform: AdapterArgument.init)
   var adapters: [AdapterArgument] = []
-  @Option(help: "How they become one.")
+  @Option(help: "How to combine them.")
   var type: CombinationArgument = .init(method: .svd)
   @Option(
     parsing: .unconditional,
-    help: "The rank of types that end in svd. (default: the largest of the adapters')")
+    help:
+      "The rank of the result, for types that end in svd. (default: the largest of the adapters')")
   var rank: Int?
   @Option(
     parsing: .unconditional,
-    help: "The share of the numbers that are kept, up to 1, by types that drop some.")
+    help: "The share of the numbers to keep, up to 1, for types that drop some.")
   var density: Double?
-  @Option(help: "How ties elects signs: by the sum of the numbers, or by their count.")
+  @Option(
+    help: "How ties elects signs: by the sum of the numbers (total) or by their count (frequency).")
   var majoritySign: MajoritySignArgument = .total
   @Option(
-    parsing: .unconditional, help: "What the random choices of dare depend on. (default: 0)",
+    parsing: .unconditional, help: "The seed of dare's random choices. (default: 0)",
     transform: parsedSeed)
   var seed: UInt64 = 0
   @Option(
     help: """
-      What becomes of modules and embedding rows that an adapter replaces whole, which no weight \
-      applies to.
+      What to do with modules and embedding rows that an adapter replaces whole, to which no weight \
+      applies.
       """)
   var replacements: ReplacementsArgument = .refused
   @Option(
     help: ArgumentHelp(
-      "The base model: GGUF adapters need it; others are checked against it.", valueName: "model"))
+      "The base model. GGUF adapters need it; others are checked against it.", valueName: "model"))
   var base: String?
   @Option(help: ArgumentHelp("The PEFT adapter's folder to write.", valueName: "dir"))
   var output: String

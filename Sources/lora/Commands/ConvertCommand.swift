@@ -9,9 +9,9 @@ struct ConvertCommand: ParsableCommand {
     commandName: "convert",
     abstract: "Write an adapter in another format, and check that it computes the same.",
     discussion: """
-      The input's format follows from its content. Factors keep their bits; what a format has no \
-      place for is folded into a factor with one rounding, which is reported, or refused by the \
-      layer's name. The result is read back and compared before it is put in its place.
+      The input's format is recognized by its content. Factors keep their bits. What a format has no \
+      place for is folded into a factor, which is rounded once and reported, or is refused with the name \
+      of the layer. The result is read back and compared before it is put in its place.
 
         lora convert --input mlx --to peft --output peft-adapter
         lora convert --input style.safetensors --to diffusers --output d.safetensors
@@ -33,25 +33,28 @@ struct ConvertCommand: ParsableCommand {
       return format
     })
   var to: AdapterFormat
-  @Option(help: ArgumentHelp("Where to write: a folder of peft and mlx, else a file."))
+  @Option(
+    help: ArgumentHelp(
+      "The folder (peft, mlx) or the file (all others) to write.", valueName: "path"))
   var output: String
   @Option(
     help: ArgumentHelp(
-      "The base model: GGUF adapters need it; for others it is checked that the adapter fits it.",
+      "The base model. GGUF adapters need it; others are checked against it.",
       valueName: "model"))
   var base: String?
   @Option(
     parsing: .unconditional,
-    help: "The alpha of a loralib adapter or an MLX .npz, which the file does not hold.")
+    help: "The alpha of a loralib adapter or of an MLX .npz file, which do not hold it.")
   var alpha: Double?
   @Flag(
     name: .customLong("ollama-modelfile"),
-    help: "Write an Ollama Modelfile beside a GGUF adapter.")
+    help: "Also write a file 'Modelfile' for Ollama beside the GGUF adapter; goes with --base.")
   var writesModelfile = false
   @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var format: OutputOptions
 
   func validate() throws {
+    try AdapterArgument.demandNoScale(input, "--input")
     if writesModelfile, to != .gguf || base == nil {
       throw ValidationError("--ollama-modelfile goes with --to gguf and --base")
     }

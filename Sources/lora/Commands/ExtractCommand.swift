@@ -8,10 +8,14 @@ struct ExtractCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "extract",
     abstract: "Make an adapter of the difference between a fine-tuned model and its base.",
+    usage: """
+      lora extract --base <dir> --tuned <dir> (--rank <rank> | --energy <energy>) --output <dir> \
+      [--others <others>] [--iterations <iterations>] [--force] [--json]
+      """,
     discussion: """
-      Each linear layer's difference is replaced by the nearest one of the rank asked for; the \
-      table says which share of it that captures. Norms, biases and embeddings that differ are an \
-      error unless --others says what to do with them.
+      The difference of each linear layer is replaced by its nearest approximation of a low rank; the \
+      table says what share of it that captures. Norms, biases and embeddings that differ are an error \
+      unless --others says what to do with them.
 
         lora extract --base MODEL --tuned TUNED --rank 16 --output adapter
         lora extract --base MODEL --tuned TUNED --energy 0.95 --output adapter
@@ -19,16 +23,16 @@ struct ExtractCommand: ParsableCommand {
 
   @Option(help: ArgumentHelp("The base model's Hugging Face directory.", valueName: "dir"))
   var base: String
-  @Option(help: ArgumentHelp("The fine-tuned model's.", valueName: "dir"))
+  @Option(help: ArgumentHelp("The fine-tuned model's Hugging Face directory.", valueName: "dir"))
   var tuned: String
   @OptionGroup var choice: RankOptions
-  @Option(help: "What becomes of parameters that differ and are no linear layer's weight.")
+  @Option(help: "What to do with differing parameters that are not the weight of a linear layer.")
   var others: OthersArgument = .refused
   @Option(
     parsing: .unconditional,
     help: """
-      Decompose by so many random iterations, far faster for large matrices; with --rank only. 4 is \
-      a good number. (default: exactly)
+      Decompose with this many randomized iterations, much faster for large matrices; goes with --rank. \
+      4 is a good number. (default: decompose exactly)
       """)
   var iterations: Int?
   @Option(help: ArgumentHelp("The folder to write.", valueName: "dir"))

@@ -24,17 +24,17 @@ struct GenerateCommand: ParsableCommand {
   var maxTokens = 128
   @Option(
     parsing: .unconditional,
-    help: "0 takes the likeliest token; above, logits are divided by it and sampled.")
+    help: "0: always the likeliest token; above 0: sample from logits divided by it.")
   var temperature: Float = 0
   @Option(
-    parsing: .unconditional, help: "Sample among this many of the likeliest tokens; 0: all.")
+    parsing: .unconditional, help: "Sample from this many of the likeliest tokens; 0: from all.")
   var topK = 0
   @Option(
     parsing: .unconditional,
-    help: "Sample among the likeliest tokens that have this probability together; 1: all.")
+    help: "Sample from the likeliest tokens that together have this probability; 1: from all.")
   var topP: Float = 1
   @Option(
-    parsing: .unconditional, help: "What the draws depend on. (default: 0)", transform: parsedSeed)
+    parsing: .unconditional, help: "The seed of sampling. (default: 0)", transform: parsedSeed)
   var seed: UInt64 = 0
   @OptionGroup var output: OutputOptions
 
@@ -50,6 +50,11 @@ struct GenerateCommand: ParsableCommand {
     try adapters.attach(to: pretrained.model, from: model.path)
     let tokenizer = try pretrained.tokenizer()
     let ids = tokenizer.encodePrompt(prompt)
+    guard !ids.isEmpty else {
+      throw CommandError(
+        "--prompt '\(prompt)': it has no token, and this model's tokenizer puts none before it; give a "
+          + "text to continue")
+    }
     let session = try GenerationSession(
       pretrained.model, prompt: ids,
       options: GenerationOptions(

@@ -8,13 +8,19 @@ struct MergeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "merge",
     abstract: "Write a model with adapters merged into its weights.",
+    usage: """
+      lora merge --model <path> --adapter <adapter[:scale]> ... --output <path> \
+      [--allow-no-effect] [--requantize] [--dtype <dtype>] [--force] [--json]
+      """,
     discussion: """
-      The result is a Hugging Face directory with the base's tokenizer; it needs no adapter any \
-      more. Every tensor keeps the type that the base has it in, and what no adapter changes its \
-      bits; each sum is rounded once, and refused if it is beyond its type. --dtype float32 stores \
-      all of them in that type instead. Of a GGUF file the result may be a GGUF file \
-      again, with everything else in it as it was; merged weights that were quantized become \
-      float32, or with --requantize are quantized again, and what that loses is reported.
+      Writes a Hugging Face directory with the base's tokenizer, which needs no adapter any more. Every \
+      tensor keeps its type; those that no adapter changes keep their bits. Each sum is rounded once, \
+      and a number that its type cannot hold is an error. --dtype stores all tensors in one type \
+      instead.
+
+      From a GGUF model the result may also be a GGUF file, in which everything else stays as it was. \
+      Merged weights that were quantized become float32; with --requantize they are quantized again, \
+      and what that loses is reported.
 
         lora merge --model MODEL --adapter support --adapter polite:0.4 --output m
         lora merge --model base.gguf --adapter tone --requantize --output m.gguf
@@ -25,11 +31,12 @@ struct MergeCommand: ParsableCommand {
   var model: String
   @OptionGroup var adapters: AdapterOptions
   @Option(
-    help: ArgumentHelp("The folder to write, or a file ending in .gguf.", valueName: "path"))
+    help: ArgumentHelp(
+      "The folder to write or, from a GGUF model, a file that ends in .gguf.", valueName: "path"))
   var output: String
-  @Flag(help: "Quantize merged weights again that were quantized.")
+  @Flag(help: "Quantize again the merged weights that were quantized in the base.")
   var requantize = false
-  @Option(help: "What a folder's weights are stored as; auto: each tensor as the base has it.")
+  @Option(help: "The type to store a folder's weights in; auto: each tensor as in the base.")
   var dtype: WeightType = .auto
   @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var format: OutputOptions

@@ -7,10 +7,10 @@ import LoRAWorld
 struct QuickstartCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "quickstart",
-    abstract: "Train two adapters on the built-in base and show what they do, in about a minute.",
+    abstract: "Train two adapters on the built-in base and show what they do, in 1 to 2 minutes.",
     discussion: """
-      Needs no download. The adapters are written as PEFT directories; those of an earlier tour are \
-      replaced, others with --force only.
+      Needs no download. The adapters are written as PEFT directories. Those of an earlier tour are \
+      replaced, other results only with --force.
 
         lora quickstart --output my-first-adapters
       """)
@@ -20,7 +20,7 @@ struct QuickstartCommand: ParsableCommand {
   @OptionGroup var replacement: ReplacementOptions
 
   func run() throws {
-    // Tried before a minute is spent on training what could not be written.
+    // Tried before time is spent on training what could not be written.
     try checkOutput()
     let clock = ContinuousClock()
     let start = clock.now

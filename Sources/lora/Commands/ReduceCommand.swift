@@ -7,7 +7,11 @@ import LoRAKit
 struct ReduceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "reduce",
-    abstract: "Lower the rank of an adapter, layer by layer the nearest one.",
+    abstract: "Lower the rank of an adapter: each layer's nearest approximation of a lower rank.",
+    usage: """
+      lora reduce --adapter <adapter> (--rank <rank> | --energy <energy>) --output <dir> \
+      [--base <model>] [--force] [--json]
+      """,
     discussion: """
       With --energy each layer gets the smallest rank that keeps this share of the sum of its \
       squared singular values.
@@ -16,17 +20,20 @@ struct ReduceCommand: ParsableCommand {
         lora reduce --adapter support --energy 0.99 --output small
       """)
 
-  @Option(help: ArgumentHelp("The adapter, of any format.", valueName: "adapter"))
+  @Option(
+    help: ArgumentHelp("The adapter, of any format: a folder or a file.", valueName: "adapter"))
   var adapter: String
   @OptionGroup var choice: RankOptions
   @Option(
     help: ArgumentHelp(
-      "The base model: GGUF adapters need it; others are checked against it.", valueName: "model"))
+      "The base model. GGUF adapters need it; others are checked against it.", valueName: "model"))
   var base: String?
   @Option(help: ArgumentHelp("The PEFT adapter's folder to write.", valueName: "dir"))
   var output: String
   @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var format: OutputOptions
+
+  func validate() throws { try AdapterArgument.demandNoScale(adapter, "--adapter") }
 
   func run() throws {
     var destinations = Destinations(reading: [adapter, base], force: replacement.force)

@@ -8,11 +8,17 @@ struct ScoreCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "score",
     abstract: "Measure how well a model, with or without adapters, predicts documents.",
+    usage: """
+      lora score --model <path> (--text <file> [--split <split>] | --ids <file[#name]>) \
+      [--dtype <dtype>] [--adapter <adapter[:scale]> ...] [--allow-no-effect] [--window <tokens>] \
+      [--stride <tokens>] [--per-token] [--json]
+      """,
     discussion: """
-      Prints each document's mean negative log-likelihood (natural logarithm), and the mean over \
-      the tokens of all. The first token of a document is given, not scored; counts are of scored \
-      tokens. A document longer than the model's positions is scored by windows: each scores the \
-      tokens that the ones before have not, after the others of the window.
+      Prints the mean negative log-likelihood (natural logarithm) of each document and the mean over \
+      the tokens of all documents. The first token of a document is given, not scored, and not \
+      counted. A document longer than the model's positions needs --window or --stride: each window \
+      scores the tokens that no earlier window has scored, with those before them in the window as \
+      context.
 
         lora score --model MODEL --text stories.txt --split '<|endoftext|>' --json
         lora score --model MODEL --text book.txt --window 1024 --stride 512
@@ -21,29 +27,32 @@ struct ScoreCommand: ParsableCommand {
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var adapters: AdapterOptions
-  @Option(help: ArgumentHelp("A text file, encoded by the model's tokenizer.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("A text file, to be encoded by the model's tokenizer.", valueName: "file"))
   var text: String?
   @Option(
     parsing: .unconditional,
-    help: "What separates the documents of the text; without it the text is one document.")
+    help: "What separates the documents in the text; without it the file is one document.")
   var split: String?
   @Option(
     help: ArgumentHelp(
-      "Token rows: JSON [[id, ...], ...], or a .safetensors file's tensor ('eval' by default).",
+      "Token rows: a JSON file [[id, ...], ...], or a .safetensors file, of which FILE#name picks a "
+        + "tensor; without it 'eval' is read.",
       valueName: "file[#name]"))
   var ids: String?
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Score by windows of so many tokens. (default: with --stride the model's positions)",
+      "Score in windows of this many tokens. (default: with --stride, the model's positions)",
       valueName: "tokens"))
   var window: Int?
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "How many tokens further each window begins. (default: half a window)", valueName: "tokens"))
+      "How many tokens after the last one each window begins. (default: half a window)",
+      valueName: "tokens"))
   var stride: Int?
-  @Flag(help: "Print every token's value too.")
+  @Flag(help: "Also print the value of every token.")
   var perToken = false
   @OptionGroup var output: OutputOptions
 
@@ -122,6 +131,11 @@ struct ScoreCommand: ParsableCommand {
   ) -> CommandError {
     guard case .rowTooLong(let row, let length, let limit) = error else {
       return CommandError(data.source, error)
+    }
+    guard limit > 1 else {
+      return CommandError(
+        "\(data.source): document \(row + 1) has \(length) positions, and the model has 1: it can "
+          + "score documents of two tokens only")
     }
     return CommandError(
       "\(data.source): document \(row + 1) has \(length) positions, more than the limit of \(limit): "

@@ -8,10 +8,17 @@ struct SweepCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "sweep",
     abstract: "Measure the loss over a grid of strengths of one or two adapters.",
+    usage: """
+      lora sweep --model <path> --adapter <adapter> [--adapter <adapter>] --data <file[#name]> \
+      [--from <from>] [--to <to>] [--steps <steps>] [--plot <file.svg>] [--batch <batch>] \
+      [--sequence-length <tokens>] [--long-rows <choice>] [--dtype <dtype>] [--allow-no-effect] \
+      [--force] [--json]
+      """,
     discussion: """
-      Prints the mean negative log-likelihood (natural logarithm) at every strength, of two \
-      adapters at every pair, and the best one; --plot draws the same. Data are what lora train takes; of a file with \
-      several tensors 'eval', or else 'train'.
+      Prints the mean negative log-likelihood (natural logarithm) at every strength, or with two \
+      adapters at every pair of strengths, and the best of them; --plot draws the same. --data takes \
+      what that of lora train takes; of a .safetensors file without #name it reads the tensor 'eval', or \
+      'train' if there is no such tensor.
 
         lora sweep --model MODEL --adapter a --data rows.safetensors --plot sweep.svg
         lora sweep --model MODEL --adapter a --adapter b --data eval.jsonl --to 1
@@ -20,25 +27,31 @@ struct SweepCommand: ParsableCommand {
   @OptionGroup var model: ModelOptions
   @Option(
     name: .customLong("adapter"),
-    help: ArgumentHelp("An adapter of any format. Give one or two.", valueName: "adapter"),
+    help: ArgumentHelp(
+      "An adapter of any format: a folder or a file, without a scale. Give one or two.",
+      valueName: "adapter"),
     transform: AdapterArgument.init)
   var adapters: [AdapterArgument] = []
-  @Flag(help: "Take an adapter too that changes nothing, as one that was never trained.")
+  @Flag(
+    help: """
+      Accept an adapter that changes nothing, such as one that was never trained, which is otherwise an \
+      error.
+      """)
   var allowNoEffect = false
-  @Option(help: ArgumentHelp("What to measure the loss on.", valueName: "file"))
+  @Option(help: ArgumentHelp("What to measure the loss on.", valueName: "file[#name]"))
   var data: String
   @Option(parsing: .unconditional, help: "The lowest strength.")
   var from = 0.0
   @Option(parsing: .unconditional, help: "The highest strength.")
   var to = 1.5
   @Option(
-    parsing: .unconditional, help: "The number of strengths of each adapter.")
+    parsing: .unconditional, help: "The number of strengths that each adapter takes.")
   var steps = 7
   @Option(
     parsing: .unconditional, help: "The number of rows in a batch.")
   var batch = 8
   @OptionGroup var rows: RowOptions
-  @Option(help: ArgumentHelp("Where to write a plot as SVG.", valueName: "file"))
+  @Option(help: ArgumentHelp("Draw the sweep into this SVG file.", valueName: "file.svg"))
   var plot: String?
   @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var output: OutputOptions
@@ -55,6 +68,9 @@ struct SweepCommand: ParsableCommand {
     }
     try demand("--steps", steps, .from(2, to: 1000))
     try demand("--batch", batch, .atLeast(1))
+    if let plot, !plot.isEmpty, !plot.lowercased().hasSuffix(".svg") {
+      throw ValidationError("--plot is '\(plot)'; it writes SVG: give a file ending in .svg")
+    }
   }
 
   func run() throws {

@@ -7,11 +7,11 @@ import LoRAKit
 struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train",
-    abstract: "Train an adapter, or a whole model, on token rows or text.",
+    abstract: "Train an adapter, or a whole model, on text or token rows.",
     discussion: """
-      Writes a PEFT adapter, or with --method full a model directory in the base's stored type. \
-      What stops it in the middle (Ctrl-C, a closed terminal, a loss that is not finite, a log that \
-      cannot be written) saves what was learned so far and ends with status 1.
+      Writes a PEFT adapter or, with --method full, a model directory in the base's stored type. If \
+      something stops the training (Ctrl-C, a closed terminal, a loss that is not finite, a log that \
+      cannot be written), what was learned so far is saved, and the exit status is 1.
 
         lora train --model MODEL --data rows.safetensors --steps 200 --output a1
         lora train --model MODEL --data questions.jsonl --epochs 3 --output a2
@@ -20,12 +20,14 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup var model: ModelOptions
   @Option(
     help: ArgumentHelp(
-      "Text (.txt), records with text or with prompt and completion (.jsonl, .json, .csv), or token "
-        + "rows (.json, or .safetensors with the tensor 'train').", valueName: "file[#name]"))
+      "Text (.txt), records with a text or with a prompt and a completion (.jsonl, .json, .csv), or "
+        + "token rows (.json, .safetensors). FILE#name picks a tensor of a .safetensors file; without "
+        + "it 'train' is read.", valueName: "file[#name]"))
   var data: String
   @Option(
     help: ArgumentHelp(
-      "Data to measure before and after. Without it the tensor 'eval' of a token file, if any.",
+      "Data to measure the loss on before and after training; of a .safetensors file without #name "
+        + "the tensor 'eval'. (default: the tensor 'eval' of the --data file, if it has one)",
       valueName: "file[#name]"))
   var evalData: String?
   @Option(help: ArgumentHelp("The folder to write.", valueName: "dir"))
@@ -36,7 +38,7 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup(title: "Memory") var memory: MemoryOptions
   @Option(
     help: ArgumentHelp(
-      "Write one object a step: step, loss, gradient_norm, learning_rate, tokens_per_second.",
+      "Write one JSON object per step to this file: step, loss, gradient_norm, learning_rate, tokens_per_second.",
       valueName: "file.jsonl"))
   var log: String?
   @OptionGroup var replacement: ReplacementOptions

@@ -7,14 +7,15 @@ struct MemoryOptions: ParsableArguments {
   @Flag(
     inversion: .prefixedNo, exclusivity: .exclusive,
     help: """
-      Compute the model's blocks a second time instead of keeping their activations. (default: where \
-      memory asks for it)
+      Compute the activations of the model's blocks a second time instead of keeping them. (default: \
+      only where memory is short)
       """)
   var checkpointing: Bool?
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "What training may need, as 8GiB. (default: what the machine has available)",
+      "The most memory that training may take, as in 8GiB; a run that would need more is refused "
+        + "before it starts. (default: what the machine has available)",
       valueName: "size"),
     transform: ByteCount.init(option:))
   var memory: ByteCount?

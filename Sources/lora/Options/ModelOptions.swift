@@ -34,7 +34,7 @@ struct ModelOptions: ParsableArguments {
     help: ArgumentHelp("The model's Hugging Face directory, or its GGUF file.", valueName: "path"))
   var path: String
 
-  @Option(help: "The type of the weights in memory; auto: as they are stored.")
+  @Option(help: "The type of the weights in memory; auto: as stored.")
   var dtype: WeightType = .auto
 
   /// Opens the model.

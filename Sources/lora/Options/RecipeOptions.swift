@@ -6,20 +6,20 @@ import LoRAKit
 struct RecipeOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "What to train: an adapter, or with full the whole model. (default: lora)"))
+      "What to train: an adapter of this method, or with full the whole model. (default: lora)"))
   var method: TrainingMethod?
   @Option(
     parsing: .unconditional, help: "The adapter's rank. (default: 8)")
   var rank: Int?
   @Option(
     parsing: .unconditional,
-    help: "The adapter's change is scaled by alpha / rank. (default: 16; 8 for loha and lokr)")
+    help: "Scale the adapter's change by alpha / rank. (default: 16; 8 for loha and lokr)")
   var alpha: Double?
   @Option(
     parsing: .unconditional,
     help: "The probability of dropping an element of the adapter's input. (default: 0)")
   var dropout: Double?
-  @Flag(help: "Scale by alpha / sqrt(rank).")
+  @Flag(help: "Scale by alpha / sqrt(rank) instead.")
   var rslora = false
   @Option(
     name: .customLong("init"),
@@ -27,16 +27,20 @@ struct RecipeOptions: ParsableArguments {
   var initialization: LoRA.Initialization?
   @Option(
     help: ArgumentHelp(
-      "The layers: all-linear, a list q_proj,v_proj, or regex:EXPRESSION over whole paths. "
-        + "(default: all-linear; for ia3 keys, values and down projections)",
+      "The layers to adapt: all-linear, a list such as q_proj,v_proj, or regex:EXPRESSION, which must "
+        + "match whole paths. "
+        + "(default: all-linear; with ia3, keys, values and down projections)",
       valueName: "layers"))
   var targets: TargetArgument?
   @Option(
     help: ArgumentHelp(
-      "A PEFT adapter to go on from; it fixes rank and targets.", valueName: "dir"))
+      "An adapter of any format to go on training. It fixes method, rank and targets; an option that "
+        + "says otherwise is an error.", valueName: "adapter"))
   var initAdapter: String?
   @Option(
-    help: ArgumentHelp("PEFT's adapter_config.json as a recipe.", valueName: "file.json"))
+    help: ArgumentHelp(
+      "Take the adapter's settings from an adapter_config.json of PEFT; an option that says otherwise "
+        + "is an error.", valueName: "file.json"))
   var config: String?
 
   func validate() throws {
@@ -46,6 +50,7 @@ struct RecipeOptions: ParsableArguments {
     {
       throw ValidationError("--targets 'regex:\(text)' can't be matched: \(problem)")
     }
+    try AdapterArgument.demandNoScale(initAdapter, "--init-adapter")
     try demand("--rank", rank, .atLeast(1))
     try demand("--dropout", dropout, .from(0, below: 1))
     if config != nil, initAdapter != nil {

@@ -8,13 +8,15 @@ struct RowOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "The most positions of a row of text. (default: 512, or the model's limit if lower)",
+      "The most positions in a row, one less than its tokens. (default: 512, or the model's limit if "
+        + "lower; token rows may be as long as that limit)",
       valueName: "tokens"))
   var sequenceLength: Int?
   @Option(
     help: ArgumentHelp(
-      "What becomes of longer rows: error, truncate (a prompt loses its beginning), skip or split. "
-        + "(default: texts split, prompt and completion truncate, token rows error)",
+      "What to do with a longer row: refuse it (error), cut it (truncate; a prompt loses its "
+        + "beginning), leave it out (skip) or split it. (default: split texts, truncate prompts with "
+        + "completions, refuse token rows)",
       valueName: "choice"))
   var longRows: LongRows?
 

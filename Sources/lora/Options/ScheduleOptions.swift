@@ -9,20 +9,21 @@ struct ScheduleOptions: ParsableArguments {
     parsing: .unconditional, help: "The number of optimizer steps.")
   var steps: Int?
   @Option(
-    parsing: .unconditional, help: "How often to go through the data. (default: 1)")
+    parsing: .unconditional, help: "How many times to go through the data. (default: 1)")
   var epochs: Int?
   @Option(
     parsing: .unconditional, help: "The number of rows in a batch.")
   var batch = 8
   @Option(
-    parsing: .unconditional, help: "The learning rate before the schedule's factor.")
+    parsing: .unconditional, help: "The learning rate, which --schedule and --warmup scale.")
   var learningRate = 1e-3
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "The learning rate of B, as a multiple of that of A (LoRA+).", valueName: "ratio"))
+      "Train B at this many times the learning rate of A, 1 or more (LoRA+). (default: both at the "
+        + "same rate)", valueName: "ratio"))
   var loraplusRatio: Double?
-  @Option(help: "How the learning rate changes.")
+  @Option(help: "How the learning rate changes from step to step.")
   var schedule: LearningRateSchedule = .constant
   @Option(
     parsing: .unconditional, help: "The number of steps over which the learning rate rises from 0.")
@@ -31,17 +32,18 @@ struct ScheduleOptions: ParsableArguments {
     parsing: .unconditional, help: "AdamW's weight decay.")
   var weightDecay = 0.0
   @Option(
-    parsing: .unconditional, help: "The norm that gradients are clipped to; 0: off.")
+    parsing: .unconditional, help: "The norm to clip gradients to; 0: off.")
   var clipNorm = 1.0
   @Option(
-    parsing: .unconditional, help: "The number of batches whose gradients make one step.")
+    parsing: .unconditional,
+    help: "The number of batches whose gradients are added up for one step.")
   var accumulate = 1
   @Option(
     parsing: .unconditional,
-    help: "What initialization, shuffling and dropout depend on. (default: 0)",
+    help: "The seed of initialization, shuffling and dropout. (default: 0)",
     transform: parsedSeed)
   var seed: UInt64 = 0
-  @Flag(help: "Take the rows in the data's order, in every epoch.")
+  @Flag(help: "Take the rows in the order of the file, in every epoch.")
   var noShuffle = false
 
   func validate() throws {

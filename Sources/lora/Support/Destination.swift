@@ -77,8 +77,10 @@ struct Destinations {
       throw CommandError(
         "\(option) is empty: give \(kind.isFolder ? "a folder" : "a file") to write")
     }
-    let place = try Self.place(path, option)
+    let place = try Self.place(path, kind == .modelfile ? "--output" : option)
     try checkOthers(path, place, kind, option)
+    // Its place follows from the adapter's.
+    let option = kind == .modelfile ? "--output" : option
     if kind.isFolder {
       try checkFolder(path, place, kind, option)
     } else {
@@ -183,7 +185,8 @@ struct Destinations {
         && kind.folder?.owns(FileSystem.name(of: other.place)) == true
       if place == other.place || isWithin || holds {
         throw CommandError(
-          "\(path): \(option) and \(other.option) name the same place; give two different ones")
+          "\(path): \(option) and \(other.option) name the same place; "
+            + (kind == .modelfile ? "give another --output" : "give two different ones"))
       }
     }
   }
