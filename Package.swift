@@ -107,6 +107,8 @@ let package = Package(
     tests("LoRATestingTests", ["LoRATesting"]),
     tests("LoRAWorldTests", ["LoRAWorld"]),
     tests("FuzzTests", ["LoRAModels", "LoRAText", "LoRAFormats", "LoRAJSON"]),
-    tests("CommandLineTests", ["lora", "LoRAModels", "LoRAFormats", "LoRAJSON", "TestSupport"]),
+    tests(
+      "CommandLineTests",
+      ["lora", "LoRAKit", "LoRAModels", "LoRAFormats", "LoRAJSON", "TestSupport"]),
   ]
 )

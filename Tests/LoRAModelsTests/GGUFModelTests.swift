@@ -107,6 +107,28 @@ import Testing
     #expect(try Self.open("qwen2-float16").stopTokens == [265])
   }
 
+  private static let ends: [([String: UInt32], Set<Int>)] = [
+    ([:], [2]), (["eot": 5], [2, 5]), (["eom": 6], [2, 6]), (["eot": 5, "eom": 6], [2, 5, 6]),
+    (["eot": 2, "eom": 5], [2, 5]), (["eot": 1 << 30, "eom": 6], [2, 6]),
+  ]
+
+  /// A turn and a message may end with tokens of their own (Llama 3's <|eot_id|> and <|eom_id|>): all
+  /// of them stop, each once, and an id beyond the vocabulary is none.
+  @Test(arguments: ends)
+  func endsOfTurnsAndMessagesStop(ends: [String: UInt32], expected: Set<Int>) throws {
+    let path = try changed(
+      "llama-quantized",
+      { values in
+        for (name, id) in ends {
+          values.append(.init(key: "tokenizer.ggml.\(name)_token_id", value: .uint32(id)))
+        }
+      })
+    let pretrained = try PretrainedModel(path: path)
+    #expect(pretrained.stopTokens == expected)
+    #expect(pretrained.generation.eosTokenIDs.first == 2)
+    #expect(pretrained.stopTokens(with: try pretrained.tokenizer()) == expected)
+  }
+
   /// The settings that `rope_freqs.weight` follows from are found.
   @Test func rotaryFactorsBecomeSettings() throws {
     let rotary = try Self.open("llama3-bfloat16").configuration.rotary

@@ -21,7 +21,10 @@ struct Family: Sendable, CustomTestStringConvertible {
     try #require(lk_family_table(LK_FAMILY_REFERENCE)).pointee
   }
 
-  /// Every supported family but the reference.
+  /// Whether this machine runs the family.
+  static func runs(_ family: lk_family) -> Bool { lk_family_is_supported(family) }
+
+  /// Every supported family but the reference; ``KernelFamiliesTests`` shows the others as skipped.
   static let vector: [Family] = [
     LK_FAMILY_GENERIC, LK_FAMILY_AVX2, LK_FAMILY_AVX512, LK_FAMILY_AVX512BF16, LK_FAMILY_NEON,
   ].compactMap(Family.init)

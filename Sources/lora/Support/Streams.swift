@@ -92,8 +92,11 @@ enum StandardError {
   /// Writes `text` as one line, over a bar if there is one.
   static func line(_ text: String) {
     let isOverBar = hasBar.exchange(false, ordering: .relaxed)
-    write((isOverBar ? "\r\u{1B}[K" : "") + TerminalText.line(text, limit: longest) + "\n")
+    write((isOverBar ? "\r\u{1B}[K" : "") + shown(text) + "\n")
   }
+
+  /// `text` as it is written: one line, in which nothing is obeyed by a terminal.
+  static func shown(_ text: String) -> String { TerminalText.line(text, limit: longest) }
 
   /// Draws `bar` in the place of the one before.
   static func redraw(_ bar: String) {
