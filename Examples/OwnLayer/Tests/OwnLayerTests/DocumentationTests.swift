@@ -35,20 +35,24 @@ import Testing
 
   /// Runs the snippets with a small random model in place of the one that they name.
   @Test func theSnippetsRun() async throws {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+    // A program beside a clone, as README.md has it.
+    let root = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+    let folder = root.appendingPathComponent("my-app")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     let before = FileManager.default.currentDirectoryPath
     defer {
       _ = FileManager.default.changeCurrentDirectoryPath(before)
-      try? FileManager.default.removeItem(at: folder)
+      try? FileManager.default.removeItem(at: root)
     }
     let configuration = ModelConfiguration(
       hiddenSize: 16, intermediateSize: 24, layerCount: 2, headCount: 2, vocabularySize: 256,
       maximumPositions: 256)
     let model = try LlamaModel(randomFor: configuration)
-    try model.save(
-      to: folder.path + "/SmolLM2-135M",
-      otherFiles: [(name: "tokenizer.json", content: Array(byteTokenizer().utf8))])
+    for name in ["my-app/SmolLM2-135M", "lora-kit/Sources/LoRAWorld/Base"] {
+      try model.save(
+        to: root.path + "/" + name,
+        otherFiles: [(name: "tokenizer.json", content: Array(byteTokenizer().utf8))])
+    }
     #expect(FileManager.default.changeCurrentDirectoryPath(folder.path))
     try await readme()
     try FileManager.default.removeItem(atPath: folder.path + "/support-adapter")

@@ -30,7 +30,7 @@ func readme() async throws {
     print("base:", base)
   }
 
-  try await teach("SmolLM2-135M")
+  try await teach("../lora-kit/Sources/LoRAWorld/Base")
 }
 
 /// GettingStarted.md.
