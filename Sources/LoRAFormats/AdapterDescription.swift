@@ -116,6 +116,16 @@ public struct AdapterDescription: Sendable {
   }
 }
 
+extension AdapterDescription.Replacement {
+  /// Whether the value is that of `base`, which may be stored in another type: then it is that,
+  /// rounded.
+  package func isCopy(of base: Tensor) -> Bool {
+    value == base.converted(to: .float32)
+      || !base.dtype.isQuantized && value.converted(to: base.dtype) == base
+      || base.converted(to: storedType).converted(to: .float32) == value
+  }
+}
+
 extension AdapterDescription.Layer {
   /// The layer with plain low-rank factors. Traps if they do not fit each other.
   public init(

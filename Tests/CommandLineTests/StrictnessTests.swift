@@ -77,6 +77,37 @@ import Testing
     }
   }
 
+  /// What a file repeats of its base, and what it replaces, is held against the base.
+  @Test func copiesAndReplacementsFitTheBase() throws {
+    let model = Fixtures.path("conformance/llama/model")
+    func refused(
+      _ name: String, _ part: String, _ words: [String], _ change: (Tensor) -> Tensor
+    ) throws {
+      let folder = try Command.temporaryFolder() + "/adapter"
+      try FileManager.default.copyItem(
+        atPath: Fixtures.path("conformance/llama/\(name)"), toPath: folder)
+      let path = folder + "/adapter_model.safetensors"
+      let file = try SafetensorsFile(path: path, access: .copied)
+      let tensors = try file.names.map { name in
+        let tensor = try file.tensor(named: name)
+        return (name: name, tensor: name.hasSuffix(part) ? change(tensor) : tensor)
+      }
+      try SafetensorsWriter.write(tensors, metadata: ["format": "pt"], to: path)
+      for message in try refusals(folder, model) {
+        #expect(words.contains(where: message.contains), "\(message)")
+      }
+    }
+    let copy = "embed_tokens.base_layer.weight"
+    try refused("embedding", copy, ["repeats it as [16, 64]", "a copy of [16, 64]"]) {
+      $0.transposed()
+    }
+    try refused("embedding", copy, ["other numbers than"]) { $0.scaled(by: 2) }
+    try refused(
+      "saved-embedding", "embed_tokens.weight",
+      ["replaces it by [16, 64]", "for its 'weight', found [16, 64]"]
+    ) { $0.transposed() }
+  }
+
   /// The tensor that is wrong is named, with the shape that it should have and the one that it has.
   @Test(arguments: [("lora_A", "[4, inputs]"), ("lora_B", "[outputs, 4]")])
   func theWrongFactorIsNamed(part: String, expected: String) throws {

@@ -139,6 +139,7 @@ public struct AdapterBase: Sendable {
     for replacement in adapter.description.replacements {
       try check(replacement, adapter)
     }
+    for copy in adapter.description.baseCopies { try check(copy: copy, adapter) }
     for rows in adapter.description.replacedRows {
       guard let shape = shape(rows.path) else { throw unknown(rows.path, adapter.path) }
       guard shape.count == 2, rows.rows.shape[1] == shape[1],
@@ -157,7 +158,6 @@ public struct AdapterBase: Sendable {
   private func check(
     _ replacement: AdapterDescription.Replacement, _ adapter: AdapterFile
   ) throws(FormatError) {
-    let module = replacement.path.split(separator: ".").dropLast().joined(separator: ".")
     guard let found = parameterShape(replacement.path) else {
       if PEFTAdapterConfiguration.isTaskHead(replacement.path) { return }
       throw FormatError(
@@ -166,8 +166,8 @@ public struct AdapterBase: Sendable {
         remedy: "give the base that the adapter was made for")
     }
     let isConv1D =
-      replacement.path.hasSuffix(".weight") && found.count == 2
-      && replacement.value.shape == [found[1], found[0]] && shape(module) != nil
+      Self.isConv1D(replacement.path) && found.count == 2
+      && replacement.value.shape == [found[1], found[0]]
     guard found == replacement.value.shape || isConv1D else {
       throw FormatError(
         .shapeMismatch, file: adapter.path, subject: "'\(replacement.path)'",
@@ -176,8 +176,29 @@ public struct AdapterBase: Sendable {
     }
   }
 
-  /// The extents of any parameter, as the checkpoint has them; nil if the model has none.
-  private func parameterShape(_ path: String) -> Shape? {
+  /// What a file repeats of its base must be what this one has: else the adapter is another's.
+  private func check(
+    copy: AdapterDescription.Replacement, _ adapter: AdapterFile
+  ) throws(FormatError) {
+    func refused(_ kind: FormatError.Kind, _ problem: String) -> FormatError {
+      FormatError(
+        kind, file: adapter.path, subject: "'\(copy.path)'", problem: problem,
+        remedy: "give the base that the adapter was made for")
+    }
+    guard let found = parameterShape(copy.path) else {
+      throw refused(.unexpectedTensor, "the file repeats it, and the base has no such parameter")
+    }
+    guard found == copy.value.shape else {
+      throw refused(
+        .shapeMismatch, "the file repeats it as \(copy.value.shape), the base's is \(found)")
+    }
+    guard let base = try parameter(copy.path), !copy.isCopy(of: base) else { return }
+    throw refused(.invalidValue, "the file repeats it with other numbers than the base has")
+  }
+
+  /// The name that the checkpoint has a parameter under; nil if the model has none.
+  private func parameterName(_ path: String) -> String? {
+    let isHead = path == "lm_head.weight"
     switch content {
     case .directory(let directory, _):
       let names =
@@ -185,18 +206,36 @@ public struct AdapterBase: Sendable {
         + ["model.", "transformer."].compactMap { prefix in
           path.hasPrefix(prefix) ? String(path.dropFirst(prefix.count)) : nil
         }
-      if let shape = names.lazy.compactMap({ directory.entry(named: $0)?.shape }).first {
-        return shape
-      }
+      return names.first { directory.entry(named: $0) != nil }
+        // A head that is the embedding is not stored.
+        ?? (isHead ? Self.name("lm_head", directory) : nil)
     case .gguf(let file, let names, _):
-      if let name = names.tensorName(ofParameter: path),
-        let shape = file.entry(named: name)?.shape
-      {
-        return shape
+      if let name = names.tensorName(ofParameter: path), file.entry(named: name) != nil {
+        return name
       }
+      return isHead ? Self.tensor("lm_head", file, names)?.name : nil
     }
-    // A head that is the embedding is not stored.
-    return path == "lm_head.weight" ? shape("lm_head") : nil
+  }
+
+  /// The extents of any parameter, as the checkpoint has them; nil if the model has none.
+  private func parameterShape(_ path: String) -> Shape? {
+    guard let name = parameterName(path) else { return nil }
+    return switch content {
+    case .directory(let directory, _): directory.entry(named: name)?.shape
+    case .gguf(let file, _, _): file.entry(named: name)?.shape
+    }
+  }
+
+  /// A parameter as the checkpoint has it; nil if the model has none, or has its rows in another order.
+  private func parameter(_ path: String) throws(FormatError) -> Tensor? {
+    guard let name = parameterName(path) else { return nil }
+    switch content {
+    case .directory(let directory, _): return try directory.tensor(named: name)
+    case .gguf(let file, let names, _):
+      let module = path.split(separator: ".").dropLast().joined(separator: ".")
+      guard names.module(atPath: module)?.row.order == .same else { return nil }
+      return try file.tensor(named: name)
+    }
   }
 
   /// What the model consists of, by the paths that `description` uses; with the head also where that

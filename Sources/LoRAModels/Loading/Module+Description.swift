@@ -136,13 +136,7 @@ extension Module {
           layer: copy.path, expected: "\(parameter.shape)",
           found: "a copy of \(copy.value.shape) in the adapter's file")
       }
-      // The copy may have been stored in another type than the base: then it is that, rounded.
-      let base = parameter.value
-      let isSame =
-        copy.value == base.converted(to: .float32)
-        || !base.dtype.isQuantized && copy.value.converted(to: base.dtype) == base
-        || base.converted(to: copy.storedType).converted(to: .float32) == copy.value
-      guard isSame else {
+      guard copy.isCopy(of: parameter.value) else {
         throw .unsupported(
           layer: copy.path,
           reason:
