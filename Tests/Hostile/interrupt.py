@@ -169,6 +169,9 @@ def make_kit(binary, kit):
     shutil.copytree(FIXTURES / "models/llama-grouped", kit / "model")
     shutil.move(kit / "model/adapter", kit / "a")
     shutil.copytree(kit / "a", kit / "b")
+    shutil.copy(FIXTURES / "dialects/kohya-sd15.safetensors", kit / "style.safetensors")
+    shutil.copytree(FIXTURES / "gguf/models/llama3-bfloat16-adapter", kit / "c")
+    shutil.copy(FIXTURES / "gguf/models/llama3-bfloat16.gguf", kit / "base.gguf")
     (kit / "rows.json").write_text(
         str([[3 + (row * 7 + i * i) % 40 for i in range(12)] for row in range(8)]))
     subprocess.run(
@@ -183,6 +186,14 @@ def settings(binary):
         "train --method full": (training + ["--method", "full"], "out"),
         "merge": (["merge", "--model", "model", "--adapter", "a"], "out"),
         "convert --to mlx": (["convert", "--input", "a", "--to", "mlx"], "out"),
+        "merge to GGUF": (["merge", "--model", "base.gguf", "--adapter", "c"], "out.gguf"),
+        **{
+            f"convert --to {format}": (
+                ["convert", "--input", source, "--to", format], "out.safetensors")
+            for format, source in [
+                ("kohya", "style.safetensors"), ("lycoris", "style.safetensors"),
+                ("diffusers", "style.safetensors"), ("loralib", "a")]
+        },
         "convert --to gguf": (
             ["convert", "--input", "a", "--to", "gguf", "--base", "model",
              "--ollama-modelfile"], "out.gguf"),
@@ -200,15 +211,19 @@ def settings(binary):
         def older(place, name=name, call=call, output=output):
             # An older result of the same kind: the command's own, with other content.
             changed = list(call)
-            for old, new in [("a", "a:0.25"), ("2", "1")]:
-                if old in changed and name in ("merge", "train", "train --method full"):
+            for old, new in [("a", "a:0.25"), ("c", "c:0.25"), ("2", "1")]:
+                if old in changed and name.split()[0] in ("merge", "train"):
                     changed[changed.index(old)] = new
             if name == "combine":
                 changed[2] = "a:0.1"
-            if name in ("convert --to mlx", "convert --to gguf"):
+            if name.startswith("convert") and changed[2] == "a":
                 shutil.copytree(place / "a", place / "other")
                 scale(place / "other/adapter_model.safetensors")
                 changed[2] = "other"
+            elif name.startswith("convert"):
+                shutil.copy(place / changed[2], place / "other.safetensors")
+                scale(place / "other.safetensors")
+                changed[2] = "other.safetensors"
             if name == "reduce":
                 changed[-3] = "2"
             if name == "extract":
@@ -216,6 +231,7 @@ def settings(binary):
             subprocess.run(
                 [binary] + changed, cwd=place, check=True, capture_output=True)
             shutil.rmtree(place / "other", ignore_errors=True)
+            (place / "other.safetensors").unlink(missing_ok=True)
 
         def forced(place, call=call):
             return call + ["--force"]
