@@ -185,6 +185,10 @@ import Testing
       .unexpectedTensor, "'blk.0.attn_sinks.weight'", "qwen2")
     expectRefusal(
       try changed(
+        "gpt2-quantized", tensors: { $0.append(("rope_freqs.weight", .zeros([4]))) }),
+      .unexpectedTensor, "'rope_freqs.weight'", "gpt2")
+    expectRefusal(
+      try changed(
         name,
         tensors: {
           $0 = $0.map {

@@ -10,7 +10,8 @@ extension ModelConfiguration {
   /// Builds the model of a GGUF file, strictly.
   func makeModel(file: GGUFFile, type: DType?) throws -> any PretrainedLanguageModel {
     let reader = try GGUFParameters(file: file, type: type)
-    var used: Set<String> = ["rope_freqs.weight"]  // its factors are in the configuration
+    // Its factors are in the configuration; a GPT-2 has no positions to turn.
+    var used: Set<String> = architecture == .gpt2 ? [] : ["rope_freqs.weight"]
     func parameter(_ name: String, _ shape: Shape) throws -> Parameter {
       let stored = try reader.name(of: name)
       used.insert(stored)
