@@ -7,7 +7,7 @@ import LoRAWorld
 struct QuickstartCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "quickstart",
-    abstract: "Train two adapters on the built-in base and show what they do, in 1 to 2 minutes.",
+    abstract: "Train two adapters on the built-in base and show what they do, in about a minute.",
     discussion: """
       Needs no download. The adapters are written as PEFT directories. Those of an earlier tour are \
       replaced, other results only with --force.
