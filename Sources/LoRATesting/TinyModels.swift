@@ -19,7 +19,7 @@ public enum TinyModels {
   /// Two layers, four heads of size 4 that share two key heads (GPT-2's have their own), and tied
   /// embeddings except for Llama.
   public static func configuration(
-    _ architecture: ModelConfiguration.Architecture = .llama
+    _ architecture: Architecture = .llama
   ) -> ModelConfiguration {
     ModelConfiguration(
       architecture: architecture, hiddenSize: 16, intermediateSize: 24, layerCount: 2,
@@ -30,7 +30,7 @@ public enum TinyModels {
 
   /// A model of ``configuration(_:)`` with random weights, all of them trainable.
   public static func make(
-    _ architecture: ModelConfiguration.Architecture = .llama, seed: UInt64 = 0
+    _ architecture: Architecture = .llama, seed: UInt64 = 0
   ) throws -> any PretrainedLanguageModel {
     try configuration(architecture).randomModel(standardDeviation: 0.2, seed: seed)
   }

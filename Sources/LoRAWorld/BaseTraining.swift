@@ -31,7 +31,7 @@ public struct BaseTraining: Sendable {
     let tokenizer = learned.tokenizer
 
     let configuration = BuiltInBase.configuration(vocabularySize: tokenizer.vocabularySize)
-    let model = try LlamaModel(randomFor: configuration, seed: seed)
+    let model = try Transformer(randomFor: configuration, seed: seed)
     let options = TrainingOptions(
       duration: .epochs(1), batchSize: batchSize, learningRate: learningRate, schedule: .cosine,
       warmupSteps: 100, weightDecay: 0.1, beta2: 0.95, clipNorm: 1, seed: seed)

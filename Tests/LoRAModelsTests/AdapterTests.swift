@@ -145,7 +145,7 @@ import Testing
     let folder = try Fixtures.temporaryFolder()
     try model.saveParameters(to: folder + "/model.safetensors")
     let configuration = model.configuration
-    let other = try LlamaModel(randomFor: configuration, seed: 5)
+    let other = try Transformer(randomFor: configuration, seed: 5)
     #expect(other.losses(ids) != model.losses(ids))
     try other.loadParameters(from: folder + "/model.safetensors")
     #expect(other.losses(ids) == model.losses(ids))

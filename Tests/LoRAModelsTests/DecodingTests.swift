@@ -10,8 +10,8 @@ import Testing
 @Suite struct DecodingTests {
   /// A model with every option that decoding has to follow.
   private static func model(
-    _ architecture: ModelConfiguration.Architecture, positions: Int = 64
-  ) throws -> LlamaModel {
+    _ architecture: Architecture, positions: Int = 64
+  ) throws -> Transformer {
     var configuration = TinyModels.configuration(architecture)
     configuration.maximumPositions = positions
     switch architecture {
@@ -23,7 +23,7 @@ import Testing
     case .mistral: configuration.slidingWindows = [5, nil]
     case .gpt2: break
     }
-    let model = try LlamaModel(randomFor: configuration, standardDeviation: 0.2, seed: 3)
+    let model = try Transformer(randomFor: configuration, standardDeviation: 0.2, seed: 3)
     // Norms and biases that are not one and zero.
     for (path, parameter) in model.namedParameters() where parameter.shape.count == 1 {
       var random = SeededRandom(seed: 4, path: path)
@@ -33,7 +33,7 @@ import Testing
     return model
   }
 
-  private static func addAdapter(_ name: String, to model: LlamaModel, rank: Int) throws {
+  private static func addAdapter(_ name: String, to model: Transformer, rank: Int) throws {
     try model.inject(LoRA(rank: rank, alpha: 6), named: name, into: .allLinear, seed: 1)
     for (path, parameter) in model.adapterParameters(named: name) {
       var random = SeededRandom(seed: UInt64(rank), path: path)
@@ -44,7 +44,7 @@ import Testing
   /// Passes `tokens` in pieces of these lengths, over and over, and compares all hidden states with
   /// those of one pass. Returns how many passes took the short way.
   private func compare(
-    _ model: LlamaModel, _ tokens: Tensor, lengths: [Int],
+    _ model: Transformer, _ tokens: Tensor, lengths: [Int],
     sourceLocation: SourceLocation = #_sourceLocation
   ) -> Int {
     withoutGradients {
@@ -73,10 +73,10 @@ import Testing
   }
 
   /// The architectures that decode the short way.
-  private static let architectures: [ModelConfiguration.Architecture] = [.llama, .qwen2, .mistral]
+  private static let architectures: [Architecture] = [.llama, .qwen2, .mistral]
 
   @Test(arguments: architectures)
-  func decodingEqualsOnePass(architecture: ModelConfiguration.Architecture) throws {
+  func decodingEqualsOnePass(architecture: Architecture) throws {
     let model = try Self.model(architecture)
     let tokens = TinyModels.tokens([1, 40])
     #expect(compare(model, tokens, lengths: [1]) == 40)

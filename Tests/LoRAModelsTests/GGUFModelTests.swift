@@ -52,7 +52,7 @@ import Testing
     #expect(
       try quantized.model.generate(after: prompt, options: options)
         == dense.model.generate(after: prompt, options: options))
-    let body = try #require(quantized.model as? LlamaModel).body
+    let body = try #require(quantized.model as? Transformer).body
     let cache = KeyValueCache(layerCount: 2, capacity: 4)
     #expect(
       withoutGradients { body.decode(ids[rows: 0..<1].sliced(axis: 1, 0..<3), cache: cache) } != nil

@@ -99,7 +99,7 @@ import Testing
   }
 
   @Test func ownModelsHaveNoProblems() throws {
-    for architecture in [ModelConfiguration.Architecture.llama, .qwen2, .gpt2] {
+    for architecture in [Architecture.llama, .qwen2, .gpt2] {
       #expect(try TinyModels.make(architecture).structureProblems() == [])
     }
   }

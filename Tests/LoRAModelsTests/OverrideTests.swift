@@ -8,7 +8,7 @@ import Testing
 
 /// Adapters that replace parameters, and adapters of embeddings.
 @Suite struct OverrideTests {
-  private let model: LlamaModel
+  private let model: Transformer
   private let tokens: Tensor
   private let base: Tensor
 
@@ -16,7 +16,7 @@ import Testing
     var configuration = TinyModels.configuration(.qwen2)
     configuration.attentionBias = true
     configuration.tiesWordEmbeddings = true
-    model = try LlamaModel(randomFor: configuration, standardDeviation: 0.2, seed: 3)
+    model = try Transformer(randomFor: configuration, standardDeviation: 0.2, seed: 3)
     model.setTrainable(false)
     // With the tokens whose rows are replaced below.
     let ids: [Int64] = [3, 10, 0, 18, 7, 16, 14, 3, 21, 9, 7, 5]
@@ -70,7 +70,7 @@ import Testing
     let adapted = logits()
     #expect(adapted != base)
 
-    let other = try LlamaModel(
+    let other = try Transformer(
       randomFor: model.configuration, standardDeviation: 0.2, seed: 3)
     let parameters = Dictionary(
       other.namedParameters().map { ($0.path, $0.parameter) }, uniquingKeysWith: { a, _ in a })

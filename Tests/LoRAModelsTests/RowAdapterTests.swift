@@ -8,14 +8,14 @@ import Testing
 
 /// Rows of one batch with adapters of their own, against a pass of each row by itself.
 @Suite struct RowAdapterTests {
-  private let model: LlamaModel
+  private let model: Transformer
   private let tokens: Tensor
 
   init() throws {
     var configuration = TinyModels.configuration(.qwen2)
     configuration.attentionBias = true
     configuration.maximumPositions = 64
-    model = try LlamaModel(randomFor: configuration, standardDeviation: 0.2, seed: 3)
+    model = try Transformer(randomFor: configuration, standardDeviation: 0.2, seed: 3)
     model.setTrainable(false)
     for (index, name) in ["a", "b"].enumerated() {
       try model.inject(LoRA(rank: 2 + index, alpha: 5), named: name, seed: 1)

@@ -6,10 +6,10 @@ import LoRATesting
 import Testing
 
 @Suite struct TinyModelsTests {
-  private static let architectures = ModelConfiguration.Architecture.allCases
+  private static let architectures = Architecture.all
 
   @Test(arguments: architectures)
-  func seedsAreModels(_ architecture: ModelConfiguration.Architecture) throws {
+  func seedsAreModels(_ architecture: Architecture) throws {
     let tokens = TinyModels.tokens([2, 7])
     #expect(tokens == TinyModels.tokens([2, 7]) && tokens != TinyModels.tokens([2, 7], seed: 1))
     func logits(seed: UInt64 = 0) throws -> Tensor {
@@ -27,7 +27,7 @@ import Testing
   /// step is larger than usual because a loss is one number, whose rounding does not average out.
   @Test(arguments: architectures)
   func gradientsAgreeWithFiniteDifferences(
-    _ architecture: ModelConfiguration.Architecture
+    _ architecture: Architecture
   ) throws {
     let model = try TinyModels.make(architecture)
     let (tokens, targets) = (TinyModels.tokens([2, 6]), TinyModels.tokens([2, 6], seed: 1))

@@ -6,7 +6,7 @@ import LoRATraining
 import Testing
 
 private func shape(
-  _ architecture: ModelConfiguration.Architecture = .llama, layers: Int = 3, vocabulary: Int = 96,
+  _ architecture: Architecture = .llama, layers: Int = 3, vocabulary: Int = 96,
   positions: Int = 512
 ) -> ModelConfiguration {
   ModelConfiguration(

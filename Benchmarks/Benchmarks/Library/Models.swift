@@ -26,8 +26,8 @@ func wholeModels() {
   }
 }
 
-private func smallModel() throws -> LlamaModel {
-  try LlamaModel(
+private func smallModel() throws -> Transformer {
+  try Transformer(
     randomFor: ModelConfiguration(
       hiddenSize: 256, intermediateSize: 672, layerCount: 4, headCount: 4, keyValueHeadCount: 2,
       vocabularySize: 1536, tiesWordEmbeddings: true))

@@ -1,4 +1,4 @@
-import CLoRAKernels
+package import CLoRAKernels
 public import LoRATensor
 
 /// A function of each element by itself.
@@ -12,7 +12,7 @@ public enum Activation: String, Sendable, Hashable, CaseIterable {
   case geluTanh
   case exp, log, sqrt, square
 
-  var kernel: lk_unary {
+  package var kernel: lk_unary {
     switch self {
     case .relu: LK_RELU
     case .tanh: LK_TANH

@@ -56,10 +56,10 @@ public struct AdapterBase: Sendable {
       return isTransposed && Self.isConv1D(name) && weight.shape.count == 2
         ? weight.transposed() : weight
     case .gguf(let file, let names, let base):
-      guard let (row, name) = Self.tensor(path, file, names) else { return nil }
+      guard let (module, name) = Self.tensor(path, file, names) else { return nil }
       let weight = try file.tensor(named: name).converted(to: .float32)
-      guard let heads = base.heads(of: row.order), weight.shape.count == 2,
-        let rows = GGUFTensorNames.RowOrder.fileRows(count: weight.shape[0], heads: heads)
+      guard let heads = base.heads(of: module.order), weight.shape.count == 2,
+        let rows = TensorName.RowOrder.fileRows(count: weight.shape[0], heads: heads)
       else { return weight }
       return weight.gatheringRows(rows)
     }
@@ -96,13 +96,13 @@ public struct AdapterBase: Sendable {
   /// The same of a GGUF file, and how the weight lies in it.
   private static func tensor(
     _ path: String, _ file: GGUFFile, _ names: GGUFTensorNames
-  ) -> (row: GGUFTensorNames.Row, name: String)? {
-    guard let (row, name) = names.module(atPath: path) else { return nil }
-    if file.entry(named: name + ".weight") != nil { return (row, name + ".weight") }
-    guard row.role == .head, let table = names.rows.first(where: { $0.role == .embedding }),
+  ) -> (module: TensorName, name: String)? {
+    guard let (module, name) = names.module(atPath: path) else { return nil }
+    if file.entry(named: name + ".weight") != nil { return (module, name + ".weight") }
+    guard module.kind == .head, let table = names.modules.first(where: { $0.kind == .embedding }),
       file.entry(named: table.name + ".weight") != nil
     else { return nil }
-    return (row, table.name + ".weight")
+    return (module, table.name + ".weight")
   }
 
   /// Whether GPT-2 has the weight as a `Conv1D`'s, [in, out]: its tables and its head are none.

@@ -136,7 +136,7 @@ public struct AdapterFile: Sendable {
   private func check(againstBase path: String) throws(FormatError) {
     let configuration = FileSystem.join(path, ModelDirectory.configurationFile)
     guard AdapterBase.hasWeights(path: path) || !FileSystem.exists(configuration) else {
-      let layout = try ModelLayout(
+      let layout = ModelLayout(
         try ModelConfiguration(
           parsing: try FileSystem.read(configuration, limit: 1 << 26), file: configuration))
       let known = Set(layout.modules.map(\.path))

@@ -56,25 +56,17 @@ package struct ModelLayout: Sendable {
 }
 
 extension ModelLayout {
-  /// The layout of the models that a `config.json` describes. Throws for architectures whose layers
-  /// are not known.
-  init(_ configuration: ModelConfiguration) throws(FormatError) {
-    let type = configuration.architecture.rawValue
-    guard let architecture = GGUFTensorNames.architecture(modelType: type),
-      let names = GGUFTensorNames(architecture: architecture)
-    else {
-      throw FormatError(
-        .unsupported, file: "config.json", key: "model_type",
-        "the layers of '\(type)' are not known without its weights")
-    }
+  /// The layout of the models that a `config.json` describes.
+  init(_ configuration: ModelConfiguration) {
+    let architecture = configuration.architecture
     self.init(
-      modules: names.rows.flatMap { row in
+      modules: architecture.tensors.flatMap { module in
         let paths =
-          row.path.contains("{}")
-          ? (0..<configuration.layerCount).map { row.path.replacing("{}", with: "\($0)") }
-          : [row.path]
+          module.path.contains("{}")
+          ? (0..<configuration.layerCount).map { module.path.replacing("{}", with: "\($0)") }
+          : [module.path]
         let kind: Kind =
-          switch row.role {
+          switch module.kind {
           case .projection: .linear
           case .head: .head
           case .embedding: .embedding
@@ -82,7 +74,7 @@ extension ModelLayout {
           }
         // The names of parameters are not known, nor are saved modules held against them.
         return paths.map { Module(path: $0, kind: kind, parameters: []) }
-      }, modelType: type)
+      }, modelType: architecture.modelType)
   }
 
   /// The layout without what checkpoints hold beside the model: the layers that predict further

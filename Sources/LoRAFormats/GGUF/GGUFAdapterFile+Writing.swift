@@ -100,7 +100,7 @@ private struct WritableLayer {
   var path: String
   /// The base's tensor.
   var stem: String
-  var row: GGUFTensorNames.Row
+  var module: TensorName
   var change: LowRankChange
   var storedType: DType
 }
@@ -165,7 +165,7 @@ private struct AdapterWriter {
     _ layer: AdapterDescription.Layer
   ) throws(FormatError) -> WritableLayer {
     let subject = "layer '\(layer.path)'"
-    guard let (row, name) = names.module(atPath: layer.path) else {
+    guard let (module, name) = names.module(atPath: layer.path) else {
       throw FormatError(
         .unsupported, file: file, subject: subject,
         problem: "models of '\(base.architecture)' have no such layer",
@@ -183,10 +183,10 @@ private struct AdapterWriter {
     if change.middle != nil || change.a.shape.count != 2 {
       throw unsupported(subject, "the format has no place for convolutions")
     }
-    if row.role == .other {
+    if module.kind == .other {
       throw unsupported(subject, "llama.cpp adds no adapter to '\(name).weight'")
     }
-    guard change.isEmbedding == (row.role == .embedding) else {
+    guard change.isEmbedding == (module.kind == .embedding) else {
       throw FormatError(
         .invalidValue, file: file, subject: subject,
         problem: change.isEmbedding
@@ -197,21 +197,21 @@ private struct AdapterWriter {
       throw FormatError(
         .nonFinite, file: file, subject: subject, problem: "its scale is \(change.scale)")
     }
-    try checkBase(name + ".weight", row, change, subject)
+    try checkBase(name + ".weight", module, change, subject)
     return WritableLayer(
-      path: layer.path, stem: name + ".weight", row: row, change: change,
+      path: layer.path, stem: name + ".weight", module: module, change: change,
       storedType: layer.storedType)
   }
 
   private func checkBase(
-    _ stem: String, _ row: GGUFTensorNames.Row, _ change: LowRankChange, _ subject: String
+    _ stem: String, _ module: TensorName, _ change: LowRankChange, _ subject: String
   ) throws(FormatError) {
-    if !base.hasOutputHead, row.role == .head {
+    if !base.hasOutputHead, module.kind == .head {
       throw unsupported(
         subject,
         "the base's head is its embedding: its file has no '\(stem)' to add an adapter to")
     }
-    if !base.hasOutputHead, row.role == .embedding {
+    if !base.hasOutputHead, module.kind == .embedding {
       throw unsupported(
         subject,
         "the base's head is its embedding: llama.cpp would apply the embedding's adapter to the "
@@ -227,7 +227,7 @@ private struct AdapterWriter {
             : "the base has queries, keys and values fused in '\(fused)'")
       }
       let found: Shape =
-        row.role == .embedding
+        module.kind == .embedding
         ? [change.inputSize, change.outputSize] : [change.outputSize, change.inputSize]
       guard shape == found else {
         throw FormatError(
@@ -235,7 +235,7 @@ private struct AdapterWriter {
           problem: "its factors are for a tensor \(found), the base's '\(stem)' is \(shape)",
           remedy: "give the base that the adapter was trained on")
       }
-    } else if let heads = base.heads(of: row.order), change.outputSize != heads * base.headSize {
+    } else if let heads = base.heads(of: module.order), change.outputSize != heads * base.headSize {
       throw FormatError(
         .shapeMismatch, file: file, subject: subject,
         problem: "it has \(change.outputSize) outputs, the base \(heads) heads of \(base.headSize)",
@@ -254,9 +254,9 @@ private struct AdapterWriter {
         ? layer.change.scale : layer.change.scale * Double(layer.change.rank) / Double(alpha)
       b = Tensor(b.scalars().map { Float(Double($0) * ratio) }, shape: b.shape)
     }
-    if layer.row.role == .embedding { a = a.transposed() }
-    if let heads = base.heads(of: layer.row.order) {
-      guard let rows = GGUFTensorNames.RowOrder.checkpointRows(count: b.shape[0], heads: heads)
+    if layer.module.kind == .embedding { a = a.transposed() }
+    if let heads = base.heads(of: layer.module.order) {
+      guard let rows = TensorName.RowOrder.checkpointRows(count: b.shape[0], heads: heads)
       else {
         throw FormatError(
           .shapeMismatch, file: file, subject: "layer '\(layer.path)'",

@@ -173,14 +173,14 @@ private struct Reader {
   private func layer(_ stem: String) throws(FormatError) -> AdapterDescription.Layer {
     let (nameA, nameB) = (stem + ".lora_a", stem + ".lora_b")
     guard stem.hasSuffix(".weight"),
-      let (row, path) = names.module(named: String(stem.dropLast(".weight".count)))
+      let (module, path) = names.module(named: String(stem.dropLast(".weight".count)))
     else {
       throw FormatError(
         .unexpectedTensor, file: file.path, tensor: nameA,
         "models of '\(names.architecture)' have no tensor '\(stem)'",
         remedy: "check that the adapter was made for this architecture")
     }
-    guard row.role != .other else {
+    guard module.kind != .other else {
       throw FormatError(
         .unsupported, file: file.path, tensor: nameA, "llama.cpp adds no adapter to '\(stem)'")
     }
@@ -193,15 +193,15 @@ private struct Reader {
     var b = try factor(nameB)
     let storedType = a.dtype == b.dtype ? a.dtype : .float32
     // Looking rows up wants a token's numbers side by side: files have an embedding's A transposed.
-    if row.role == .embedding { a = a.transposed() }
+    if module.kind == .embedding { a = a.transposed() }
     guard a.shape[0] == b.shape[1] else {
       throw FormatError(
         .shapeMismatch, file: file.path, tensor: nameB,
         "its rank is \(b.shape[1]), that of '\(nameA)' is \(a.shape[0])",
         remedy: "the factors may lie transposed: convert the adapter again")
     }
-    try checkBase(stem, path, row, a, b)
-    b = try reordered(b, row, nameB)
+    try checkBase(stem, path, module, a, b)
+    b = try reordered(b, module, nameB)
     let rank = Double(a.shape[0])
     return AdapterDescription.Layer(
       path: path,
@@ -209,7 +209,7 @@ private struct Reader {
         LowRankChange(
           a: a.converted(to: .float32), b: b.converted(to: .float32),
           alpha: alpha == 0 ? rank : alpha, scale: alpha == 0 ? 1 : alpha / rank,
-          isEmbedding: row.role == .embedding)),
+          isEmbedding: module.kind == .embedding)),
       storedType: storedType)
   }
 
@@ -237,7 +237,7 @@ private struct Reader {
   }
 
   private func checkBase(
-    _ stem: String, _ path: String, _ row: GGUFTensorNames.Row, _ a: Tensor, _ b: Tensor
+    _ stem: String, _ path: String, _ module: TensorName, _ a: Tensor, _ b: Tensor
   ) throws(FormatError) {
     guard let shapes = base?.shapes else { return }
     guard let shape = shapes[stem] else {
@@ -248,7 +248,7 @@ private struct Reader {
     }
     // An embedding's table is [tokens, size], its A [rank, tokens] and its B [size, rank].
     let found: Shape =
-      row.role == .embedding ? [a.shape[1], b.shape[0]] : [b.shape[0], a.shape[1]]
+      module.kind == .embedding ? [a.shape[1], b.shape[0]] : [b.shape[0], a.shape[1]]
     guard shape == found else {
       throw FormatError(
         .shapeMismatch, file: file.path, tensor: stem + ".lora_a",
@@ -259,18 +259,18 @@ private struct Reader {
 
   /// B with its rows in Hugging Face's order.
   private func reordered(
-    _ b: Tensor, _ row: GGUFTensorNames.Row, _ name: String
+    _ b: Tensor, _ module: TensorName, _ name: String
   ) throws(FormatError) -> Tensor {
-    if row.order == .same { return b }
+    if module.order == .same { return b }
     guard let heads else {
       throw FormatError(
         .missingKey, file: file.path, tensor: name,
         "its rows are ordered by heads, and the file does not say how many there are",
         remedy: "give the base model")
     }
-    let count = row.order == .queryHeads ? heads.query : heads.key
+    let count = module.order == .queryHeads ? heads.query : heads.key
     guard
-      let rows = GGUFTensorNames.RowOrder.fileRows(count: b.shape[0], heads: count)
+      let rows = TensorName.RowOrder.fileRows(count: b.shape[0], heads: count)
     else {
       throw FormatError(
         .shapeMismatch, file: file.path, tensor: name,

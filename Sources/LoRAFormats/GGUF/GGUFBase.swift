@@ -40,14 +40,13 @@ public struct GGUFBase: Sendable, Hashable {
   /// `output.weight` if the head is the embedding. Throws if GGUF's names of the architecture are not
   /// known.
   public init(configuration: ModelConfiguration) throws(FormatError) {
-    let type = configuration.architecture.rawValue
-    guard let architecture = GGUFTensorNames.architecture(modelType: type) else {
+    guard let name = configuration.architecture.ggufName else {
       throw FormatError(
         .unsupported, file: "config.json", key: "model_type",
-        "the names that GGUF files give the tensors of '\(type)' are not known")
+        "the names that GGUF files give the tensors of '\(configuration.architecture)' are not known")
     }
     self.init(
-      architecture: architecture, headCount: configuration.headCount,
+      architecture: name, headCount: configuration.headCount,
       keyValueHeadCount: configuration.keyValueHeadCount, headSize: configuration.headSize,
       hasOutputHead: !configuration.tiesWordEmbeddings)
   }
@@ -116,7 +115,7 @@ public struct GGUFBase: Sendable, Hashable {
   }
 
   /// The number of heads whose rows a file orders in its own way; nil if it does not.
-  package func heads(of order: GGUFTensorNames.RowOrder) -> Int? {
+  package func heads(of order: TensorName.RowOrder) -> Int? {
     switch order {
     case .same: nil
     case .queryHeads: headCount

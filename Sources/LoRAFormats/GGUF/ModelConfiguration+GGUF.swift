@@ -9,20 +9,14 @@ extension ModelConfiguration {
   /// nothing here knows: it may change what the model computes.
   public init(_ file: GGUFFile) throws(FormatError) {
     let base = try GGUFBase(file: file)
-    guard let architecture = Architecture(rawValue: base.architecture) else {
-      let supported = Architecture.allCases.map(\.rawValue)
+    guard let architecture = Architecture(ggufName: base.architecture) else {
       throw FormatError(
         .unsupported, file: file.path, key: "general.architecture",
-        "'\(base.architecture)' is not supported", remedy: "supported are \(listed(supported))")
+        "'\(base.architecture)' is not supported",
+        remedy: "supported are \(listed(GGUFTensorNames.architectures))")
     }
     let keys = GGUFModelKeys(file: file, prefix: base.architecture + ".")
-    try keys.refuseUnknown()
-    let hidden = try keys.size("embedding_length")
-    let layers = try keys.size("block_count")
-    // Before anything is made for each of them.
-    guard layers <= 4096 else {
-      throw keys.error(.invalidValue, "block_count", "\(layers) layers are too many")
-    }
+    try keys.refuseUnknown(knownTo: architecture)
     guard let table = file.entry(named: "token_embd.weight"), table.shape.count == 2 else {
       throw FormatError(
         .missingTensor, file: file.path, tensor: "token_embd.weight",
@@ -34,26 +28,23 @@ extension ModelConfiguration {
         .invalidValue, "vocab_size",
         "it is \(size), the embedding has \(table.shape[0]) rows")
     }
-    let isGPT2 = base.architecture == "gpt2"
-    let epsilon = isGPT2 ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"
-    self.init(
-      architecture: architecture, hiddenSize: hidden,
-      intermediateSize: try keys.size("feed_forward_length"), layerCount: layers,
-      headCount: base.headCount, keyValueHeadCount: base.keyValueHeadCount,
-      headSize: base.headSize, vocabularySize: table.shape[0],
-      normEpsilon: try keys.positive(epsilon),
-      tiesWordEmbeddings: !base.hasOutputHead,
-      maximumPositions: try keys.size("context_length"),
-      rotary: isGPT2 ? RotaryConfiguration() : try keys.rotary(headSize: base.headSize),
-      storedType: nil, bosTokenID: try keys.tokenID("bos", below: size),
-      eosTokenIDs: try keys.endTokenIDs(below: size))
-    padTokenID = try keys.tokenID("padding", below: size)
-    if !isGPT2 {
-      func has(_ name: String) -> Bool { file.entry(named: "blk.0.\(name).bias") != nil }
-      attentionBias = has("attn_q")
-      attentionOutputBias = has("attn_output")
-      mlpBias = has("ffn_up")
+    self.init(architecture)
+    headCount = base.headCount
+    keyValueHeadCount = base.keyValueHeadCount
+    headSize = base.headSize
+    vocabularySize = table.shape[0]
+    tiesWordEmbeddings = !base.hasOutputHead
+    for key in architecture.keys { try key.readGGUF(&self, keys) }
+    // Before anything is made for each of them.
+    guard layerCount <= Self.mostLayers else {
+      throw keys.error(.invalidValue, "block_count", "\(layerCount) layers are too many")
     }
+    if slidingWindows.count != layerCount {
+      slidingWindows = Array(repeating: nil, count: layerCount)
+    }
+    bosTokenID = try keys.tokenID("bos", below: size)
+    eosTokenIDs = try keys.endTokenIDs(below: size)
+    padTokenID = try keys.tokenID("padding", below: size)
     try keys.check(headSize: base.headSize)
     try validate(.gguf(file.path, architecture))
   }
@@ -68,24 +59,23 @@ extension GGUFFile {
 }
 
 /// The key-values of a model's architecture.
-private struct GGUFModelKeys {
+struct GGUFModelKeys {
   let file: GGUFFile
   let prefix: String
 
-  /// What is read here, or changes nothing that is computed here.
+  /// What is read here whatever the architecture, or changes nothing that is computed here.
   private static let known: Set<String> = [
-    "context_length", "embedding_length", "feed_forward_length", "block_count", "vocab_size",
-    "attention.head_count", "attention.head_count_kv", "attention.key_length",
-    "attention.value_length", "attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon",
-    "rope.dimension_count", "rope.freq_base", "rope.scaling.type", "rope.scaling.factor",
+    "vocab_size", "attention.head_count", "attention.head_count_kv", "attention.key_length",
+    "attention.value_length", "rope.dimension_count", "rope.scaling.type", "rope.scaling.factor",
     "rope.scaling.original_context_length", "rope.scaling.finetuned", "rope.scale_linear",
     "expert_count", "expert_used_count", "attention.causal", "tensor_data_layout",
   ]
 
-  func refuseUnknown() throws(FormatError) {
+  func refuseUnknown(knownTo architecture: Architecture) throws(FormatError) {
+    let known = Self.known.union(architecture.keys.compactMap(\.gguf))
     for item in file.keyValues where item.key.hasPrefix(prefix) {
       let key = String(item.key.dropFirst(prefix.count))
-      guard Self.known.contains(key) else {
+      guard known.contains(key) else {
         throw error(
           .unsupported, key, "nothing here knows this key, which may change the model")
       }
@@ -128,6 +118,9 @@ private struct GGUFModelKeys {
     }
     return value
   }
+
+  /// A number; nil where the file does not have the key.
+  func number(_ key: String) throws(FormatError) -> Double? { try file.double(prefix + key) }
 
   private func optionalPositive(_ key: String) throws(FormatError) -> Double? {
     guard let value = try file.double(prefix + key) else { return nil }

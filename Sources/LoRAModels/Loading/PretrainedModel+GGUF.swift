@@ -59,12 +59,13 @@ private struct GGUFParameters {
   }
 
   func parameter(named stored: String, for name: String, shape: Shape) throws -> Parameter {
-    let row = names.module(atPath: String(name[..<(name.lastIndex(of: ".") ?? name.endIndex)]))?.row
+    let stem = String(name[..<(name.lastIndex(of: ".") ?? name.endIndex)])
+    let module = names.module(atPath: stem)?.module
     var tensor = try file.tensor(named: stored)
     try check(tensor, stored, shape)
     let mapped = tensor
-    if let order = row?.order, let heads = base.heads(of: order) {
-      guard let rows = GGUFTensorNames.RowOrder.fileRows(count: tensor.shape[0], heads: heads)
+    if let order = module?.order, let heads = base.heads(of: order) {
+      guard let rows = TensorName.RowOrder.fileRows(count: tensor.shape[0], heads: heads)
       else {
         throw FormatError(
           .shapeMismatch, file: file.path, subject: "tensor '\(stored)'",

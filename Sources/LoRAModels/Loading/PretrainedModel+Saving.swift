@@ -91,13 +91,13 @@ private struct StoredWeights {
     from directory: ModelDirectory, _ values: [(name: String, tensor: Tensor)], _ type: DType?,
     _ pretrained: PretrainedModel
   ) throws {
-    let layout = pretrained.configuration.architecture.layout
+    let architecture = pretrained.configuration.architecture
     var rest = Dictionary(values.map { ($0.name, $0.tensor) }) { first, _ in first }
-    let table = rest[layout.embedding]
+    let table = rest["\(architecture.embeddingPath).weight"]
     for name in directory.tensorNames {
       let stored = try directory.tensor(named: name)
       // Checkpoints of a model without its head leave the prefix out.
-      if let full = [name, layout.prefix + name].first(where: { rest[$0] != nil }),
+      if let full = [name, architecture.bodyPrefix + name].first(where: { rest[$0] != nil }),
         let value = rest.removeValue(forKey: full)
       {
         try append(name, value, as: type ?? stored.dtype)

@@ -33,7 +33,7 @@ extension PretrainedModel {
         continue
       }
       let stem = String(parameter[..<(parameter.lastIndex(of: ".") ?? parameter.endIndex)])
-      let tensor = try stored(value, as: entry, names.module(atPath: stem)?.row, base)
+      let tensor = try stored(value, as: entry, names.module(atPath: stem)?.module, base)
       items.append(.init(name: entry.name, tensor: tensor))
     }
     if configuration.tiesWordEmbeddings {
@@ -54,12 +54,12 @@ extension PretrainedModel {
 
   /// A merged value, laid out as the file has the tensor.
   private func stored(
-    _ value: Tensor, as entry: GGUFFile.Entry, _ row: GGUFTensorNames.Row?, _ base: GGUFBase
+    _ value: Tensor, as entry: GGUFFile.Entry, _ module: TensorName?, _ base: GGUFBase
   ) throws -> Tensor {
     var tensor = value
-    if let row {
-      if let heads = base.heads(of: row.order),
-        let rows = GGUFTensorNames.RowOrder.checkpointRows(count: tensor.shape[0], heads: heads)
+    if let module {
+      if let heads = base.heads(of: module.order),
+        let rows = TensorName.RowOrder.checkpointRows(count: tensor.shape[0], heads: heads)
       {
         tensor = tensor.gatheringRows(rows)
       }

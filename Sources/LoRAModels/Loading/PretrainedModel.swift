@@ -72,8 +72,9 @@ public struct PretrainedModel: Sendable {
       let type = file.entry(named: "token_embd.weight")?.type.dtype ?? .float32
       return type.isQuantized ? .float32 : type
     }
-    let layout = configuration.architecture.layout
-    return [layout.embedding, layout.embeddingOfBody].lazy
+    let embedding = "\(configuration.architecture.embeddingPath).weight"
+    let prefix = configuration.architecture.bodyPrefix
+    return [embedding, String(embedding.dropFirst(prefix.count))].lazy
       .compactMap { directory?.entry(named: $0)?.dtype }.first ?? .float32
   }
 
@@ -88,18 +89,17 @@ extension ModelConfiguration {
     directory: ModelDirectory, type: DType?
   ) throws -> any PretrainedLanguageModel {
     var used: Set<String> = []
-    let layout = architecture.layout
-    let isBody = directory.isBody(layout)
+    let prefix = architecture.bodyPrefix
+    let isBody = directory.isBody(of: architecture)
     let source = ParameterSource { full, shape in
       let name =
-        isBody && full.hasPrefix(layout.prefix)
-        ? String(full.dropFirst(layout.prefix.count)) : full
+        isBody && full.hasPrefix(prefix) ? String(full.dropFirst(prefix.count)) : full
       used.insert(name)
       return try directory.parameter(named: name, shape: shape, type: type)
     }
     let model = try makeModel(source)
     for name in directory.tensorNames where !used.contains(name) {
-      try directory.checkUnused(name, layout: layout, tied: tiesWordEmbeddings)
+      try directory.checkUnused(name, of: architecture, tied: tiesWordEmbeddings)
     }
     return model
   }
@@ -108,8 +108,10 @@ extension ModelConfiguration {
 extension ModelDirectory {
   /// Whether it is the checkpoint of a model without its head, as the first GPT-2's: parameters are
   /// named from there.
-  fileprivate func isBody(_ layout: CheckpointLayout) -> Bool {
-    entry(named: layout.embedding) == nil && entry(named: layout.embeddingOfBody) != nil
+  fileprivate func isBody(of architecture: Architecture) -> Bool {
+    let embedding = "\(architecture.embeddingPath).weight"
+    return entry(named: embedding) == nil
+      && entry(named: String(embedding.dropFirst(architecture.bodyPrefix.count))) != nil
   }
 
   fileprivate func parameter(named name: String, shape: Shape, type: DType?) throws -> Parameter {
@@ -144,11 +146,14 @@ extension ModelDirectory {
 
   /// Accepts what checkpoints are known to hold beside the parameters, refuses everything else.
   fileprivate func checkUnused(
-    _ name: String, layout: CheckpointLayout, tied: Bool
+    _ name: String, of architecture: Architecture, tied: Bool
   ) throws {
-    if layout.isDerived(name) { return }
-    if name == "lm_head.weight", tied {
-      let embedding = isBody(layout) ? layout.embeddingOfBody : layout.embedding
+    if architecture.isDerived(name) { return }
+    if name == "\(architecture.headPath).weight", tied {
+      var embedding = "\(architecture.embeddingPath).weight"
+      if isBody(of: architecture) {
+        embedding = String(embedding.dropFirst(architecture.bodyPrefix.count))
+      }
       let (head, table) = (try tensor(named: name), try tensor(named: embedding))
       if head == table { return }
       throw FormatError(

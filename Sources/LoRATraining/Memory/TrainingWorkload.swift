@@ -3,8 +3,7 @@ public import LoRAFormats
 public import LoRAModels
 public import LoRATensor
 
-/// What a training step of a model of the Llama family, or of a GPT-2, computes, as far as memory
-/// depends on it.
+/// What a training step of a ``LoRAModels/Transformer`` computes, as far as memory depends on it.
 ///
 /// ```swift
 /// var workload = TrainingWorkload(
@@ -26,10 +25,11 @@ public struct TrainingWorkload: Sendable, Hashable {
     public static func adapter(
       _ configuration: ModelConfiguration, rank: (_ path: String) -> Int
     ) -> Target {
+      let modules = configuration.architecture.tensors.filter { $0.kind == .projection }
       var ranks: [String: Int] = [:]
       for index in 0..<configuration.layerCount {
-        for name in configuration.projections {
-          let path = name.path(inBlock: index)
+        for module in modules {
+          let path = module.path.replacing("{}", with: "\(index)")
           if rank(path) > 0 { ranks[path] = rank(path) }
         }
       }
@@ -111,53 +111,6 @@ public struct TrainingWorkload: Sendable, Hashable {
         $0 + $1.parameter.value.byteCount
       }
       otherWeightBytes = stored - memory.weights
-    }
-  }
-}
-
-/// The linear layers of a block.
-enum Projection: String {
-  case query = "self_attn.q_proj"
-  case key = "self_attn.k_proj"
-  case value = "self_attn.v_proj"
-  case output = "self_attn.o_proj"
-  case gate = "mlp.gate_proj"
-  case up = "mlp.up_proj"
-  case down = "mlp.down_proj"
-  /// GPT-2's queries, keys and values at once.
-  case fused = "attn.c_attn"
-  case fusedOutput = "attn.c_proj"
-  case expand = "mlp.c_fc"
-  case contract = "mlp.c_proj"
-
-  func path(inBlock index: Int) -> String {
-    switch self {
-    case .fused, .fusedOutput, .expand, .contract: "transformer.h.\(index).\(rawValue)"
-    default: "model.layers.\(index).\(rawValue)"
-    }
-  }
-
-  /// The extents of the input and the output.
-  func extents(_ c: ModelConfiguration) -> (inner: Int, outer: Int) {
-    let (queries, keys) = (c.headCount * c.headSize, c.keyValueHeadCount * c.headSize)
-    return switch self {
-    case .query: (c.hiddenSize, queries)
-    case .key, .value: (c.hiddenSize, keys)
-    case .output: (queries, c.hiddenSize)
-    case .gate, .up, .expand: (c.hiddenSize, c.intermediateSize)
-    case .down, .contract: (c.intermediateSize, c.hiddenSize)
-    case .fused: (c.hiddenSize, 3 * c.hiddenSize)
-    case .fusedOutput: (c.hiddenSize, c.hiddenSize)
-    }
-  }
-}
-
-extension ModelConfiguration {
-  /// The linear layers of each block.
-  var projections: [Projection] {
-    switch architecture {
-    case .llama, .qwen2, .mistral: [.query, .key, .value, .output, .gate, .up, .down]
-    case .gpt2: [.fused, .fusedOutput, .expand, .contract]
     }
   }
 }

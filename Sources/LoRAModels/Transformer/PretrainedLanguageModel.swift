@@ -4,8 +4,7 @@ import LoRATensor
 
 /// A language model that a Hugging Face directory describes: what ``PretrainedModel`` opens.
 ///
-/// A new architecture is a class that conforms, its case in `ModelConfiguration.Architecture`, and a
-/// line in the table of this file.
+/// A new architecture is a `LoRAFormats.Architecture`; ``Transformer`` is what its structure makes.
 public protocol PretrainedLanguageModel: LanguageModel {
   /// The shape and the options that the model was made with.
   var configuration: ModelConfiguration { get }
@@ -20,46 +19,15 @@ extension ModelConfiguration {
     try makeModel(.random(standardDeviation: standardDeviation, seed: seed))
   }
 
+  /// The model of this shape without its numbers: for what follows from sizes, as memory does.
+  package func modelOfShapes() throws -> any PretrainedLanguageModel {
+    try makeModel(.shapesOnly)
+  }
+
   /// Builds the model of this configuration, asking `source` for each parameter.
   func makeModel(_ source: ParameterSource) throws -> any PretrainedLanguageModel {
     try validate()
-    return switch architecture {
-    case .llama, .qwen2, .mistral: try LlamaModel(self, source: source)
-    case .gpt2: try GPT2Model(self, source: source)
-    }
-  }
-}
-
-extension ModelConfiguration.Architecture {
-  /// How checkpoints of this architecture name what is not simply a parameter.
-  package var layout: CheckpointLayout {
-    switch self {
-    case .llama, .qwen2, .mistral: .llama
-    case .gpt2: .gpt2
-    }
-  }
-}
-
-/// What has to be known of an architecture's checkpoints beside the names of parameters.
-package struct CheckpointLayout: Sendable {
-  /// The name of the embedding's table, which a tied head shares.
-  package var embedding: String
-  /// What precedes the names of all parameters but the head's, and is missing in checkpoints of the
-  /// body alone.
-  var prefix: String
-  /// The embedding's name in a checkpoint of the body alone.
-  var embeddingOfBody: String { String(embedding.dropFirst(prefix.count)) }
-  /// Whether a tensor that is no parameter follows from the configuration, as old versions of
-  /// transformers stored some.
-  var isDerived: @Sendable (_ name: String) -> Bool
-
-  static let llama = CheckpointLayout(embedding: "model.embed_tokens.weight", prefix: "model.") {
-    $0.hasSuffix(".rotary_emb.inv_freq")
-  }
-
-  static let gpt2 = CheckpointLayout(embedding: "transformer.wte.weight", prefix: "transformer.") {
-    // The causal mask, [1, 1, positions, positions], and the number that it put in place of scores.
-    $0.hasSuffix(".attn.bias") || $0.hasSuffix(".attn.masked_bias")
+    return try Transformer(self, source: source)
   }
 }
 
@@ -77,6 +45,13 @@ struct ParameterSource {
   ) {
     self.parameter = parameter
     self.untransposed = untransposed
+  }
+
+  /// Parameters without numbers: see `Tensor.init(shapeOnly:dtype:)`.
+  static var shapesOnly: ParameterSource {
+    ParameterSource(
+      untransposed: { Parameter(Tensor(shapeOnly: $1, dtype: .float32), isTrainable: false) },
+      parameter: { Parameter(Tensor(shapeOnly: $1, dtype: .float32), isTrainable: false) })
   }
 
   /// Random values as ``LoRAFormats/ModelConfiguration/randomModel(standardDeviation:seed:)`` has

@@ -2,11 +2,53 @@ import CLoRAKernels
 import LoRAAutograd
 import LoRATensor
 
-// What decoding sees of a model's layers: the numbers of this pass, resolved once, and nothing that
-// would be differentiated. T is the number of new tokens, few; C the hidden size.
-
-/// A linear layer with the low-rank adapters that apply to the pass.
+/// A linear layer as a ``Decoding`` sees it: the numbers of this pass, resolved once, and nothing that
+/// would be differentiated.
 struct DecodingLinear {
+  let outputSize: Int
+  private let product: Product
+
+  private enum Product {
+    case dense(Dense)
+    /// A layer that only its own `callAsFunction` can compute: one that does not store its weight
+    /// densely, or with an adapter that is not of low rank, or with dropout.
+    case general(any LinearLayer)
+  }
+
+  init(_ layer: some LinearLayer) {
+    outputSize = layer.outputSize
+    product = Dense(layer).map { .dense($0) } ?? .general(layer)
+  }
+
+  /// Computes the outputs of several layers with one input, `[rows, in]`. With `accumulates` they are
+  /// added to what is there.
+  static func project(
+    _ x: UnsafePointer<Float>, size: Int, _ decoding: Decoding, accumulates: Bool = false,
+    _ layers: [(layer: DecodingLinear, y: UnsafeMutablePointer<Float>)]
+  ) {
+    var dense: [(layer: Dense, y: UnsafeMutablePointer<Float>)] = []
+    dense.reserveCapacity(layers.count)
+    for (layer, y) in layers {
+      switch layer.product {
+      case .dense(let layer): dense.append((layer, y))
+      case .general(let layer):
+        let output = decoding.general(x, size) { layer($0) }
+        withExtendedLifetime(output) {
+          let count = output.elementCount
+          if accumulates {
+            lk_add_row(1, count, output.floats, y)
+          } else {
+            y.update(from: output.floats, count: count)
+          }
+        }
+      }
+    }
+    if !dense.isEmpty { Dense.project(x, rows: decoding.rows, accumulates: accumulates, dense) }
+  }
+}
+
+/// A dense layer with the low-rank adapters that apply to the pass.
+private struct Dense {
   let weight: Tensor
   let bias: Tensor?
   private let terms: [Term]
@@ -19,8 +61,7 @@ struct DecodingLinear {
     let scale: Float
   }
 
-  /// Nil for a layer that only its own `callAsFunction` can compute: one that does not store its
-  /// weight densely, or with an adapter that is not of low rank, or with dropout.
+  /// Nil for a layer that this can't compute.
   init?(_ layer: some LinearLayer) {
     var terms: [Term] = []
     var rowTerms: [LowRankRows] = []
@@ -62,7 +103,7 @@ struct DecodingLinear {
   /// added to what is there.
   static func project(
     _ x: UnsafePointer<Float>, rows: Int, accumulates: Bool = false,
-    _ layers: [(layer: DecodingLinear, y: UnsafeMutablePointer<Float>)]
+    _ layers: [(layer: Dense, y: UnsafeMutablePointer<Float>)]
   ) {
     if rows <= mostFewRows {
       projectFew(x, rows: rows, accumulates, layers)
@@ -94,7 +135,7 @@ struct DecodingLinear {
   /// The products of few rows: one pass over the weights and another over what adapters add.
   private static func projectFew(
     _ x: UnsafePointer<Float>, rows: Int, _ accumulates: Bool,
-    _ layers: [(layer: DecodingLinear, y: UnsafeMutablePointer<Float>)]
+    _ layers: [(layer: Dense, y: UnsafeMutablePointer<Float>)]
   ) {
     let ranks = layers.flatMap { $0.layer.terms.map { $0.a.shape[0] } }.reduce(0, +)
     withScratch(max(1, rows * ranks)) { scratch in
@@ -151,18 +192,6 @@ struct DecodingLinear {
     withExtendedLifetime(bias) {
       if accumulates { return lk_add_row(rows, outputSize, bias.floats, y) }
       for row in 0..<rows { (y + row * outputSize).update(from: bias.floats, count: outputSize) }
-    }
-  }
-}
-
-extension RMSNorm {
-  /// y = the norm of x, `[T, C]`.
-  func apply(
-    to x: UnsafePointer<Float>, rows: Int, into y: UnsafeMutablePointer<Float>
-  ) {
-    let w = weight.value.converted(to: .float32)
-    withExtendedLifetime(w) {
-      lk_rmsnorm(rows, w.elementCount, x, w.floats, epsilon, y, nil)
     }
   }
 }

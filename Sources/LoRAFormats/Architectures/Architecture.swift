@@ -1,0 +1,120 @@
+import LoRATensor
+
+/// A kind of transformer: what `config.json` says of it, what files call its tensors, and what its
+/// blocks are made of.
+///
+/// An architecture is one value in one file; see `Llama.swift`. A program adds one of its own, which
+/// opening, saving, training, decoding, adapters and GGUF files then know:
+///
+/// ```swift
+/// Architecture.register(
+///   Architecture(
+///     "mine", className: "MineForCausalLM",
+///     keys: ConfigurationKey.decoder + [.flag("attention_bias", default: false)],
+///     tensors: Architecture.llama.tensors
+///   ) { configuration in
+///     TransformerStructure(configuration) { layer in
+///       .init(
+///         attention: .init(rotary: configuration.rotary),
+///         feedForward: .gated(configuration.hiddenActivation), order: .parallel)
+///     }
+///   })
+/// ```
+public struct Architecture: Sendable {
+  /// `model_type` of `config.json`, as in "llama".
+  public let modelType: String
+  /// The class of transformers that has the output head, as in "LlamaForCausalLM".
+  public let className: String
+  /// `general.architecture` of GGUF files; nil if llama.cpp does not know the architecture.
+  public let ggufName: String?
+  /// What `config.json` says, read and written in this order.
+  public let keys: [ConfigurationKey]
+  /// The modules with parameters, in the model's order.
+  public let tensors: [TensorName]
+  /// What the names of tensors end in that follow from the configuration: old versions of
+  /// transformers stored some.
+  public let derivedTensors: [String]
+  /// What a model of a configuration is made of. Throws for what can't be computed.
+  public let structure: @Sendable (ModelConfiguration) throws(FormatError) -> TransformerStructure
+
+  /// Creates an architecture from its parts.
+  public init(
+    _ modelType: String, className: String, ggufName: String? = nil, keys: [ConfigurationKey],
+    tensors: [TensorName], derivedTensors: [String] = [],
+    structure:
+      @escaping @Sendable (ModelConfiguration) throws(FormatError) -> TransformerStructure
+  ) {
+    self.modelType = modelType
+    self.className = className
+    self.ggufName = ggufName
+    self.keys = keys
+    self.tensors = tensors
+    self.derivedTensors = derivedTensors
+    self.structure = structure
+  }
+}
+
+extension Architecture: Hashable, CustomStringConvertible {
+  /// Architectures are told apart by their `model_type`.
+  public static func == (a: Architecture, b: Architecture) -> Bool { a.modelType == b.modelType }
+  /// By ``modelType``.
+  public func hash(into hasher: inout Hasher) { hasher.combine(modelType) }
+  /// ``modelType``.
+  public var description: String { modelType }
+}
+
+// MARK: - The registry
+
+extension Architecture {
+  private static let builtIn = [llama, mistral, qwen2, gpt2]
+  private static let registered = Locked<[Architecture]>([])
+
+  /// The architectures that are known, the library's own first.
+  public static var all: [Architecture] { builtIn + registered.withLock { $0 } }
+
+  /// Makes an architecture known to this process. One that is registered under a name a second time
+  /// replaces the first. Traps for the name of an architecture of the library's own.
+  public static func register(_ architecture: Architecture) {
+    require(
+      !builtIn.contains(architecture),
+      "Architecture.register(_:) of '\(architecture)', which the library has; choose another "
+        + "modelType")
+    registered.withLock { known in
+      known.removeAll { $0 == architecture }
+      known.append(architecture)
+    }
+  }
+
+  /// The architecture of a `model_type`; nil if it is not known.
+  public init?(modelType: String) {
+    guard let known = Self.all.first(where: { $0.modelType == modelType }) else { return nil }
+    self = known
+  }
+
+  /// The architecture that GGUF files call `name`; nil if it is not known. Of several that share a
+  /// name, as Llama and Mistral do, the first.
+  public init?(ggufName name: String) {
+    guard let known = Self.all.first(where: { $0.ggufName == name }) else { return nil }
+    self = known
+  }
+}
+
+// MARK: - What checkpoints call a model's parts
+
+extension Architecture {
+  /// The path of the token embeddings, whose table a tied head shares.
+  package var embeddingPath: String { path(of: "token_embd") ?? "" }
+  /// The path of the output head.
+  package var headPath: String { path(of: "output") ?? "lm_head" }
+  /// What precedes the names of all parameters but the head's, and is missing in checkpoints of the
+  /// body alone, as "model.".
+  package var bodyPrefix: String {
+    embeddingPath.split(separator: ".").dropLast().first.map { "\($0)." } ?? ""
+  }
+
+  /// The path of the module of this role; "{}" in it stands for a block's number.
+  package func path(of role: String) -> String? { tensors.first { $0.role == role }?.path }
+
+  /// Whether a tensor that is no parameter follows from the configuration.
+  package func isDerived(_ name: String) -> Bool { derivedTensors.contains { name.hasSuffix($0) } }
+}

@@ -1,0 +1,398 @@
+import LoRAJSON
+import LoRATensor
+
+/// One line of an architecture's table: a key of `config.json`, where a ``ModelConfiguration`` keeps
+/// its value, what an absent key means, and what GGUF files call it. Reading, writing and the names in
+/// errors follow from it.
+///
+/// ```swift
+/// let keys: [ConfigurationKey] = [
+///   .size(\.hiddenSize, "n_embd", or: "hidden_size", gguf: "embedding_length") { _ in 768 },
+///   .flag("scale_attn_weights", default: true),
+/// ]
+/// ```
+///
+/// Keys are read in the table's order: a default may follow from what was read before.
+public struct ConfigurationKey: Sendable {
+  /// A property of ``ModelConfiguration``.
+  public typealias Field<Value> = any WritableKeyPath<ModelConfiguration, Value> & Sendable
+  /// Any property of ``ModelConfiguration``.
+  public typealias AnyField = any PartialKeyPath<ModelConfiguration> & Sendable
+
+  /// The key of `config.json`.
+  let name: String
+  /// Its key in GGUF files, behind the architecture's name.
+  var gguf: String?
+  /// Where the value is kept; nil for an option.
+  var field: AnyField?
+  /// Gives a configuration that is made in code what an absent key means.
+  var setDefault: @Sendable (inout ModelConfiguration) -> Void = { _ in }
+  /// Reads `config.json`.
+  let read: @Sendable (inout ModelConfiguration, JSONFields) throws(FormatError) -> Void
+  /// The value to write; nil for none.
+  let write: @Sendable (ModelConfiguration) -> JSONValue?
+  /// Reads a GGUF file.
+  var readGGUF: @Sendable (inout ModelConfiguration, GGUFModelKeys) throws(FormatError) -> Void =
+    { (_, _) throws(FormatError) in }
+}
+
+// MARK: - Numbers
+
+extension ConfigurationKey {
+  /// A size, from 1 on.
+  ///
+  /// - Parameters:
+  ///   - field: where it is kept.
+  ///   - name: its key.
+  ///   - other: another key that files may have instead.
+  ///   - gguf: its key in GGUF files.
+  ///   - null: what null means, if that is not what an absent key does.
+  ///   - fallback: what an absent key means.
+  public static func size(
+    _ field: Field<Int>, _ name: String, or other: String? = nil, gguf: String? = nil,
+    null: (@Sendable (ModelConfiguration) -> Int)? = nil,
+    default fallback: @escaping @Sendable (ModelConfiguration) -> Int
+  ) -> ConfigurationKey {
+    var key = ConfigurationKey(
+      name: name,
+      read: { (configuration, fields) throws(FormatError) in
+        var size = try fields.size(name)
+        if size == nil, let other { size = try fields.size(other) }
+        let absent = fields.object[name] != nil ? null ?? fallback : fallback
+        configuration[keyPath: field] = size ?? absent(configuration)
+      }, write: { .integer(Int64($0[keyPath: field])) })
+    key.field = field
+    key.gguf = gguf
+    if let gguf {
+      key.readGGUF = { (configuration, keys) throws(FormatError) in
+        configuration[keyPath: field] = try keys.size(gguf)
+      }
+    }
+    return key
+  }
+
+  /// A size, from 1 on, whose absence means `fallback`.
+  public static func size(
+    _ field: Field<Int>, _ name: String, or other: String? = nil, gguf: String? = nil,
+    default fallback: Int
+  ) -> ConfigurationKey {
+    size(field, name, or: other, gguf: gguf) { _ in fallback }
+  }
+
+  /// The extent of a head, which is hidden size over heads where the key is absent.
+  public static func headSize(_ name: String) -> ConfigurationKey {
+    var key = ConfigurationKey(
+      name: name,
+      read: { (configuration, fields) throws(FormatError) in
+        if let size = try fields.size(name) {
+          configuration.headSize = size
+          return
+        }
+        let (hidden, heads) = (configuration.hiddenSize, configuration.headCount)
+        guard hidden % heads == 0 else {
+          let table = configuration.architecture
+          throw fields.error(
+            .invalidValue, table.key(of: \.headCount),
+            "\(heads) heads do not divide '\(table.key(of: \.hiddenSize))', \(hidden), and there is "
+              + "no '\(name)'")
+        }
+        configuration.headSize = hidden / heads
+      }, write: { .integer(Int64($0.headSize)) })
+    key.field = \ModelConfiguration.headSize
+    key.gguf = "attention.key_length"
+    return key
+  }
+
+  /// A number above 0, as a norm's epsilon.
+  public static func positive(
+    _ field: Field<Double>, _ name: String, gguf: String? = nil, default fallback: Double
+  ) -> ConfigurationKey {
+    var key = ConfigurationKey(
+      name: name,
+      read: { (configuration, fields) throws(FormatError) in
+        configuration[keyPath: field] = try fields.positive(name) ?? fallback
+      }, write: { .number($0[keyPath: field]) })
+    key.field = field
+    key.gguf = gguf
+    if let gguf {
+      key.readGGUF = { (configuration, keys) throws(FormatError) in
+        configuration[keyPath: field] = try keys.positive(gguf)
+      }
+    }
+    return key
+  }
+}
+
+// MARK: - Other values
+
+extension ConfigurationKey {
+  /// A property that is true or false.
+  public static func flag(
+    _ field: Field<Bool>, _ name: String, default fallback: Bool
+  ) -> ConfigurationKey {
+    var key = ConfigurationKey(
+      name: name,
+      read: { (configuration, fields) throws(FormatError) in
+        configuration[keyPath: field] = try fields.bool(name) ?? fallback
+      }, write: { .bool($0[keyPath: field]) })
+    key.field = field
+    return key
+  }
+
+  /// An option of the architecture's own that is true or false: `configuration[name]` is its value.
+  ///
+  /// - Parameters:
+  ///   - name: its key.
+  ///   - tensor: in a GGUF file, the option says whether there is this tensor.
+  ///   - fallback: what an absent key means.
+  public static func flag(
+    _ name: String, ifGGUFHas tensor: String? = nil, default fallback: Bool
+  ) -> ConfigurationKey {
+    var key = ConfigurationKey(
+      name: name,
+      read: { (configuration, fields) throws(FormatError) in
+        configuration[name] = .flag(try fields.bool(name) ?? fallback)
+      }, write: { .bool($0[flag: name]) })
+    key.setDefault = { $0[name] = .flag(fallback) }
+    if let tensor {
+      key.readGGUF = { (configuration, keys) throws(FormatError) in
+        configuration[name] = .flag(keys.file.entry(named: tensor) != nil)
+      }
+    }
+    return key
+  }
+
+  /// An option that `config.json` does not have apart from `other`, while GGUF files may.
+  public static func flag(
+    _ name: String, follows other: String, ifGGUFHas tensor: String
+  ) -> ConfigurationKey {
+    var key = ConfigurationKey(
+      name: name,
+      read: { (configuration, _) throws(FormatError) in configuration[name] = configuration[other] },
+      write: { _ in nil })
+    key.setDefault = { $0[name] = $0[other] }
+    key.readGGUF = { (configuration, keys) throws(FormatError) in
+      configuration[name] = .flag(keys.file.entry(named: tensor) != nil)
+    }
+    return key
+  }
+
+  /// An option of the architecture's own that is a number: `configuration[name]` is its value.
+  public static func number(
+    _ name: String, gguf: String? = nil, default fallback: Double?
+  ) -> ConfigurationKey {
+    var key = ConfigurationKey(
+      name: name,
+      read: { (configuration, fields) throws(FormatError) in
+        // A null switches the option off.
+        let absent = fields.object[name] == nil ? fallback : nil
+        configuration[name] = (try fields.double(name) ?? absent).map { .number($0) }
+      }, write: { $0[number: name].map { .number($0) } ?? .null })
+    key.gguf = gguf
+    key.setDefault = { $0[name] = fallback.map { .number($0) } }
+    if let gguf {
+      key.readGGUF = { (configuration, keys) throws(FormatError) in
+        configuration[name] = try keys.number(gguf).map { .number($0) }
+      }
+    }
+    return key
+  }
+
+  /// The activation of the feed-forward networks, by its name in files.
+  public static func activation(_ name: String, default fallback: String) -> ConfigurationKey {
+    var key = ConfigurationKey(
+      name: name,
+      read: { (configuration, fields) throws(FormatError) in
+        configuration.hiddenActivation = try fields.string(name) ?? fallback
+      }, write: { .string($0.hiddenActivation) })
+    key.field = \ModelConfiguration.hiddenActivation
+    key.setDefault = { $0.hiddenActivation = fallback }
+    return key
+  }
+
+  /// The rotary embedding: `rope_theta`, `rope_scaling`, `rope_parameters`. An architecture without
+  /// this key has none.
+  public static var rotary: ConfigurationKey {
+    var key = ConfigurationKey(
+      name: "rope_parameters",
+      read: { (configuration, fields) throws(FormatError) in
+        configuration.rotary = try RotaryConfiguration(
+          fields, maximumPositions: configuration.maximumPositions)
+      }, write: { $0.rotary.json })
+    key.field = \ModelConfiguration.rotary
+    key.gguf = "rope.freq_base"
+    key.readGGUF = { (configuration, keys) throws(FormatError) in
+      configuration.rotary = try keys.rotary(headSize: configuration.headSize)
+    }
+    return key
+  }
+
+  /// One window for all layers; null: none.
+  public static func window(_ name: String, default fallback: Int) -> ConfigurationKey {
+    var key = ConfigurationKey(
+      name: name,
+      read: { (configuration, fields) throws(FormatError) in
+        let window = fields.object[name] == nil ? fallback : try fields.size(name)
+        configuration.slidingWindows = Array(repeating: window, count: configuration.layerCount)
+      }, write: { json(tokenIDs: $0.slidingWindows.first.flatMap { $0 }.map { [$0] } ?? []) })
+    key.field = \ModelConfiguration.slidingWindows
+    key.gguf = "attention.sliding_window"
+    return key
+  }
+
+  /// Qwen's windows: `use_sliding_window` switches `sliding_window` on for the layers that
+  /// `layer_types` says, or else for those from `max_window_layers` on.
+  public static var windowsByLayerType: [ConfigurationKey] {
+    func written(_ name: String, _ value: @escaping @Sendable (ModelConfiguration) -> JSONValue)
+      -> ConfigurationKey
+    {
+      ConfigurationKey(name: name, read: { (_, _) throws(FormatError) in }, write: value)
+    }
+    var windows = ConfigurationKey(
+      name: "sliding_window",
+      read: { (configuration, fields) throws(FormatError) in
+        configuration.slidingWindows = try configuration.windowsByLayerType(fields)
+      },
+      write: { json(tokenIDs: $0.slidingWindows.compactMap { $0 }.first.map { [$0] } ?? []) })
+    windows.field = \ModelConfiguration.slidingWindows
+    return [
+      windows,
+      written("use_sliding_window") { .bool($0.slidingWindows.contains { $0 != nil }) },
+      written("max_window_layers") {
+        .integer(Int64($0.slidingWindows.firstIndex { $0 != nil } ?? $0.layerCount))
+      },
+      written("layer_types") {
+        .array($0.slidingWindows.map { $0 == nil ? "full_attention" : "sliding_attention" })
+      },
+    ]
+  }
+
+  /// The tokens that begin and end a text, and what absent keys mean.
+  public static func tokens(bos: Int?, eos: [Int]) -> [ConfigurationKey] {
+    [
+      ConfigurationKey(
+        name: "bos_token_id",
+        read: { (configuration, fields) throws(FormatError) in
+          configuration.bosTokenID =
+            fields.object["bos_token_id"] == nil ? bos : try fields.tokenIDs("bos_token_id").first
+        }, write: { json(tokenIDs: $0.bosTokenID.map { [$0] } ?? []) }),
+      ConfigurationKey(
+        name: "eos_token_id",
+        read: { (configuration, fields) throws(FormatError) in
+          configuration.eosTokenIDs =
+            fields.object["eos_token_id"] == nil ? eos : try fields.tokenIDs("eos_token_id")
+        }, write: { json(tokenIDs: $0.eosTokenIDs) }),
+    ]
+  }
+
+  /// What is written and not read, as a rate of dropout.
+  public static func constant(_ name: String, _ value: Double) -> ConfigurationKey {
+    constant(name, .number(value))
+  }
+
+  /// What is written and not read.
+  public static func constant(_ name: String, _ value: Int) -> ConfigurationKey {
+    constant(name, .integer(Int64(value)))
+  }
+
+  private static func constant(_ name: String, _ value: JSONValue) -> ConfigurationKey {
+    ConfigurationKey(name: name, read: { (_, _) throws(FormatError) in }, write: { _ in value })
+  }
+
+  /// An option that nothing here computes: refused where a file switches it on.
+  public static func refused(
+    _ name: String, _ problem: String, remedy: String
+  ) -> ConfigurationKey {
+    ConfigurationKey(
+      name: name,
+      read: { (_, fields) throws(FormatError) in
+        guard try fields.bool(name) ?? false else { return }
+        throw fields.error(.unsupported, name, problem, remedy)
+      }, write: { _ in nil })
+  }
+
+  /// What every architecture's file says.
+  static let common: [ConfigurationKey] = [
+    ConfigurationKey(
+      name: "architectures",
+      read: { (configuration, fields) throws(FormatError) in
+        configuration.classNames = try fields.strings("architectures") ?? []
+      },
+      write: { configuration in
+        let names = configuration.classNames
+        return .array(
+          (names.isEmpty ? [configuration.architecture.className] : names).map { .string($0) })
+      }),
+    ConfigurationKey(
+      name: "dtype",
+      read: { (configuration, fields) throws(FormatError) in
+        configuration.storedType = try ModelConfiguration.storedType(fields)
+      }, write: { $0.storedType.map { .string($0.rawValue) } }),
+    ConfigurationKey(
+      name: "pad_token_id",
+      read: { (configuration, fields) throws(FormatError) in
+        configuration.padTokenID = try fields.int("pad_token_id").flatMap { $0 >= 0 ? $0 : nil }
+      }, write: { json(tokenIDs: $0.padTokenID.map { [$0] } ?? []) }),
+    constant("initializer_range", 0.02),
+    constant("use_cache", JSONValue.bool(true)),
+  ]
+}
+
+extension Architecture {
+  /// Whether files say what a property is.
+  package func hasKey(of field: ConfigurationKey.AnyField) -> Bool { keys.contains { $0.field == field } }
+
+  /// What `config.json` calls a property, for errors.
+  package func key(of field: ConfigurationKey.AnyField) -> String {
+    let heads: ConfigurationKey.AnyField = \.headCount
+    let key = keys.first { $0.field == field } ?? keys.first { $0.field == heads }
+    return key?.name ?? modelType
+  }
+
+  /// What GGUF files call a property, for errors.
+  func ggufKey(of field: ConfigurationKey.AnyField) -> String {
+    let gguf: String? =
+      switch field {
+      case \.headCount: "attention.head_count"
+      case \.keyValueHeadCount: "attention.head_count_kv"
+      case \.vocabularySize: "vocab_size"
+      default: keys.first { $0.field == field }?.gguf
+      }
+    return "\(ggufName ?? modelType).\(gguf ?? "attention.key_length")"
+  }
+}
+
+extension ModelConfiguration {
+  fileprivate func windowsByLayerType(_ fields: JSONFields) throws(FormatError) -> [Int?] {
+    let isUsed = try fields.bool("use_sliding_window") ?? false
+    let window =
+      !isUsed
+      ? nil : fields.object["sliding_window"] == nil ? 4096 : try fields.size("sliding_window")
+    guard let types = try fields.strings("layer_types") else {
+      let first = try fields.int("max_window_layers") ?? 28
+      return (0..<layerCount).map { $0 >= first ? window : nil }
+    }
+    guard types.count == layerCount else {
+      throw fields.error(
+        .invalidValue, "layer_types", "\(types.count) types for \(layerCount) layers")
+    }
+    var result = [Int?](repeating: nil, count: layerCount)
+    for (layer, type) in types.enumerated() {
+      switch type {
+      case "full_attention": break
+      case "sliding_attention":
+        guard let window else {
+          throw fields.error(
+            .missingKey, "sliding_window",
+            "layer \(layer) has the type 'sliding_attention', and no window is in use")
+        }
+        result[layer] = window
+      default:
+        throw fields.error(
+          .unsupported, "layer_types", "the type '\(type)' of layer \(layer) is not supported",
+          "supported are 'full_attention' and 'sliding_attention'")
+      }
+    }
+    return result
+  }
+}

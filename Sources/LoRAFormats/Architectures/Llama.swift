@@ -1,0 +1,82 @@
+/// Llama 1 to 3 and what shares their layout: SmolLM2, TinyLlama, Yi. RMS norms before attention and a
+/// gated feed-forward network, rotary positions.
+///
+/// Source: Touvron et al., *LLaMA: open and efficient foundation language models*, 2023; names and
+/// options are those of transformers.
+extension Architecture {
+  public static let llama = Architecture(
+    "llama", className: "LlamaForCausalLM", ggufName: "llama",
+    keys: ConfigurationKey.decoder() + [
+      .flag("attention_bias", ifGGUFHas: "blk.0.attn_q.bias", default: false),
+      .flag(
+        "attention_output_bias", follows: "attention_bias",
+        ifGGUFHas: "blk.0.attn_output.bias"),
+      .flag("mlp_bias", ifGGUFHas: "blk.0.ffn_up.bias", default: false),
+      .constant("pretraining_tp", 1),
+    ],
+    tensors: .decoder(queries: .queryHeads, keys: .keyHeads),
+    derivedTensors: [".rotary_emb.inv_freq"]
+  ) { c in
+    TransformerStructure(c) { layer in
+      .init(
+        attention: .init(
+          bias: c[flag: "attention_bias"], outputBias: c[flag: "attention_output_bias"],
+          rotary: c.rotary, window: c.slidingWindows[layer]),
+        feedForward: .gated(c.hiddenActivation, bias: c[flag: "mlp_bias"]))
+    }
+  }
+}
+
+extension ConfigurationKey {
+  /// The keys that transformers' decoders share, with Llama's defaults.
+  public static func decoder(
+    intermediateSize: Int = 11008, maximumPositions: Int = 2048, keyValueHeadCount: Int? = nil,
+    vocabularySize: Int = 32000, bos: Int? = 1, eos: [Int] = [2]
+  ) -> [ConfigurationKey] {
+    [
+      .size(\.hiddenSize, "hidden_size", gguf: "embedding_length", default: 4096),
+      .size(\.headCount, "num_attention_heads", default: 32),
+      .size(\.layerCount, "num_hidden_layers", gguf: "block_count", default: 32),
+      .size(
+        \.maximumPositions, "max_position_embeddings", gguf: "context_length",
+        default: maximumPositions),
+      // A null means "as many as query heads"; an absent key the architecture's default.
+      .size(\.keyValueHeadCount, "num_key_value_heads", null: { $0.headCount }) {
+        keyValueHeadCount ?? $0.headCount
+      },
+      .headSize("head_dim"),
+      .size(
+        \.intermediateSize, "intermediate_size", gguf: "feed_forward_length",
+        default: intermediateSize),
+      .size(\.vocabularySize, "vocab_size", default: vocabularySize),
+      .positive(
+        \.normEpsilon, "rms_norm_eps", gguf: "attention.layer_norm_rms_epsilon", default: 1e-6),
+      .flag(\.tiesWordEmbeddings, "tie_word_embeddings", default: false),
+      .rotary,
+      .activation("hidden_act", default: "silu"),
+      .constant("attention_dropout", 0.0),
+    ] + tokens(bos: bos, eos: eos)
+  }
+}
+
+extension [TensorName] {
+  /// The modules of Llama and its relatives.
+  public static func decoder(
+    queries: TensorName.RowOrder = .same, keys: TensorName.RowOrder = .same
+  ) -> [TensorName] {
+    [
+      TensorName("model.embed_tokens", "token_embd", .embedding),
+      TensorName("model.layers.{}.input_layernorm", "blk.{}.attn_norm"),
+      TensorName("model.layers.{}.self_attn.q_proj", "blk.{}.attn_q", .projection, order: queries),
+      TensorName("model.layers.{}.self_attn.k_proj", "blk.{}.attn_k", .projection, order: keys),
+      TensorName("model.layers.{}.self_attn.v_proj", "blk.{}.attn_v", .projection),
+      TensorName("model.layers.{}.self_attn.o_proj", "blk.{}.attn_output", .projection),
+      TensorName("model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"),
+      TensorName("model.layers.{}.mlp.gate_proj", "blk.{}.ffn_gate", .projection),
+      TensorName("model.layers.{}.mlp.up_proj", "blk.{}.ffn_up", .projection),
+      TensorName("model.layers.{}.mlp.down_proj", "blk.{}.ffn_down", .projection),
+      TensorName("model.norm", "output_norm"),
+      TensorName("lm_head", "output", .head),
+    ]
+  }
+}

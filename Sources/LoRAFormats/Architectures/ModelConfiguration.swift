@@ -1,0 +1,114 @@
+public import LoRATensor
+
+/// The sizes and options of a transformer, as a `config.json` or a GGUF file gives them.
+///
+/// What a file calls them, and what absent keys mean, is the ``Architecture``'s. Both generations are
+/// read: `torch_dtype`, `rope_theta`, `rope_scaling` (transformers 4) and `dtype`, `rope_parameters`,
+/// `layer_types` (transformers 5).
+public struct ModelConfiguration: Sendable, Hashable {
+  /// The architecture.
+  public let architecture: Architecture
+  /// The classes that the checkpoint was saved from, as in "LlamaForCausalLM"; may be empty.
+  public var classNames: [String] = []
+  /// The extent of the residual stream.
+  public var hiddenSize: Int
+  /// The extent between the feed-forward projections.
+  public var intermediateSize: Int
+  /// The number of blocks.
+  public var layerCount: Int
+  /// The number of query heads.
+  public var headCount: Int
+  /// The number of key and value heads; divides `headCount`.
+  public var keyValueHeadCount: Int
+  /// The extent of one head; even.
+  public var headSize: Int
+  /// The number of token ids, which is the rows of the embedding.
+  public var vocabularySize: Int
+  /// What is added to the mean square, or to GPT-2's variance, under a norm's root.
+  public var normEpsilon: Double
+  /// Whether the output head is the embedding.
+  public var tiesWordEmbeddings: Bool
+  /// The activation of the feed-forward networks by its name in files, as in "silu".
+  public var hiddenActivation = "silu"
+  /// The longest sequence that the model was made for.
+  public var maximumPositions: Int
+  /// The rotary position embedding; without meaning for an architecture that has none.
+  public var rotary: RotaryConfiguration
+  /// The options of the architecture's own, by their keys.
+  private var options: [String: Option] = [:]
+  /// How many positions each layer sees, itself included, in the order of the layers; nil: all.
+  public var slidingWindows: [Int?]
+  /// The type that the weights are said to be stored in; nil if the file does not say.
+  public var storedType: DType?
+  /// The token that begins a text.
+  public var bosTokenID: Int?
+  /// The tokens that end a text.
+  public var eosTokenIDs: [Int]
+  /// The token that fills batches up.
+  public var padTokenID: Int?
+
+  /// The value of an option of the architecture's own.
+  public enum Option: Sendable, Hashable, ExpressibleByBooleanLiteral, ExpressibleByFloatLiteral {
+    /// True or false.
+    case flag(Bool)
+    /// A number.
+    case number(Double)
+
+    /// True or false.
+    public init(booleanLiteral value: Bool) { self = .flag(value) }
+    /// A number.
+    public init(floatLiteral value: Double) { self = .number(value) }
+  }
+
+  /// The option under `key`, as "attention_bias"; nil for one that is switched off or that the
+  /// architecture does not have.
+  public subscript(key: String) -> Option? {
+    get { options[key] }
+    set { options[key] = newValue }
+  }
+
+  /// Whether the option under `key` is on. False for one that the architecture does not have.
+  public subscript(flag key: String) -> Bool { options[key] == .flag(true) }
+
+  /// The number of the option under `key`; nil for one that is switched off or that the architecture
+  /// does not have.
+  public subscript(number key: String) -> Double? {
+    guard case .number(let value) = options[key] else { return nil }
+    return value
+  }
+
+  /// Creates a configuration without windows, untied, with the options and the activation that are the
+  /// architecture's rule.
+  public init(
+    architecture: Architecture = .llama, hiddenSize: Int, intermediateSize: Int, layerCount: Int,
+    headCount: Int, keyValueHeadCount: Int? = nil, headSize: Int? = nil, vocabularySize: Int,
+    normEpsilon: Double = 1e-6, tiesWordEmbeddings: Bool = false, maximumPositions: Int = 2048,
+    rotary: RotaryConfiguration = RotaryConfiguration(), storedType: DType? = .float32,
+    bosTokenID: Int? = nil, eosTokenIDs: [Int] = []
+  ) {
+    self.architecture = architecture
+    self.hiddenSize = hiddenSize
+    self.intermediateSize = intermediateSize
+    self.layerCount = layerCount
+    self.headCount = headCount
+    self.keyValueHeadCount = keyValueHeadCount ?? headCount
+    self.headSize = headSize ?? hiddenSize / max(headCount, 1)
+    self.vocabularySize = vocabularySize
+    self.normEpsilon = normEpsilon
+    self.tiesWordEmbeddings = tiesWordEmbeddings
+    self.maximumPositions = maximumPositions
+    self.rotary = rotary
+    slidingWindows = Array(repeating: nil, count: layerCount)
+    self.storedType = storedType
+    self.bosTokenID = bosTokenID
+    self.eosTokenIDs = eosTokenIDs
+    for key in architecture.keys { key.setDefault(&self) }
+  }
+
+  /// A configuration that a file's keys will fill.
+  init(_ architecture: Architecture) {
+    self.init(
+      architecture: architecture, hiddenSize: 0, intermediateSize: 0, layerCount: 0, headCount: 0,
+      vocabularySize: 0, storedType: nil)
+  }
+}

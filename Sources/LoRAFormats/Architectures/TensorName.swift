@@ -1,0 +1,88 @@
+/// What Hugging Face's checkpoints and GGUF files call one module of an architecture, and how the
+/// latter lay its weight out.
+///
+/// llama.cpp has one vocabulary of tensor names for all architectures: it is the vocabulary of roles
+/// here. A module's role is its GGUF name without `blk.{}.`, as "attn_q", and says what the module is
+/// to the layers that ``TransformerStructure`` describes.
+public struct TensorName: Sendable, Hashable {
+  /// What a module is to an adapter.
+  public enum Kind: Sendable, Hashable {
+    /// A linear layer of a block, whose input llama.cpp multiplies by an adapter's factors too.
+    case projection
+    /// The table of token embeddings.
+    case embedding
+    /// The output head.
+    case head
+    /// A norm, a table of positions: llama.cpp adds no adapter to it.
+    case other
+  }
+
+  /// The order of the rows of a weight in GGUF files.
+  public enum RowOrder: Sendable, Hashable {
+    /// As in Hugging Face's checkpoints.
+    case same
+    /// In each query head, the pairs that rotary embedding turns lie side by side instead of half a
+    /// head apart.
+    case queryHeads
+    /// The same in each key head.
+    case keyHeads
+  }
+
+  /// The module's path in Hugging Face's model; "{}" stands for a block's number.
+  public let path: String
+  /// The tensor's name in GGUF files, without ".weight" and ".bias".
+  public let name: String
+  /// What the module is to an adapter.
+  public let kind: Kind
+  /// The order of the rows in GGUF files.
+  public let order: RowOrder
+  /// Whether Hugging Face's checkpoint has the weight as `[in, out]` (GPT-2), GGUF files as
+  /// `[out, in]`.
+  public let isTransposed: Bool
+
+  /// Creates a name from its parts.
+  public init(
+    _ path: String, _ name: String, _ kind: Kind = .other, order: RowOrder = .same,
+    isTransposed: Bool = false
+  ) {
+    self.path = path
+    self.name = name
+    self.kind = kind
+    self.order = order
+    self.isTransposed = isTransposed
+  }
+
+  /// The path of the list of blocks and the path inside a block, as "model.layers" and
+  /// "self_attn.q_proj"; nil for what is not in a block.
+  package var pathInBlock: (list: String, rest: String)? {
+    guard let mark = path.firstRange(of: ".{}.") else { return nil }
+    return (String(path[..<mark.lowerBound]), String(path[mark.upperBound...]))
+  }
+
+  /// The name in GGUF files without the block's prefix.
+  public var role: String { name.hasPrefix("blk.{}.") ? String(name.dropFirst(7)) : name }
+}
+
+extension TensorName.RowOrder {
+  /// For each row of a tensor in a file, which row of Hugging Face's it is; nil if the rows do not
+  /// divide into heads of pairs. `heads` is the number of query or of key heads.
+  ///
+  /// In a head of size d, row 2 i + j of the file is row i + j d / 2 of Hugging Face's.
+  package static func checkpointRows(count: Int, heads: Int) -> [Int]? {
+    guard heads > 0, count % heads == 0, (count / heads) % 2 == 0 else { return nil }
+    let size = count / heads
+    return (0..<count).map { row in
+      let (head, place) = (row / size, row % size)
+      return head * size + place / 2 + (place % 2) * (size / 2)
+    }
+  }
+
+  /// For each row of Hugging Face's tensor, which row of the file's it is: the inverse of
+  /// ``checkpointRows(count:heads:)``.
+  package static func fileRows(count: Int, heads: Int) -> [Int]? {
+    guard let rows = checkpointRows(count: count, heads: heads) else { return nil }
+    var inverse = rows
+    for (row, source) in rows.enumerated() { inverse[source] = row }
+    return inverse
+  }
+}

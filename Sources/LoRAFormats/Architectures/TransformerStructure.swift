@@ -1,0 +1,118 @@
+/// What a transformer computes: its embedding, its blocks and its head, as values. Sizes are the
+/// configuration's, names the architecture's; LoRAModels makes layers of it.
+public struct TransformerStructure: Sendable, Hashable {
+  /// How tokens become vectors.
+  public var embedding: Embedding
+  /// The blocks, from the input on.
+  public var blocks: [Block]
+  /// The norm after the last block ("output_norm"); nil for none.
+  public var norm: Norm?
+
+  /// Creates a structure from its parts.
+  public init(embedding: Embedding = Embedding(), blocks: [Block], norm: Norm? = .rms) {
+    self.embedding = embedding
+    self.blocks = blocks
+    self.norm = norm
+  }
+
+  /// Creates a structure with a block for each of the configuration's layers.
+  public init(
+    _ configuration: ModelConfiguration, embedding: Embedding = Embedding(), norm: Norm? = .rms,
+    block: (_ layer: Int) -> Block
+  ) {
+    self.init(embedding: embedding, blocks: (0..<configuration.layerCount).map(block), norm: norm)
+  }
+
+  /// A normalization; its epsilon is the configuration's.
+  public enum Norm: Sendable, Hashable {
+    /// By the root of the mean square, with a weight.
+    case rms
+    /// By mean and variance, with a weight and a bias.
+    case layer
+  }
+
+  /// How tokens become vectors ("token_embd").
+  public struct Embedding: Sendable, Hashable {
+    /// Whether each position has a learned vector, which is added ("position_embd").
+    public var learnsPositions: Bool
+
+    /// Creates an embedding from its options.
+    public init(learnsPositions: Bool = false) { self.learnsPositions = learnsPositions }
+  }
+
+  /// Attention and a feed-forward network, each after a norm ("attn_norm", "ffn_norm") and added to
+  /// its input.
+  public struct Block: Sendable, Hashable {
+    /// The norms of the block.
+    public var norm: Norm
+    /// The attention.
+    public var attention: Attention
+    /// The feed-forward network.
+    public var feedForward: FeedForward
+
+    /// Creates a block from its parts.
+    public init(attention: Attention, feedForward: FeedForward, norm: Norm = .rms) {
+      self.norm = norm
+      self.attention = attention
+      self.feedForward = feedForward
+    }
+  }
+
+  /// Causal self-attention with grouped heads.
+  public struct Attention: Sendable, Hashable {
+    /// How queries, keys and values are projected.
+    public enum Projections: Sendable, Hashable {
+      /// Each by a layer of its own ("attn_q", "attn_k", "attn_v").
+      case separate
+      /// By one layer ("attn_qkv"), whose outputs are all queries, all keys, all values.
+      case fused
+    }
+
+    /// How queries, keys and values are projected.
+    public var projections: Projections
+    /// Whether these projections have biases.
+    public var bias: Bool
+    /// Whether the output's projection ("attn_output") has one.
+    public var outputBias: Bool
+    /// The rotary embedding of queries and keys; nil for none.
+    public var rotary: RotaryConfiguration?
+    /// How many positions are seen, the own included; nil: all.
+    public var window: Int?
+    /// What scores are multiplied by; nil: one over the root of the head's size.
+    public var scale: Float?
+
+    /// Creates an attention from its options.
+    public init(
+      projections: Projections = .separate, bias: Bool = false, outputBias: Bool = false,
+      rotary: RotaryConfiguration? = nil, window: Int? = nil, scale: Float? = nil
+    ) {
+      self.projections = projections
+      self.bias = bias
+      self.outputBias = outputBias
+      self.rotary = rotary
+      self.window = window
+      self.scale = scale
+    }
+  }
+
+  /// A feed-forward network.
+  public struct FeedForward: Sendable, Hashable {
+    /// Whether it is `down(activation(gate(x)) * up(x))`, not `down(activation(up(x)))`
+    /// ("ffn_gate", "ffn_up", "ffn_down").
+    public var isGated: Bool
+    /// The activation by its name in files.
+    public var activation: String
+    /// Whether its layers have biases.
+    public var bias: Bool
+
+    /// `down(activation(gate(x)) * up(x))`.
+    public static func gated(_ activation: String, bias: Bool = false) -> FeedForward {
+      FeedForward(isGated: true, activation: activation, bias: bias)
+    }
+
+    /// `down(activation(up(x)))`.
+    public static func plain(_ activation: String, bias: Bool = false) -> FeedForward {
+      FeedForward(isGated: false, activation: activation, bias: bias)
+    }
+  }
+}

@@ -1,0 +1,213 @@
+import CLoRAKernels
+import LoRAAutograd
+import LoRATensor
+
+/// Causal self-attention with grouped heads, rotary positions and an optional window.
+struct Attention: Sendable {
+  /// What makes queries, keys and values.
+  enum Projections: Sendable {
+    case separate(query: any LinearLayer, key: any LinearLayer, value: any LinearLayer)
+    /// One layer, whose outputs are all queries, all keys, all values.
+    case fused(any LinearLayer)
+  }
+
+  let projections: Projections
+  let output: any LinearLayer
+  let heads: Int
+  let keyHeads: Int
+  let headSize: Int
+  let rotary: RotaryTable?
+  let window: Int?
+  /// What scores are multiplied by.
+  let scale: Float
+
+  func callAsFunction(_ x: Variable, cache: KeyValueCache?, layer: Int) -> Variable {
+    let (batch, positions) = (x.shape[0], x.shape[1])
+    let (q, k, v) = projected(x)
+    let y: Variable
+    if let cache {
+      y = cache.attention(q, k, v, layer: layer, window: window, scale: scale) { x, positions in
+        rotary.map { x.rotated(by: $0(positions)) } ?? x
+      }
+    } else if let angles = rotary?(0..<positions) {
+      y = q.rotated(by: angles)
+        .attention(keys: k.rotated(by: angles), values: v, scale: scale, window: window)
+    } else {
+      y = q.attention(keys: k, values: v, scale: scale, window: window)
+    }
+    return output(y.reshaped(to: [batch, positions, heads * headSize]))
+  }
+
+  /// Queries `[B, T, H, D]`, keys and values `[B, T, K, D]`.
+  private func projected(_ x: Variable) -> (Variable, Variable, Variable) {
+    let (batch, positions) = (x.shape[0], x.shape[1])
+    func split(_ x: Variable, _ heads: Int) -> Variable {
+      x.reshaped(to: [batch, positions, heads, headSize])
+    }
+    switch projections {
+    case .separate(let query, let key, let value):
+      return (split(query(x), heads), split(key(x), keyHeads), split(value(x), keyHeads))
+    case .fused(let layer):
+      let all = layer(x)
+      let (q, k) = (heads * headSize, keyHeads * headSize)
+      return (
+        split(all.sliced(axis: 2, 0..<q), heads), split(all.sliced(axis: 2, q..<q + k), keyHeads),
+        split(all.sliced(axis: 2, q + k..<q + 2 * k), keyHeads)
+      )
+    }
+  }
+}
+
+// MARK: - A few new tokens
+
+extension Attention {
+  /// Adds the attention's output of `x`, `[rows, C]`, to `y`.
+  func decode(
+    _ x: UnsafePointer<Float>, size: Int, _ decoding: Decoding, layer: Int,
+    addingTo y: UnsafeMutablePointer<Float>
+  ) {
+    let rows = decoding.rows
+    let (queries, keys) = (heads * headSize, keyHeads * headSize)
+    withScratch(2 * rows * (queries + keys)) { q in
+      let attended = q + rows * queries
+      let k = attended + rows * queries
+      let v = k + rows * keys
+      let sequences = decoding.cache.sequences
+      var held: [DecodedSequence] = []
+      held.reserveCapacity(sequences.count)
+      // A sequence alone has its keys and values projected to where the cache holds them.
+      if sequences.count == 1, case .separate = projections {
+        let sequence = sequences[0]
+        sequence.withRoom(for: rows, heads: keyHeads, size: headSize, layer: layer) { all, values in
+          let start = sequence.count * keys
+          project(x, size: size, decoding, q: q, k: all + start, v: values + start)
+          rotate(q, heads, rows: rows, first: sequence.count)
+          rotate(all + start, keyHeads, rows: rows, first: sequence.count)
+        }
+      } else {
+        project(x, size: size, decoding, q: q, k: k, v: v)
+        for (index, sequence) in sequences.enumerated() {
+          let (new, first) = (decoding.positions, index * decoding.positions)
+          rotate(q + first * queries, heads, rows: new, first: sequence.count)
+          rotate(k + first * keys, keyHeads, rows: new, first: sequence.count)
+          sequence.withRoom(for: new, heads: keyHeads, size: headSize, layer: layer) {
+            let start = sequence.count * keys
+            ($0 + start).update(from: k + first * keys, count: new * keys)
+            ($1 + start).update(from: v + first * keys, count: new * keys)
+          }
+        }
+      }
+      for sequence in sequences {
+        guard let (keys, values) = sequence.held(layer: layer) else { continue }
+        held.append(DecodedSequence(keys: keys, values: values, first: sequence.count))
+      }
+      attend(q, held, positions: decoding.positions, into: attended)
+      DecodingLinear.project(
+        attended, size: queries, decoding, accumulates: true, [(DecodingLinear(output), y)])
+    }
+  }
+
+  private func project(
+    _ x: UnsafePointer<Float>, size: Int, _ decoding: Decoding, q: UnsafeMutablePointer<Float>,
+    k: UnsafeMutablePointer<Float>, v: UnsafeMutablePointer<Float>
+  ) {
+    switch projections {
+    case .separate(let query, let key, let value):
+      DecodingLinear.project(
+        x, size: size, decoding,
+        [(DecodingLinear(query), q), (DecodingLinear(key), k), (DecodingLinear(value), v)])
+    case .fused(let layer):
+      let (queries, keys) = (heads * headSize, keyHeads * headSize)
+      let width = queries + 2 * keys
+      withScratch(decoding.rows * width) { all in
+        DecodingLinear.project(x, size: size, decoding, [(DecodingLinear(layer), all)])
+        for row in 0..<decoding.rows {
+          let from = all + row * width
+          (q + row * queries).update(from: from, count: queries)
+          (k + row * keys).update(from: from + queries, count: keys)
+          (v + row * keys).update(from: from + queries + keys, count: keys)
+        }
+      }
+    }
+  }
+
+  /// Gives queries or keys, `[rows, heads, D]`, their positions from `first` on.
+  private func rotate(
+    _ states: UnsafeMutablePointer<Float>, _ heads: Int, rows: Int, first: Int
+  ) {
+    guard let angles = rotary?(first..<first + rows) else { return }
+    withExtendedLifetime(angles) {
+      lk_rotary(
+        rows, heads, headSize, 2 * angles.cosines.shape[1], angles.cosines.floats,
+        angles.sines.floats, angles.isAdjacent, false, states, heads * headSize, states,
+        heads * headSize)
+    }
+  }
+
+  /// Every head of every new position, `positions` of each sequence, against the keys that it sees.
+  private func attend(
+    _ q: UnsafePointer<Float>, _ sequences: [DecodedSequence], positions: Int,
+    into y: UnsafeMutablePointer<Float>
+  ) {
+    let width = keyHeads * headSize
+    let most = (sequences.map(\.first).max() ?? 0) + positions
+    let count = sequences.count * heads
+    withExtendedLifetime(sequences) {
+      withScratch(count * most) { scores in
+        // A head of few keys is done before another thread would have begun.
+        let tile = max(1, (1 << 15) / (most * headSize * positions))
+        parallelTiles(count, tile: tile) { range in
+          for index in range {
+            let (sequence, h) = (sequences[index / heads], index % heads)
+            for row in 0..<positions {
+              let end = sequence.first + row + 1
+              let start = window.map { max(0, end - $0) } ?? 0
+              let offset = start * width + h / (heads / keyHeads) * headSize
+              let at = ((index / heads * positions + row) * heads + h) * headSize
+              lk_attention_row(
+                end - start, headSize, q + at, sequence.keys.floats + offset, width,
+                sequence.values.floats + offset, width, scale, scores + index * most, y + at)
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+/// What a sequence's cache holds of one layer, `[positions, K, D]`, and how much of it was there before
+/// this pass.
+private struct DecodedSequence {
+  let keys: Tensor
+  let values: Tensor
+  let first: Int
+}
+
+// MARK: - Memory
+
+extension Attention {
+  /// The layers that read the block's normed input.
+  var inputLayers: [any LinearLayer] {
+    switch projections {
+    case .separate(let query, let key, let value): [query, key, value]
+    case .fused(let layer): [layer]
+    }
+  }
+
+  /// The buffers that are kept for the backward pass, each in numbers a token: queries, keys, values,
+  /// the result and a sum for each head; or, where only the output's layer is trained, its input.
+  /// Nobody keeps what a fused projection was sliced from.
+  func keptWidths(attends: Bool, _ training: TrainedLayers) -> [Int] {
+    let (queries, keys) = (heads * headSize, keyHeads * headSize)
+    if attends { return [queries, queries, keys, keys, heads] }
+    return training.contains([output]) ? [queries] : []
+  }
+
+  /// The gradients of queries, keys, values and the result, and of what they are sliced from.
+  var scratchWidths: [Int] {
+    let (queries, keys) = (heads * headSize, keyHeads * headSize)
+    let separate = [queries, queries, keys, keys]
+    if case .fused = projections { return separate + [queries + 2 * keys] }
+    return separate
+  }
+}

@@ -1,0 +1,207 @@
+import LoRAAutograd
+public import LoRAFormats
+import LoRATensor
+
+extension Transformer {
+  /// Creates a model with random weights: matrices normal with `standardDeviation`, norms one,
+  /// biases zero, as transformers initializes them. Every parameter is trainable.
+  ///
+  /// Throws `FormatError` for a shape that no model has.
+  public convenience init(
+    randomFor configuration: ModelConfiguration, standardDeviation: Float = 0.02, seed: UInt64 = 0
+  ) throws {
+    try configuration.validate()
+    try self.init(
+      configuration, source: .random(standardDeviation: standardDeviation, seed: seed))
+  }
+
+  /// Builds the layers of the configuration's structure, asking `source` for each parameter under its
+  /// checkpoint name.
+  convenience init(_ configuration: ModelConfiguration, source: ParameterSource) throws {
+    let structure = try configuration.architecture.structure(configuration)
+    let builder = TransformerBuilder(configuration: configuration, source: source)
+    let embedding = try builder.embedding(structure.embedding)
+    let blocks = try structure.blocks.enumerated().map { try builder.block($1, index: $0) }
+    let norm = try structure.norm.map { try builder.norm("output_norm", $0) }
+    let head: any LinearLayer =
+      configuration.tiesWordEmbeddings
+      ? TiedHead(table: embedding.tokens.weight)
+      : try builder.linear(
+        "output", inputs: configuration.hiddenSize, outputs: configuration.vocabularySize,
+        bias: false)
+    var modules: [String: any Module] = ["token_embd": embedding.tokens, "output": head]
+    modules["position_embd"] = embedding.positions
+    modules["output_norm"] = norm
+    self.init(
+      configuration: configuration, embedding: embedding, blocks: blocks, norm: norm, head: head,
+      children: builder.children(modules, blocks))
+  }
+}
+
+/// Makes the layers of a structure. A layer's role, as "attn_q", says what it is called.
+private final class TransformerBuilder {
+  let configuration: ModelConfiguration
+  let source: ParameterSource
+  /// Blocks share the angles of their positions.
+  private var rotaryTables: [RotaryConfiguration: RotaryTable] = [:]
+
+  init(configuration: ModelConfiguration, source: ParameterSource) {
+    self.configuration = configuration
+    self.source = source
+  }
+
+  private func rotaryTable(_ rotary: RotaryConfiguration) -> RotaryTable {
+    if let table = rotaryTables[rotary] { return table }
+    let table = RotaryTable(rotary, headSize: configuration.headSize)
+    rotaryTables[rotary] = table
+    return table
+  }
+
+  private var architecture: Architecture { configuration.architecture }
+
+  /// The name of the module of a role, in block `index` if it is one of a block.
+  private func name(_ role: String, _ index: Int?) throws -> (path: String, entry: TensorName) {
+    guard let entry = architecture.tensors.first(where: { $0.role == role }) else {
+      throw FormatError(
+        .unsupported, file: "config.json", subject: "the architecture '\(architecture)'",
+        problem: "its structure has a module '\(role)', and its table of tensors does not name it",
+        remedy: "add a TensorName for it")
+    }
+    return (entry.path.replacing("{}", with: "\(index ?? 0)"), entry)
+  }
+
+  func linear(
+    _ role: String, inputs: Int, outputs: Int, bias: Bool, index: Int? = nil
+  ) throws -> any LinearLayer {
+    let (path, entry) = try name(role, index)
+    if entry.isTransposed {
+      let offset = bias ? try source.parameter("\(path).bias", [outputs]) : nil
+      if let weight = try source.untransposed?("\(path).weight", [outputs, inputs]) {
+        return Conv1D(weight: weight, bias: offset)
+      }
+      return Conv1D(
+        storedWeight: try source.parameter("\(path).weight", [inputs, outputs]), bias: offset)
+    }
+    return Linear(
+      weight: try source.parameter("\(path).weight", [outputs, inputs]),
+      bias: bias ? try source.parameter("\(path).bias", [outputs]) : nil)
+  }
+
+  func norm(
+    _ role: String, _ kind: TransformerStructure.Norm, index: Int? = nil
+  ) throws -> any Norm {
+    let path = try name(role, index).path
+    let epsilon = Float(configuration.normEpsilon)
+    let weight = try source.parameter("\(path).weight", [configuration.hiddenSize])
+    switch kind {
+    case .rms: return RMSNorm(weight: weight, epsilon: epsilon)
+    case .layer:
+      return LayerNorm(
+        weight: weight, bias: try source.parameter("\(path).bias", [configuration.hiddenSize]),
+        epsilon: epsilon)
+    }
+  }
+
+  func embedding(_ structure: TransformerStructure.Embedding) throws -> TokenEmbedding {
+    let c = configuration
+    func table(_ role: String, _ count: Int) throws -> Embedding {
+      Embedding(
+        weight: try source.parameter("\(name(role, nil).path).weight", [count, c.hiddenSize]))
+    }
+    return TokenEmbedding(
+      tokens: try table("token_embd", c.vocabularySize),
+      positions: structure.learnsPositions ? try table("position_embd", c.maximumPositions) : nil)
+  }
+
+  func block(_ structure: TransformerStructure.Block, index: Int) throws -> Block {
+    let c = configuration
+    let (attention, feedForward) = (structure.attention, structure.feedForward)
+    var modules: [String: any Module] = [:]
+    func linear(_ role: String, _ inputs: Int, _ outputs: Int, bias: Bool) throws -> any LinearLayer
+    {
+      let layer = try self.linear(role, inputs: inputs, outputs: outputs, bias: bias, index: index)
+      modules[role] = layer
+      return layer
+    }
+    func norm(_ role: String) throws -> any Norm {
+      let norm = try self.norm(role, structure.norm, index: index)
+      modules[role] = norm
+      return norm
+    }
+    let (size, queries, keys) = (
+      c.hiddenSize, c.headCount * c.headSize, c.keyValueHeadCount * c.headSize
+    )
+    let projections: Attention.Projections =
+      switch attention.projections {
+      case .separate:
+        .separate(
+          query: try linear("attn_q", size, queries, bias: attention.bias),
+          key: try linear("attn_k", size, keys, bias: attention.bias),
+          value: try linear("attn_v", size, keys, bias: attention.bias))
+      case .fused:
+        .fused(try linear("attn_qkv", size, queries + 2 * keys, bias: attention.bias))
+      }
+    let key = architecture.key(of: \.hiddenActivation)
+    return Block(
+      attentionNorm: try norm("attn_norm"),
+      attention: Attention(
+        projections: projections,
+        output: try linear("attn_output", queries, size, bias: attention.outputBias),
+        heads: c.headCount, keyHeads: c.keyValueHeadCount, headSize: c.headSize,
+        rotary: attention.rotary.map { rotaryTable($0) },
+        window: attention.window,
+        scale: attention.scale ?? 1 / Float(c.headSize).squareRoot()),
+      feedForwardNorm: try norm("ffn_norm"),
+      feedForward: FeedForward(
+        gate: feedForward.isGated
+          ? try linear("ffn_gate", size, c.intermediateSize, bias: feedForward.bias) : nil,
+        up: try linear("ffn_up", size, c.intermediateSize, bias: feedForward.bias),
+        down: try linear("ffn_down", c.intermediateSize, size, bias: feedForward.bias),
+        activation: try Activation(named: feedForward.activation, key: key, isGate: feedForward.isGated)),
+      children: children(modules, inBlock: index))
+  }
+
+  // MARK: Names
+
+  /// The modules of a block, in the order of the architecture's table.
+  private func children(_ modules: [String: any Module], inBlock index: Int) -> Named<any Module> {
+    ModuleGroup.tree(
+      architecture.tensors.compactMap { entry in
+        guard let module = modules[entry.role], let (_, rest) = entry.pathInBlock else { return nil }
+        return (rest, module)
+      })
+  }
+
+  /// The modules of a model, in the order of the architecture's table.
+  func children(_ modules: [String: any Module], _ blocks: [Block]) -> Named<any Module> {
+    var listed: [(path: String, module: any Module)] = []
+    var hasBlocks = false
+    for entry in architecture.tensors {
+      if let (list, _) = entry.pathInBlock {
+        if hasBlocks { continue }
+        hasBlocks = true
+        listed += blocks.enumerated().map { ("\(list).\($0)", $1) }
+      } else if let module = modules[entry.role] {
+        listed.append((entry.path, module))
+      }
+    }
+    return ModuleGroup.tree(listed)
+  }
+}
+
+extension Activation {
+  /// The activation by its name in `config.json`, where it is the value of `key`.
+  init(named name: String, key: String, isGate: Bool) throws(FormatError) {
+    switch name {
+    case "silu", "swish": self = .silu
+    case "gelu": self = .gelu
+    case "gelu_new", "gelu_pytorch_tanh", "gelu_fast": self = .geluTanh
+    case "relu" where !isGate: self = .relu
+    case "tanh" where !isGate: self = .tanh
+    default:
+      throw FormatError(
+        .unsupported, file: "config.json", subject: key, problem: "it is '\(name)'",
+        remedy: "supported are silu, gelu, gelu_new and gelu_pytorch_tanh")
+    }
+  }
+}
