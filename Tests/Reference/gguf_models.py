@@ -11,6 +11,8 @@ llama-quantized   every quantized type; untied; SentencePiece tokenizer inside
 llama3-bfloat16   BF16, tied, factors of rotary frequencies as llama.cpp's converter writes them
 qwen2-float16     F16 and Q8_0, biases, tied; byte-level tokenizer inside
 gpt2-quantized    Q8_0, Q4_0 and F16, tied; what Conv1D has transposed is stored as [out, in]
+qwen3-quantized   Q8_0 and F16, norms on queries and keys
+gemma2-float16    F16 and Q8_0, tied; norms stored plus one, windows, capped scores and logits
 """
 
 import json
@@ -22,7 +24,9 @@ import numpy as np
 import torch
 from gguf.quants import dequantize, quantize
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen2Config
+from transformers import (
+    AutoModelForCausalLM, GPT2Config, Gemma2Config, LlamaConfig, Qwen2Config, Qwen3Config,
+)
 
 from common import FIXTURES, fixture, fresh_folder, token_nll, write, write_json
 
@@ -37,15 +41,21 @@ NAMES = {
     "transformer.ln_f": "output_norm", "ln_1": "attn_norm", "attn.c_attn": "attn_qkv",
     "attn.c_proj": "attn_output", "ln_2": "ffn_norm", "mlp.c_fc": "ffn_up",
     "mlp.c_proj": "ffn_down",
+    "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
+}
+GEMMA2 = {
+    "post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
 }
 
 
-def stored_name(name):
+def stored_name(name, architecture):
+    names = {**NAMES, **GEMMA2} if architecture == "gemma2" else NAMES
     stem, leaf = name.rsplit(".", 1)
     if stem.startswith(("model.layers.", "transformer.h.")):
         _, _, index, module = stem.split(".", 3)
-        return f"blk.{index}.{NAMES[module]}.{leaf}"
-    return f"{NAMES[stem]}.{leaf}"
+        return f"blk.{index}.{names[module]}.{leaf}"
+    return f"{names[stem]}.{leaf}"
 
 
 def in_pairs(weight, heads):
@@ -178,6 +188,10 @@ def make(name, seed, config, kinds, tokenizer, targets):
         writer.add_rope_dimension_count(head)
         writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
         writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+        if architecture == "gemma2":
+            writer.add_sliding_window(config.sliding_window)
+            writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
+            writer.add_final_logit_softcapping(config.final_logit_softcapping)
         if config.rope_parameters["rope_type"] == "llama3":
             writer.add_tensor("rope_freqs.weight", rope_factors(config))
     tokenizer(writer, config.vocab_size)
@@ -197,8 +211,10 @@ def make(name, seed, config, kinds, tokenizer, targets):
             key.split(".")[-2]) if architecture == "llama" else None
         # What was drawn are the rows in the file's order.
         numbers[key] = in_halves(value, heads) if heads else value.T if turned else value
+        if architecture == "gemma2" and norm:
+            numbers[key] = value - np.float32(1)
         writer.add_tensor(
-            stored_name(key), data, raw_dtype=None if kind == Type.F32 else kind)
+            stored_name(key, architecture), data, raw_dtype=None if kind == Type.F32 else kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -275,6 +291,19 @@ def main():
         lambda key: (Type.F32 if "wpe" in key else Type.F16 if "wte" in key
                      else Type.Q4_0 if "c_fc" in key else Type.Q8_0),
         byte_level, ["attn.c_attn", "mlp.c_proj"])
+    make("qwen3-quantized", 5, Qwen3Config(
+        vocab_size=288, hidden_size=32, intermediate_size=64, num_hidden_layers=2, head_dim=16,
+        num_attention_heads=4, num_key_value_heads=2, rms_norm_eps=1e-6,
+        max_position_embeddings=128, tie_word_embeddings=True, use_sliding_window=False,
+        rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}),
+        lambda key: Type.Q8_0 if "mlp" in key else Type.F16, byte_level, ["q_proj", "down_proj"])
+    make("gemma2-float16", 6, Gemma2Config(
+        vocab_size=320, hidden_size=32, intermediate_size=64, num_hidden_layers=3, head_dim=8,
+        num_attention_heads=4, num_key_value_heads=2, rms_norm_eps=1e-6, query_pre_attn_scalar=8,
+        max_position_embeddings=128, tie_word_embeddings=True, sliding_window=5,
+        attn_logit_softcapping=2.0, final_logit_softcapping=5.0,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0}),
+        lambda key: Type.Q8_0 if "mlp" in key else Type.F16, sentencepiece, ["q_proj", "up_proj"])
 
 
 if __name__ == "__main__":

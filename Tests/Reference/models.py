@@ -1,4 +1,4 @@
-"""Tiny random Llama, Qwen2, Mistral and GPT-2 directories, their adapters and what transformers computes.
+"""Tiny random directories of every architecture, their adapters and what transformers computes.
 
 usage: .venv/bin/python Tests/Reference/models.py [NAME ...]   -> Tests/Fixtures/models/<name>/
 
@@ -31,6 +31,8 @@ ALL = dict(r=4, lora_alpha=8, target_modules="all-linear")
 TWO = dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"])
 GPT2 = dict(vocab_size=64, n_embd=32, n_inner=44, n_layer=2, n_head=4, n_positions=64,
             bos_token_id=1, eos_token_id=2)
+GEMMA2 = dict(head_dim=8, query_pre_attn_scalar=12, sliding_window=6, attn_logit_softcapping=2.0,
+              final_logit_softcapping=5.0)
 DEFAULT = dict(rope_type="default", rope_theta=10000.0)
 
 MODELS = {
@@ -90,6 +92,22 @@ MODELS = {
         settings=dict(tie_word_embeddings=False, scale_attn_weights=False,
                       layer_norm_epsilon=1e-3)),
     "gpt2-bfloat16": dict(family="gpt2", dtype="bfloat16", settings=dict(n_layer=3)),
+    # Each head's size is a setting of its own.
+    "qwen3-untied": dict(family="qwen3", settings=dict(head_dim=8)),
+    "qwen3-window-bfloat16": dict(
+        family="qwen3", dtype="bfloat16", adapter=TWO,
+        settings=dict(head_dim=12, use_sliding_window=True, sliding_window=6, max_window_layers=1,
+                      attention_bias=True, tie_word_embeddings=True)),
+    # Caps low enough that most scores and logits feel them.
+    "gemma2-windows": dict(
+        family="gemma2", settings=dict(GEMMA2, num_hidden_layers=3)),
+    "gemma2-untied-bfloat16": dict(
+        family="gemma2", dtype="bfloat16", adapter=TWO,
+        settings=dict(GEMMA2, head_dim=12, query_pre_attn_scalar=20, sliding_window=5,
+                      attn_logit_softcapping=None, tie_word_embeddings=False)),
+    "gemma2-uncapped-v4": dict(
+        family="gemma2", generation=4,
+        settings=dict(GEMMA2, final_logit_softcapping=None, sliding_window=40)),
 }
 
 

@@ -11,13 +11,14 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors import safe_open
 from transformers import (
-    AutoModelForCausalLM, GPT2Config, GenerationConfig, LlamaConfig, MistralConfig, Qwen2Config,
+    AutoModelForCausalLM, GPT2Config, Gemma2Config, GenerationConfig, LlamaConfig, MistralConfig,
+    Qwen2Config, Qwen3Config,
 )
 from transformers.utils.logging import disable_progress_bar
 
 disable_progress_bar()
 CONFIGURATIONS = {"llama": LlamaConfig, "qwen2": Qwen2Config, "mistral": MistralConfig,
-                  "gpt2": GPT2Config}
+                  "gpt2": GPT2Config, "qwen3": Qwen3Config, "gemma2": Gemma2Config}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)
@@ -26,7 +27,8 @@ LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_fac
 def save_model(folder, family, seed, settings, generation=5, dtype="float32", shards=1, std=0.2):
     """Writes a random model to `folder`, with weights large enough that attention matters.
 
-    generation 4 rewrites config.json as transformers 4 wrote it. Norm weights lie round 1.
+    generation 4 rewrites config.json as transformers 4 wrote it. Norm weights lie round 1, Gemma's,
+    to which one is added, round 0.
     """
     common.fresh_folder(folder)
     torch.manual_seed(seed)
@@ -35,7 +37,7 @@ def save_model(folder, family, seed, settings, generation=5, dtype="float32", sh
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             norm = name.endswith("norm.weight") or "ln_" in name and name.endswith(".weight")
-            parameter.normal_(1.0 if norm else 0.0, std)
+            parameter.normal_(1.0 if norm and not family.startswith("gemma") else 0.0, std)
             if name in ("model.embed_tokens.weight", "transformer.wte.weight") and not config.tie_word_embeddings:
                 parameter.mul_(2)  # a tied one of this size would only repeat the last token
     model.to(DTYPES[dtype])

@@ -50,6 +50,11 @@ extension Variable {
     }
   }
 
+  /// `softCap tanh(self / softCap)`, which never leaves the range of the cap.
+  public func capped(at softCap: Float) -> Variable {
+    scaled(by: 1 / softCap)(.tanh).scaled(by: softCap)
+  }
+
   /// `activation(self) * up`, the gated unit of a transformer's MLP, in one pass.
   /// `activation` is ``Activation/silu``, ``Activation/gelu`` or ``Activation/geluTanh``.
   public func gated(_ activation: Activation, by up: Variable) -> Variable {

@@ -61,9 +61,12 @@ extension Variable {
   ///   - weight: the output head, `[vocabulary, size]`, of any floating-point type.
   ///   - targets: int64, of the leading shape; negative ones are ignored.
   ///   - scale: what the sum of the losses is multiplied by; 1 / count gives the mean.
+  ///   - softCap: logits l become `softCap tanh(l / softCap)`; nil for none.
   ///
   /// Source: Wijmans et al., *Cut your losses in large-vocabulary language models*, 2024.
-  public func linearCrossEntropy(weight: Variable, targets: Tensor, scale: Float) -> Variable {
+  public func linearCrossEntropy(
+    weight: Variable, targets: Tensor, scale: Float, softCap: Float? = nil
+  ) -> Variable {
     let w = weight.value
     let (rows, size, vocabulary) = (shape.rowCount, w.shape[1], w.shape[0])
     require(
@@ -75,12 +78,13 @@ extension Variable {
       // Prompts and padding have nothing to predict: leave their rows out of the products.
       let (kept, keptTargets) = targets.counting
       return reshaped(to: [rows, size]).gathered(kept)
-        .linearCrossEntropy(weight: weight, targets: keptTargets, scale: scale)
+        .linearCrossEntropy(
+          weight: weight, targets: keptTargets, scale: scale, softCap: softCap)
     }
     let isRecorded =
       GradientMode.isRecording && (requiresGradient || weight.requiresGradient)
     var work = ChunkedLoss(
-      x: value, w: w, targets: targets, scale: scale,
+      x: value, w: w, targets: targets, scale: scale, softCap: softCap,
       dx: isRecorded && requiresGradient ? Tensor.zeros(shape) : nil,
       dw: isRecorded && weight.requiresGradient ? Tensor.zeros(w.shape) : nil)
     let loss = Tensor(scalar: Float(work.run(rows: rows, size: size, vocabulary: vocabulary)))
@@ -94,7 +98,7 @@ extension Variable {
 
   /// The negative log-likelihood of each target under `self weightᵀ`, in chunks, `[tokens]`;
   /// 0 where a target is ignored. For evaluation: nothing is recorded.
-  public func tokenLosses(weight: Tensor, targets: Tensor) -> Tensor {
+  public func tokenLosses(weight: Tensor, targets: Tensor, softCap: Float? = nil) -> Tensor {
     let (rows, vocabulary) = (shape.rowCount, weight.shape[0])
     _ = targets.checkedTargetCount(rows: rows, vocabulary: vocabulary)
     let x = value
@@ -107,9 +111,13 @@ extension Variable {
             precision: precision, into: logits)
           parallelTiles(range.count, tile: 8) {
             let first = range.lowerBound + $0.lowerBound
+            let part = logits + $0.lowerBound * vocabulary
+            if let softCap {
+              divide($0.count * vocabulary, part, by: softCap)
+              cap($0.count * vocabulary, part, part, at: softCap)
+            }
             lk_cross_entropy(
-              $0.count, vocabulary, logits + $0.lowerBound * vocabulary, targets.ids + first,
-              losses + first, nil)
+              $0.count, vocabulary, part, targets.ids + first, losses + first, nil)
           }
         }
       }
@@ -143,6 +151,7 @@ private struct ChunkedLoss {
   let w: Tensor
   let targets: Tensor
   let scale: Float
+  let softCap: Float?
   let precision = ProductPrecision.current
   var dx: Tensor?
   var dw: Tensor?
@@ -161,13 +170,9 @@ private struct ChunkedLoss {
         parallelTiles(range.count, tile: 4) {
           let row = first + $0.lowerBound
           let part = logits + $0.lowerBound * vocabulary
-          if dxPointer != nil || dwPointer != nil {
-            lk_cross_entropy_gradient(
-              $0.count, vocabulary, part, targets.ids + row, scale, lossPointer + row)
-          } else {
-            lk_cross_entropy(
-              $0.count, vocabulary, part, targets.ids + row, lossPointer + row, nil)
-          }
+          reduce(
+            part, rows: $0.count, vocabulary: vocabulary, targets.ids + row,
+            hasGradient: dxPointer != nil || dwPointer != nil, into: lossPointer + row)
         }
         if let dxPointer {
           multiply(
@@ -182,6 +187,43 @@ private struct ChunkedLoss {
     }
     return losses.sum() * Double(scale)
   }
+
+  /// The losses of a few rows of logits, which become their gradients if those are wanted.
+  private func reduce(
+    _ logits: UnsafeMutablePointer<Float>, rows: Int, vocabulary: Int,
+    _ ids: UnsafePointer<Int64>, hasGradient: Bool, into losses: UnsafeMutablePointer<Float>
+  ) {
+    guard let softCap else {
+      if hasGradient {
+        return lk_cross_entropy_gradient(rows, vocabulary, logits, ids, scale, losses)
+      }
+      return lk_cross_entropy(rows, vocabulary, logits, ids, losses, nil)
+    }
+    let count = rows * vocabulary
+    divide(count, logits, by: softCap)
+    guard hasGradient else {
+      cap(count, logits, logits, at: softCap)
+      return lk_cross_entropy(rows, vocabulary, logits, ids, losses, nil)
+    }
+    withScratch(count) { capped in
+      cap(count, logits, capped, at: softCap)
+      lk_cross_entropy_gradient(rows, vocabulary, capped, ids, scale, losses)
+      lk_unary_backward(LK_TANH, count, logits, capped, logits, false)
+    }
+  }
+}
+
+/// x /= softCap.
+private func divide(_ count: Int, _ x: UnsafeMutablePointer<Float>, by softCap: Float) {
+  lk_scale(count, 1 / softCap, x, x)
+}
+
+/// y = softCap tanh(x), x being divided by it already.
+private func cap(
+  _ count: Int, _ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>, at softCap: Float
+) {
+  lk_unary_forward(LK_TANH, count, x, y)
+  lk_scale(count, softCap, y, y)
 }
 
 extension Tensor {

@@ -16,7 +16,7 @@ import LoRATensor
 ///     TransformerStructure(configuration) { layer in
 ///       .init(
 ///         attention: .init(rotary: configuration.rotary),
-///         feedForward: .gated(configuration.hiddenActivation), order: .parallel)
+///         feedForward: .gated(configuration.hiddenActivation), arrangement: .parallel)
 ///     }
 ///   })
 /// ```
@@ -66,7 +66,7 @@ extension Architecture: Hashable, CustomStringConvertible {
 // MARK: - The registry
 
 extension Architecture {
-  private static let builtIn = [llama, mistral, qwen2, gpt2]
+  private static let builtIn = [llama, mistral, qwen2, qwen3, gemma2, gpt2]
   private static let registered = Locked<[Architecture]>([])
 
   /// The architectures that are known, the library's own first.

@@ -79,12 +79,14 @@ extension ConfigurationKey {
     size(field, name, or: other, gguf: gguf) { _ in fallback }
   }
 
-  /// The extent of a head, which is hidden size over heads where the key is absent.
-  public static func headSize(_ name: String) -> ConfigurationKey {
+  /// The extent of a head. Where the key is absent it is `fallback`, or without that the hidden size
+  /// over the heads.
+  public static func headSize(_ name: String, default fallback: Int? = nil) -> ConfigurationKey {
     var key = ConfigurationKey(
       name: name,
       read: { (configuration, fields) throws(FormatError) in
-        if let size = try fields.size(name) {
+        let absent = fields.object[name] == nil ? fallback : nil
+        if let size = try fields.size(name) ?? absent {
           configuration.headSize = size
           return
         }
@@ -178,22 +180,27 @@ extension ConfigurationKey {
   }
 
   /// An option of the architecture's own that is a number: `configuration[name]` is its value.
+  ///
+  /// - Parameters:
+  ///   - name: its key; null switches the option off.
+  ///   - gguf: its key in GGUF files.
+  ///   - derived: what it is in a model of a GGUF file, which has no key for it.
+  ///   - fallback: what an absent key means.
   public static func number(
-    _ name: String, gguf: String? = nil, default fallback: Double?
+    _ name: String, gguf: String? = nil,
+    inGGUF derived: (@Sendable (ModelConfiguration) -> Double)? = nil, default fallback: Double?
   ) -> ConfigurationKey {
     var key = ConfigurationKey(
       name: name,
       read: { (configuration, fields) throws(FormatError) in
-        // A null switches the option off.
         let absent = fields.object[name] == nil ? fallback : nil
         configuration[name] = (try fields.double(name) ?? absent).map { .number($0) }
       }, write: { $0[number: name].map { .number($0) } ?? .null })
     key.gguf = gguf
     key.setDefault = { $0[name] = fallback.map { .number($0) } }
-    if let gguf {
-      key.readGGUF = { (configuration, keys) throws(FormatError) in
-        configuration[name] = try keys.number(gguf).map { .number($0) }
-      }
+    key.readGGUF = { (configuration, keys) throws(FormatError) in
+      let value = try gguf.map { (key) throws(FormatError) in try keys.number(key) } ?? nil
+      configuration[name] = (value ?? derived?(configuration) ?? fallback).map { .number($0) }
     }
     return key
   }
@@ -251,7 +258,15 @@ extension ConfigurationKey {
     var windows = ConfigurationKey(
       name: "sliding_window",
       read: { (configuration, fields) throws(FormatError) in
-        configuration.slidingWindows = try configuration.windowsByLayerType(fields)
+        let isUsed = try fields.bool("use_sliding_window") ?? false
+        let window =
+          !isUsed
+          ? nil
+          : fields.object["sliding_window"] == nil ? 4096 : try fields.size("sliding_window")
+        let first = try fields.int("max_window_layers") ?? 28
+        configuration.slidingWindows =
+          try configuration.windowsByLayerType(fields, window: window)
+          ?? (0..<configuration.layerCount).map { $0 >= first ? window : nil }
       },
       write: { json(tokenIDs: $0.slidingWindows.compactMap { $0 }.first.map { [$0] } ?? []) })
     windows.field = \ModelConfiguration.slidingWindows
@@ -261,11 +276,41 @@ extension ConfigurationKey {
       written("max_window_layers") {
         .integer(Int64($0.slidingWindows.firstIndex { $0 != nil } ?? $0.layerCount))
       },
-      written("layer_types") {
-        .array($0.slidingWindows.map { $0 == nil ? "full_attention" : "sliding_attention" })
-      },
+      layerTypes,
     ]
   }
+
+  /// A window for single layers: those that `layer_types` says, or else those that `isSliding` does.
+  public static func windows(
+    default fallback: Int, _ isSliding: @escaping @Sendable (_ layer: Int) -> Bool
+  ) -> [ConfigurationKey] {
+    var windows = ConfigurationKey(
+      name: "sliding_window",
+      read: { (configuration, fields) throws(FormatError) in
+        let window =
+          fields.object["sliding_window"] == nil ? fallback : try fields.size("sliding_window")
+        configuration.slidingWindows =
+          try configuration.windowsByLayerType(fields, window: window)
+          ?? (0..<configuration.layerCount).map { isSliding($0) ? window : nil }
+      },
+      write: { json(tokenIDs: $0.slidingWindows.compactMap { $0 }.first.map { [$0] } ?? []) })
+    windows.field = \ModelConfiguration.slidingWindows
+    windows.gguf = "attention.sliding_window"
+    windows.readGGUF = { (configuration, keys) throws(FormatError) in
+      let window = try keys.optionalSize("attention.sliding_window") ?? fallback
+      configuration.slidingWindows = (0..<configuration.layerCount).map {
+        isSliding($0) ? window : nil
+      }
+    }
+    return [windows, layerTypes]
+  }
+
+  /// What is written of the windows beside `sliding_window`.
+  private static let layerTypes = ConfigurationKey(
+    name: "layer_types", read: { (_, _) throws(FormatError) in },
+    write: {
+      .array($0.slidingWindows.map { $0 == nil ? "full_attention" : "sliding_attention" })
+    })
 
   /// The tokens that begin and end a text, and what absent keys mean.
   public static func tokens(bos: Int?, eos: [Int]) -> [ConfigurationKey] {
@@ -363,15 +408,11 @@ extension Architecture {
 }
 
 extension ModelConfiguration {
-  fileprivate func windowsByLayerType(_ fields: JSONFields) throws(FormatError) -> [Int?] {
-    let isUsed = try fields.bool("use_sliding_window") ?? false
-    let window =
-      !isUsed
-      ? nil : fields.object["sliding_window"] == nil ? 4096 : try fields.size("sliding_window")
-    guard let types = try fields.strings("layer_types") else {
-      let first = try fields.int("max_window_layers") ?? 28
-      return (0..<layerCount).map { $0 >= first ? window : nil }
-    }
+  /// The windows that `layer_types` gives the layers; nil if the file does not have it.
+  fileprivate func windowsByLayerType(
+    _ fields: JSONFields, window: Int?
+  ) throws(FormatError) -> [Int?]? {
+    guard let types = try fields.strings("layer_types") else { return nil }
     guard types.count == layerCount else {
       throw fields.error(
         .invalidValue, "layer_types", "\(types.count) types for \(layerCount) layers")

@@ -30,13 +30,15 @@ extension Architecture {
 extension ConfigurationKey {
   /// The keys that transformers' decoders share, with Llama's defaults.
   public static func decoder(
+    hiddenSize: Int = 4096, headCount: Int = 32, layerCount: Int = 32,
     intermediateSize: Int = 11008, maximumPositions: Int = 2048, keyValueHeadCount: Int? = nil,
-    vocabularySize: Int = 32000, bos: Int? = 1, eos: [Int] = [2]
+    vocabularySize: Int = 32000, headSize: Int? = nil, activationKey: String = "hidden_act",
+    activation: String = "silu", tiesWordEmbeddings: Bool = false, bos: Int? = 1, eos: [Int] = [2]
   ) -> [ConfigurationKey] {
     [
-      .size(\.hiddenSize, "hidden_size", gguf: "embedding_length", default: 4096),
-      .size(\.headCount, "num_attention_heads", default: 32),
-      .size(\.layerCount, "num_hidden_layers", gguf: "block_count", default: 32),
+      .size(\.hiddenSize, "hidden_size", gguf: "embedding_length", default: hiddenSize),
+      .size(\.headCount, "num_attention_heads", default: headCount),
+      .size(\.layerCount, "num_hidden_layers", gguf: "block_count", default: layerCount),
       .size(
         \.maximumPositions, "max_position_embeddings", gguf: "context_length",
         default: maximumPositions),
@@ -44,16 +46,16 @@ extension ConfigurationKey {
       .size(\.keyValueHeadCount, "num_key_value_heads", null: { $0.headCount }) {
         keyValueHeadCount ?? $0.headCount
       },
-      .headSize("head_dim"),
+      .headSize("head_dim", default: headSize),
       .size(
         \.intermediateSize, "intermediate_size", gguf: "feed_forward_length",
         default: intermediateSize),
       .size(\.vocabularySize, "vocab_size", default: vocabularySize),
       .positive(
         \.normEpsilon, "rms_norm_eps", gguf: "attention.layer_norm_rms_epsilon", default: 1e-6),
-      .flag(\.tiesWordEmbeddings, "tie_word_embeddings", default: false),
+      .flag(\.tiesWordEmbeddings, "tie_word_embeddings", default: tiesWordEmbeddings),
       .rotary,
-      .activation("hidden_act", default: "silu"),
+      .activation(activationKey, default: activation),
       .constant("attention_dropout", 0.0),
     ] + tokens(bos: bos, eos: eos)
   }

@@ -39,17 +39,20 @@ public struct TensorName: Sendable, Hashable {
   /// Whether Hugging Face's checkpoint has the weight as `[in, out]` (GPT-2), GGUF files as
   /// `[out, in]`.
   public let isTransposed: Bool
+  /// Whether GGUF files have the weight plus one (Gemma's norms).
+  public let addsOne: Bool
 
   /// Creates a name from its parts.
   public init(
     _ path: String, _ name: String, _ kind: Kind = .other, order: RowOrder = .same,
-    isTransposed: Bool = false
+    isTransposed: Bool = false, addsOne: Bool = false
   ) {
     self.path = path
     self.name = name
     self.kind = kind
     self.order = order
     self.isTransposed = isTransposed
+    self.addsOne = addsOne
   }
 
   /// The path of the list of blocks and the path inside a block, as "model.layers" and

@@ -7,26 +7,36 @@ public struct TransformerStructure: Sendable, Hashable {
   public var blocks: [Block]
   /// The norm after the last block ("output_norm"); nil for none.
   public var norm: Norm?
+  /// What logits l are capped at, c: they become `c tanh(l / c)`; nil for none.
+  public var logitSoftCap: Float?
 
   /// Creates a structure from its parts.
-  public init(embedding: Embedding = Embedding(), blocks: [Block], norm: Norm? = .rms) {
+  public init(
+    embedding: Embedding = Embedding(), blocks: [Block], norm: Norm? = .rms,
+    logitSoftCap: Float? = nil
+  ) {
     self.embedding = embedding
     self.blocks = blocks
     self.norm = norm
+    self.logitSoftCap = logitSoftCap
   }
 
   /// Creates a structure with a block for each of the configuration's layers.
   public init(
     _ configuration: ModelConfiguration, embedding: Embedding = Embedding(), norm: Norm? = .rms,
-    block: (_ layer: Int) -> Block
+    logitSoftCap: Float? = nil, block: (_ layer: Int) -> Block
   ) {
-    self.init(embedding: embedding, blocks: (0..<configuration.layerCount).map(block), norm: norm)
+    self.init(
+      embedding: embedding, blocks: (0..<configuration.layerCount).map(block), norm: norm,
+      logitSoftCap: logitSoftCap)
   }
 
   /// A normalization; its epsilon is the configuration's.
   public enum Norm: Sendable, Hashable {
     /// By the root of the mean square, with a weight.
     case rms
+    /// The same, with a weight that is stored minus one (Gemma).
+    case rmsPlusOne
     /// By mean and variance, with a weight and a bias.
     case layer
   }
@@ -35,24 +45,57 @@ public struct TransformerStructure: Sendable, Hashable {
   public struct Embedding: Sendable, Hashable {
     /// Whether each position has a learned vector, which is added ("position_embd").
     public var learnsPositions: Bool
+    /// What the tokens' vectors are multiplied by; nil: nothing.
+    public var scale: Float?
 
     /// Creates an embedding from its options.
-    public init(learnsPositions: Bool = false) { self.learnsPositions = learnsPositions }
+    public init(learnsPositions: Bool = false, scale: Float? = nil) {
+      self.learnsPositions = learnsPositions
+      self.scale = scale
+    }
   }
 
-  /// Attention and a feed-forward network, each after a norm ("attn_norm", "ffn_norm") and added to
-  /// its input.
+  /// Attention and a feed-forward network, each added to its input.
   public struct Block: Sendable, Hashable {
+    /// Where the block's norms are.
+    public enum NormPlacement: Sendable, Hashable {
+      /// Before attention and network ("attn_norm", "ffn_norm").
+      case before
+      /// After them, before the sum ("post_attention_norm", "post_ffw_norm").
+      case after
+      /// Both.
+      case beforeAndAfter
+    }
+
+    /// What attention and network read and add to.
+    public enum Arrangement: Sendable, Hashable {
+      /// The network reads the sum that the attention is part of.
+      case sequential
+      /// Both read the block's input, and both are added to it; each behind its own norm.
+      case parallel
+      /// The same, behind one norm ("attn_norm").
+      case parallelBehindOneNorm
+    }
+
     /// The norms of the block.
     public var norm: Norm
+    /// Where they are.
+    public var norms: NormPlacement
+    /// How attention and network follow each other.
+    public var arrangement: Arrangement
     /// The attention.
     public var attention: Attention
     /// The feed-forward network.
     public var feedForward: FeedForward
 
     /// Creates a block from its parts.
-    public init(attention: Attention, feedForward: FeedForward, norm: Norm = .rms) {
+    public init(
+      attention: Attention, feedForward: FeedForward, norm: Norm = .rms,
+      norms: NormPlacement = .before, arrangement: Arrangement = .sequential
+    ) {
       self.norm = norm
+      self.norms = norms
+      self.arrangement = arrangement
       self.attention = attention
       self.feedForward = feedForward
     }
@@ -76,22 +119,41 @@ public struct TransformerStructure: Sendable, Hashable {
     public var outputBias: Bool
     /// The rotary embedding of queries and keys; nil for none.
     public var rotary: RotaryConfiguration?
+    /// The part of each head that is rotated, from its first element on.
+    public var rotaryFraction: Double
     /// How many positions are seen, the own included; nil: all.
     public var window: Int?
     /// What scores are multiplied by; nil: one over the root of the head's size.
     public var scale: Float?
+    /// What scaled scores s are capped at, c: they become `c tanh(s / c)`; nil for none.
+    public var softCap: Float?
+    /// How queries and keys are normalized before they get their positions ("attn_q_norm",
+    /// "attn_k_norm"); nil: not.
+    public var headNorm: HeadNorm?
+
+    /// A norm of queries and keys.
+    public enum HeadNorm: Sendable, Hashable {
+      /// Of each head, with one weight of a head's size.
+      case perHead(Norm)
+      /// Of all heads together, with a weight of their size.
+      case ofAllHeads(Norm)
+    }
 
     /// Creates an attention from its options.
     public init(
       projections: Projections = .separate, bias: Bool = false, outputBias: Bool = false,
-      rotary: RotaryConfiguration? = nil, window: Int? = nil, scale: Float? = nil
+      rotary: RotaryConfiguration? = nil, rotaryFraction: Double = 1, window: Int? = nil, scale: Float? = nil,
+      softCap: Float? = nil, headNorm: HeadNorm? = nil
     ) {
       self.projections = projections
       self.bias = bias
       self.outputBias = outputBias
       self.rotary = rotary
+      self.rotaryFraction = rotaryFraction
       self.window = window
       self.scale = scale
+      self.softCap = softCap
+      self.headNorm = headNorm
     }
   }
 

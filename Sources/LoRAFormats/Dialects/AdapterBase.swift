@@ -233,7 +233,7 @@ public struct AdapterBase: Sendable {
     case .directory(let directory, _): return try directory.tensor(named: name)
     case .gguf(let file, let names, _):
       let module = path.split(separator: ".").dropLast().joined(separator: ".")
-      guard names.module(atPath: module)?.row.order == .same else { return nil }
+      guard names.module(atPath: module)?.module.order == .same else { return nil }
       return try file.tensor(named: name)
     }
   }

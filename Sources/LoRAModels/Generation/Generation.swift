@@ -87,7 +87,7 @@ public final class GenerationSession {
       func run() -> Tensor {
         let hidden = model.hiddenStates(tokens, cache: cache).value
         let last = hidden.reshaped(to: [hidden.shape.rowCount, hidden.shape.innermost])
-        return model.head(Variable(last[rows: last.shape[0] - 1..<last.shape[0]])).value
+        return model.logits(of: Variable(last[rows: last.shape[0] - 1..<last.shape[0]])).value
       }
       guard let snapshot else { return run() }
       return AdapterScope.$current.withValue(snapshot, operation: run)

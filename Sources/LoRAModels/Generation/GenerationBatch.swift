@@ -148,7 +148,7 @@ public final class GenerationBatch {
     return withoutGradients {
       func run() -> Tensor {
         let hidden = model.hiddenStates(tokens, cache: cache)
-        return model.head(hidden).value.reshaped(to: [members.count, model.vocabularySize])
+        return model.logits(of: hidden).value.reshaped(to: [members.count, model.vocabularySize])
       }
       guard let snapshot else { return run() }
       return AdapterScope.$current.withValue(snapshot, operation: run)

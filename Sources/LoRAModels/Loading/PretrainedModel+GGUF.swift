@@ -10,8 +10,8 @@ extension ModelConfiguration {
   /// Builds the model of a GGUF file, strictly.
   func makeModel(file: GGUFFile, type: DType?) throws -> any PretrainedLanguageModel {
     let reader = try GGUFParameters(file: file, type: type)
-    // Its factors are in the configuration; a GPT-2 has no positions to turn.
-    var used: Set<String> = architecture == .gpt2 ? [] : ["rope_freqs.weight"]
+    // Its factors are in the configuration of what has a rotary embedding.
+    var used: Set<String> = architecture.hasKey(of: \.rotary) ? ["rope_freqs.weight"] : []
     func parameter(_ name: String, _ shape: Shape) throws -> Parameter {
       let stored = try reader.name(of: name)
       used.insert(stored)
@@ -73,6 +73,7 @@ private struct GGUFParameters {
       }
       tensor = tensor.gatheringRows(rows)
     }
+    if module?.addsOne == true { tensor = tensor.converted(to: .float32).adding(-1) }
     // Vectors are few and read in every pass: widened once.
     tensor = tensor.converted(to: shape.count == 1 ? .float32 : type ?? tensor.dtype)
     if !tensor.isMapped { mapped.releaseMappedPages() }

@@ -63,6 +63,7 @@ extension PretrainedModel {
       {
         tensor = tensor.gatheringRows(rows)
       }
+      if module.addsOne { tensor = tensor.converted(to: .float32).adding(1) }
     }
     guard let type = entry.type.dtype, !type.isQuantized else { return tensor }
     return tensor.converted(to: type)

@@ -12,6 +12,8 @@ public protocol LanguageModel: Module {
   var layerCount: Int { get }
   /// The layer that makes logits of hidden states. May share its weight with the embedding.
   var head: any LinearLayer { get }
+  /// What logits are capped at, c: l becomes `c tanh(l / c)`. Nil, none, by default.
+  var logitSoftCap: Float? { get }
   /// The hidden states that the head is applied to, `[batch, positions, size]`.
   ///
   /// - Parameters:
@@ -24,9 +26,18 @@ extension LanguageModel {
   /// The head, which ``LayerSelector/allLinear`` leaves out.
   public var outputHead: (any LinearLayer)? { head }
 
+  /// None.
+  public var logitSoftCap: Float? { nil }
+
+  /// The logits of hidden states, `[..., vocabulary]`.
+  public func logits(of hidden: Variable) -> Variable {
+    let logits = head(hidden)
+    return logitSoftCap.map { logits.capped(at: $0) } ?? logits
+  }
+
   /// The logits of every position, `[batch, positions, vocabulary]`.
   public func callAsFunction(_ tokens: Tensor) -> Variable {
-    head(hiddenStates(tokens, cache: nil))
+    logits(of: hiddenStates(tokens, cache: nil))
   }
 
   /// `scale` times the sum of the cross-entropies of `targets`, int64 of the tokens' shape;
@@ -34,9 +45,10 @@ extension LanguageModel {
   public func loss(tokens: Tensor, targets: Tensor, scale: Float) -> Variable {
     let hidden = hiddenStates(tokens, cache: nil)
     if let weight = plainHeadWeight {
-      return hidden.linearCrossEntropy(weight: weight, targets: targets, scale: scale)
+      return hidden.linearCrossEntropy(
+        weight: weight, targets: targets, scale: scale, softCap: logitSoftCap)
     }
-    return head(hidden).crossEntropy(targets: targets, reduction: .sum).scaled(by: scale)
+    return logits(of: hidden).crossEntropy(targets: targets, reduction: .sum).scaled(by: scale)
   }
 
   /// The negative log-likelihood of each target, natural logarithm, `[batch, positions]`; 0 where a
@@ -55,10 +67,10 @@ extension LanguageModel {
     withoutGradients {
       let hidden = hiddenStates(tokens, cache: nil)
       if let weight = plainHeadWeight {
-        return hidden.tokenLosses(weight: weight.value, targets: targets)
+        return hidden.tokenLosses(weight: weight.value, targets: targets, softCap: logitSoftCap)
           .reshaped(to: tokens.shape)
       }
-      let logits = head(hidden).value
+      let logits = logits(of: hidden).value
       let (rows, columns) = (logits.shape.rowCount, logits.shape.innermost)
       return logits.withUnsafeElements(of: Float.self) { logits in
         targets.withUnsafeElements(of: Int64.self) { targets in

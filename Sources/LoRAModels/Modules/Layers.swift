@@ -141,11 +141,14 @@ public final class RMSNorm: AdaptableModule {
   public let slot = AdapterSlot()
   /// What is added to the mean square.
   public let epsilon: Float
+  /// Whether the weight is stored minus one, as Gemma's: its zeros scale by one.
+  public let addsOne: Bool
 
   /// Creates a norm from its weight.
-  public init(weight: Parameter, epsilon: Float = 1e-6) {
+  public init(weight: Parameter, epsilon: Float = 1e-6, addsOne: Bool = false) {
     self.weight = weight
     self.epsilon = epsilon
+    self.addsOne = addsOne
   }
 
   /// Creates a norm whose weight is one.
@@ -160,11 +163,18 @@ public final class RMSNorm: AdaptableModule {
   /// Normalizes the last dimension.
   public func callAsFunction(_ x: Variable) -> Variable {
     let y = slot.grouped(x) { x in
-      x.rmsNorm(weight: slot.value(of: weight, named: "weight"), epsilon: epsilon)
+      let w = slot.value(of: weight, named: "weight")
+      return x.rmsNorm(
+        weight: addsOne ? w + Variable(ones) : w, epsilon: epsilon)
     }
     OutputProbe.current?.examine(input: x, output: y, of: self)
     return y
   }
+
+  private var ones: Tensor { Tensor(Array(repeating: Float(1), count: weight.shape[0])) }
+
+  /// What a stored weight scales by.
+  func factors(_ weight: Tensor) -> Tensor { addsOne ? weight.adding(1) : weight }
 }
 
 /// Layer normalization with a learned weight and bias.

@@ -11,7 +11,16 @@ struct Attention: Sendable {
     case fused(any LinearLayer)
   }
 
+  /// Norms of queries and keys before they get their positions.
+  struct HeadNorms: Sendable {
+    let query: any Norm
+    let key: any Norm
+    /// Whether each head is normalized for itself, not all heads together.
+    let isPerHead: Bool
+  }
+
   let projections: Projections
+  let headNorms: HeadNorms?
   let output: any LinearLayer
   let heads: Int
   let keyHeads: Int
@@ -44,17 +53,28 @@ struct Attention: Sendable {
     func split(_ x: Variable, _ heads: Int) -> Variable {
       x.reshaped(to: [batch, positions, heads, headSize])
     }
+    let parts: (query: Variable, key: Variable, value: Variable)
     switch projections {
     case .separate(let query, let key, let value):
-      return (split(query(x), heads), split(key(x), keyHeads), split(value(x), keyHeads))
+      parts = (query(x), key(x), value(x))
     case .fused(let layer):
       let all = layer(x)
       let (q, k) = (heads * headSize, keyHeads * headSize)
-      return (
-        split(all.sliced(axis: 2, 0..<q), heads), split(all.sliced(axis: 2, q..<q + k), keyHeads),
-        split(all.sliced(axis: 2, q + k..<q + 2 * k), keyHeads)
+      parts = (
+        all.sliced(axis: 2, 0..<q), all.sliced(axis: 2, q..<q + k),
+        all.sliced(axis: 2, q + k..<q + 2 * k)
       )
     }
+    let value = split(parts.value, keyHeads)
+    guard let norms = headNorms else {
+      return (split(parts.query, heads), split(parts.key, keyHeads), value)
+    }
+    if norms.isPerHead {
+      return (
+        norms.query(split(parts.query, heads)), norms.key(split(parts.key, keyHeads)), value
+      )
+    }
+    return (split(norms.query(parts.query), heads), split(norms.key(parts.key), keyHeads), value)
   }
 }
 
@@ -81,11 +101,13 @@ extension Attention {
         sequence.withRoom(for: rows, heads: keyHeads, size: headSize, layer: layer) { all, values in
           let start = sequence.count * keys
           project(x, size: size, decoding, q: q, k: all + start, v: values + start)
+          normalize(q: q, k: all + start, decoding)
           rotate(q, heads, rows: rows, first: sequence.count)
           rotate(all + start, keyHeads, rows: rows, first: sequence.count)
         }
       } else {
         project(x, size: size, decoding, q: q, k: k, v: v)
+        normalize(q: q, k: k, decoding)
         for (index, sequence) in sequences.enumerated() {
           let (new, first) = (decoding.positions, index * decoding.positions)
           rotate(q + first * queries, heads, rows: new, first: sequence.count)
@@ -129,6 +151,16 @@ extension Attention {
         }
       }
     }
+  }
+
+  private func normalize(
+    q: UnsafeMutablePointer<Float>, k: UnsafeMutablePointer<Float>, _ decoding: Decoding
+  ) {
+    guard let norms = headNorms else { return }
+    let (queries, keys) = norms.isPerHead ? (heads, keyHeads) : (1, 1)
+    decoding.normalize(
+      q, parts: queries, size: heads * headSize / queries, by: norms.query, into: q)
+    decoding.normalize(k, parts: keys, size: keyHeads * headSize / keys, by: norms.key, into: k)
   }
 
   /// Gives queries or keys, `[rows, heads, D]`, their positions from `first` on.
@@ -199,7 +231,13 @@ extension Attention {
   /// Nobody keeps what a fused projection was sliced from.
   func keptWidths(attends: Bool, _ training: TrainedLayers) -> [Int] {
     let (queries, keys) = (heads * headSize, keyHeads * headSize)
-    if attends { return [queries, queries, keys, keys, heads] }
+    if attends {
+      let attended = [queries, queries, keys, keys, heads]
+      guard let headNorms else { return attended }
+      // What the norms read, and a number for each part that they normalize.
+      return attended
+        + (headNorms.isPerHead ? [queries, heads, keys, keyHeads] : [queries, 1, keys, 1])
+    }
     return training.contains([output]) ? [queries] : []
   }
 

@@ -1,38 +1,72 @@
 import LoRAAutograd
+import LoRAFormats
 import LoRATensor
 
-/// One layer of a transformer: attention and a feed-forward network, each after a norm and added to its
-/// input.
+/// One layer of a transformer: attention and a feed-forward network, each added to its input.
 package final class Block: Module {
-  let attentionNorm: any Norm
+  /// The norms, each of which may be missing.
+  struct Norms: Sendable {
+    /// Of what the attention reads.
+    var attention: (any Norm)?
+    /// Of the attention's output, before it is added.
+    var attentionOutput: (any Norm)?
+    /// Of what the network reads.
+    var feedForward: (any Norm)?
+    /// Of the network's output, before it is added.
+    var feedForwardOutput: (any Norm)?
+  }
+
+  let norms: Norms
   let attention: Attention
-  let feedForwardNorm: any Norm
   let feedForward: FeedForward
+  let arrangement: TransformerStructure.Block.Arrangement
   package let children: Named<any Module>
 
   init(
-    attentionNorm: any Norm, attention: Attention, feedForwardNorm: any Norm,
-    feedForward: FeedForward, children: Named<any Module>
+    norms: Norms, attention: Attention, feedForward: FeedForward,
+    arrangement: TransformerStructure.Block.Arrangement, children: Named<any Module>
   ) {
-    self.attentionNorm = attentionNorm
+    self.norms = norms
     self.attention = attention
-    self.feedForwardNorm = feedForwardNorm
     self.feedForward = feedForward
+    self.arrangement = arrangement
     self.children = children
   }
 
   func callAsFunction(_ x: Variable, cache: KeyValueCache?, layer: Int) -> Variable {
-    let attended = x + attention(attentionNorm(x), cache: cache, layer: layer)
-    return attended + feedForward(feedForwardNorm(attended))
+    let normed = norms.attention?(x) ?? x
+    let attended = attention(normed, cache: cache, layer: layer)
+    let sum = x + (norms.attentionOutput?(attended) ?? attended)
+    let input: Variable
+    switch arrangement {
+    case .sequential: input = norms.feedForward?(sum) ?? sum
+    case .parallel: input = norms.feedForward?(x) ?? x
+    case .parallelBehindOneNorm: input = normed
+    }
+    let raised = feedForward(input)
+    return sum + (norms.feedForwardOutput?(raised) ?? raised)
   }
 
   /// The same of the hidden states `x`, `[rows, C]`, in place.
   func decode(_ x: UnsafeMutablePointer<Float>, size: Int, _ decoding: Decoding, layer: Int) {
-    withScratch(decoding.rows * size) { normed in
-      decoding.normalize(x, size: size, by: attentionNorm, into: normed)
-      attention.decode(normed, size: size, decoding, layer: layer, addingTo: x)
-      decoding.normalize(x, size: size, by: feedForwardNorm, into: normed)
-      feedForward.decode(normed, size: size, decoding, addingTo: x)
+    let count = decoding.rows * size
+    withScratch(3 * count) { normed in
+      let (input, output) = (normed + count, normed + 2 * count)
+      decoding.normalize(x, size: size, by: norms.attention, into: normed)
+      // Read before the attention is added.
+      if arrangement == .parallel {
+        decoding.normalize(x, size: size, by: norms.feedForward, into: input)
+      }
+      decoding.add(norms.attentionOutput, size: size, to: x, scratch: output) {
+        attention.decode(normed, size: size, decoding, layer: layer, addingTo: $0)
+      }
+      if arrangement == .sequential {
+        decoding.normalize(x, size: size, by: norms.feedForward, into: input)
+      }
+      let read = arrangement == .parallelBehindOneNorm ? normed : input
+      decoding.add(norms.feedForwardOutput, size: size, to: x, scratch: output) {
+        feedForward.decode(read, size: size, decoding, addingTo: $0)
+      }
     }
   }
 }
@@ -46,16 +80,25 @@ extension Block {
   ///   - flowsIn: whether a gradient flows through the block into what is below it.
   ///   - training: what is trained of each layer.
   package func keptWidths(flowsIn: Bool, _ training: TrainedLayers) -> [Int] {
-    // The first norm keeps its input if a gradient flows into the block; if not, those who read its
-    // output keep that.
+    // A norm keeps its input if a gradient flows through it; if not, those who read its output keep
+    // that. Without a norm its reader keeps the input.
+    let size = attention.output.outputSize
     let attends = flowsIn || training.contains(attention.inputLayers)
     let flowsOn = attends || training.contains([attention.output])
-    let entersNetwork = flowsOn || training.contains(feedForward.inputLayers)
+    let isSequential = arrangement == .sequential
+    let entersNetwork =
+      (isSequential ? flowsOn : flowsIn) || training.contains(feedForward.inputLayers)
+    let leavesNetwork = entersNetwork || training.contains([feedForward.down])
     var widths = linearLayers.flatMap { training.keptWidths(of: $0) }
-    if attends { widths += attentionNorm.keptWidths }
+    if attends { widths += norms.attention?.keptWidths ?? [size] }
     widths += attention.keptWidths(attends: attends, training)
-    if entersNetwork { widths += feedForwardNorm.keptWidths }
-    return widths + feedForward.keptWidths(isEntered: entersNetwork)
+    if flowsOn { widths += norms.attentionOutput?.keptWidths ?? [] }
+    if entersNetwork, arrangement != .parallelBehindOneNorm {
+      widths += norms.feedForward?.keptWidths ?? [size]
+    }
+    widths += feedForward.keptWidths(isEntered: entersNetwork)
+    if leavesNetwork { widths += norms.feedForwardOutput?.keptWidths ?? [] }
+    return widths
   }
 
   /// The buffers of the widest moment of the backward pass: the gradients of the residual stream and of

@@ -34,23 +34,39 @@ struct Decoding {
     if let rows = AdapterScope.current?.groupOfRow, rows.count != sequences { return nil }
   }
 
-  /// y = the norm of x, `[rows, C]`.
+  /// y = the norm of x, `[rows, parts, size]`, of each part; x itself without a norm.
   func normalize(
-    _ x: UnsafePointer<Float>, size: Int, by norm: any Norm,
+    _ x: UnsafePointer<Float>, parts: Int = 1, size: Int, by norm: (any Norm)?,
     into y: UnsafeMutablePointer<Float>
   ) {
-    if norm.slot.isUnused { return norm.apply(to: x, rows: rows, into: y) }
-    general(x, size) { norm($0) }.withUnsafeElements(of: Float.self) { result in
+    guard let norm else {
+      if UnsafePointer(y) != x { y.update(from: x, count: rows * parts * size) }
+      return
+    }
+    if norm.slot.isUnused { return norm.apply(to: x, rows: rows * parts, into: y) }
+    general(x, parts: parts, size) { norm($0) }.withUnsafeElements(of: Float.self) { result in
       if let from = result.baseAddress { y.update(from: from, count: result.count) }
     }
   }
 
-  /// What a layer's general pass makes of x, `[rows, size]`.
+  /// Adds the norm of what `body` adds to zeros, or without a norm what it adds, to x, `[rows, size]`.
+  func add(
+    _ norm: (any Norm)?, size: Int, to x: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>, _ body: (UnsafeMutablePointer<Float>) -> Void
+  ) {
+    guard let norm else { return body(x) }
+    scratch.update(repeating: 0, count: rows * size)
+    body(scratch)
+    normalize(scratch, size: size, by: norm, into: scratch)
+    lk_add_row(1, rows * size, scratch, x)
+  }
+
+  /// What a layer's general pass makes of x, `[rows, parts, size]`.
   func general(
-    _ x: UnsafePointer<Float>, _ size: Int, _ layer: (Variable) -> Variable
+    _ x: UnsafePointer<Float>, parts: Int = 1, _ size: Int, _ layer: (Variable) -> Variable
   ) -> Tensor {
-    let input = Tensor(shape: [sequences, positions, size]) { memory in
-      memory.update(from: x, count: rows * size)
+    let input = Tensor(shape: [sequences, positions * parts, size]) { memory in
+      memory.update(from: x, count: rows * parts * size)
     }
     return layer(Variable(input)).value.converted(to: .float32)
   }

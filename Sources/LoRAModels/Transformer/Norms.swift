@@ -17,7 +17,7 @@ extension RMSNorm: Norm {
   var keptWidths: [Int] { [weight.shape[0], 1] }
 
   func apply(to x: UnsafePointer<Float>, rows: Int, into y: UnsafeMutablePointer<Float>) {
-    let w = weight.value.converted(to: .float32)
+    let w = factors(weight.value.converted(to: .float32))
     withExtendedLifetime(w) {
       lk_rmsnorm(rows, w.elementCount, x, w.floats, epsilon, y, nil)
     }

@@ -34,7 +34,7 @@ extension ModelConfiguration {
 /// Where a model that is being built gets its parameters: a file, or a random generator.
 struct ParameterSource {
   /// The parameter that belongs under `name`, which must be of `shape`.
-  let parameter: (_ name: String, _ shape: Shape) throws -> Parameter
+  private let make: (_ name: String, _ shape: Shape, _ initial: Float) throws -> Parameter
   /// The same, of `[out, in]`, for a matrix that checkpoints have as its transpose; nil where the
   /// source has it so too.
   var untransposed: ((_ name: String, _ shape: Shape) throws -> Parameter)?
@@ -43,8 +43,21 @@ struct ParameterSource {
     untransposed: ((_ name: String, _ shape: Shape) throws -> Parameter)? = nil,
     parameter: @escaping (_ name: String, _ shape: Shape) throws -> Parameter
   ) {
-    self.parameter = parameter
+    make = { name, shape, _ in try parameter(name, shape) }
     self.untransposed = untransposed
+  }
+
+  private init(
+    initialized make:
+      @escaping (_ name: String, _ shape: Shape, _ initial: Float) throws -> Parameter
+  ) {
+    self.make = make
+  }
+
+  /// The parameter that belongs under `name`, which must be of `shape`. `initial` is what a vector's
+  /// numbers are in a model that nobody trained.
+  func parameter(_ name: String, _ shape: Shape, initial: Float = 0) throws -> Parameter {
+    try make(name, shape, initial)
   }
 
   /// Parameters without numbers: see `Tensor.init(shapeOnly:dtype:)`.
@@ -57,13 +70,12 @@ struct ParameterSource {
   /// Random values as ``LoRAFormats/ModelConfiguration/randomModel(standardDeviation:seed:)`` has
   /// them.
   static func random(standardDeviation: Float, seed: UInt64) -> ParameterSource {
-    ParameterSource { name, shape in
+    ParameterSource(initialized: { name, shape, initial in
       var random = SeededRandom(seed: seed, path: name)
       if shape.count == 2 {
         return Parameter(random.normal(shape, standardDeviation: standardDeviation))
       }
-      let value: Float = name.hasSuffix(".bias") ? 0 : 1
-      return Parameter(Tensor(Array(repeating: value, count: shape.elementCount)))
-    }
+      return Parameter(Tensor(Array(repeating: initial, count: shape.elementCount)))
+    })
   }
 }

@@ -34,7 +34,7 @@ extension Transformer {
     modules["output_norm"] = norm
     self.init(
       configuration: configuration, embedding: embedding, blocks: blocks, norm: norm, head: head,
-      children: builder.children(modules, blocks))
+      logitSoftCap: structure.logitSoftCap, children: builder.children(modules, blocks))
   }
 }
 
@@ -43,17 +43,26 @@ private final class TransformerBuilder {
   let configuration: ModelConfiguration
   let source: ParameterSource
   /// Blocks share the angles of their positions.
-  private var rotaryTables: [RotaryConfiguration: RotaryTable] = [:]
+  private var rotaryTables: [Rotation: RotaryTable] = [:]
+
+  private struct Rotation: Hashable {
+    let configuration: RotaryConfiguration
+    /// How many elements of a head are rotated.
+    let size: Int
+  }
 
   init(configuration: ModelConfiguration, source: ParameterSource) {
     self.configuration = configuration
     self.source = source
   }
 
-  private func rotaryTable(_ rotary: RotaryConfiguration) -> RotaryTable {
-    if let table = rotaryTables[rotary] { return table }
-    let table = RotaryTable(rotary, headSize: configuration.headSize)
-    rotaryTables[rotary] = table
+  private func rotaryTable(_ attention: TransformerStructure.Attention) -> RotaryTable? {
+    guard let rotary = attention.rotary else { return nil }
+    let size = Int(Double(configuration.headSize / 2) * attention.rotaryFraction) * 2
+    let rotation = Rotation(configuration: rotary, size: size)
+    if let table = rotaryTables[rotation] { return table }
+    let table = RotaryTable(rotary, headSize: size)
+    rotaryTables[rotation] = table
     return table
   }
 
@@ -88,17 +97,19 @@ private final class TransformerBuilder {
   }
 
   func norm(
-    _ role: String, _ kind: TransformerStructure.Norm, index: Int? = nil
+    _ role: String, _ kind: TransformerStructure.Norm, size: Int? = nil, index: Int? = nil
   ) throws -> any Norm {
     let path = try name(role, index).path
     let epsilon = Float(configuration.normEpsilon)
-    let weight = try source.parameter("\(path).weight", [configuration.hiddenSize])
+    let shape: Shape = [size ?? configuration.hiddenSize]
+    let weight = try source.parameter(
+      "\(path).weight", shape, initial: kind == .rmsPlusOne ? 0 : 1)
     switch kind {
     case .rms: return RMSNorm(weight: weight, epsilon: epsilon)
+    case .rmsPlusOne: return RMSNorm(weight: weight, epsilon: epsilon, addsOne: true)
     case .layer:
       return LayerNorm(
-        weight: weight, bias: try source.parameter("\(path).bias", [configuration.hiddenSize]),
-        epsilon: epsilon)
+        weight: weight, bias: try source.parameter("\(path).bias", shape), epsilon: epsilon)
     }
   }
 
@@ -110,7 +121,8 @@ private final class TransformerBuilder {
     }
     return TokenEmbedding(
       tokens: try table("token_embd", c.vocabularySize),
-      positions: structure.learnsPositions ? try table("position_embd", c.maximumPositions) : nil)
+      positions: structure.learnsPositions ? try table("position_embd", c.maximumPositions) : nil,
+      scale: structure.scale)
   }
 
   func block(_ structure: TransformerStructure.Block, index: Int) throws -> Block {
@@ -123,8 +135,10 @@ private final class TransformerBuilder {
       modules[role] = layer
       return layer
     }
-    func norm(_ role: String) throws -> any Norm {
-      let norm = try self.norm(role, structure.norm, index: index)
+    func norm(
+      _ role: String, _ kind: TransformerStructure.Norm, size: Int? = nil
+    ) throws -> any Norm {
+      let norm = try self.norm(role, kind, size: size, index: index)
       modules[role] = norm
       return norm
     }
@@ -141,24 +155,47 @@ private final class TransformerBuilder {
       case .fused:
         .fused(try linear("attn_qkv", size, queries + 2 * keys, bias: attention.bias))
       }
+    let headNorms: Attention.HeadNorms? =
+      switch attention.headNorm {
+      case nil: nil
+      case .perHead(let kind):
+        Attention.HeadNorms(
+          query: try norm("attn_q_norm", kind, size: c.headSize),
+          key: try norm("attn_k_norm", kind, size: c.headSize), isPerHead: true)
+      case .ofAllHeads(let kind):
+        Attention.HeadNorms(
+          query: try norm("attn_q_norm", kind, size: queries),
+          key: try norm("attn_k_norm", kind, size: keys), isPerHead: false)
+      }
+    var norms = Block.Norms()
+    if structure.norms != .after {
+      norms.attention = try norm("attn_norm", structure.norm)
+      if structure.arrangement != .parallelBehindOneNorm {
+        norms.feedForward = try norm("ffn_norm", structure.norm)
+      }
+    }
+    if structure.norms != .before {
+      norms.attentionOutput = try norm("post_attention_norm", structure.norm)
+      norms.feedForwardOutput = try norm("post_ffw_norm", structure.norm)
+    }
     let key = architecture.key(of: \.hiddenActivation)
     return Block(
-      attentionNorm: try norm("attn_norm"),
+      norms: norms,
       attention: Attention(
-        projections: projections,
+        projections: projections, headNorms: headNorms,
         output: try linear("attn_output", queries, size, bias: attention.outputBias),
         heads: c.headCount, keyHeads: c.keyValueHeadCount, headSize: c.headSize,
-        rotary: attention.rotary.map { rotaryTable($0) },
+        rotary: rotaryTable(attention),
         window: attention.window,
         scale: attention.scale ?? 1 / Float(c.headSize).squareRoot()),
-      feedForwardNorm: try norm("ffn_norm"),
       feedForward: FeedForward(
         gate: feedForward.isGated
           ? try linear("ffn_gate", size, c.intermediateSize, bias: feedForward.bias) : nil,
         up: try linear("ffn_up", size, c.intermediateSize, bias: feedForward.bias),
         down: try linear("ffn_down", c.intermediateSize, size, bias: feedForward.bias),
-        activation: try Activation(named: feedForward.activation, key: key, isGate: feedForward.isGated)),
-      children: children(modules, inBlock: index))
+        activation: try Activation(
+          named: feedForward.activation, key: key, isGate: feedForward.isGated)),
+      arrangement: structure.arrangement, children: children(modules, inBlock: index))
   }
 
   // MARK: Names

@@ -14,18 +14,21 @@ public final class Transformer: PretrainedLanguageModel {
   let norm: (any Norm)?
   /// The output head; shares the embedding's table if the configuration ties them.
   public let head: any LinearLayer
+  /// What logits are capped at; nil for none.
+  public let logitSoftCap: Float?
   /// The names of Hugging Face checkpoints.
   public let children: Named<any Module>
 
   init(
     configuration: ModelConfiguration, embedding: TokenEmbedding, blocks: [Block],
-    norm: (any Norm)?, head: any LinearLayer, children: Named<any Module>
+    norm: (any Norm)?, head: any LinearLayer, logitSoftCap: Float?, children: Named<any Module>
   ) {
     self.configuration = configuration
     self.embedding = embedding
     self.blocks = blocks
     self.norm = norm
     self.head = head
+    self.logitSoftCap = logitSoftCap
     self.children = children
   }
 
@@ -72,10 +75,12 @@ public final class Transformer: PretrainedLanguageModel {
 struct TokenEmbedding: Sendable {
   let tokens: Embedding
   let positions: Embedding?
+  /// What the tokens' vectors are multiplied by.
+  let scale: Float?
 
   /// Tokens `[B, T]` behind what the cache holds to vectors `[B, T, C]`.
   func callAsFunction(_ ids: Tensor, cache: KeyValueCache?) -> Variable {
-    let x = tokens(ids)
+    let x = scale.map { tokens(ids).scaled(by: $0) } ?? tokens(ids)
     guard let positions else { return x }
     let (batch, count) = (ids.shape[0], ids.shape[1])
     // A position for every token: items of the batch may have adapters of their own, and sequences
