@@ -16,6 +16,11 @@ let features: [SwiftSetting] = [
 /// code that warns.
 let strict = features + (warningsAreErrors ? [.treatAllWarnings(as: .error)] : [])
 
+/// What only the commands need.
+let argumentParser: Target.Dependency = .product(
+  name: "ArgumentParser", package: "swift-argument-parser",
+  condition: .when(traits: ["CommandLine"]))
+
 /// A library target and its unit tests, which share their settings.
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: strict)
@@ -38,6 +43,12 @@ let package = Package(
     .library(name: "LoRATraining", targets: ["LoRATraining"]),
     .library(name: "LoRATesting", targets: ["LoRATesting"]),
     .executable(name: "lora", targets: ["lora"]),
+  ],
+  // What only the commands need is behind a trait: `traits: []` leaves it out of a package that uses
+  // the library, which then fetches swift-log alone.
+  traits: [
+    .trait(name: "CommandLine", description: "The commands, and the packages that only they need."),
+    .default(enabledTraits: ["CommandLine"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
@@ -84,14 +95,14 @@ let package = Package(
       name: "lora",
       dependencies: [
         "LoRAKit", "LoRAWorld", "LoRAJSON", "CLoRAKernels",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        argumentParser,
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),
     .executableTarget(
       name: "lora-world",
       dependencies: [
-        "LoRAKit", "LoRAWorld", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "LoRAKit", "LoRAWorld", argumentParser,
       ],
       swiftSettings: strict),
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Follows README.md: a package that depends on this one by path, by URL and by version, and whose
 # program is the one shown there, in main.swift and with @main, without a warning; it runs on the
-# model that lies in this repository. Unsafe flags in a manifest would forbid a versioned dependency
+# model that lies in this repository. It fetches swift-log and nothing else. Unsafe flags in a manifest would forbid a versioned dependency
 # under older tools versions.
 set -euo pipefail
 root="$(cd "$(dirname "$0")/.." && pwd)"
@@ -34,6 +34,10 @@ for form in path 'branch:' 'from:'; do
   swift package resolve 2>&1 | tail -n 1
   grep -c '^ *\.package(' Package.swift | grep -qx 1
   swift package show-dependencies | grep -q lora-kit
+  # Of what this package depends on, only swift-log is fetched: the commands' dependencies are behind
+  # a trait.
+  fetched="$(grep -o '"identity" : "[^"]*"' Package.resolved | cut -d'"' -f4 | grep -v '^lora-kit$')"
+  [ "$fetched" = swift-log ] || { echo "fetched beside lora-kit: $fetched" >&2; exit 1; }
 done
 
 # By version, the last of them.
