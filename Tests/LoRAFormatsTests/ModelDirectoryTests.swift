@@ -13,7 +13,7 @@ struct ModelDirectoryTests {
     let one = try ModelDirectory(path: Fixtures.path(Self.single))
     #expect(one.modelType == "qwen2")
     #expect(one.files.count == 1)
-    #expect(try one.configuration().attentionBias)
+    #expect(try one.configuration()[flag: "attention_bias"])
     let many = try ModelDirectory(path: Fixtures.path(Self.sharded))
     #expect(many.files.count == 3)
     let configuration = try many.configuration()

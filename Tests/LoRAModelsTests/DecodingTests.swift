@@ -16,12 +16,11 @@ import Testing
     configuration.maximumPositions = positions
     switch architecture {
     case .llama:
-      configuration.attentionOutputBias = true
-      configuration.mlpBias = true
+      configuration["attention_output_bias"] = true
+      configuration["mlp_bias"] = true
       configuration.hiddenActivation = "gelu"
-    case .qwen2: configuration.attentionBias = true
-    case .mistral: configuration.slidingWindows = [5, nil]
-    case .gpt2: break
+    case .mistral, .gemma2, .qwen3: configuration.slidingWindows = [5, nil]
+    default: break
     }
     let model = try Transformer(randomFor: configuration, standardDeviation: 0.2, seed: 3)
     // Norms and biases that are not one and zero.
@@ -55,13 +54,8 @@ import Testing
       while position < count {
         let end = min(count, position + lengths[turn % lengths.count])
         let piece = tokens.sliced(axis: 1, position..<end)
-        let states: Tensor
-        if let decoded = model.body.decode(piece, cache: cache) {
-          states = decoded
-          short += 1
-        } else {
-          states = model.hiddenStates(piece, cache: cache).value
-        }
+        if Decoding(of: piece, cache: cache) != nil { short += 1 }
+        let states = model.hiddenStates(piece, cache: cache).value
         #expect(cache.count == end, sourceLocation: sourceLocation)
         let difference = largestDifference(states, full.sliced(axis: 1, position..<end))
         #expect(
@@ -72,10 +66,7 @@ import Testing
     }
   }
 
-  /// The architectures that decode the short way.
-  private static let architectures: [Architecture] = [.llama, .qwen2, .mistral]
-
-  @Test(arguments: architectures)
+  @Test(arguments: Architecture.all)
   func decodingEqualsOnePass(architecture: Architecture) throws {
     let model = try Self.model(architecture)
     let tokens = TinyModels.tokens([1, 40])
@@ -98,14 +89,36 @@ import Testing
     #expect(compare(model, tokens, lengths: [1]) == 20)
   }
 
-  @Test func layersThatAreNotDenseTakeTheGeneralWay() throws {
+  /// A layer under an adapter that is not of low rank is computed by itself, the rest stays short.
+  @Test func layersThatAreNotDenseAreComputedByThemselves() throws {
     let model = try Self.model(.llama)
-    let layer = model.body.blocks[1].mlp.down
+    let layer = model.blocks[1].feedForward.down
     layer.slot.withState {
       $0.attached.append(("bias", BiasAdapter(size: layer.outputSize)))
       $0.enabled["bias"] = 1
     }
-    #expect(compare(model, TinyModels.tokens([1, 12]), lengths: [1]) == 0)
+    #expect(compare(model, TinyModels.tokens([1, 12]), lengths: [1]) == 12)
+  }
+
+  @Test(arguments: Architecture.all)
+  func everyMethodDecodes(architecture: Architecture) throws {
+    let model = try Self.model(architecture)
+    let methods: [any AdapterMethod] = [
+      DoRA(rank: 2, alpha: 6), LoHa(rank: 2), LoKr(rank: 2), IA3(),
+    ]
+    for (index, method) in methods.enumerated() {
+      let name = "\(index)"
+      try model.inject(method, named: name, into: .allLinear, seed: 1)
+      for (path, parameter) in model.adapterParameters(named: name) {
+        var random = SeededRandom(seed: 7, path: path)
+        parameter.value =
+          parameter.value + random.normal(parameter.shape, standardDeviation: 0.1)
+      }
+      try model.withAdapters([name: 0.7]) {
+        #expect(compare(model, TinyModels.tokens([1, 9]), lengths: [2, 1]) == 6)
+      }
+      try model.detach(name)
+    }
   }
 
   /// Longer than the cache's first memory, and than its second.

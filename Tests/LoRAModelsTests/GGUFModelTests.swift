@@ -10,7 +10,10 @@ import Testing
 
 /// Models in GGUF files, quantized and not; see Tests/Reference/gguf_models.py.
 @Suite struct GGUFModelTests {
-  static let names = ["llama-quantized", "llama3-bfloat16", "qwen2-float16", "gpt2-quantized"]
+  static let names = [
+    "llama-quantized", "llama3-bfloat16", "qwen2-float16", "gpt2-quantized", "qwen3-quantized",
+    "gemma2-float16",
+  ]
 
   static func path(_ name: String) -> String { Fixtures.path("gguf/models/\(name)") }
 
@@ -52,11 +55,6 @@ import Testing
     #expect(
       try quantized.model.generate(after: prompt, options: options)
         == dense.model.generate(after: prompt, options: options))
-    let body = try #require(quantized.model as? Transformer).body
-    let cache = KeyValueCache(layerCount: 2, capacity: 4)
-    #expect(
-      withoutGradients { body.decode(ids[rows: 0..<1].sliced(axis: 1, 0..<3), cache: cache) } != nil
-    )
   }
 
   /// Gradients pass through quantized weights as through their numbers.

@@ -33,8 +33,13 @@ GPT2 = [
     "transformer.h.{}.attn.c_proj", "transformer.h.{}.ln_2", "transformer.h.{}.mlp.c_fc",
     "transformer.h.{}.mlp.c_proj", "transformer.ln_f", "lm_head",
 ]
+QWEN3 = LLAMA + ["model.layers.{}.self_attn.q_norm", "model.layers.{}.self_attn.k_norm"]
+GEMMA2 = LLAMA[:-1] + [  # its head is the embedding, always
+    "model.layers.{}.pre_feedforward_layernorm", "model.layers.{}.post_feedforward_layernorm",
+]
 ARCHITECTURES = {
     "llama": (gguf.MODEL_ARCH.LLAMA, LLAMA), "qwen2": (gguf.MODEL_ARCH.QWEN2, LLAMA),
+    "qwen3": (gguf.MODEL_ARCH.QWEN3, QWEN3), "gemma2": (gguf.MODEL_ARCH.GEMMA2, GEMMA2),
     "gpt2": (gguf.MODEL_ARCH.GPT2, GPT2),
 }
 

@@ -100,14 +100,15 @@ MODELS = {
                       attention_bias=True, tie_word_embeddings=True)),
     # Caps low enough that most scores and logits feel them.
     "gemma2-windows": dict(
-        family="gemma2", settings=dict(GEMMA2, num_hidden_layers=3)),
+        family="gemma2", settings=dict(GEMMA2, num_hidden_layers=3, intermediate_size=32)),
     "gemma2-untied-bfloat16": dict(
         family="gemma2", dtype="bfloat16", adapter=TWO,
         settings=dict(GEMMA2, head_dim=12, query_pre_attn_scalar=20, sliding_window=5,
                       attn_logit_softcapping=None, tie_word_embeddings=False)),
     "gemma2-uncapped-v4": dict(
         family="gemma2", generation=4,
-        settings=dict(GEMMA2, final_logit_softcapping=None, sliding_window=40)),
+        settings=dict(GEMMA2, final_logit_softcapping=None, sliding_window=40,
+                      tie_word_embeddings=False)),
 }
 
 

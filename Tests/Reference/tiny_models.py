@@ -40,6 +40,8 @@ def save_model(folder, family, seed, settings, generation=5, dtype="float32", sh
             parameter.normal_(1.0 if norm and not family.startswith("gemma") else 0.0, std)
             if name in ("model.embed_tokens.weight", "transformer.wte.weight") and not config.tie_word_embeddings:
                 parameter.mul_(2)  # a tied one of this size would only repeat the last token
+            if name == "model.embed_tokens.weight" and family.startswith("gemma"):
+                parameter.mul_(0.4)  # Gemma multiplies by the root of the hidden size
     model.to(DTYPES[dtype])
     model.config.dtype = dtype
     size = sum(tensor.nbytes for tensor in {
@@ -78,7 +80,8 @@ def rewrite_config(path):
     if config["model_type"] == "llama" and config["num_key_value_heads"] == \
             config["num_attention_heads"]:
         del config["num_key_value_heads"]  # absent in the first Llama's files
-    if config.get("head_dim") == config["hidden_size"] // config["num_attention_heads"]:
+    if config["model_type"] in ("llama", "qwen2", "mistral") and \
+            config.get("head_dim") == config["hidden_size"] // config["num_attention_heads"]:
         del config["head_dim"]
     if config["model_type"] == "qwen2" and not config["use_sliding_window"]:
         config["sliding_window"] = 4  # Qwen2's files name a window that they do not use
