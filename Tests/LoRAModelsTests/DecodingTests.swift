@@ -164,13 +164,12 @@ private final class BiasAdapter: LinearAdapter {
 
   init(size: Int) { offset = Parameter(Tensor(Array(repeating: Float(0.25), count: size))) }
 
-  func apply(
-    to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
-  ) -> Variable {
-    y + Variable(offset.value.scaled(by: strength))
-  }
-
-  func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
-    LinearWeights(weight: base.weight.scaled(by: 0), bias: offset.value)
+  var effect: AdapterEffect {
+    .computed(
+      ComputedEffect { [offset] _, _, strength in
+        Variable(offset.value.scaled(by: strength))
+      } delta: { [offset] base in
+        LinearWeights(weight: base.weight.scaled(by: 0), bias: offset.value)
+      })
   }
 }

@@ -109,11 +109,13 @@ import Testing
       let shift: Parameter
       init(_ size: Int) { shift = Parameter(.zeros([size])) }
       var parameters: Named<Parameter> { ["shift": shift] }
-      func apply(
-        to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
-      ) -> Variable { y + Variable(shift).scaled(by: strength) }
-      func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
-        LinearWeights(weight: .zeros(base.weight.shape), bias: shift.value)
+      var effect: AdapterEffect {
+        .computed(
+          ComputedEffect { [shift] _, _, strength in
+            Variable(shift).scaled(by: strength)
+          } delta: { [shift] base in
+            LinearWeights(weight: .zeros(base.weight.shape), bias: shift.value)
+          })
       }
     }
     struct Shifting: AdapterMethod {

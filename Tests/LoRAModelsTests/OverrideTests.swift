@@ -89,7 +89,7 @@ import Testing
     let table = try #require(parameters["model.embed_tokens.weight"])
     let rows = description.replacedRows[0]
     table.value =
-      RowOverride(ids: rows.ids, rows: Parameter(rows.rows)).overriding(
+      TokenRowReplacement(ids: rows.ids, rows: Parameter(rows.rows)).replacing(
         LinearWeights(weight: table.value), strength: 1
       ).weight
     var factors = description

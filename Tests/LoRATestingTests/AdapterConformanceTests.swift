@@ -96,17 +96,7 @@ private struct OutputScale: AdapterMethod {
     let g: Parameter
     init(g: Parameter) { self.g = g }
     var parameters: Named<Parameter> { ["g": g] }
-    func apply(
-      to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
-    ) -> Variable {
-      var base = layer.project(x)
-      if let bias = layer.bias { base = base + Variable(bias) }
-      return y + (base * Variable(g)).scaled(by: strength)
-    }
-    func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
-      let column = g.value.reshaped(to: [g.shape[0], 1])
-      return LinearWeights(weight: base.weight * column, bias: base.bias.map { $0 * g.value })
-    }
+    var effect: AdapterEffect { .scaling(ScalingEffect(vector: Variable(g).adding(1))) }
   }
 }
 
@@ -154,22 +144,22 @@ struct Broken: AdapterMethod {
       self.hidden = hidden
     }
     var parameters: Named<Parameter> { ["a": a, "b": b] }
-    func apply(
-      to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
-    ) -> Variable {
-      var up = Variable(b)
-      if mistake == .gradient { up = Self.doubled(up) }
-      var h = x.linear(weight: Variable(a))
-      if mistake == .rowsMixed, h.shape.count > 2 { h = h + h.mean(axis: 0) }
-      var scale: Float = 3
-      if mistake == .noEffect { scale = 0 }
-      if mistake == .hiddenState { scale = hidden }
-      return y
-        + h.linear(weight: up).scaled(by: mistake == .strengthIgnored ? scale : scale * strength)
-    }
-    func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
-      let product = b.value.matrixProduct(with: a.value)
-      return LinearWeights(weight: product.scaled(by: mistake == .mergeScale ? 1 : 3))
+    var effect: AdapterEffect {
+      .computed(
+        ComputedEffect { [self] x, _, strength in
+          var up = Variable(b)
+          if mistake == .gradient { up = Self.doubled(up) }
+          var h = x.linear(weight: Variable(a))
+          if mistake == .rowsMixed, h.shape.count > 2 { h = h + h.mean(axis: 0) }
+          var scale: Float = 3
+          if mistake == .noEffect { scale = 0 }
+          if mistake == .hiddenState { scale = hidden }
+          return h.linear(weight: up)
+            .scaled(by: mistake == .strengthIgnored ? scale : scale * strength)
+        } delta: { [self] _ in
+          let product = b.value.matrixProduct(with: a.value)
+          return LinearWeights(weight: product.scaled(by: mistake == .mergeScale ? 1 : 3))
+        })
     }
     /// The identity with twice its gradient.
     private static func doubled(_ x: Variable) -> Variable {

@@ -40,16 +40,3 @@ struct AdapterDemand {
     }
   }
 }
-
-extension AdapterMethod {
-  /// The rank of the factors that the method makes, and how many pairs of them a layer gets; nil for
-  /// a method whose size does not grow with a rank, or is not known.
-  var factors: (rank: Int, pairs: Int)? {
-    switch self {
-    case let method as LoRA: (method.rank, 1)
-    case let method as DoRA: (method.rank, 1)
-    case let method as LoHa: (method.rank, 2)
-    default: nil
-    }
-  }
-}

@@ -4,33 +4,31 @@ import LoRATensor
 extension LinearAdapter {
   /// Throws unless this adapter can be attached to `module`, which lies at `path`.
   func checkFit(_ module: any AdaptableModule, path: String) throws(AdapterError) {
-    if let override = self as? ParameterOverride {
-      return try override.checkParameters(of: module, path: path)
-    }
+    let effect = withoutGradients { self.effect }
+    if case .parameters(let new) = effect { return try new.check(module, path: path) }
     if let layer = module as? any LinearLayer {
-      try checkSizes(inputs: layer.inputSize, outputs: layer.outputSize, path: path)
-    } else if let embedding = module as? Embedding {
-      if let factors = self as? any LowRankAdapter,
-        factors.outputBias != nil || factors.origin != nil
-      {
-        throw .unsupported(
-          layer: path, reason: "only plain factors can be attached to an embedding")
+      if case .tokenRows(let new) = effect {
+        try new.check(size: layer.inputSize, count: layer.outputSize, path: path)
       }
-      let isLowRank = self is any LowRankAdapter || self is DoRAAdapter
-      guard isLowRank || self is RowOverride else {
-        throw .unsupported(
-          layer: path, reason: "\(type(of: self)) can't be attached to an embedding")
-      }
-      let shape = embedding.weight.shape
-      if isLowRank {
-        try checkSizes(inputs: shape[0], outputs: shape[1], path: path)
-      } else {
-        try checkSizes(inputs: shape[1], outputs: shape[0], path: path)
-      }
-    } else {
+      return try checkSizes(inputs: layer.inputSize, outputs: layer.outputSize, path: path)
+    }
+    guard let embedding = module as? Embedding else {
       throw .unsupported(
         layer: path,
         reason: "only its parameters can be replaced, \(type(of: self)) is for linear layers")
+    }
+    let shape = embedding.weight.shape
+    switch effect {
+    case .tokenRows(let new):
+      return try new.check(size: shape[1], count: shape[0], path: path)
+    case .lowRank(let effect) where effect.bias != nil:
+      throw .unsupported(layer: path, reason: "factors with a bias can't be attached to an embedding")
+    case .computed(let effect) where effect.vectorChange == nil:
+      throw .unsupported(
+        layer: path, reason: "\(type(of: self)) can't be attached to an embedding")
+    case .lowRank, .normalized, .scaling, .parameters, .computed:
+      // The table is the transpose of the matrix that adapters are for.
+      try checkSizes(inputs: shape[0], outputs: shape[1], path: path)
     }
   }
 
@@ -42,23 +40,26 @@ extension LinearAdapter {
     if let found = extents.outputSize, found != outputs {
       throw .shapeMismatch(layer: path, expected: expected, found: "\(found) outputs")
     }
-    if let override = self as? RowOverride {
-      guard override.rows.shape[1] == inputs else {
-        throw .shapeMismatch(
-          layer: path, expected: "rows of \(inputs)", found: "rows of \(override.rows.shape[1])")
-      }
-      for id in override.ids where id < 0 || id >= outputs {
-        throw .shapeMismatch(
-          layer: path, expected: "tokens below \(outputs)", found: "a row of token \(id)")
-      }
+  }
+}
+
+extension TokenRowReplacement {
+  /// Throws unless these are rows of a table of `count` rows.
+  fileprivate func check(size: Int, count: Int, path: String) throws(AdapterError) {
+    guard rows.shape[1] == size else {
+      throw .shapeMismatch(
+        layer: path, expected: "rows of \(size)", found: "rows of \(rows.shape[1])")
+    }
+    for id in ids where id < 0 || id >= count {
+      throw .shapeMismatch(
+        layer: path, expected: "tokens below \(count)", found: "a row of token \(id)")
     }
   }
 }
 
-extension ParameterOverride {
-  fileprivate func checkParameters(
-    of module: any AdaptableModule, path: String
-  ) throws(AdapterError) {
+extension ParameterReplacement {
+  /// Throws unless `module` has the parameters, in these shapes.
+  fileprivate func check(_ module: any AdaptableModule, path: String) throws(AdapterError) {
     for (name, new) in parameters {
       guard let old = module.parameters[name] else {
         let names = module.parameters.map { "'\($0.name)'" }.joined(separator: ", ")

@@ -113,14 +113,11 @@ extension RowAdapters {
   func lowRankParts(positions: Int) -> [LowRankRows]? {
     var result: [LowRankRows] = []
     for part in parts where !part.adapters.isEmpty {
+      guard let lowRank = AppliedEffects(part.adapters).onlyLowRank else { return nil }
       var terms: [LowRankTerm] = []
-      for item in part.adapters {
-        guard let adapter = item.adapter as? any LowRankAdapter, adapter.outputBias == nil,
-          adapter.dropoutRate == 0 || Dropout.step == nil
-        else { return nil }
-        terms += adapter.factors.map { a, b in
-          LowRankTerm(a: a, b: b, scale: adapter.scale * item.strength)
-        }
+      for (effect, strength) in lowRank {
+        if effect.bias != nil || effect.drops { return nil }
+        terms += effect.terms(strength: strength)
       }
       var ranges: [Range<Int>] = []
       for row in part.rows {

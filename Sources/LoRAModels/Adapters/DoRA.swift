@@ -45,6 +45,9 @@ public struct DoRA: AdapterMethod, Sendable, Hashable, Codable {
     ).check()
   }
 
+  /// The rank of its factors.
+  public var factorRanks: [Int] { [rank] }
+
   /// A fresh adapter: the factors of a fresh ``LoRA``, the magnitudes the norms of the base's rows.
   public func makeAdapter(
     for layer: any LinearLayer, using random: inout SeededRandom
@@ -103,9 +106,6 @@ public final class DoRAAdapter: LinearAdapter {
     ["lora_A.weight": a, "lora_B.weight": b, "lora_magnitude_vector": magnitude]
   }
 
-  /// Those of the factors.
-  public var extents: (inputSize: Int?, outputSize: Int?) { (a.shape[1], b.shape[0]) }
-
   /// Factors, magnitudes and scale.
   public var change: LayerChange? {
     .lowRank(
@@ -114,56 +114,13 @@ public final class DoRAAdapter: LinearAdapter {
         magnitude: magnitude.value))
   }
 
-  /// `y + strength ((g - 1) ⊙ x Wᵀ + g ⊙ s (x Aᵀ) Bᵀ)` with g the magnitudes over the norms. Where
-  /// nothing else applies, a layer computes `g ⊙ (x Wᵀ + s (x Aᵀ) Bᵀ) + bias` instead, with one
-  /// product for base and factors.
-  public func apply(
-    to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
-  ) -> Variable {
-    let x = dropped(x) ?? x
-    return y + change(of: layer.project(x), input: x, layer: layer, strength: strength)
+  /// Products and magnitudes.
+  public var effect: AdapterEffect {
+    .normalized(
+      NormalizedEffect(
+        lowRank: LowRankEffect(
+          factors: [(Variable(a), Variable(b))], scale: scale, dropoutRate: dropoutRate,
+          dropoutStream: dropoutStream),
+        magnitude: Variable(magnitude), norms: norms))
   }
-
-  /// `g ⊙ (W + s B A) - W`.
-  public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
-    var sum = b.value.matrixProduct(with: a.value).scaled(by: scale)
-    sum.add(base.weight)
-    // A norm beyond float32 would make its row zero.
-    let norms = sum.squaredRowNorms().scalars().map { square in
-      square.isFinite ? max(square, .leastNormalMagnitude).squareRoot() : .nan
-    }
-    let gain = zip(magnitude.value.scalars(), norms).map { $0 / $1 }
-    var result = sum * Tensor(gain, shape: [gain.count, 1])
-    result.add(base.weight, times: -1)
-    return LinearWeights(weight: result)
-  }
-}
-
-extension DoRAAdapter {
-  /// The input after dropout; nil where nothing is dropped.
-  func dropped(_ x: Variable) -> Variable? {
-    guard dropoutRate > 0, let random = Dropout.random(stream: dropoutStream) else { return nil }
-    return x.dropout(rate: dropoutRate, random: random)
-  }
-
-  /// g, the magnitudes over the norms, `[outputSize]`.
-  func gain(on layer: any LinearLayer) -> Variable {
-    let lengths = HeldConstants.value(of: self) {
-      norms.value(a: a, b: b, scale: scale, layer: layer)
-    }
-    return Variable(magnitude) / Variable(lengths)
-  }
-
-  /// `strength ((g - 1) ⊙ z + g ⊙ s (x Aᵀ) Bᵀ)` for `z = x Wᵀ`.
-  func change(
-    of z: Variable, input x: Variable, layer: any LinearLayer, strength: Float
-  ) -> Variable {
-    let gain = gain(on: layer)
-    let product = x.linear(weight: Variable(a)).linear(weight: Variable(b))
-    return z.scaledColumns(by: gain.adding(-1).scaled(by: strength))
-      + product.scaledColumns(by: gain.scaled(by: scale * strength))
-  }
-
-  /// The factors as a term of the layer's own product.
-  var term: LowRankTerm { LowRankTerm(a: Variable(a), b: Variable(b), scale: scale) }
 }

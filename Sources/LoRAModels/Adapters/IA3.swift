@@ -60,49 +60,14 @@ public final class IA3Adapter: LinearAdapter {
   /// The vector, under the name that PEFT gives it.
   public var parameters: Named<Parameter> { ["ia3_l": vector] }
 
-  /// The size of what is scaled.
-  public var extents: (inputSize: Int?, outputSize: Int?) {
-    scalesInput ? (vector.shape[0], nil) : (nil, vector.shape[0])
-  }
-
   /// The vector and what it scales.
   public var change: LayerChange? {
     .scaling(ScalingChange(vector: vector.value, scalesInput: scalesInput))
   }
 
-  /// The factors at `strength`: `1 + strength (l - 1)`.
-  func factors(strength: Float) -> Variable {
-    let l = Variable(vector)
-    return strength == 1 ? l : l.adding(-1).scaled(by: strength).adding(1)
-  }
-
-  /// `y` and the change of the base's output. Layers combine several of these by themselves.
-  public func apply(
-    to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
-  ) -> Variable {
-    let shift = Variable(vector).adding(-1).scaled(by: strength)
-    if scalesInput { return y + layer.project(x.scaledColumns(by: shift)) }
-    var output = layer.project(x)
-    if let bias = layer.bias { output = output + Variable(bias) }
-    return y + output.scaledColumns(by: shift)
-  }
-
-  /// The change of the weight's rows and the bias, or of the weight's columns.
-  public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
-    var scaled = scaling(base, strength: 1)
-    scaled.weight.add(base.weight, times: -1)
-    guard !scalesInput, let bias = base.bias else { return LinearWeights(weight: scaled.weight) }
-    scaled.bias?.add(bias, times: -1)
-    return scaled
-  }
-
-  /// `base` with its weight's rows and bias scaled, or its columns.
-  func scaling(_ base: LinearWeights, strength: Float) -> LinearWeights {
-    let factors = withoutGradients { self.factors(strength: strength).value }
-    if scalesInput { return LinearWeights(weight: base.weight * factors, bias: base.bias) }
-    return LinearWeights(
-      weight: base.weight * factors.reshaped(to: [factors.elementCount, 1]),
-      bias: base.bias.map { $0 * factors })
+  /// The vector and what it scales.
+  public var effect: AdapterEffect {
+    .scaling(ScalingEffect(vector: Variable(vector), scalesInput: scalesInput))
   }
 }
 

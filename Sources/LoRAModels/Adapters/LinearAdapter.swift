@@ -2,35 +2,47 @@ public import LoRAAutograd
 public import LoRAFormats
 public import LoRATensor
 
-/// The trainable state of one adapter on one linear layer.
+/// The trainable state of one adapter on one layer.
 ///
-/// A low-rank method conforms to ``LowRankAdapter`` and writes none of this.
+/// ```swift
+/// final class RowScalingAdapter: LinearAdapter {
+///   let scales: Parameter
+///   var parameters: Named<Parameter> { ["scales": scales] }
+///   var effect: AdapterEffect {
+///     .scaling(ScalingEffect(vector: Variable(scales).adding(1)))
+///   }
+/// }
+/// ```
+///
+/// The effect is all that one has to say. A method of two factors conforms to ``LowRankAdapter`` and
+/// says less.
 public protocol LinearAdapter: Module {
-  /// The layer's output `y` with what this adapter contributes, `strength` times.
-  ///
-  /// - Parameters:
-  ///   - y: the output so far, `[..., outputSize]`: the base's, and earlier adapters'.
-  ///   - x: the layer's input, `[..., inputSize]`.
-  ///   - layer: the layer that the adapter is attached to; it computes the base's part of an output.
-  ///   - strength: what the contribution is multiplied by.
-  func apply(to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float) -> Variable
-
-  /// What merging this adapter at strength 1 adds to the base's weight and bias. Pure: depends on
-  /// `base`, changes nothing.
-  func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights
-
+  /// What this adapter does to its module. Read once a pass, and by merging, saving and the prediction
+  /// of memory: makes it from the parameters as they are.
+  var effect: AdapterEffect { get }
   /// This adapter as data, which any format can be written from. Nil, the default, for what no
   /// format has: it can't be saved.
   var change: LayerChange? { get }
-  /// The sizes of the layers that it fits; nil, the default, for what it does not depend on.
+  /// The sizes of the layers that it fits; nil for what it does not depend on. Those of the effect by
+  /// default.
   var extents: (inputSize: Int?, outputSize: Int?) { get }
+  /// What training needs beside the parameters. Follows from the effect by default; of a
+  /// ``AdapterEffect/computed(_:)`` one only the number of its parameters is known.
+  var memory: AdapterMemory { get }
 }
 
 extension LinearAdapter {
   /// Not to be saved.
   public var change: LayerChange? { nil }
-  /// Fits layers of all sizes.
-  public var extents: (inputSize: Int?, outputSize: Int?) { (nil, nil) }
+  /// Those of the effect.
+  public var extents: (inputSize: Int?, outputSize: Int?) {
+    withoutGradients { effect }.extents
+  }
+  /// That of the effect.
+  public var memory: AdapterMemory {
+    let count = namedParameters().reduce(0) { $0 + $1.parameter.shape.elementCount }
+    return withoutGradients { effect }.memory(parameterCount: count)
+  }
 }
 
 /// An adapter that adds `scale ((x aᵀ) bᵀ + outputBias)`, less `scale (x a₀ᵀ) b₀ᵀ` where it has an
@@ -62,9 +74,6 @@ extension LowRankAdapter {
   /// The first stream.
   public var dropoutStream: UInt64 { 0 }
 
-  /// Those of the factors.
-  public var extents: (inputSize: Int?, outputSize: Int?) { (a.shape[1], b.shape[0]) }
-
   /// Factors, bias and scale: plain ones of any adapter. With an origin they are `[a; a₀]` and
   /// `[b, -b₀]`, of twice the rank.
   public var change: LayerChange? {
@@ -79,52 +88,21 @@ extension LowRankAdapter {
         bias: outputBias?.value))
   }
 
-  /// `y + strength scale ((x aᵀ) bᵀ + outputBias)`, less the origin's product. A layer that stores
-  /// its weight densely computes that in one operation with its own product instead.
-  public func apply(
-    to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
-  ) -> Variable {
-    var y = y
-    for term in terms(input: x, strength: strength) {
-      let product = (term.input ?? x).linear(weight: term.a).linear(weight: term.b)
-      y = y + product.scaled(by: term.scale)
-    }
-    return outputBias.map { y + Variable($0).scaled(by: scale * strength) } ?? y
-  }
-
-  /// `scale b a`, less the origin's product, and `scale outputBias`.
-  public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
-    let products = withoutGradients {
-      factors.map { $0.b.value.matrixProduct(with: $0.a.value).scaled(by: scale) }
-    }
-    return LinearWeights(
-      weight: products.dropFirst().reduce(products[0], +),
-      bias: outputBias?.value.scaled(by: scale))
-  }
-
-  /// The pairs of factors whose products add up to this adapter's.
+  /// The pairs of factors whose products add up to this adapter's, and its bias.
   ///
   /// With an origin `(b - b₀) a` and `b₀ (a - a₀)`, which is `b a - b₀ a₀` and exactly zero as long as
   /// nothing was trained.
-  var factors: [(a: Variable, b: Variable)] {
+  public var effect: AdapterEffect {
     let (a, b) = (Variable(a), Variable(b))
-    guard let origin else { return [(a, b)] }
-    let (first, second) = (Variable(origin.a), Variable(origin.b))
-    return [(a, b - second), (a - first, second)]
-  }
-
-  /// The rank of what the factors add up to.
-  package var totalRank: Int { (origin == nil ? 1 : 2) * a.shape[0] }
-
-  /// This adapter as terms of an adapted linear operation, its bias aside.
-  func terms(input x: Variable, strength: Float) -> [LowRankTerm] {
-    var input: Variable?
-    if dropoutRate > 0, let random = Dropout.random(stream: dropoutStream) {
-      input = x.dropout(rate: dropoutRate, random: random)
+    var factors = [(a: a, b: b)]
+    if let origin {
+      let (first, second) = (Variable(origin.a), Variable(origin.b))
+      factors = [(a, b - second), (a - first, second)]
     }
-    return factors.map {
-      LowRankTerm(a: $0.a, b: $0.b, scale: scale * strength, input: input)
-    }
+    return .lowRank(
+      LowRankEffect(
+        factors: factors, scale: scale, bias: outputBias.map { Variable($0) },
+        dropoutRate: dropoutRate, dropoutStream: dropoutStream))
   }
 }
 
@@ -135,6 +113,10 @@ public protocol AdapterMethod: Sendable {
   /// Throws ``AdapterError/invalidValue(parameter:value:expected:)`` for hyperparameters that nothing
   /// can be learned with. Injection asks first; by default all are fine.
   func check() throws(AdapterError)
+  /// The ranks of the pairs of factors that an adapter consists of, `[rank, inputSize]` and
+  /// `[outputSize, rank]`: memory is asked for before any of them is made. Empty, the default, for a
+  /// method whose size does not grow with a rank.
+  var factorRanks: [Int] { get }
   /// Makes the adapter of `layer`, without effect until it is trained.
   ///
   /// - Parameters:
@@ -154,6 +136,8 @@ public protocol AdapterMethod: Sendable {
 extension AdapterMethod {
   /// All is fine.
   public func check() throws(AdapterError) {}
+  /// Of no size that grows with a rank.
+  public var factorRanks: [Int] { [] }
 
   /// The same for every path.
   public func makeAdapter(

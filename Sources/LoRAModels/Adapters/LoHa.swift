@@ -30,6 +30,9 @@ public struct LoHa: AdapterMethod, Sendable, Hashable, Codable {
   /// Throws as ``LoRA/check()`` does.
   public func check() throws(AdapterError) { try LoRA(rank: rank, alpha: alpha).check() }
 
+  /// The rank of both pairs of factors.
+  public var factorRanks: [Int] { [rank, rank] }
+
   /// A fresh adapter with PEFT's initial values: each factor but A₂ uniform within
   /// `1 / sqrt(columns)`.
   public func makeAdapter(
@@ -96,16 +99,19 @@ public final class LoHaAdapter: LinearAdapter {
     .hadamardProduct(Variable(b1), Variable(a1), Variable(b2), Variable(a2), scale: scale)
   }
 
-  /// `y + strength x Δᵀ` with Δ the scaled product.
-  public func apply(
-    to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
-  ) -> Variable {
-    y + x.linear(weight: product(scale: scale * strength))
+  /// `strength x Δᵀ` is added, with Δ the scaled product.
+  public var effect: AdapterEffect {
+    .computed(
+      ComputedEffect { [self] x, _, strength in
+        x.linear(weight: product(scale: scale * strength))
+      } delta: { [self] _ in
+        LinearWeights(weight: withoutGradients { product(scale: scale).value })
+      })
   }
 
-  /// The scaled product.
-  public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
-    LinearWeights(weight: withoutGradients { product(scale: scale).value })
+  /// The change, its gradient, and the products that they come from.
+  public var memory: AdapterMemory {
+    AdapterMemory(rank: 2 * a1.shape[0], scratch: 4 * a1.shape[1] * b1.shape[0])
   }
 }
 

@@ -178,24 +178,41 @@ public final class LoKrAdapter: LinearAdapter {
         alpha: scale.alpha(rank: rank ?? 1), scale: Double(scale)))
   }
 
-  /// `y + strength scale x (C₁ ⊗ C₂)ᵀ`, C₂ applied to the columns of each row of `x` seen as
+  /// `strength scale x (C₁ ⊗ C₂)ᵀ` is added, C₂ applied to the columns of each row of `x` seen as
   /// `[i₁, i₂]`, C₁ to what is left of its rows.
-  public func apply(
-    to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
-  ) -> Variable {
-    let ((o1, i1), (o2, i2)) = (first.extents, second.extents)
-    let rows = x.shape.rowCount
-    let inner = second(x.reshaped(to: [rows, i1, i2])).permuted([0, 2, 1])
-    let product = first(inner).permuted([0, 2, 1]).reshaped(to: y.shape)
-    require(y.shape.innermost == o1 * o2, "Kronecker factors \(extents) for \(y.shape)")
-    return y + product.scaled(by: scale * strength)
+  public var effect: AdapterEffect {
+    .computed(
+      ComputedEffect { [self] x, _, strength in
+        product(x).scaled(by: scale * strength)
+      } delta: { [self] _ in
+        LinearWeights(weight: dense.scaled(by: scale))
+      })
   }
 
-  /// `scale C₁ ⊗ C₂`.
-  public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
+  /// The products of both factors, and of each step where one is itself a product.
+  public var memory: AdapterMemory {
     let ((o1, i1), (o2, i2)) = (first.extents, second.extents)
-    let product =
+    let count = parameters.reduce(0) { $0 + $1.value.shape.elementCount }
+    var kept = o2 * i1
+    if case .product(_, let b) = second { kept += i1 * b.shape[0] }
+    if case .product(_, let b) = first { kept += o2 * b.shape[0] }
+    return AdapterMemory(rank: max(1, count / max(1, i1 * i2 + o1 * o2)), keptWidth: kept)
+  }
+
+  /// `x (C₁ ⊗ C₂)ᵀ`.
+  private func product(_ x: Variable) -> Variable {
+    let ((o1, i1), (o2, i2)) = (first.extents, second.extents)
+    require(x.shape.innermost == i1 * i2, "Kronecker factors \(extents) for an input \(x.shape)")
+    let inner = second(x.reshaped(to: [x.shape.rowCount, i1, i2])).permuted([0, 2, 1])
+    return first(inner).permuted([0, 2, 1])
+      .reshaped(to: x.shape.replacingInnermost(with: o1 * o2))
+  }
+
+  /// `C₁ ⊗ C₂`.
+  private var dense: Tensor {
+    let ((o1, i1), (o2, i2)) = (first.extents, second.extents)
+    let blocks =
       first.dense.reshaped(to: [o1, 1, i1, 1]) * second.dense.reshaped(to: [1, o2, 1, i2])
-    return LinearWeights(weight: product.reshaped(to: [o1 * o2, i1 * i2]).scaled(by: scale))
+    return blocks.reshaped(to: [o1 * o2, i1 * i2])
   }
 }

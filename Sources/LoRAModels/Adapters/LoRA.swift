@@ -89,6 +89,9 @@ public struct LoRA: AdapterMethod, Sendable, Hashable, Codable {
     }
   }
 
+  /// The rank of its factors.
+  public var factorRanks: [Int] { [rank] }
+
   /// A fresh adapter: A uniform within `1 / sqrt(inputSize)`, as PEFT draws it, B zero, unless the
   /// initialization says otherwise.
   public func makeAdapter(

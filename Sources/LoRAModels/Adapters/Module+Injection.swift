@@ -15,20 +15,17 @@ public struct InjectionReport: Sendable, Hashable {
     for (_, parameter) in adapter.namedParameters() where parameter.isTrainable {
       parameterCount += parameter.shape.elementCount
     }
-    guard let lowRank = adapter as? any LowRankAdapter else {
-      let isFirst = layers.count == 1
-      if isFirst, adapter.change == nil {
-        warnings.append(
-          "adapters of type \(type(of: adapter)) can't be saved: the type has no 'change', which says "
-            + "what an adapter does in terms that files have; write one, or save its parameters "
-            + "yourself, see adapterParameters(named:)")
-      }
-      return
-    }
-    let side = min(lowRank.a.shape[1], lowRank.b.shape[0])
-    if lowRank.a.shape[0] > side {
+    if layers.count == 1, adapter.change == nil {
       warnings.append(
-        "layer \(path): rank \(lowRank.a.shape[0]) is above the layer's smaller side, \(side)")
+        "adapters of type \(type(of: adapter)) can't be saved: the type has no 'change', which says "
+          + "what an adapter does in terms that files have; write one, or save its parameters "
+          + "yourself, see adapterParameters(named:)")
+    }
+    guard case .lowRank(let effect) = withoutGradients({ adapter.effect }) else { return }
+    let (a, b) = effect.factors[0]
+    let (rank, side) = (a.shape[0], min(a.shape[1], b.shape[0]))
+    if rank > side {
+      warnings.append("layer \(path): rank \(rank) is above the layer's smaller side, \(side)")
     }
   }
 }
@@ -83,11 +80,11 @@ extension Module {
     try method.check()
     let selected = modules(selectedBy: selector)
     guard !selected.isEmpty else { throw noMatchingLayer(selector) }
-    if let (rank, pairs) = method.factors {
-      var demand = AdapterDemand()
-      for (_, module) in selected { demand.add(rank: rank, module, pairs: pairs) }
-      try demand.check(limit: memoryLimit)
+    var demand = AdapterDemand()
+    for (_, module) in selected {
+      for rank in method.factorRanks { demand.add(rank: rank, module) }
     }
+    try demand.check(limit: memoryLimit)
     var report = InjectionReport(layers: [], parameterCount: 0, warnings: structureProblems())
     var adapters: [String: any LinearAdapter] = [:]
     for (path, module) in selected {

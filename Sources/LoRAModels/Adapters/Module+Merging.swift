@@ -70,33 +70,29 @@ extension AdaptableModule {
   fileprivate func merging(
     _ active: [ActiveAdapter], path: String
   ) throws(AdapterError) -> LinearWeights {
+    let effects = withoutGradients { AppliedEffects(active) }
     var base = try storedWeights(path)
     let original = base
-    var isReplaced = false
-    for item in active {
-      guard let override = item.adapter as? ParameterOverride else { continue }
-      for (name, _) in override.parameters where name != "weight" && name != "bias" {
+    for (index, (new, strength)) in effects.parameters.enumerated() {
+      for (name, _) in new.parameters where name != "weight" && name != "bias" {
         throw .unsupported(layer: path, reason: "its '\(name)' can't be merged into the base")
       }
-      let new = override.overriding(original, strength: item.strength)
-      if isReplaced { base.add(new, less: original) } else { base = new }
-      isReplaced = true
+      let values = new.replacing(original, strength: strength)
+      if index > 0 { base.add(values, less: original) } else { base = values }
     }
-    for item in active {
-      guard let override = item.adapter as? RowOverride else { continue }
-      base = override.overriding(base, strength: item.strength)
+    for (new, strength) in effects.tokenRows {
+      base = new.replacing(base, strength: strength)
     }
+    // An embedding's table is the transpose of the weight that adapters are for.
+    let isTable = self is Embedding
     // Scalings multiply, all other changes are taken on the base without them.
-    var sum = active.reduce(base) { sum, item in
-      (item.adapter as? IA3Adapter)?.scaling(sum, strength: item.strength) ?? sum
+    var sum = effects.scalings.reduce(base) { sum, item in
+      item.effect.scaling(sum, strength: item.strength, isTable: isTable)
     }
-    for item in active
-    where !(item.adapter is any OverridingAdapter || item.adapter is IA3Adapter) {
-      // An embedding's table is the transpose of the weight that factors are for.
-      let isTable = self is Embedding
-      var delta = try item.adapter.delta(
-        on: isTable && item.adapter is DoRAAdapter
-          ? LinearWeights(weight: base.weight.permuted([1, 0])) : base)
+    for (change, item) in effects.changes {
+      var delta = try change.delta {
+        isTable ? LinearWeights(weight: base.weight.permuted([1, 0])) : base
+      }
       if isTable { delta.weight = delta.weight.permuted([1, 0]) }
       guard delta.weight.shape == base.weight.shape else {
         throw .shapeMismatch(
@@ -154,6 +150,19 @@ extension AdaptableModule {
     return LinearWeights(
       weight: weight.value.converted(to: .float32),
       bias: parameters["bias"]?.value.converted(to: .float32))
+  }
+}
+
+extension AppliedEffects.Change {
+  /// What merging at strength 1 adds to `base`, which is asked for where it matters.
+  fileprivate func delta(
+    on base: () -> LinearWeights
+  ) throws(AdapterError) -> LinearWeights {
+    switch self {
+    case .lowRank(let effect): effect.delta
+    case .normalized(let effect): effect.delta(on: base())
+    case .computed(let effect): try effect.delta(base())
+    }
   }
 }
 

@@ -13,19 +13,8 @@ public final class ParameterOverride: LinearAdapter {
   /// Creates an override of the parameters with these names.
   public init(_ parameters: Named<Parameter>) { self.parameters = parameters }
 
-  /// What the layer computes with the new values: weight and bias take part before any other
-  /// adapter, so what is left to do here is nothing.
-  public func apply(
-    to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
-  ) -> Variable { y }
-
-  /// The difference of the new values and the base's.
-  public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
-    let new = overriding(base, strength: 1)
-    var bias = new.bias
-    if let old = base.bias { bias?.add(old, times: -1) }
-    return LinearWeights(weight: new.weight - base.weight, bias: bias)
-  }
+  /// The new values.
+  public var effect: AdapterEffect { .parameters(ParameterReplacement(parameters)) }
 }
 
 /// New rows of an embedding's table, as one adapter brings them (PEFT's `trainable_token_indices`).
@@ -47,39 +36,27 @@ public final class RowOverride: LinearAdapter {
     self.rows = rows
   }
 
-  /// Where in `ids` the tokens with new rows are, and which rows theirs are.
-  func positions(of ids: Tensor) -> [(position: Int, row: Int)] {
-    let rowOfToken = Dictionary(
-      zip(self.ids, self.ids.indices), uniquingKeysWith: { first, _ in first })
-    return ids.scalars(as: Int64.self).enumerated().compactMap { position, id in
-      rowOfToken[Int(id)].map { (position, $0) }
-    }
-  }
-
   /// The rows, under the name that PEFT gives them.
   public var parameters: Named<Parameter> { ["token_adapter.trainable_tokens_delta": rows] }
 
-  /// What a head computes with the new rows: they take part before any other adapter, so what is left
-  /// to do here is nothing.
-  public func apply(
-    to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
-  ) -> Variable { y }
-
-  /// The difference of the new rows and the base's.
-  public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
-    LinearWeights(weight: overriding(base, strength: 1).weight - base.weight)
-  }
+  /// The new rows.
+  public var effect: AdapterEffect { .tokenRows(TokenRowReplacement(ids: ids, rows: rows)) }
 }
 
-/// An adapter that has a parameter's new value rather than a change of it.
-protocol OverridingAdapter: LinearAdapter {
-  /// `base` with the new values mixed in. A weight is `[outputSize, inputSize]`, an embedding's its
-  /// table, a norm's a vector.
-  func overriding(_ base: LinearWeights, strength: Float) -> LinearWeights
+/// New values of a module's own parameters. At strength k a parameter is `base + k (new - base)`; at
+/// strength 1 it is the new value, bit for bit.
+public struct ParameterReplacement: Sendable {
+  /// The new values, under the names that the module gives its parameters. A weight is
+  /// `[outputSize, inputSize]`, an embedding's its table, a norm's a vector.
+  public let parameters: Named<Parameter>
+
+  /// Creates a replacement.
+  public init(_ parameters: Named<Parameter>) { self.parameters = parameters }
 }
 
-extension ParameterOverride: OverridingAdapter {
-  func overriding(_ base: LinearWeights, strength: Float) -> LinearWeights {
+extension ParameterReplacement {
+  /// `base` with the new values mixed in.
+  func replacing(_ base: LinearWeights, strength: Float) -> LinearWeights {
     var result = base
     if let weight = parameters["weight"]?.value {
       result.weight = mixed(base.weight, weight, strength)
@@ -91,8 +68,36 @@ extension ParameterOverride: OverridingAdapter {
   }
 }
 
-extension RowOverride: OverridingAdapter {
-  func overriding(_ base: LinearWeights, strength: Float) -> LinearWeights {
+/// New rows of a table of tokens, and of the head that shares it. At strength k a row is
+/// `base + k (new - base)`; at strength 1 it is the new row, bit for bit.
+public struct TokenRowReplacement: Sendable {
+  /// The tokens whose rows are new.
+  public let ids: [Int]
+  /// The rows, `[ids, size]`.
+  public let rows: Parameter
+
+  /// Creates a replacement. Traps unless there is a row for every id.
+  public init(ids: [Int], rows: Parameter) {
+    require(
+      rows.shape.count == 2 && rows.shape[0] == ids.count,
+      "\(rows.shape) are not the rows of \(ids.count) tokens")
+    self.ids = ids
+    self.rows = rows
+  }
+}
+
+extension TokenRowReplacement {
+  /// Where in `ids` the tokens with new rows are, and which rows theirs are.
+  func positions(of ids: Tensor) -> [(position: Int, row: Int)] {
+    let rowOfToken = Dictionary(
+      zip(self.ids, self.ids.indices), uniquingKeysWith: { first, _ in first })
+    return ids.scalars(as: Int64.self).enumerated().compactMap { position, id in
+      rowOfToken[Int(id)].map { (position, $0) }
+    }
+  }
+
+  /// `base`, a table or the weight of a head, with the new rows mixed in.
+  func replacing(_ base: LinearWeights, strength: Float) -> LinearWeights {
     var weight = base.weight.converted(to: .float32)
     let size = weight.shape[1]
     let new = rows.value
@@ -134,28 +139,12 @@ extension AdapterSlot {
       case "bias": return Variable(weights.bias ?? parameter.value)
       default: return Variable(parameter)
       }
-    case .adapters(let active): return Self.value(of: parameter, named: name, active)
+    case .adapters(let active):
+      return AppliedEffects(active).value(of: parameter, named: name)
     case .rows:
       misuse(
         "rows of the batch have different values of '\(name)'; the module must compute inside "
           + "slot.grouped(x) { ... }")
     }
-  }
-
-  /// The value of `parameter` under the overrides among `active`.
-  static func value(
-    of parameter: Parameter, named name: String, _ active: [ActiveAdapter]
-  ) -> Variable {
-    var result: Variable?
-    for item in active {
-      guard let new = (item.adapter as? ParameterOverride)?.parameters[name] else { continue }
-      if result == nil, item.strength == 1 {
-        result = Variable(new)
-        continue
-      }
-      let base = Variable(parameter.value.converted(to: .float32))
-      result = (result ?? base) + (Variable(new) - base).scaled(by: item.strength)
-    }
-    return result ?? Variable(parameter)
   }
 }

@@ -2,7 +2,8 @@ import CLoRAKernels
 import LoRAAutograd
 import LoRATensor
 
-/// The norms of the rows of `W + s B A`, computed without forming the sum:
+/// The norms of the rows of `W + s B A`, kept from one pass to the next: what an adapter with a
+/// ``NormalizedEffect`` stores one of. They are computed without forming the sum,
 /// `‖w + s b A‖² = ‖w‖² + 2 s b · (A w) + s² b (A Aᵀ) bᵀ` for a row w of W and b of B.
 ///
 /// That costs what `rank` more rows of the layer's input would. The first term is kept as long as the
@@ -11,7 +12,7 @@ import LoRATensor
 /// updating them in place.
 ///
 /// Where the change nearly cancels the weight, the result has the error of `‖w‖²`, not its own.
-final class RowNorms: Sendable {
+public final class RowNorms: Sendable {
   private struct State: Sendable {
     var base: BaseNorms?
     var factors: (a: Tensor, b: Tensor)?
@@ -32,10 +33,13 @@ final class RowNorms: Sendable {
 
   private let state = Locked(State())
 
-  /// The norms, `[outputSize]`, of the rows of `layer`'s weight plus `scale b a`.
-  func value(a: Parameter, b: Parameter, scale: Float, layer: any LinearLayer) -> Tensor {
-    let factors = (a: a.value, b: b.value)
-    let isTraining = GradientMode.isRecording && (a.isTrainable || b.isTrainable)
+  /// Creates a store without norms.
+  public init() {}
+
+  /// The norms, `[outputSize]`, of the rows of `layer`'s weight plus what `effect` adds to it.
+  func value(of effect: LowRankEffect, on layer: any LinearLayer) -> Tensor {
+    let (factors, scale) = (effect.joined, effect.scale)
+    let isTraining = effect.factors.contains { $0.a.requiresGradient || $0.b.requiresGradient }
     let values = layer.weight.map { [$0.value] } ?? layer.namedParameters().map(\.parameter.value)
     let (known, result): (Tensor?, Tensor?) = state.withLock { state in
       guard let base = state.base, base.belong(to: layer, values) else { return (nil, nil) }
@@ -53,6 +57,16 @@ final class RowNorms: Sendable {
       state.result = isTraining ? nil : norms
     }
     return norms
+  }
+}
+
+extension LowRankEffect {
+  /// One pair of factors with the same product.
+  fileprivate var joined: (a: Tensor, b: Tensor) {
+    if factors.count == 1 { return (factors[0].a.value, factors[0].b.value) }
+    return (
+      .concatenated(factors.map(\.a.value)), .concatenated(factors.map(\.b.value), axis: 1)
+    )
   }
 }
 

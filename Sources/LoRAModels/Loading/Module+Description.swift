@@ -51,14 +51,15 @@ extension Module {
       where parameter.value.firstNonFiniteIndex() != nil {
         throw .nonFinite(layer: path)
       }
-      if let override = adapter as? ParameterOverride {
-        replacements += override.parameters.map { name, parameter in
+      switch withoutGradients({ adapter.effect }) {
+      case .parameters(let new):
+        replacements += new.parameters.map { name, parameter in
           let isTransposed = name == "weight" && transposed.contains(path)
           return .init(
             path: "\(path).\(name)",
             value: isTransposed ? parameter.value.permuted([1, 0]) : parameter.value)
         }
-      } else if let override = adapter as? RowOverride {
+      case .tokenRows(let new):
         guard embeddings.contains(path) else {
           // A tied head has the same rows as its embedding.
           let isShared = adapters.contains {
@@ -67,19 +68,12 @@ extension Module {
           if isShared { continue }
           throw .unsupported(layer: path, reason: "no file format has rows of a head alone")
         }
-        replacedRows.append(.init(path: path, ids: override.ids, rows: override.rows.value))
-      } else if var change = adapter.change {
-        if case .lowRank(var factors) = change, embeddings.contains(path) {
-          factors.isEmbedding = true
-          change = .lowRank(factors)
-        }
-        layers.append(.init(path: path, change: change))
-      } else {
-        throw .unsupported(
-          layer: path,
-          reason:
-            "no file format has adapters of type \(type(of: adapter)); give the type a 'change', "
-            + "or save its parameters yourself, see adapterParameters(named:)")
+        replacedRows.append(.init(path: path, ids: new.ids, rows: new.rows.value))
+      case .lowRank, .normalized, .scaling, .computed:
+        layers.append(
+          .init(
+            path: path,
+            change: try adapter.savedChange(isOfEmbedding: embeddings.contains(path), path)))
       }
     }
     return AdapterDescription(
@@ -92,10 +86,14 @@ extension Module {
   ) throws(AdapterError) -> [(path: String, adapter: any LinearAdapter)] {
     try checkBaseCopies(description.baseCopies)
     var result: [(path: String, adapter: any LinearAdapter)] = []
+    let embeddings = Set(modules().filter { $0.module is Embedding }.map(\.path))
     for layer in description.layers {
       if case .lowRank(let factors) = layer.change, factors.isEmbedding {
         result.append((layer.path, try factors.embeddingAdapter(layer.path, isTrainable)))
         continue
+      }
+      if case .scaling = layer.change, embeddings.contains(layer.path) {
+        throw .notOfEmbeddings(layer.path)
       }
       let adapter = try layer.change.makeAdapter(
         isTrainable: isTrainable, dropout: dropout,
@@ -184,6 +182,32 @@ extension Module {
       weight === table.weight
     else { return nil }
     return all.first { $0.module === head }?.path
+  }
+}
+
+extension LinearAdapter {
+  /// This adapter as data. Throws if no file format has it.
+  fileprivate func savedChange(
+    isOfEmbedding: Bool, _ path: String
+  ) throws(AdapterError) -> LayerChange {
+    guard let change else {
+      throw .unsupported(
+        layer: path,
+        reason:
+          "no file format has adapters of type \(type(of: self)); give the type a 'change', "
+          + "or save its parameters yourself, see adapterParameters(named:)")
+    }
+    guard isOfEmbedding else { return change }
+    guard case .lowRank(var factors) = change else { throw .notOfEmbeddings(path) }
+    factors.isEmbedding = true
+    return .lowRank(factors)
+  }
+}
+
+extension AdapterError {
+  fileprivate static func notOfEmbeddings(_ path: String) -> AdapterError {
+    .unsupported(
+      layer: path, reason: "files have low-rank factors of an embedding, and no other changes")
   }
 }
 

@@ -95,8 +95,7 @@ extension Module {
   /// The dropout that training goes on with: that of the first layer that has one.
   private func dropout(ofAdapter name: String) -> Double {
     for (_, adapter) in adapters(named: name) {
-      if let lowRank = adapter as? any LowRankAdapter { return Double(lowRank.dropoutRate) }
-      if let dora = adapter as? DoRAAdapter { return Double(dora.dropoutRate) }
+      if let rate = withoutGradients({ adapter.effect }).dropoutRate { return Double(rate) }
     }
     return 0
   }

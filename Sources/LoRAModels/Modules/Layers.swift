@@ -50,8 +50,8 @@ public final class Linear: LinearLayer {
 
 /// A table of vectors, one a token.
 ///
-/// Low-rank adapters and DoRA's attach to it as PEFT's do, the table being the transpose of W: A
-/// `[rank, vocabulary]`, B `[size, rank]`. So do ``ParameterOverride`` and ``RowOverride``.
+/// Adapters attach to it as PEFT's do, the table being the transpose of W: A `[rank, vocabulary]`,
+/// B `[size, rank]`. So do ``ParameterOverride`` and ``RowOverride``.
 public final class Embedding: AdaptableModule {
   /// `[vocabulary, size]`, in the type it is stored in.
   public let weight: Parameter
@@ -88,48 +88,11 @@ public final class Embedding: AdaptableModule {
   }
 
   private func lookUp(_ ids: Tensor) -> Variable {
-    let active: [ActiveAdapter]
     switch slot.contribution() {
-    case .merged(let weights): return Variable(weights.weight).gathered(ids)
-    case .adapters(let chosen): active = chosen
-    case .none, .rows: return Variable(weight).gathered(ids)
+    case .merged(let weights): Variable(weights.weight).gathered(ids)
+    case .adapters(let active): adapted(ids, AppliedEffects(active))
+    case .none, .rows: Variable(weight).gathered(ids)
     }
-    // What replaces comes first; every other change is taken on the table as replaced, as in merging.
-    let table = AdapterSlot.value(of: weight, named: "weight", active)
-    var vectors = table.gathered(ids)
-    let replaced = active.filter { $0.adapter is RowOverride }
-    for item in replaced {
-      guard let override = item.adapter as? RowOverride else { continue }
-      vectors = vectors.mixingRows(
-        override.positions(of: ids), with: Variable(override.rows), strength: item.strength)
-    }
-    var y = vectors
-    for item in active {
-      if let factors = item.adapter as? any LowRankAdapter {
-        let reduced = Variable(factors.a).gatheredColumns(ids)
-        y =
-          y + reduced.linear(weight: Variable(factors.b)).scaled(by: factors.scale * item.strength)
-      } else if let dora = item.adapter as? DoRAAdapter {
-        y = dora.apply(
-          to: y, vectors: vectors, ids: ids, table: Self.table(table.value, weight, replaced),
-          strength: item.strength)
-      }
-    }
-    return y
-  }
-
-  /// The table whose norms DoRA takes: the embedding's own where nothing replaces it, so that they are
-  /// known the next time.
-  private static func table(
-    _ table: Tensor, _ own: Parameter, _ replaced: [ActiveAdapter]
-  ) -> Parameter {
-    if replaced.isEmpty, table.isSame(as: own.value) { return own }
-    var weights = LinearWeights(weight: table.converted(to: .float32))
-    for item in replaced {
-      guard let override = item.adapter as? RowOverride else { continue }
-      weights = override.overriding(weights, strength: item.strength)
-    }
-    return Parameter(weights.weight, isTrainable: false)
   }
 }
 

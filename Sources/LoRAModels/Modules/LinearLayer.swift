@@ -60,18 +60,10 @@ extension LinearLayer {
       return x.linear(
         weight: Variable(weights.weight), bias: weights.bias.map { Variable($0) })
     case .adapters(let active):
-      return overridden(x, active)
+      return adapted(x, AppliedEffects(active))
     case .rows(let assignment):
       return adapted(x, assignment)
     }
-  }
-
-  /// The output under `active`, of which some may replace the layer's own parameters.
-  private func overridden(_ x: Variable, _ active: [ActiveAdapter]) -> Variable {
-    let others = active.filter { !OverriddenLayer.replaces($0.adapter) }
-    if others.count == active.count { return adapted(x, active) }
-    let layer = OverriddenLayer(self, active)
-    return others.isEmpty ? layer.base(x) : layer.adapted(x, others)
   }
 
   /// The output where rows of the batch have adapters of their own. The base is computed once for

@@ -1,37 +1,27 @@
 import LoRAAutograd
 import LoRATensor
 
-/// A linear layer as the overrides that apply to a pass make it: what other adapters then see as
+/// A linear layer as the replacements that apply to a pass make it: what other adapters then see as
 /// their base.
 final class OverriddenLayer: LinearLayer {
   private let layer: any LinearLayer
   /// New weights and how much of each.
   private let weights: [(parameter: Parameter, strength: Float)]
   /// New rows and how much of each.
-  private let rows: [(override: RowOverride, strength: Float)]
+  private let rows: [(new: TokenRowReplacement, strength: Float)]
   let bias: Parameter?
   var slot: AdapterSlot { layer.slot }
 
-  init(_ layer: any LinearLayer, _ active: [ActiveAdapter]) {
+  init(_ layer: any LinearLayer, _ effects: AppliedEffects) {
     self.layer = layer
-    weights = Self.values(named: "weight", active)
-    rows = active.compactMap { item in
-      (item.adapter as? RowOverride).map { ($0, item.strength) }
+    func values(named name: String) -> [(parameter: Parameter, strength: Float)] {
+      effects.parameters.compactMap { new, strength in
+        new.parameters[name].map { ($0, strength) }
+      }
     }
-    bias = Self.bias(layer, Self.values(named: "bias", active))
-  }
-
-  /// Whether `adapter` is one whose part in the layer is done here.
-  static func replaces(_ adapter: any LinearAdapter) -> Bool {
-    adapter is ParameterOverride || adapter is RowOverride
-  }
-
-  private static func values(
-    named name: String, _ active: [ActiveAdapter]
-  ) -> [(parameter: Parameter, strength: Float)] {
-    active.compactMap { item in
-      (item.adapter as? ParameterOverride)?.parameters[name].map { ($0, item.strength) }
-    }
+    weights = values(named: "weight")
+    rows = effects.tokenRows
+    bias = Self.bias(layer, values(named: "bias"))
   }
 
   /// The bias: the adapter's own if it is the only one and at strength 1, so that it can be trained;
@@ -59,9 +49,9 @@ final class OverriddenLayer: LinearLayer {
 
   func project(_ x: Variable) -> Variable {
     var y = projectWhole(x)
-    for (override, strength) in rows {
+    for (new, strength) in rows {
       y = y.mixingColumns(
-        override.ids, with: x.linear(weight: Variable(override.rows)), strength: strength)
+        new.ids, with: x.linear(weight: Variable(new.rows)), strength: strength)
     }
     return y
   }
@@ -86,9 +76,7 @@ final class OverriddenLayer: LinearLayer {
       for (parameter, strength) in weights { sum.add(parameter.value - base, times: strength) }
     }
     var result = LinearWeights(weight: sum)
-    for (override, strength) in rows {
-      result = override.overriding(result, strength: strength)
-    }
+    for (new, strength) in rows { result = new.replacing(result, strength: strength) }
     return result.weight
   }
 }

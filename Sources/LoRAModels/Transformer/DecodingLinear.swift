@@ -77,14 +77,14 @@ private struct Dense {
       guard let parts = assignment.lowRankParts(positions: 1) else { return nil }
       rowTerms = parts
     case .adapters(let active):
-      for item in active {
-        guard let adapter = item.adapter as? any LowRankAdapter,
-          adapter.dropoutRate == 0 || Dropout.step == nil
-        else { return nil }
-        for (a, b) in withoutGradients({ adapter.factors }) {
-          terms.append(Term(a: a.value, b: b.value, scale: adapter.scale * item.strength))
-        }
-        if let bias = adapter.outputBias?.value.scaled(by: adapter.scale * item.strength) {
+      guard let lowRank = withoutGradients({ AppliedEffects(active).onlyLowRank }) else {
+        return nil
+      }
+      for (effect, strength) in lowRank {
+        if effect.drops { return nil }
+        let scale = effect.scale * strength
+        terms += effect.factors.map { Term(a: $0.a.value, b: $0.b.value, scale: scale) }
+        if let bias = effect.bias?.value.scaled(by: scale) {
           offset = offset.map { $0 + bias } ?? bias
         }
       }

@@ -92,7 +92,7 @@ public struct TrainingWorkload: Sendable, Hashable {
       let embeddings = Set(model.modules().filter { $0.module is Embedding }.map(\.path))
       for (path, adapter) in model.adapters(named: name) {
         if embeddings.contains(path) { isEmbeddingTrained = true }
-        let needs = AdapterNeeds(adapter)
+        let needs = adapter.memory
         ranks[path] = max(needs.rank, ranks[path] ?? 0)
         if needs.keptWidth > 0 { keptWidths[path, default: 0] += needs.keptWidth }
         adapterScratch = max(adapterScratch, needs.scratch)

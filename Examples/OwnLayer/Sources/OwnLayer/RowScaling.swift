@@ -1,13 +1,13 @@
 public import LoRAKit
 
 /// An adapter method of this package's own: it scales each output of a layer, and trains
-/// `outputSize` numbers a layer, `y = (1 + s) ⊙ (x Wᵀ) + bias`.
+/// `outputSize` numbers a layer, `y = (1 + s) ⊙ (x Wᵀ + bias)`.
 ///
 /// ```swift
 /// try model.inject(RowScaling(), named: "scaled")
 /// ```
 ///
-/// Not low-rank, so it says itself how it applies and what merging it adds.
+/// Beside other adapters it multiplies the base, as the library's `IA3` does.
 public struct RowScaling: AdapterMethod, Sendable, Hashable, Codable {
   /// Creates the recipe. There is nothing to choose.
   public init() {}
@@ -31,15 +31,8 @@ public final class RowScalingAdapter: LinearAdapter {
   /// What is trained and saved.
   public var parameters: Named<Parameter> { ["scales": scales] }
 
-  /// Computes from the base, not from `y`, which holds what other adapters added.
-  public func apply(
-    to y: Variable, input x: Variable, layer: any LinearLayer, strength: Float
-  ) -> Variable {
-    y + (layer.project(x) * Variable(scales)).scaled(by: strength)
-  }
-
-  /// What merging adds: each row of the base's weight times its scale.
-  public func delta(on base: LinearWeights) throws(AdapterError) -> LinearWeights {
-    LinearWeights(weight: base.weight * scales.value.reshaped(to: [scales.shape[0], 1]))
+  /// Outputs are multiplied by `1 + s`.
+  public var effect: AdapterEffect {
+    .scaling(ScalingEffect(vector: Variable(scales).adding(1)))
   }
 }

@@ -55,6 +55,7 @@ import Testing
     var failures = try checkAdapter(LoRA(rank: 2, alpha: 6), on: layer)
     failures += try checkAdapter(LoRA(rank: 3, alpha: 2, isRankStabilized: true), on: layer)
     failures += try checkAdapter(RowScaling(), on: layer)
+    failures += try checkAdapter(Shift(), on: layer)
     failures += try checkAdapter(HalfLoRA(rank: 2, alpha: 6), on: layer)
     #expect(failures.isEmpty, "\(failures)")
   }

@@ -1,0 +1,75 @@
+import LoRAAutograd
+import LoRATensor
+
+/// What the adapters that apply to a pass do to one module, by kind.
+struct AppliedEffects {
+  /// A change that is added to what the base computes.
+  enum Change {
+    case lowRank(LowRankEffect)
+    case normalized(NormalizedEffect)
+    case computed(ComputedEffect)
+  }
+
+  /// New values of parameters, in the order of attachment, as all that follows.
+  private(set) var parameters: [(new: ParameterReplacement, strength: Float)] = []
+  /// New rows.
+  private(set) var tokenRows: [(new: TokenRowReplacement, strength: Float)] = []
+  /// What the base is multiplied by.
+  private(set) var scalings: [(effect: ScalingEffect, strength: Float)] = []
+  /// What is added, and who adds it.
+  private(set) var changes: [(change: Change, adapter: ActiveAdapter)] = []
+  /// The changes if all of them are of low rank.
+  private(set) var lowRank: [(effect: LowRankEffect, strength: Float)]? = []
+
+  init(_ active: [ActiveAdapter]) {
+    for item in active {
+      switch item.adapter.effect {
+      case .lowRank(let effect):
+        changes.append((.lowRank(effect), item))
+        lowRank?.append((effect, item.strength))
+      case .normalized(let effect):
+        changes.append((.normalized(effect), item))
+        lowRank = nil
+      case .computed(let effect):
+        changes.append((.computed(effect), item))
+        lowRank = nil
+      case .scaling(let effect): scalings.append((effect, item.strength))
+      case .parameters(let new): parameters.append((new, item.strength))
+      case .tokenRows(let new): tokenRows.append((new, item.strength))
+      }
+    }
+  }
+
+  /// Whether the module's own parameters are replaced.
+  var replaces: Bool { !parameters.isEmpty || !tokenRows.isEmpty }
+
+  /// The changes if they are all that applies, and all are of low rank.
+  var onlyLowRank: [(effect: LowRankEffect, strength: Float)]? {
+    replaces || !scalings.isEmpty ? nil : lowRank
+  }
+
+  /// The factors that inputs, or outputs, are multiplied by; nil if none scales them.
+  func factors(ofInputs: Bool) -> Variable? {
+    var product: Variable?
+    for (effect, strength) in scalings where effect.scalesInput == ofInputs {
+      let factors = effect.factors(strength: strength)
+      product = product.map { $0 * factors } ?? factors
+    }
+    return product
+  }
+
+  /// The value of the module's own `parameter`, which it calls `name`.
+  func value(of parameter: Parameter, named name: String) -> Variable {
+    var result: Variable?
+    for item in parameters {
+      guard let new = item.new.parameters[name] else { continue }
+      if result == nil, item.strength == 1 {
+        result = Variable(new)
+        continue
+      }
+      let base = Variable(parameter.value.converted(to: .float32))
+      result = (result ?? base) + (Variable(new) - base).scaled(by: item.strength)
+    }
+    return result ?? Variable(parameter)
+  }
+}
