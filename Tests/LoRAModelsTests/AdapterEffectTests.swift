@@ -136,7 +136,7 @@ import Testing
   func pairs(kind: String) throws {
     let (a, b) = (Self.eighths([3, 12], "a"), Self.eighths([10, 3], "b"))
     let m = Self.eighths([10], "m").adding(2)
-    func factors(_ ranges: [Range<Int>]) -> LowRankEffect {
+    @Sendable func factors(_ ranges: [Range<Int>]) -> LowRankEffect {
       LowRankEffect(
         factors: ranges.map { (Variable(a[rows: $0]), Variable(b.sliced(axis: 1, $0))) },
         scale: 1.5)
