@@ -22,7 +22,8 @@ extension LinearAdapter {
     case .tokenRows(let new):
       return try new.check(size: shape[1], count: shape[0], path: path)
     case .lowRank(let effect) where effect.bias != nil:
-      throw .unsupported(layer: path, reason: "factors with a bias can't be attached to an embedding")
+      throw .unsupported(
+        layer: path, reason: "factors with a bias can't be attached to an embedding")
     case .computed(let effect) where effect.vectorChange == nil:
       throw .unsupported(
         layer: path, reason: "\(type(of: self)) can't be attached to an embedding")

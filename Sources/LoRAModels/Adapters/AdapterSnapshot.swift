@@ -113,11 +113,11 @@ extension RowAdapters {
   func lowRankParts(positions: Int) -> [LowRankRows]? {
     var result: [LowRankRows] = []
     for part in parts where !part.adapters.isEmpty {
-      guard let lowRank = AppliedEffects(part.adapters).onlyLowRank else { return nil }
       var terms: [LowRankTerm] = []
-      for (effect, strength) in lowRank {
-        if effect.bias != nil || effect.drops { return nil }
-        terms += effect.terms(strength: strength)
+      for item in part.adapters {
+        guard case .lowRank(let effect) = item.adapter.effect, effect.bias == nil, !effect.drops
+        else { return nil }
+        terms += effect.terms(strength: item.strength)
       }
       var ranges: [Range<Int>] = []
       for row in part.rows {

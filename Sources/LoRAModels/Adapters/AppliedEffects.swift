@@ -18,21 +18,13 @@ struct AppliedEffects {
   private(set) var scalings: [(effect: ScalingEffect, strength: Float)] = []
   /// What is added, and who adds it.
   private(set) var changes: [(change: Change, adapter: ActiveAdapter)] = []
-  /// The changes if all of them are of low rank.
-  private(set) var lowRank: [(effect: LowRankEffect, strength: Float)]? = []
 
   init(_ active: [ActiveAdapter]) {
     for item in active {
       switch item.adapter.effect {
-      case .lowRank(let effect):
-        changes.append((.lowRank(effect), item))
-        lowRank?.append((effect, item.strength))
-      case .normalized(let effect):
-        changes.append((.normalized(effect), item))
-        lowRank = nil
-      case .computed(let effect):
-        changes.append((.computed(effect), item))
-        lowRank = nil
+      case .lowRank(let effect): changes.append((.lowRank(effect), item))
+      case .normalized(let effect): changes.append((.normalized(effect), item))
+      case .computed(let effect): changes.append((.computed(effect), item))
       case .scaling(let effect): scalings.append((effect, item.strength))
       case .parameters(let new): parameters.append((new, item.strength))
       case .tokenRows(let new): tokenRows.append((new, item.strength))
@@ -42,11 +34,6 @@ struct AppliedEffects {
 
   /// Whether the module's own parameters are replaced.
   var replaces: Bool { !parameters.isEmpty || !tokenRows.isEmpty }
-
-  /// The changes if they are all that applies, and all are of low rank.
-  var onlyLowRank: [(effect: LowRankEffect, strength: Float)]? {
-    replaces || !scalings.isEmpty ? nil : lowRank
-  }
 
   /// The factors that inputs, or outputs, are multiplied by; nil if none scales them.
   func factors(ofInputs: Bool) -> Variable? {

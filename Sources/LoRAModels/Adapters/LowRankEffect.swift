@@ -33,10 +33,15 @@ public struct LowRankEffect: Sendable {
 
   private static func fit(_ factors: [(a: Variable, b: Variable)], _ bias: Variable?) -> Bool {
     guard let first = factors.first else { return false }
-    return factors.allSatisfy { a, b in
-      a.shape.count == 2 && b.shape.count == 2 && a.shape[0] == b.shape[1]
-        && a.shape[1] == first.a.shape[1] && b.shape[0] == first.b.shape[0]
-    } && (bias == nil || bias?.shape == [first.b.shape[0]])
+    let (inputs, outputs) = (first.a.shape.dimensions.last, first.b.shape.dimensions.first)
+    for (a, b) in factors {
+      let (a, b) = (a.shape.dimensions, b.shape.dimensions)
+      guard a.count == 2, b.count == 2, a[0] == b[1], a[1] == inputs, b[0] == outputs else {
+        return false
+      }
+    }
+    guard let bias = bias?.shape.dimensions else { return true }
+    return bias.count == 1 && bias[0] == outputs
   }
 }
 

@@ -42,12 +42,13 @@ extension LinearLayer {
   /// Base and low-rank terms in one operation; nil if something else is among the changes, or the
   /// weight is not stored densely.
   private func fused(_ x: Variable, _ effects: AppliedEffects) -> Variable? {
-    guard let weight, let lowRank = effects.lowRank else { return nil }
+    guard let weight else { return nil }
     var terms: [LowRankTerm] = []
     var offset = bias.map { Variable($0) }
-    for (effect, strength) in lowRank {
-      terms += effect.terms(strength: strength, input: effect.dropped(x))
-      if let shift = effect.shift(strength: strength) {
+    for (change, item) in effects.changes {
+      guard case .lowRank(let effect) = change else { return nil }
+      terms += effect.terms(strength: item.strength, input: effect.dropped(x))
+      if let shift = effect.shift(strength: item.strength) {
         offset = offset.map { $0 + shift } ?? shift
       }
     }

@@ -77,13 +77,13 @@ private struct Dense {
       guard let parts = assignment.lowRankParts(positions: 1) else { return nil }
       rowTerms = parts
     case .adapters(let active):
-      guard let lowRank = withoutGradients({ AppliedEffects(active).onlyLowRank }) else {
-        return nil
-      }
-      for (effect, strength) in lowRank {
-        if effect.drops { return nil }
-        let scale = effect.scale * strength
-        terms += effect.factors.map { Term(a: $0.a.value, b: $0.b.value, scale: scale) }
+      // A pass that decodes records nothing.
+      for item in active {
+        guard case .lowRank(let effect) = item.adapter.effect, !effect.drops else { return nil }
+        let scale = effect.scale * item.strength
+        for (a, b) in effect.factors {
+          terms.append(Term(a: a.value, b: b.value, scale: scale))
+        }
         if let bias = effect.bias?.value.scaled(by: scale) {
           offset = offset.map { $0 + bias } ?? bias
         }
