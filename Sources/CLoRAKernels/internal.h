@@ -49,14 +49,14 @@ LK_INLINE float lk_float(uint32_t bits) {
 LK_INLINE long lk_smaller(long a, long b) { return a < b ? a : b; }
 LK_INLINE long lk_larger(long a, long b) { return a > b ? a : b; }
 
-/// The keys [*first, *end) of `cols` that query `row` sees; *first <= *end, both in 0 ... cols.
-LK_INLINE void lk_visible_keys(long row, long cols, long first_query, long first_key, long window,
-                               long *first, long *end) {
-  const long own = first_query + row - first_key;  // the column of the query's own position
-  const long last = lk_smaller(cols, own + 1);
-  *end = last < 0 ? 0 : last;
-  const long start = window > 0 ? own - window + 1 : 0;
-  *first = start < 0 ? 0 : lk_smaller(start, *end);
+/// The columns [*from, *to) that a query sees of `cols` keys from first_key on, if it sees the keys
+/// [first, end); *from <= *to, both in 0 ... cols.
+LK_INLINE void lk_visible_keys(int32_t first, int32_t end, long first_key, long cols, long *from,
+                               long *to) {
+  const long last = lk_smaller(cols, end - first_key);
+  *to = last < 0 ? 0 : last;
+  const long start = first - first_key;
+  *from = start < 0 ? 0 : lk_smaller(start, *to);
 }
 
 /// The index that a chunk of a product begins at; of pairs, an even one.

@@ -252,6 +252,18 @@ import Testing
     }
   }
 
+  @Test(arguments: AttentionMaskTests.cases)
+  func noMaskDependsOnTheNumberOfThreads(attention: AttentionCase) throws {
+    let count = Threads.count
+    defer { Threads.count = count }
+    let (q, k, v, dy) = attention.inputs()
+    func run(_ threads: Int) throws -> [Tensor] {
+      Threads.count = threads
+      return try attention.computed(q, k, v, dy)
+    }
+    #expect(try run(1) == run(3))
+  }
+
   private func step() -> [Tensor] {
     var random = SeededRandom(seed: 9, path: "step")
     let (batch, time, heads, size) = (2, 150, 4, 32)

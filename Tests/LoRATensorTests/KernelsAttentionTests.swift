@@ -3,22 +3,55 @@ import Testing
 
 /// Scores of attention, and products with packed matrices.
 @Suite struct KernelsAttentionTests {
+  /// The keys that six queries see: the first of each and the end of each.
+  struct Intervals: Sendable {
+    var first: [Int32]
+    var end: [Int32]
+
+    init(_ intervals: [(Int32, Int32)]) {
+      first = intervals.map { $0.0 }
+      end = intervals.map { $0.1 }
+    }
+
+    /// A causal mask's, whose first query is at `position`.
+    init(causalFrom position: Int32, window: Int32) {
+      self.init((position..<position + 6).map { (max(0, $0 - window + 1), $0 + 1) })
+    }
+  }
+
+  /// Along the diagonal, with windows, and such that rows have nothing to do with each other: some see
+  /// nothing, an end before the beginning included, some one key, some more than there is.
+  static let intervals: [Intervals] =
+    ([0, 3, 40, 5, 20, 90] as [Int32]).flatMap { position in
+      ([1, 5, 100] as [Int32]).map { Intervals(causalFrom: position, window: $0) }
+    } + [
+      Intervals([(0, 0), (0, 100), (5, 9), (30, 31), (40, 0), (7, 20)]),
+      Intervals([(16, 32), (32, 48), (1, 2), (9, 9), (3, 60), (0, 17)]),
+    ]
+
   /// One tile of attention: some rows see nothing, some a part, some everything.
   @Test(arguments: Family.vector) func scores(family: Family) throws {
     for cols in 0...37 {
-      for (firstQuery, firstKey) in [(0, 0), (3, 0), (40, 0), (5, 9), (20, 7), (0, 50), (90, 10)] {
-        for window in [0, 1, 5, 100] {
+      for (index, intervals) in Self.intervals.enumerated() {
+        for (firstKey, cap) in [(0, 0), (7, 0), (50, 0), (0, 3), (7, 20)] as [(Int, Float)] {
+          let (first, end) = (intervals.first, intervals.end)
           let rows = 6
           let stride = cols + 2
-          var samples = Samples(cols * 1000 + firstQuery * 10 + window)
+          var samples = Samples(cols * 1000 + index * 10 + firstKey)
           let s = samples.floats(rows * stride, -9, 9)
-          let context = "\(cols) keys, positions \(firstQuery) and \(firstKey), window \(window)"
+          let context = "\(cols) keys from \(firstKey), intervals \(index), cap \(cap)"
           var lse = [Float](repeating: 9, count: rows)
           try compare(family, roundings: 40, "softmax, \(context)") { t in
-            let p = inPlace(s) {
-              t.attention_softmax(rows, cols, stride, firstQuery, firstKey, window, 1, $0, &lse)
+            inPlace(s) {
+              t.attention_softmax(rows, cols, stride, first, end, firstKey, 0.5, cap, $0, &lse)
             }
-            return p + lse
+          }
+          // A sum of logarithms, which may cancel.
+          try compare(family, roundings: 40, scale: 1, "sums, \(context)") { t in
+            _ = inPlace(s) {
+              t.attention_softmax(rows, cols, stride, first, end, firstKey, 0.5, cap, $0, &lse)
+            }
+            return lse
           }
           // Rows that have seen nothing, little and much before this block.
           let before: [Float] = [-.infinity, -20, 0, 3, 8.5, 40]
@@ -27,7 +60,7 @@ import Testing
             var (largest, sum, factor) = (before, sums, before)
             let p = inPlace(s) {
               t.attention_exponentials(
-                rows, cols, stride, firstQuery, firstKey, window, $0, &largest, &sum, &factor)
+                rows, cols, stride, first, end, firstKey, cap, $0, &largest, &sum, &factor)
             }
             return p + largest + sum.map { Float($0) } + factor
           }
@@ -38,7 +71,7 @@ import Testing
             let p = inPlace(s) { p in
               gradients = inPlace(dp) {
                 t.attention_gradients(
-                  rows, cols, stride, firstQuery, firstKey, window, p, $0, lse, delta)
+                  rows, cols, stride, first, end, firstKey, cap, p, $0, lse, delta)
               }
             }
             return p + gradients
@@ -67,8 +100,9 @@ import Testing
     let table = try family.table()
     let s = [Float](repeating: 1, count: 4 * 20)
     var lse = [Float](repeating: 9, count: 4)
-    // Keys 10 ..., queries 8 ... 11: the first two rows see nothing.
-    var p = inPlace(s) { table.attention_softmax(4, 20, 20, 8, 10, 0, 1, $0, &lse) }
+    // Keys 10 ..., queries at 8 ... 11 that see those up to themselves: the first two see nothing.
+    let (first, end): ([Int32], [Int32]) = ([0, 0, 0, 0], [9, 10, 11, 12])
+    var p = inPlace(s) { table.attention_softmax(4, 20, 20, first, end, 10, 1, 0, $0, &lse) }
     #expect(p[0..<40].allSatisfy { $0 == 0 })
     #expect(p[40] == 1 && p[60] == 0.5 && p[61] == 0.5 && p[62] == 0)
     #expect(lse[0] == -.infinity && lse[1] == -.infinity && lse[2] == 1)
@@ -77,7 +111,7 @@ import Testing
     (dp[40], dp[60], dp[61]) = (2, 3, 4)
     p = inPlace(s) { p in
       dp = inPlace(dp) {
-        table.attention_gradients(4, 20, 20, 8, 10, 0, p, $0, lse, [9, 9, 1, 1])
+        table.attention_gradients(4, 20, 20, first, end, 10, 0, p, $0, lse, [9, 9, 1, 1])
       }
     }
     #expect(p[0..<40].allSatisfy { $0 == 0 } && dp[0..<40].allSatisfy { $0 == 0 })
@@ -85,11 +119,11 @@ import Testing
     expectClose(Array(dp[40..<42] + dp[60..<63]), [1, 0, 1, 1.5, 0], roundings: 4, "gradients")
     // Visible keys whose scores are all -infinity.
     let none = [Float](repeating: -.infinity, count: 20)
-    p = inPlace(none) { table.attention_softmax(1, 20, 20, 30, 0, 0, 1, $0, &lse) }
+    p = inPlace(none) { table.attention_softmax(1, 20, 20, [0], [20], 0, 1, 0, $0, &lse) }
     #expect(p.allSatisfy { $0 == 0 } && lse[0] == -.infinity)
     var (largest, sum, factor): ([Float], [Double], [Float]) = ([-.infinity], [0], [9])
     p = inPlace(none) {
-      table.attention_exponentials(1, 20, 20, 30, 0, 0, $0, &largest, &sum, &factor)
+      table.attention_exponentials(1, 20, 20, [0], [20], 0, 0, $0, &largest, &sum, &factor)
     }
     #expect(p.allSatisfy { $0 == 0 } && sum == [0] && factor == [1])
   }

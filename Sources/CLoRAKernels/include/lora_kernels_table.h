@@ -46,21 +46,21 @@ extern "C" {
   X(void, softmax_backward, (long rows, long cols, const float *y, const float *dy, float *dx),    \
     (rows, cols, y, dy, dx))                                                                       \
   X(void, attention_softmax,                                                                       \
-    (long rows, long cols, long stride, long first_query, long first_key, long window,             \
-     float scale, float *s, float *lse),                                                           \
-    (rows, cols, stride, first_query, first_key, window, scale, s, lse))                           \
+    (long rows, long cols, long stride, const int32_t *first, const int32_t *end, long first_key,  \
+     float scale, float cap, float *s, float *lse),                                                \
+    (rows, cols, stride, first, end, first_key, scale, cap, s, lse))                               \
   X(void, attention_exponentials,                                                                  \
-    (long rows, long cols, long stride, long first_query, long first_key, long window, float *s,   \
-     float *largest, double *sum, float *factor),                                                  \
-    (rows, cols, stride, first_query, first_key, window, s, largest, sum, factor))                 \
+    (long rows, long cols, long stride, const int32_t *first, const int32_t *end, long first_key,  \
+     float cap, float *s, float *largest, double *sum, float *factor),                             \
+    (rows, cols, stride, first, end, first_key, cap, s, largest, sum, factor))                     \
   X(void, attention_finish,                                                                        \
     (long rows, long cols, const float *o, const float *largest, const double *sum, float *y,      \
      long ldy, float *lse),                                                                        \
     (rows, cols, o, largest, sum, y, ldy, lse))                                                    \
   X(void, attention_gradients,                                                                     \
-    (long rows, long cols, long stride, long first_query, long first_key, long window, float *s,   \
-     float *dp, const float *lse, const float *delta),                                             \
-    (rows, cols, stride, first_query, first_key, window, s, dp, lse, delta))                       \
+    (long rows, long cols, long stride, const int32_t *first, const int32_t *end, long first_key,  \
+     float cap, float *s, float *dp, const float *lse, const float *delta),                        \
+    (rows, cols, stride, first, end, first_key, cap, s, dp, lse, delta))                           \
   X(void, pack_panels,                                                                             \
     (long rows, long cols, const float *x, long ldx, float *panels, long panel_step),              \
     (rows, cols, x, ldx, panels, panel_step))                                                      \
@@ -145,8 +145,8 @@ extern "C" {
     (n, p, seed, stream, first, x, y))                                                             \
   X(void, attention_row,                                                                           \
     (long keys, long size, const float *q, const float *k, long ldk, const float *v, long ldv,     \
-     float scale, float *scores, float *out),                                                      \
-    (keys, size, q, k, ldk, v, ldv, scale, scores, out))                                           \
+     float scale, float cap, float *scores, float *out),                                           \
+    (keys, size, q, k, ldk, v, ldv, scale, cap, scores, out))                                      \
   X(void, gemv_f32,                                                                                \
     (long rows, long n, long k, const float *x, const float *w, float *y, long ldy,                \
      bool accumulate),                                                                             \

@@ -2,12 +2,13 @@
 #include "reference.h"
 
 void lk_reference_attention_row(long keys, long size, const float *q, const float *k, long ldk,
-                                const float *v, long ldv, float scale, float *scores, float *out) {
+                                const float *v, long ldv, float scale, float cap, float *scores,
+                                float *out) {
   double largest = -INFINITY, total = 0.0;
   for (long s = 0; s < keys; s++) {
     double dot = 0.0;
     for (long c = 0; c < size; c++) dot += (double)q[c] * k[s * ldk + c];
-    scores[s] = (float)(dot * scale);
+    scores[s] = (float)(cap > 0 ? cap * tanh(dot * scale / cap) : dot * scale);
     largest = fmax(largest, scores[s]);
   }
   for (long s = 0; s < keys; s++) total += exp(scores[s] - largest);

@@ -58,44 +58,49 @@ void lk_reference_softmax_backward(long rows, long cols, const float *y, const f
   }
 }
 
-static bool sees(long query, long key, long window) {
-  return key <= query && (window <= 0 || query - key < window);
-}
+static bool sees(long first, long end, long key) { return first <= key && key < end; }
 
-void lk_reference_attention_softmax(long rows, long cols, long stride, long first_query,
-                                    long first_key, long window, float scale, float *s,
-                                    float *lse) {
+/// A scaled score under a soft cap.
+static double capped(double score, double cap) { return cap > 0 ? cap * tanh(score / cap) : score; }
+
+void lk_reference_attention_softmax(long rows, long cols, long stride, const int32_t *first,
+                                    const int32_t *end, long first_key, float scale, float cap,
+                                    float *s, float *lse) {
   for (long r = 0; r < rows; r++) {
     float *row = s + r * stride;
     double largest = -INFINITY, total = 0;
     for (long c = 0; c < cols; c++)
-      if (sees(first_query + r, first_key + c, window) && (double)scale * row[c] > largest)
-        largest = (double)scale * row[c];
+      if (sees(first[r], end[r], first_key + c))
+        largest = fmax(largest, capped((double)scale * row[c], cap));
     if (largest == -INFINITY) largest = 0;
     for (long c = 0; c < cols; c++)
-      if (sees(first_query + r, first_key + c, window))
-        total += exp((double)scale * row[c] - largest);
+      if (sees(first[r], end[r], first_key + c))
+        total += exp(capped((double)scale * row[c], cap) - largest);
     for (long c = 0; c < cols; c++) {
-      const bool visible = sees(first_query + r, first_key + c, window) && total != 0;
-      row[c] = visible ? (float)(exp((double)scale * row[c] - largest) / total) : 0;
+      const bool visible = sees(first[r], end[r], first_key + c) && total != 0;
+      row[c] =
+          visible ? (float)(exp(capped((double)scale * row[c], cap) - largest) / total) : 0;
     }
     if (lse) lse[r] = (float)(largest + log(total));
   }
 }
 
-void lk_reference_attention_exponentials(long rows, long cols, long stride, long first_query,
-                                         long first_key, long window, float *s, float *largest,
-                                         double *sum, float *factor) {
+void lk_reference_attention_exponentials(long rows, long cols, long stride, const int32_t *first,
+                                         const int32_t *end, long first_key, float cap, float *s,
+                                         float *largest, double *sum, float *factor) {
   for (long r = 0; r < rows; r++) {
     float *row = s + r * stride;
     const float before = largest[r];
     for (long c = 0; c < cols; c++)
-      if (sees(first_query + r, first_key + c, window) && row[c] > largest[r]) largest[r] = row[c];
+      if (sees(first[r], end[r], first_key + c)) {
+        row[c] = (float)capped(row[c], cap);
+        if (row[c] > largest[r]) largest[r] = row[c];
+      }
     const double shift = largest[r] == -INFINITY ? 0 : largest[r];
     factor[r] = before == largest[r] ? 1 : (float)exp(before - shift);
     sum[r] *= factor[r];
     for (long c = 0; c < cols; c++) {
-      const double e = sees(first_query + r, first_key + c, window) ? exp(row[c] - shift) : 0;
+      const double e = sees(first[r], end[r], first_key + c) ? exp(row[c] - shift) : 0;
       sum[r] += e;
       row[c] = (float)e;
     }
@@ -111,16 +116,17 @@ void lk_reference_attention_finish(long rows, long cols, const float *o, const f
   }
 }
 
-void lk_reference_attention_gradients(long rows, long cols, long stride, long first_query,
-                                      long first_key, long window, float *s, float *dp,
-                                      const float *lse, const float *delta) {
+void lk_reference_attention_gradients(long rows, long cols, long stride, const int32_t *first,
+                                      const int32_t *end, long first_key, float cap, float *s,
+                                      float *dp, const float *lse, const float *delta) {
   for (long r = 0; r < rows; r++)
     for (long c = 0; c < cols; c++) {
       float *p = s + r * stride + c, *d = dp + r * stride + c;
-      const bool visible = sees(first_query + r, first_key + c, window) && lse[r] != -INFINITY;
-      const double e = visible ? exp((double)*p - lse[r]) : 0;
+      const bool visible = sees(first[r], end[r], first_key + c) && lse[r] != -INFINITY;
+      const double t = cap > 0 ? tanh((double)*p / cap) : 0;
+      const double e = visible ? exp(capped(*p, cap) - lse[r]) : 0;
       *p = (float)e;
-      *d = visible ? (float)(e * ((double)*d - delta[r])) : 0;
+      *d = visible ? (float)(e * ((double)*d - delta[r]) * (1 - t * t)) : 0;
     }
 }
 

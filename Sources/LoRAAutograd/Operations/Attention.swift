@@ -2,31 +2,40 @@ import CLoRAKernels
 import LoRATensor
 
 extension Variable {
-  /// Causal scaled dot-product attention with grouped heads, this variable being the queries.
+  /// Scaled dot-product attention with grouped heads, this variable being the queries.
   ///
   /// - Parameters:
   ///   - keys: `[batch, keyPositions, keyHeads, size]`; heads `h` of the queries share key head
-  ///     `h / (heads / keyHeads)`. The last query stands at the last key's position.
+  ///     `h / (heads / keyHeads)`.
   ///   - values: of the keys' shape.
+  ///   - mask: which keys each query sees. Of one sequence's queries and keys, the last query stands
+  ///     at the last key's position.
   ///   - scale: what scores are multiplied by, `1 / sqrt(size)` if nil.
-  ///   - window: how many positions back a query sees, itself included; all if nil.
-  /// - Returns: the queries' shape, `[batch, positions, heads, size]`.
+  ///   - softCap: what scaled scores s are capped at, c: they become `c tanh(s / c)`, as in Gemma 2;
+  ///     nil for none.
+  /// - Returns: the queries' shape, `[batch, positions, heads, size]`; zeros where a query sees
+  ///   nothing.
   ///
   /// Memory grows linearly with the sequence: tiles of scores are computed, used and forgotten, and
   /// again in the backward pass from the logarithm of each row's sum. Tiles that the mask empties are
   /// never computed.
   /// Source: Dao et al., *FlashAttention*, 2022.
   public func attention(
-    keys: Variable, values: Variable, scale: Float? = nil, window: Int? = nil
+    keys: Variable, values: Variable, mask: AttentionMask, scale: Float? = nil,
+    softCap: Float? = nil
   ) -> Variable {
     require(
       shape.count == 4 && keys.shape.count == 4 && keys.shape == values.shape
         && keys.shape[0] == shape[0] && keys.shape[3] == shape[3] && keys.shape[2] > 0
-        && shape[2] % keys.shape[2] == 0 && keys.shape[1] >= shape[1],
+        && shape[2] % keys.shape[2] == 0,
       "attention of queries \(shape), keys \(keys.shape), values \(values.shape)")
+    require(
+      softCap.map { $0 >= .leastNormalMagnitude && $0.isFinite } ?? true,
+      "a soft cap of \(softCap ?? 0); it must be above 0, or nil for none")
     let problem = AttentionProblem(
       q: value, k: keys.value, v: values.value,
-      scale: scale ?? 1 / Float(shape[3]).squareRoot(), window: window ?? 0)
+      intervals: mask.intervals(batch: shape[0], queries: shape[1], keys: keys.shape[1]),
+      scale: scale ?? 1 / Float(shape[3]).squareRoot(), softCap: softCap ?? 0)
     let isRecorded =
       GradientMode.isRecording
       && (requiresGradient || keys.requiresGradient || values.requiresGradient)
@@ -38,6 +47,14 @@ extension Variable {
       inputs.add(dk, to: 1)
       inputs.add(dv, to: 2)
     }
+  }
+
+  /// Causal attention: ``attention(keys:values:mask:scale:softCap:)`` with
+  /// ``AttentionMask/causal(window:)``.
+  public func attention(
+    keys: Variable, values: Variable, scale: Float? = nil, window: Int? = nil
+  ) -> Variable {
+    attention(keys: keys, values: values, mask: .causal(window: window), scale: scale)
   }
 }
 
@@ -52,8 +69,10 @@ struct AttentionProblem: Sendable {
   let q: Tensor
   let k: Tensor
   let v: Tensor
+  let intervals: KeyIntervals
   let scale: Float
-  let window: Int
+  /// 0 for none.
+  let softCap: Float
 
   var B: Int { q.shape[0] }
   var T: Int { q.shape[1] }
@@ -65,20 +84,10 @@ struct AttentionProblem: Sendable {
   /// The number of tiles of queries of one head.
   var tiles: Int { (T + Self.queryTile - 1) / Self.queryTile }
 
-  /// The position of the first query among the keys.
-  var firstQuery: Int { S - T }
-
   /// The rows of a tile of queries.
   func queries(ofTile tile: Int) -> Range<Int> {
     let start = tile * Self.queryTile
     return start..<min(T, start + Self.queryTile)
-  }
-
-  /// The keys that queries `rows` can see at all.
-  func visibleKeys(_ rows: Range<Int>) -> Range<Int> {
-    let last = firstQuery + rows.upperBound
-    let first = window > 0 ? max(0, firstQuery + rows.lowerBound - window + 1) : 0
-    return first..<last
   }
 
   /// Offsets of one head's row: queries (and outputs) of head h, keys of key head g.
@@ -106,21 +115,36 @@ struct AttentionProblem: Sendable {
   private func fewRowsForward(
     into o: UnsafeMutablePointer<Float>, lse: UnsafeMutablePointer<Float>?
   ) {
-    let keys = visibleKeys(0..<T)
+    if T == 0 { return }
     parallelFor(B * H) { index in
       let (b, h) = (index / H, index % H)
-      let g = h / (H / K)
-      withScratch(T * keys.count) { s in
-        MatrixEngine.sgemm(
-          false, true, T, keys.count, D, 1, q.floats + queryOffset(b, 0, h), H * D,
-          k.floats + keyOffset(b, keys.lowerBound, g), K * D, 0, s, keys.count)
-        lk_attention_softmax(
-          T, keys.count, keys.count, firstQuery, keys.lowerBound, window, scale, s,
-          lse.map { $0 + (b * H + h) * T })
-        MatrixEngine.sgemm(
-          false, false, T, D, keys.count, 1, s, keys.count,
-          v.floats + keyOffset(b, keys.lowerBound, g), K * D, 0, o + queryOffset(b, 0, h), H * D)
+      intervals.withVisible(b, 0..<T) { visible in
+        fewRowsForward(
+          b, h, visible, into: o + queryOffset(b, 0, h), lse: lse.map { $0 + (b * H + h) * T })
       }
+    }
+  }
+
+  private func fewRowsForward(
+    _ b: Int, _ h: Int, _ visible: VisibleKeys, into o: UnsafeMutablePointer<Float>,
+    lse: UnsafeMutablePointer<Float>?
+  ) {
+    let keys = visible.keys
+    if keys.isEmpty {
+      for row in 0..<T { lk_fill(D, 0, o + row * H * D) }
+      if let lse { lk_fill(T, -.infinity, lse) }
+      return
+    }
+    let offset = keyOffset(b, keys.lowerBound, h / (H / K))
+    withScratch(T * keys.count) { s in
+      MatrixEngine.sgemm(
+        false, true, T, keys.count, D, 1, q.floats + queryOffset(b, 0, h), H * D,
+        k.floats + offset, K * D, 0, s, keys.count)
+      lk_attention_softmax(
+        T, keys.count, keys.count, visible.first, visible.end, keys.lowerBound, scale, softCap, s,
+        lse)
+      MatrixEngine.sgemm(
+        false, false, T, D, keys.count, 1, s, keys.count, v.floats + offset, K * D, 0, o, H * D)
     }
   }
 }

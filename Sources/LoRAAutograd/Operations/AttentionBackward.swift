@@ -100,13 +100,18 @@ extension AttentionProblem {
       let place = round.isMultiple(of: 2) ? piece : pieces - 1 - piece
       let item = round * pieces + place
       if item < count {
-        backwardTile(b, g * group + item % group, queries(ofTile: tiles - 1 - item / group), tile)
+        let rows = queries(ofTile: tiles - 1 - item / group)
+        intervals.withVisible(b, rows) { visible in
+          backwardTile(b, g * group + item % group, rows, visible, tile)
+        }
       }
     }
   }
 
   /// The gradients that queries `rows` of head `h` give.
-  private func backwardTile(_ b: Int, _ h: Int, _ rows: Range<Int>, _ tile: BackwardTile) {
+  private func backwardTile(
+    _ b: Int, _ h: Int, _ rows: Range<Int>, _ visible: VisibleKeys, _ tile: BackwardTile
+  ) {
     let block = 128
     let stride = block + scorePadding
     let (m, start) = (rows.count, rows.lowerBound)
@@ -119,44 +124,53 @@ extension AttentionProblem {
       let ds = p + m * stride
       let delta = ds + m * stride
       let dy = tile.dy + queryOffset(b, start, h)
-      packQueries(b, h, rows, into: query)
-      for row in 0..<m { (gradient + row * D).update(from: dy + row * H * D, count: D) }
+      lk_fill(m * D, 0, dquery)
+      packQueries(b, h, rows, visible, into: query)
+      for row in 0..<m {
+        if visible.isEmpty(row) {
+          lk_fill(D, 0, gradient + row * D)
+        } else {
+          (gradient + row * D).update(from: dy + row * H * D, count: D)
+        }
+      }
       lk_pack_panels(m, D, query, D, queryPanels, m * panelWidth)
       lk_pack_panels(m, D, gradient, D, gradientPanels, m * panelWidth)
       // delta = rowsum(dy * output), which is rowsum(p * dp)
       lk_row_dots(m, D, gradient, D, tile.output + queryOffset(b, start, h), H * D, delta)
-      var isFirst = true
-      forEachBlock(rows, length: block) { range in
-        let (n, first) = (range.count, range.lowerBound)
-        forEachStep(rows, range) { part, n in
-          let (row, count) = (part.lowerBound, part.count)
+      visible.forEachBlock(length: block) { range in
+        visible.forEachStep(range) { rows, columns in
+          let (row, count) = (rows.lowerBound, panelled(columns.count))
+          let offset = (range.lowerBound + columns.lowerBound) * D
+          let scores = row * stride + columns.lowerBound
           lk_panel_product(
-            count, panelled(n), D, query + row * D, D, 1, tile.keysTransposed + first * D,
-            D * panelWidth, false, p + row * stride, stride)
+            rows.count, count, D, query + row * D, D, 1, tile.keysTransposed + offset,
+            D * panelWidth, false, p + scores, stride)
           lk_panel_product(
-            count, panelled(n), D, gradient + row * D, D, 1, tile.valuesTransposed + first * D,
-            D * panelWidth, false, ds + row * stride, stride)
+            rows.count, count, D, gradient + row * D, D, 1, tile.valuesTransposed + offset,
+            D * panelWidth, false, ds + scores, stride)
         }
         lk_attention_gradients(
-          m, n, stride, firstQuery + start, first, window, p, ds,
+          m, range.count, stride, visible.first, visible.end, range.lowerBound, softCap, p, ds,
           tile.lse + (b * H + h) * T + start, delta)
         // dv += pᵀ dy, dk += dsᵀ q, dq += ds k
-        forEachKeyStep(rows, range) { keys, row in
-          let (column, offset) = (keys.lowerBound, (first + keys.lowerBound) * D)
+        visible.forEachKeyStep(range) { columns, rows in
+          let row = rows.lowerBound
+          let scores = row * stride + columns.lowerBound
+          let offset = (range.lowerBound + columns.lowerBound) * D
           lk_panel_product(
-            keys.count, D, m - row, p + row * stride + column, 1, stride,
+            columns.count, D, rows.count, p + scores, 1, stride,
             gradientPanels + row * panelWidth, m * panelWidth, true, tile.dv + offset, D)
           lk_panel_product(
-            keys.count, D, m - row, ds + row * stride + column, 1, stride,
+            columns.count, D, rows.count, ds + scores, 1, stride,
             queryPanels + row * panelWidth, m * panelWidth, true, tile.dk + offset, D)
         }
-        forEachStep(rows, range) { part, n in
-          let row = part.lowerBound
+        visible.forEachStep(range) { rows, columns in
+          let row = rows.lowerBound
           lk_panel_product(
-            part.count, D, n, ds + row * stride, stride, 1, tile.keys + first * panelWidth,
-            S * panelWidth, !isFirst, dquery + row * D, D)
+            rows.count, D, columns.count, ds + row * stride + columns.lowerBound, stride, 1,
+            tile.keys + (range.lowerBound + columns.lowerBound) * panelWidth, S * panelWidth, true,
+            dquery + row * D, D)
         }
-        isFirst = false
       }
       for row in 0..<m {
         lk_scale(D, scale, dquery + row * D, tile.dq + queryOffset(b, start + row, h))

@@ -45,72 +45,30 @@ extension AttentionProblem {
     }
   }
 
-  /// Calls `body` with blocks of at most `length` of the keys that `queries` see, which begin where
-  /// panels do.
-  func forEachBlock(_ queries: Range<Int>, length: Int, _ body: (Range<Int>) -> Void) {
-    let keys = visibleKeys(queries)
-    var start = keys.lowerBound / panelWidth * panelWidth
-    while start < keys.upperBound {
-      let end = min(keys.upperBound, start + length)
-      body(start..<end)
-      start = end
-    }
-  }
-
-  /// Calls `body` with rows of the tile `queries`, counted from its first, and how many of `keys`
-  /// the last of them sees: in one piece before the diagonal, in pieces of 32 rows along it, where
-  /// half of the products would be of what the mask hides.
-  func forEachStep(
-    _ queries: Range<Int>, _ keys: Range<Int>, _ body: (_ rows: Range<Int>, _ visible: Int) -> Void
-  ) {
-    let first = firstQuery + queries.lowerBound
-    if first >= keys.upperBound - 1 { return body(0..<queries.count, keys.count) }
-    var start = 0
-    while start < queries.count {
-      let end = min(queries.count, start + 32)
-      let visible = min(keys.count, first + end - keys.lowerBound)
-      if visible > 0 { body(start..<end, visible) }
-      start = end
-    }
-  }
-
-  /// The same by keys: calls `body` with some of `keys`, counted from their first, and the first row
-  /// of the tile that sees any of them.
-  func forEachKeyStep(
-    _ queries: Range<Int>, _ keys: Range<Int>, _ body: (_ keys: Range<Int>, _ row: Int) -> Void
-  ) {
-    let first = firstQuery + queries.lowerBound
-    // What the first query sees is seen by all.
-    let common = first + 1 - keys.lowerBound
-    var start = common >= keys.count ? keys.count : max(0, common / 32 * 32)
-    if start > 0 { body(0..<start, 0) }
-    while start < keys.count {
-      let end = min(keys.count, start + 32)
-      body(start..<end, max(0, keys.lowerBound + start - first))
-      start = end
-    }
-  }
-
   func tiledForward(into o: UnsafeMutablePointer<Float>, lse: UnsafeMutablePointer<Float>?) {
     let heads = B * K * panelFloats
     withScratch(2 * heads) { panels in
       packTransposed(k.floats, into: panels)
       packRows(v.floats, into: panels + heads)
-      // Later tiles see more keys: hand those out first, so that the threads end together.
+      // Under a causal mask later tiles see more keys: hand those out first, so that the threads end
+      // together.
       parallelFor(B * H * tiles) { index in
         let (b, h) = (index / H % B, index % H)
         let tile = tiles - 1 - index / (B * H)
         let head = (b * K + h / (H / K)) * panelFloats
-        forwardTile(
-          b, h, queries(ofTile: tile), keys: panels + head, values: panels + heads + head, into: o,
-          lse: lse)
+        let rows = queries(ofTile: tile)
+        intervals.withVisible(b, rows) { visible in
+          forwardTile(
+            b, h, rows, visible, keys: panels + head, values: panels + heads + head, into: o,
+            lse: lse)
+        }
       }
     }
   }
 
   /// The outputs of queries `rows` of head `h`.
   private func forwardTile(
-    _ b: Int, _ h: Int, _ rows: Range<Int>, keys: UnsafePointer<Float>,
+    _ b: Int, _ h: Int, _ rows: Range<Int>, _ visible: VisibleKeys, keys: UnsafePointer<Float>,
     values: UnsafePointer<Float>, into o: UnsafeMutablePointer<Float>,
     lse: UnsafeMutablePointer<Float>?
   ) {
@@ -124,28 +82,30 @@ extension AttentionProblem {
       let total = UnsafeMutableRawPointer(factor + m).assumingMemoryBound(to: Double.self)
       lk_fill(m, -.infinity, largest)
       total.update(repeating: 0, count: m)
-      packQueries(b, h, rows, into: query)
+      // Not every query sees some of the first block, and some see nothing.
+      lk_fill(m * D, 0, sum)
+      packQueries(b, h, rows, visible, into: query)
       var isFirst = true
-      forEachBlock(rows, length: block) { range in
-        forEachStep(rows, range) { part, n in
+      visible.forEachBlock(length: block) { range in
+        visible.forEachStep(range) { rows, columns in
           lk_panel_product(
-            part.count, panelled(n), D, query + part.lowerBound * D, D, 1,
-            keys + range.lowerBound * D, D * panelWidth, false, s + part.lowerBound * stride, stride
-          )
+            rows.count, panelled(columns.count), D, query + rows.lowerBound * D, D, 1,
+            keys + (range.lowerBound + columns.lowerBound) * D, D * panelWidth, false,
+            s + rows.lowerBound * stride + columns.lowerBound, stride)
         }
         lk_attention_exponentials(
-          m, range.count, stride, firstQuery + start, range.lowerBound, window, s, largest, total,
-          factor)
+          m, range.count, stride, visible.first, visible.end, range.lowerBound, softCap, s,
+          largest, total, factor)
         if !isFirst {
           for row in 0..<m where factor[row] != 1 {
             lk_scale(D, factor[row], sum + row * D, sum + row * D)
           }
         }
-        forEachStep(rows, range) { part, n in
+        visible.forEachStep(range) { rows, columns in
           lk_panel_product(
-            part.count, D, n, s + part.lowerBound * stride, stride, 1,
-            values + range.lowerBound * panelWidth, S * panelWidth, !isFirst,
-            sum + part.lowerBound * D, D)
+            rows.count, D, columns.count, s + rows.lowerBound * stride + columns.lowerBound,
+            stride, 1, values + (range.lowerBound + columns.lowerBound) * panelWidth,
+            S * panelWidth, true, sum + rows.lowerBound * D, D)
         }
         isFirst = false
       }
@@ -156,12 +116,18 @@ extension AttentionProblem {
     }
   }
 
-  /// Copies queries `rows` of head `h`, multiplied by the scale, next to each other.
+  /// Copies queries `rows` of head `h`, multiplied by the scale, next to each other; zeros for those
+  /// that see nothing, whatever they hold.
   func packQueries(
-    _ b: Int, _ h: Int, _ rows: Range<Int>, into target: UnsafeMutablePointer<Float>
+    _ b: Int, _ h: Int, _ rows: Range<Int>, _ visible: VisibleKeys,
+    into target: UnsafeMutablePointer<Float>
   ) {
     for (index, row) in rows.enumerated() {
-      lk_scale(D, scale, q.floats + queryOffset(b, row, h), target + index * D)
+      if visible.isEmpty(index) {
+        lk_fill(D, 0, target + index * D)
+      } else {
+        lk_scale(D, scale, q.floats + queryOffset(b, row, h), target + index * D)
+      }
     }
   }
 }

@@ -198,7 +198,7 @@ extension Attention {
               let at = ((index / heads * positions + row) * heads + h) * headSize
               lk_attention_row(
                 end - start, headSize, q + at, sequence.keys.floats + offset, width,
-                sequence.values.floats + offset, width, scale, scores + index * most, y + at)
+                sequence.values.floats + offset, width, scale, 0, scores + index * most, y + at)
             }
           }
         }

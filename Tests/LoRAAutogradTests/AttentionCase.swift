@@ -1,0 +1,166 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+import LoRAAutograd
+import LoRATensor
+import LoRATesting
+import Testing
+
+/// One attention with random inputs, and its definition: one score at a time, in double precision.
+struct AttentionCase: Sendable, CustomTestStringConvertible {
+  var batch = 1
+  var queries: Int
+  var keys: Int
+  var heads = 2
+  var keyHeads = 1
+  var size = 8
+  var mask = AttentionMask.causal()
+  var softCap: Float?
+  /// Whether query t of batch item b sees key s, said without the mask.
+  var sees: @Sendable (_ b: Int, _ t: Int, _ s: Int) -> Bool = { _, _, _ in true }
+
+  var testDescription: String {
+    let sizes = "\(batch) x \(queries) queries, \(keys) keys, size \(size)"
+    return "\(sizes), heads \(heads) to \(keyHeads), soft cap \(softCap ?? 0), \(mask)"
+  }
+
+  /// Queries, keys, values and the gradient of the output.
+  func inputs() -> (q: Tensor, k: Tensor, v: Tensor, dy: Tensor) {
+    var random = SeededRandom(seed: 2, path: "attention")
+    let q = random.normal([batch, queries, heads, size], standardDeviation: 1.5)
+    let k = random.normal([batch, keys, keyHeads, size], standardDeviation: 1.5)
+    return (q, k, random.normal(k.shape), random.normal(q.shape))
+  }
+
+  func attention(_ q: Variable, _ k: Variable, _ v: Variable) -> Variable {
+    q.attention(keys: k, values: v, mask: mask, softCap: softCap)
+  }
+
+  /// The output and the gradients of queries, keys and values that the library computes.
+  func computed(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ dy: Tensor) throws -> [Tensor] {
+    let parameters = [q, k, v].map { Parameter($0) }
+    let y = attention(
+      Variable(parameters[0]), Variable(parameters[1]), Variable(parameters[2]))
+    let gradients = y.gradients(from: dy)
+    return try [y.value] + parameters.map { try #require(gradients[$0]) }
+  }
+
+  /// The same by definition.
+  func expected(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ dy: Tensor) -> [Tensor] {
+    let (T, S, H, K, D) = (queries, keys, heads, keyHeads, size)
+    let scale = 1 / Double(D).squareRoot()
+    let (x, dyScalars) = ([q, k, v].map { $0.scalars().map(Double.init) }, dy.scalars())
+    var result = [q, q, k, v].map { [Double](repeating: 0, count: $0.elementCount) }
+    func dot(_ x: [Double], _ i: Int, _ y: [Double], _ j: Int) -> Double {
+      (0..<D).reduce(0) { $0 + x[i + $1] * y[j + $1] }
+    }
+    let g = dyScalars.map(Double.init)
+    for b in 0..<batch {
+      for h in 0..<H {
+        for t in 0..<T {
+          let row = ((b * T + t) * H + h) * D
+          let visible = (0..<S).filter { sees(b, t, $0) }
+          let keys = visible.map { ((b * S + $0) * K + h / (H / K)) * D }
+          // Each score and its derivative by the one before the cap.
+          let scores = keys.map { key in
+            let score = dot(x[0], row, x[1], key) * scale
+            guard let cap = softCap.map(Double.init) else { return (score, 1.0) }
+            let t = tanh(score / cap)
+            return (cap * t, 1 - t * t)
+          }
+          let largest = scores.map { $0.0 }.max() ?? 0
+          let weights = scores.map { exp($0.0 - largest) }
+          let total = weights.reduce(0, +)
+          let p = weights.map { $0 / total }
+          let dp = keys.map { dot(g, row, x[2], $0) }
+          let mean = zip(p, dp).reduce(0) { $0 + $1.0 * $1.1 }
+          for (index, key) in keys.enumerated() {
+            let ds = p[index] * (dp[index] - mean) * scores[index].1 * scale
+            for d in 0..<D {
+              result[0][row + d] += p[index] * x[2][key + d]
+              result[1][row + d] += ds * x[1][key + d]
+              result[2][key + d] += ds * x[0][row + d]
+              result[3][key + d] += p[index] * g[row + d]
+            }
+          }
+        }
+      }
+    }
+    return zip(result, [q, q, k, v]).map { Tensor($0.map { Float($0) }, shape: $1.shape) }
+  }
+
+  /// Compares all four with the definition.
+  func check(relative: Double = 4e-6, sourceLocation: SourceLocation = #_sourceLocation) throws {
+    let (q, k, v, dy) = inputs()
+    let (got, want) = (try computed(q, k, v, dy), expected(q, k, v, dy))
+    for (index, name) in ["y", "dq", "dk", "dv"].enumerated() {
+      let comparison = compare(got[index], to: want[index])
+      #expect(
+        comparison.isWithin(relative: relative), "\(name): \(comparison)",
+        sourceLocation: sourceLocation)
+    }
+    // What is computed without a record has the same bits.
+    let again = attention(Variable(q), Variable(k), Variable(v))
+    #expect(again.value == got[0], sourceLocation: sourceLocation)
+  }
+}
+
+extension AttentionCase {
+  /// A causal mask of a window, and what it means.
+  func causal(window: Int?) -> AttentionCase {
+    var result = self
+    let (T, S) = (queries, keys)
+    result.mask = .causal(window: window)
+    result.sees = { _, t, s in
+      let position = S - T + t
+      return s <= position && position - s < window ?? S
+    }
+    return result
+  }
+
+  func bidirectional(window: Int? = nil, lengths: [Int]? = nil) -> AttentionCase {
+    var result = self
+    let (T, S) = (queries, keys)
+    result.mask = .bidirectional(window: window, lengths: lengths)
+    result.sees = { b, t, s in
+      let position = S - T + t
+      let length = lengths?[b] ?? S
+      return position < length && s < length && abs(position - s) < window ?? S
+    }
+    return result
+  }
+
+  func packed(_ lengths: [[Int]], isCausal: Bool, window: Int? = nil) -> AttentionCase {
+    var result = self
+    let (T, S) = (queries, keys)
+    // The number of the sequence that a position belongs to, none for padding.
+    let owners = lengths.map { item in
+      item.enumerated().flatMap { Array(repeating: $0 as Int?, count: $1) }
+        + Array(repeating: nil, count: S - item.reduce(0, +))
+    }
+    result.mask = .packed(lengths, isCausal: isCausal, window: window)
+    result.sees = { b, t, s in
+      let position = S - T + t
+      guard let own = owners[b][position], owners[b][s] == own else { return false }
+      return abs(position - s) < window ?? S && (!isCausal || s <= position)
+    }
+    return result
+  }
+
+  func cross(lengths: [Int]? = nil) -> AttentionCase {
+    var result = self
+    result.mask = .cross(lengths: lengths)
+    result.sees = { b, _, s in lengths.map { s < $0[b] } ?? true }
+    return result
+  }
+
+  func capped(_ softCap: Float) -> AttentionCase {
+    var result = self
+    result.softCap = softCap
+    return result
+  }
+}
