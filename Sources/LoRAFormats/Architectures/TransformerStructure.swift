@@ -101,7 +101,7 @@ public struct TransformerStructure: Sendable, Hashable {
     }
   }
 
-  /// Causal self-attention with grouped heads.
+  /// Self-attention with grouped heads.
   public struct Attention: Sendable, Hashable {
     /// How queries, keys and values are projected.
     public enum Projections: Sendable, Hashable {
@@ -121,7 +121,10 @@ public struct TransformerStructure: Sendable, Hashable {
     public var rotary: RotaryConfiguration?
     /// The part of each head that is rotated, from its first element on.
     public var rotaryFraction: Double
-    /// How many positions are seen, the own included; nil: all.
+    /// Whether a position sees only those up to itself, as in a language model; if not, an encoder's,
+    /// those on both sides.
+    public var isCausal: Bool
+    /// How many positions to a side are seen, the own included; nil: all.
     public var window: Int?
     /// What scores are multiplied by; nil: one over the root of the head's size.
     public var scale: Float?
@@ -142,14 +145,15 @@ public struct TransformerStructure: Sendable, Hashable {
     /// Creates an attention from its options.
     public init(
       projections: Projections = .separate, bias: Bool = false, outputBias: Bool = false,
-      rotary: RotaryConfiguration? = nil, rotaryFraction: Double = 1, window: Int? = nil, scale: Float? = nil,
-      softCap: Float? = nil, headNorm: HeadNorm? = nil
+      rotary: RotaryConfiguration? = nil, rotaryFraction: Double = 1, isCausal: Bool = true,
+      window: Int? = nil, scale: Float? = nil, softCap: Float? = nil, headNorm: HeadNorm? = nil
     ) {
       self.projections = projections
       self.bias = bias
       self.outputBias = outputBias
       self.rotary = rotary
       self.rotaryFraction = rotaryFraction
+      self.isCausal = isCausal
       self.window = window
       self.scale = scale
       self.softCap = softCap

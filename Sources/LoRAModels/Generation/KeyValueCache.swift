@@ -38,16 +38,19 @@ public final class KeyValueCache {
   /// The attention of new queries, keys and values, `[sequences, new, heads, size]`, with what each
   /// sequence holds, the new keys and values being appended first.
   ///
-  /// - Parameter rotate: gives queries or keys, `[1, new, heads, size]`, their positions.
+  /// - Parameters:
+  ///   - mask: a causal one, since a query must not see keys that later passes bring.
+  ///   - rotate: gives queries or keys, `[1, new, heads, size]`, their positions.
   func attention(
-    _ queries: Variable, _ keys: Variable, _ values: Variable, layer: Int, window: Int? = nil,
-    scale: Float? = nil,
+    _ queries: Variable, _ keys: Variable, _ values: Variable, layer: Int, mask: AttentionMask,
+    scale: Float? = nil, softCap: Float? = nil,
     rotate: (Variable, _ positions: Range<Int>) -> Variable = { x, _ in x }
   ) -> Variable {
     require(
       queries.shape[0] == sequences.count,
       "attention of \(queries.shape[0]) sequences \(queries.shape) with a cache of \(sequences.count)"
     )
+    mask.checkCaching()
     let new = queries.shape[1]
     let rows = sequences.enumerated().map { index, sequence in
       func row(_ x: Variable) -> Variable {
@@ -56,9 +59,9 @@ public final class KeyValueCache {
       let positions = sequence.count..<sequence.count + new
       let (allKeys, allValues) = sequence.append(
         keys: rotate(row(keys), positions).value, values: row(values).value, layer: layer)
-      return rotate(row(queries), positions)
-        .attention(
-          keys: Variable(allKeys), values: Variable(allValues), scale: scale, window: window)
+      return rotate(row(queries), positions).attention(
+        keys: Variable(allKeys), values: Variable(allValues), mask: mask, scale: scale,
+        softCap: softCap)
     }
     return rows.count == 1 ? rows[0] : .concatenated(rows)
   }
@@ -66,6 +69,16 @@ public final class KeyValueCache {
   /// Counts `positions` more of every sequence, once every layer has appended them.
   func advance(by positions: Int) {
     for sequence in sequences { sequence.count += positions }
+  }
+}
+
+extension AttentionMask {
+  /// Traps unless sequences may be passed in pieces under this mask.
+  func checkCaching() {
+    require(
+      allowsCaching,
+      "attention behind a cache under \(self): without a cache, pass whole sequences; with one, the "
+        + "mask must be causal and the same for the whole batch")
   }
 }
 

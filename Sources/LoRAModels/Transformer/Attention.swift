@@ -2,7 +2,7 @@ import CLoRAKernels
 import LoRAAutograd
 import LoRATensor
 
-/// Causal self-attention with grouped heads, rotary positions and an optional window.
+/// Self-attention with grouped heads and rotary positions.
 struct Attention: Sendable {
   /// What makes queries, keys and values.
   enum Projections: Sendable {
@@ -26,23 +26,27 @@ struct Attention: Sendable {
   let keyHeads: Int
   let headSize: Int
   let rotary: RotaryTable?
-  let window: Int?
+  let mask: AttentionMask
   /// What scores are multiplied by.
   let scale: Float
+  /// What scaled scores are capped at; nil for none.
+  let softCap: Float?
 
   func callAsFunction(_ x: Variable, cache: KeyValueCache?, layer: Int) -> Variable {
     let (batch, positions) = (x.shape[0], x.shape[1])
     let (q, k, v) = projected(x)
     let y: Variable
     if let cache {
-      y = cache.attention(q, k, v, layer: layer, window: window, scale: scale) { x, positions in
+      y = cache.attention(
+        q, k, v, layer: layer, mask: mask, scale: scale, softCap: softCap
+      ) { x, positions in
         rotary.map { x.rotated(by: $0(positions)) } ?? x
       }
     } else if let angles = rotary?(0..<positions) {
-      y = q.rotated(by: angles)
-        .attention(keys: k.rotated(by: angles), values: v, scale: scale, window: window)
+      y = q.rotated(by: angles).attention(
+        keys: k.rotated(by: angles), values: v, mask: mask, scale: scale, softCap: softCap)
     } else {
-      y = q.attention(keys: k, values: v, scale: scale, window: window)
+      y = q.attention(keys: k, values: v, mask: mask, scale: scale, softCap: softCap)
     }
     return output(y.reshaped(to: [batch, positions, heads * headSize]))
   }
@@ -181,6 +185,7 @@ extension Attention {
     _ q: UnsafePointer<Float>, _ sequences: [DecodedSequence], positions: Int,
     into y: UnsafeMutablePointer<Float>
   ) {
+    mask.checkCaching()
     let width = keyHeads * headSize
     let most = (sequences.map(\.first).max() ?? 0) + positions
     let count = sequences.count * heads
@@ -192,13 +197,14 @@ extension Attention {
           for index in range {
             let (sequence, h) = (sequences[index / heads], index % heads)
             for row in 0..<positions {
-              let end = sequence.first + row + 1
-              let start = window.map { max(0, end - $0) } ?? 0
-              let offset = start * width + h / (heads / keyHeads) * headSize
+              let last = sequence.first + row
+              let seen = mask.visibleKeys(at: last, of: last + 1)
+              let offset = seen.lowerBound * width + h / (heads / keyHeads) * headSize
               let at = ((index / heads * positions + row) * heads + h) * headSize
               lk_attention_row(
-                end - start, headSize, q + at, sequence.keys.floats + offset, width,
-                sequence.values.floats + offset, width, scale, 0, scores + index * most, y + at)
+                seen.count, headSize, q + at, sequence.keys.floats + offset, width,
+                sequence.values.floats + offset, width, scale, softCap ?? 0,
+                scores + index * most, y + at)
             }
           }
         }

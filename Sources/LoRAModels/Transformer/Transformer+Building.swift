@@ -178,6 +178,12 @@ private final class TransformerBuilder {
       norms.attentionOutput = try norm("post_attention_norm", structure.norm)
       norms.feedForwardOutput = try norm("post_ffw_norm", structure.norm)
     }
+    if let softCap = attention.softCap, !(softCap.isNormal && softCap > 0) {
+      throw FormatError(
+        .invalidValue, file: "config.json", subject: "block \(index)",
+        problem: "attention scores are capped at \(softCap)",
+        remedy: "a cap must be above 0; no cap is null")
+    }
     let key = architecture.key(of: \.hiddenActivation)
     return Block(
       norms: norms,
@@ -186,8 +192,9 @@ private final class TransformerBuilder {
         output: try linear("attn_output", queries, size, bias: attention.outputBias),
         heads: c.headCount, keyHeads: c.keyValueHeadCount, headSize: c.headSize,
         rotary: rotaryTable(attention),
-        window: attention.window,
-        scale: attention.scale ?? 1 / Float(c.headSize).squareRoot()),
+        mask: attention.isCausal
+          ? .causal(window: attention.window) : .bidirectional(window: attention.window),
+        scale: attention.scale ?? 1 / Float(c.headSize).squareRoot(), softCap: attention.softCap),
       feedForward: FeedForward(
         gate: feedForward.isGated
           ? try linear("ffn_gate", size, c.intermediateSize, bias: feedForward.bias) : nil,
