@@ -44,7 +44,9 @@ import Testing
       var random = SeededRandom(seed: 2, path: path)
       parameter.value = random.normal(parameter.shape, standardDeviation: 0.2)
     }
-    let adapted = checkGradients(of: adapter.map(\.parameter), step: 0x1p-5, maximumElements: 4) {
+    // Norms of queries and keys bend more.
+    let step: Float = architecture == .qwen3 ? 0x1p-8 : 0x1p-5
+    let adapted = checkGradients(of: adapter.map(\.parameter), step: step, maximumElements: 4) {
       model.loss(tokens: tokens, targets: targets, scale: 0.25)
     }
     #expect(adapted.isWithin(5e-3), "\(adapted)")

@@ -1,0 +1,150 @@
+import LoRAAutograd
+import LoRAFormats
+import LoRAModels
+import LoRATensor
+import LoRATesting
+import Testing
+
+/// What holds for every architecture: whatever way a model computes, it computes the same.
+@Suite struct ArchitectureTests {
+  private static func model(_ architecture: Architecture) throws -> any PretrainedLanguageModel {
+    var configuration = TinyModels.configuration(architecture)
+    switch architecture {
+    case .qwen3, .gemma2: configuration.slidingWindows = [5, nil]
+    case .mistral: configuration.slidingWindows = [5, 5]
+    case .qwen2: configuration.slidingWindows = [nil, 5]
+    default: break
+    }
+    let model = try configuration.randomModel(standardDeviation: 0.2, seed: 5)
+    for (path, parameter) in model.namedParameters() where parameter.shape.count == 1 {
+      var random = SeededRandom(seed: 6, path: path)
+      parameter.value =
+        parameter.value + random.normal(parameter.shape, standardDeviation: 0.1)
+    }
+    model.setTrainable(false)
+    return model
+  }
+
+  private static func inject(_ method: some AdapterMethod, into model: any Module) throws {
+    try model.inject(method, named: "a", seed: 2)
+    for (path, parameter) in model.adapterParameters(named: "a") {
+      var random = SeededRandom(seed: 3, path: path)
+      parameter.value = parameter.value + random.normal(parameter.shape, standardDeviation: 0.1)
+    }
+  }
+
+  private func logits(_ model: any LanguageModel, _ tokens: Tensor) -> Tensor {
+    withoutGradients { model(tokens).value }
+  }
+
+  /// One pass = behind a cache, piece by piece = in a batch = in a longer row.
+  @Test(arguments: Architecture.all)
+  func wayOfComputing(architecture: Architecture) throws {
+    let model = try Self.model(architecture)
+    try Self.inject(LoRA(rank: 2, alpha: 6), into: model)
+    let tokens = TinyModels.tokens([3, 14])
+    for selection: AdapterSelection in [[:], ["a": 0.7]] {
+      try model.withAdapters(selection) {
+        let whole = logits(model, tokens)
+        for row in 0..<3 {
+          let one = tokens[rows: row..<row + 1]
+          #expect(largestDifference(logits(model, one), whole[rows: row..<row + 1]) < 1e-5)
+          // What follows changes nothing that came before.
+          let short = one.sliced(axis: 1, 0..<9)
+          #expect(
+            largestDifference(
+              logits(model, short), whole[rows: row..<row + 1].sliced(axis: 1, 0..<9)) < 1e-5)
+          let cache = KeyValueCache(layerCount: model.layerCount, capacity: 14)
+          var start = 0
+          for length in [6, 1, 2, 1, 4] {
+            let hidden = withoutGradients {
+              model.hiddenStates(one.sliced(axis: 1, start..<start + length), cache: cache)
+            }
+            let part = withoutGradients { model.logits(of: hidden).value }
+            let expected = whole[rows: row..<row + 1].sliced(axis: 1, start..<start + length)
+            #expect(largestDifference(part, expected) < 1e-5, "row \(row) from \(start) on")
+            start += length
+          }
+        }
+      }
+    }
+  }
+
+  /// Losses in chunks = losses of all logits; checkpointed gradients = kept ones, bit for bit.
+  @Test(arguments: Architecture.all)
+  func lossesAndGradients(architecture: Architecture) throws {
+    let model = try Self.model(architecture)
+    try Self.inject(LoRA(rank: 2, alpha: 6), into: model)
+    let (tokens, targets) = (TinyModels.tokens([2, 12]), TinyModels.tokens([2, 12], seed: 1))
+    try model.enableAdapters(["a": 1])
+    let losses = try model.tokenLosses(tokens: tokens, targets: targets)
+    let all = model(tokens).crossEntropy(targets: targets, reduction: .sum).value.item()
+    #expect(abs(losses.scalars().reduce(0, +) - all) < 1e-4 * abs(all))
+    func gradients(checkpointed: Bool) -> [Tensor?] {
+      let loss = BlockCheckpointing.during(checkpointed) {
+        model.loss(tokens: tokens, targets: targets, scale: 0.5)
+      }
+      #expect(abs(loss.value.item() - all / 2) < 1e-4 * abs(all))
+      let gradients = loss.gradients()
+      return model.adapterParameters(named: "a").map { gradients[$0.parameter] }
+    }
+    let kept = gradients(checkpointed: false)
+    #expect(kept.allSatisfy { $0 != nil } && !kept.isEmpty)
+    #expect(gradients(checkpointed: true) == kept)
+  }
+
+  /// Adapted = merged, for every method; unmerged and detached = the base bit for bit.
+  @Test(arguments: Architecture.all)
+  func adapters(architecture: Architecture) throws {
+    let model = try Self.model(architecture)
+    let tokens = TinyModels.tokens([2, 10])
+    let base = logits(model, tokens)
+    let methods: [any AdapterMethod] = [
+      LoRA(rank: 2, alpha: 6), DoRA(rank: 2, alpha: 6), LoHa(rank: 2), LoKr(rank: 2), IA3(),
+    ]
+    for method in methods {
+      try Self.inject(method, into: model)
+      let adapted = logits(model, tokens)
+      #expect(largestDifference(adapted, base) > 1e-3, "\(method)")
+      try model.mergeAdapters(["a": 1])
+      #expect(largestDifference(logits(model, tokens), adapted) < 1e-4, "\(method)")
+      try model.unmergeAdapters()
+      #expect(logits(model, tokens) == adapted, "\(method)")
+      try model.detach("a")
+      #expect(logits(model, tokens) == base, "\(method)")
+    }
+  }
+
+  /// A folder holds all of a model, and its adapter's folder all of the adapter.
+  @Test(arguments: Architecture.all)
+  func files(architecture: Architecture) throws {
+    let folder = try Fixtures.temporaryFolder()
+    let model = try Self.model(architecture)
+    let tokens = TinyModels.tokens([2, 10])
+    try model.save(to: folder + "/model")
+    let opened = try PretrainedModel(path: folder + "/model")
+    #expect(opened.configuration.architecture == architecture)
+    #expect(opened.configuration == model.configuration.asStored)
+    #expect(logits(opened.model, tokens) == logits(model, tokens))
+    try Self.inject(LoRA(rank: 2, alpha: 6), into: model)
+    try model.saveAdapter("a", to: folder + "/adapter")
+    try opened.model.loadAdapter(from: folder + "/adapter", named: "a")
+    #expect(logits(opened.model, tokens) == logits(model, tokens))
+    guard architecture.ggufName != nil else { return }
+    let options = AdapterFile.Options(basePath: folder + "/model")
+    let peft = try AdapterFile(path: folder + "/adapter", options: options)
+    try peft.write(as: .gguf, to: folder + "/adapter.gguf", options: options)
+    let back = try AdapterFile(path: folder + "/adapter.gguf", options: options)
+    #expect(
+      back.description.layers.map(\.path).sorted() == peft.description.layers.map(\.path).sorted())
+  }
+}
+
+extension ModelConfiguration {
+  /// What reading a file that was written of it gives: the class of the architecture is named.
+  fileprivate var asStored: ModelConfiguration {
+    var stored = self
+    if stored.classNames.isEmpty { stored.classNames = [architecture.className] }
+    return stored
+  }
+}
