@@ -45,7 +45,7 @@ import Testing
       parameter.value = random.normal(parameter.shape, standardDeviation: 0.2)
     }
     // Norms of queries and keys bend more.
-    let step: Float = architecture == .qwen3 ? 0x1p-8 : 0x1p-5
+    let step = architecture == .qwen3 ? 0x1p-8 : 0x1p-5
     let adapted = checkGradients(of: adapter.map(\.parameter), step: step, maximumElements: 4) {
       model.loss(tokens: tokens, targets: targets, scale: 0.25)
     }
