@@ -127,7 +127,7 @@ public final class BytePairTokenizer: Tokenizer {
   }
 
   /// A decoder whose cost for an id does not depend on how many came before.
-  public func streamingDecoder(skipSpecialTokens: Bool = true) -> StreamingDecoder {
+  public func streamingDecoder(skipSpecialTokens: Bool) -> StreamingDecoder {
     StreamingDecoder(pipeline: decoderPipeline, of: self, skipSpecialTokens: skipSpecialTokens)
   }
 

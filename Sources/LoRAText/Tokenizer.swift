@@ -77,7 +77,12 @@ extension Tokenizer {
 
   /// A decoder that decodes all ids again for each one that it is given: right for any tokenizer,
   /// at a cost that grows with the square of the length. A conforming type may bring a better one.
-  public func streamingDecoder(skipSpecialTokens: Bool = true) -> StreamingDecoder {
+  public func streamingDecoder(skipSpecialTokens: Bool) -> StreamingDecoder {
     StreamingDecoder(decoding: self, skipSpecialTokens: skipSpecialTokens)
+  }
+
+  /// A decoder that is given one id after another, without special tokens.
+  public func streamingDecoder() -> StreamingDecoder {
+    streamingDecoder(skipSpecialTokens: true)
   }
 }

@@ -7,7 +7,6 @@ import LoRATensor
 /// let sweep = try model.sweepStrengths(
 ///   of: ["support"], over: StrengthSweep.grid(from: 0, to: 1.5, steps: 7), on: evaluationRows)
 /// sweep.best.strengths  // [0.75]
-/// let plot = sweep.svg(title: "Loss by strength")
 /// ```
 public struct StrengthSweep: Sendable, Hashable, Codable {
   /// One choice of strengths and what it gives.

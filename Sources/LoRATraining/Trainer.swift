@@ -17,8 +17,9 @@ public import Logging
 ///
 /// The same model, data, options and seed give the same bits, at every number of threads.
 ///
-/// A trainer is a description; ``run(isolation:onStep:)`` starts from the parameters' values then
-/// and a fresh optimizer. Between steps the model always holds the result of the last whole step.
+/// A trainer is a description; ``run(from:isolation:onStep:)`` starts from the parameters' values then
+/// and a fresh optimizer, or goes on where a ``TrainingState`` was taken. ``TrainingRun`` gives the
+/// steps one by one. Between steps the model always holds the result of the last whole step.
 public struct Trainer<Data: TrainingData>: Sendable {
   /// How long, how fast and in which order.
   public let options: TrainingOptions
@@ -27,8 +28,8 @@ public struct Trainer<Data: TrainingData>: Sendable {
   /// What is trained, in groups that may have their own rates. At first one group of everything, or
   /// those of ``LoRAPlus``.
   public var groups: [ParameterGroup]
-  /// Makes the optimizer of a run. ``AdamW`` with the options' values unless set.
-  public var makeOptimizer: @Sendable ([ParameterGroup]) -> any Optimizer
+  /// The optimizer. ``TrainingOptions/adamW`` unless set.
+  public var optimizer: any Optimizer
   /// Where warnings go. Nowhere unless set.
   public let logger: Logger
 
@@ -36,12 +37,16 @@ public struct Trainer<Data: TrainingData>: Sendable {
   public typealias Loss = @Sendable (_ batch: Data.Batch, _ scale: Float) throws -> Variable
 
   let loss: Loss
+  /// What the loss is, for saved runs.
+  var objective = "a closure"
   /// Whether the loss was written by whoever made the trainer, and may break its contract.
   var isOwnLoss = true
   /// In what a step's forward and backward computations run: the choice of adapters.
   let scope: @Sendable (() throws -> Void) throws -> Void
   /// What its memory is predicted from, where that can be done.
   var workload: TrainingWorkload?
+  /// The module that is trained, or that the adapter is attached to.
+  let model: (module: any Module, target: TrainingTarget)?
 
   /// Creates a trainer of any parameters under any loss.
   ///
@@ -59,7 +64,7 @@ public struct Trainer<Data: TrainingData>: Sendable {
     logger: Logger = .silent, loss: @escaping Loss
   ) throws {
     try self.init(
-      parameters: parameters, on: data, options: options, logger: logger,
+      parameters: parameters, on: data, options: options, logger: logger, model: nil,
       scope: { try $0() }, loss: loss)
   }
 
@@ -81,12 +86,56 @@ public struct Trainer<Data: TrainingData>: Sendable {
     let embeddings = model.modules().filter { $0.module is Embedding }.map(\.path)
     try self.init(
       parameters: target.prepare(model), embeddings: embeddings, on: data, options: options,
-      logger: logger, scope: { body in try model.withAdapters(selection, body) }, loss: loss)
+      logger: logger, model: (model, target),
+      scope: { body in try model.withAdapters(selection, body) }, loss: loss)
+  }
+
+  /// Creates a trainer of a module, or of an adapter on it, under `objective`.
+  public init<Model: Module>(
+    _ model: Model, training target: TrainingTarget, on data: Data,
+    objective: some Objective<Model, Data>, options: TrainingOptions = TrainingOptions(),
+    logger: Logger = .silent
+  ) throws {
+    try self.init(
+      model, as: model, training: target, on: data, objective: objective, options: options,
+      logger: logger)
+  }
+
+  /// Creates a trainer of a language model, or of an adapter on it, under `objective`.
+  ///
+  /// Throws ``TrainingError`` for data that the model can't read, options out of range or nothing
+  /// trainable, and `AdapterError` for an adapter that is not attached.
+  public init(
+    _ model: any LanguageModel, training target: TrainingTarget, on data: Data,
+    objective: some Objective<any LanguageModel, Data>,
+    options: TrainingOptions = TrainingOptions(), logger: Logger = .silent
+  ) throws {
+    func make(_ module: some LanguageModel) throws -> Self {
+      try Self(
+        module, as: model, training: target, on: data, objective: objective, options: options,
+        logger: logger)
+    }
+    self = try make(model)
+  }
+
+  /// Creates a trainer of `module`, which the objective knows as `model`.
+  private init<Model: Sendable>(
+    _ module: some Module, as model: Model, training target: TrainingTarget, on data: Data,
+    objective: some Objective<Model, Data>, options: TrainingOptions, logger: Logger
+  ) throws {
+    try objective.check(model, on: data)
+    try self.init(module, training: target, on: data, options: options, logger: logger) {
+      try objective.loss(model, $0, scale: $1)
+    }
+    self.objective = objective.identifier
+    isOwnLoss = !(objective is any TestedObjective)
+    workload = objective.workload(
+      model, training: target, on: data, batchSize: options.batchSize)
   }
 
   private init(
     parameters: [NamedParameter], embeddings: [String] = [], on data: Data,
-    options: TrainingOptions, logger: Logger,
+    options: TrainingOptions, logger: Logger, model: (module: any Module, target: TrainingTarget)?,
     scope: @escaping @Sendable (() throws -> Void) throws -> Void, loss: @escaping Loss
   ) throws {
     try options.check()
@@ -96,6 +145,7 @@ public struct Trainer<Data: TrainingData>: Sendable {
     self.options = options
     self.data = data
     self.logger = logger
+    self.model = model
     self.loss = loss
     self.scope = scope
     groups =
@@ -106,9 +156,7 @@ public struct Trainer<Data: TrainingData>: Sendable {
         ParameterGroup(
           trainable, learningRate: options.learningRate, weightDecay: options.weightDecay)
       ]
-    makeOptimizer = { groups in
-      AdamW(groups, beta1: options.beta1, beta2: options.beta2, epsilon: options.epsilon)
-    }
+    optimizer = options.adamW
   }
 }
 
@@ -121,21 +169,8 @@ extension Trainer where Data == TokenDataSet {
     _ model: any LanguageModel, training target: TrainingTarget, on data: TokenDataSet,
     options: TrainingOptions = TrainingOptions(), logger: Logger = .silent
   ) throws {
-    try data.check(for: model)
-    func make(_ model: some LanguageModel) throws -> Self {
-      try Self(model, training: target, on: data, options: options, logger: logger) {
-        batch, scale in
-        model.loss(tokens: batch.tokens, targets: batch.targets, scale: scale)
-      }
-    }
-    self = try make(model)
-    isOwnLoss = false
-    if let model = model as? any PretrainedLanguageModel {
-      let multiple = max(1, data.paddingMultiple)
-      workload = TrainingWorkload(
-        model, training: target, rows: min(options.batchSize, data.rowCount),
-        length: (data.longestRow + multiple - 1) / multiple * multiple)
-    }
+    try self.init(
+      model, training: target, on: data, objective: NextToken(), options: options, logger: logger)
   }
 }
 

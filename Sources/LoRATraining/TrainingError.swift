@@ -31,6 +31,12 @@ public enum TrainingError: Error, Sendable, Hashable {
   /// The loss of the first step depends on none of the `count` parameters that are to be trained, as
   /// `example`; `isConstant` if on no parameter at all.
   case lossWithoutGradient(isConstant: Bool, count: Int, example: String)
+  /// Two parameters that are to be trained have the same path, which a saved state could not tell
+  /// apart.
+  case duplicateParameter(path: String)
+  /// A saved state that is of another run than the one to resume: what differs, as it was when the
+  /// state was saved and as it is now.
+  case differentRun(part: TrainingState.Part, saved: String, current: String)
 }
 
 extension TrainingError: CustomStringConvertible {
@@ -78,6 +84,11 @@ extension TrainingError: CustomStringConvertible {
         : "the loss depends on none of the \(count) parameters that are to be trained, as '\(example)': "
           + "does the forward pass call the layers that 'children' lists, and does each read its "
           + "parameters through its slot?")
+    case .duplicateParameter(let path):
+      "two trained parameters have the path '\(path)'; give each a path of its own"
+    case .differentRun(let part, let saved, let current):
+      "the saved run is of \(part): it was saved with \(saved), and is resumed with \(current); "
+        + "resume it with what it was begun with, or begin a new run"
     }
   }
 

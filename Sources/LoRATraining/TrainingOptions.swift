@@ -1,6 +1,8 @@
 public import LoRATensor
 
 /// How long, how fast and in which order to train.
+///
+/// Stored options of older versions decode: what they lack has its default.
 public struct TrainingOptions: Sendable, Hashable, Codable {
   /// How long a run is.
   public enum Duration: Sendable, Hashable, Codable {
@@ -22,13 +24,13 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
   public var schedule: LearningRateSchedule
   /// The number of steps over which the learning rate rises at the beginning.
   public var warmupSteps: Int
-  /// AdamW's weight decay.
+  /// The weight decay.
   public var weightDecay: Double
-  /// AdamW's decay of the gradients' mean.
+  /// AdamW's exponential decay rate of the first moment, the mean of the gradients.
   public var beta1: Double
-  /// AdamW's decay of the mean of their squares.
+  /// AdamW's exponential decay rate of the second moment, the mean of their squares.
   public var beta2: Double
-  /// AdamW's addition to the denominator.
+  /// What AdamW adds to the denominator.
   public var epsilon: Double
   /// The norm that gradients are clipped to; 0 is off.
   public var clipNorm: Float
@@ -98,11 +100,7 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
       learningRate * weightDecay < 1, "the weight decay times the learning rate",
       learningRate * weightDecay,
       "below 1: at 1 a step forgets everything; AdamW's usual decay is 0.01")
-    try demand(beta1 >= 0 && beta1 < 1, "beta1", beta1, "at least 0, below 1")
-    try demand(beta2 >= 0 && beta2 < 1, "beta2", beta2, "at least 0, below 1")
-    try demand(
-      epsilon > 0 && epsilon.isFinite, "epsilon", epsilon,
-      "a finite number above 0: without it a gradient of 0 becomes 0 / 0")
+    try adamW.check()
     if let loraPlus {
       try demand(
         loraPlus.ratio >= 1 && loraPlus.ratio.isFinite, "the ratio of LoRA+", loraPlus.ratio,
@@ -139,7 +137,50 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
     }
   }
 
+  /// The optimizer of these options, which a ``Trainer`` uses unless it is given another.
+  public var adamW: AdamW { AdamW(beta1: beta1, beta2: beta2, epsilon: epsilon) }
+
   // Below, a step changes no float32 number but the smallest; above, none is left.
   private static let leastRate = Double(Float.leastNormalMagnitude)
   private static let greatestRate = 100.0
+}
+
+// MARK: - Storing
+
+extension TrainingOptions {
+  private enum CodingKeys: String, CodingKey, CaseIterable {
+    case duration, batchSize, accumulation, learningRate, schedule, warmupSteps, weightDecay
+    case beta1, beta2, epsilon, clipNorm, seed, shuffles, precision, loraPlus, checkpointing
+    case memoryLimit
+  }
+
+  /// Decodes options; every key may be absent and then has its default.
+  public init(from decoder: any Decoder) throws {
+    self.init()
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    try values.read(&duration, .duration)
+    try values.read(&batchSize, .batchSize)
+    try values.read(&accumulation, .accumulation)
+    try values.read(&learningRate, .learningRate)
+    try values.read(&schedule, .schedule)
+    try values.read(&warmupSteps, .warmupSteps)
+    try values.read(&weightDecay, .weightDecay)
+    try values.read(&beta1, .beta1)
+    try values.read(&beta2, .beta2)
+    try values.read(&epsilon, .epsilon)
+    try values.read(&clipNorm, .clipNorm)
+    try values.read(&seed, .seed)
+    try values.read(&shuffles, .shuffles)
+    try values.read(&precision, .precision)
+    loraPlus = try values.decodeIfPresent(LoRAPlus.self, forKey: .loraPlus)
+    try values.read(&checkpointing, .checkpointing)
+    memoryLimit = try values.decodeIfPresent(Int.self, forKey: .memoryLimit)
+  }
+}
+
+extension KeyedDecodingContainer {
+  /// Reads the value of `key` into `value`, which keeps its default where the key is absent.
+  func read<Value: Decodable>(_ value: inout Value, _ key: Key) throws {
+    if let stored = try decodeIfPresent(Value.self, forKey: key) { value = stored }
+  }
 }

@@ -27,6 +27,8 @@ public enum StepDecision: Sendable, Hashable {
 }
 
 /// How a training ended. What was learned is in the model.
+///
+/// Stored results of older versions decode: what they lack has its default.
 public struct TrainingResult: Sendable, Hashable, Codable {
   /// The loss of each step that was made.
   public internal(set) var losses: [Double] = []
@@ -34,13 +36,30 @@ public struct TrainingResult: Sendable, Hashable, Codable {
   public internal(set) var isCancelled = false
   /// Whether the callback ended it.
   public internal(set) var isStopped = false
-  /// The number of numbers that were trained.
+  /// The number of trainable parameters, counted element by element.
   public internal(set) var trainedParameterCount = 0
   /// The number of tokens in all batches, without padding.
   public internal(set) var tokens = 0
 
   /// The number of steps that were made.
   public var steps: Int { losses.count }
+}
+
+extension TrainingResult {
+  private enum CodingKeys: String, CodingKey {
+    case losses, isCancelled, isStopped, trainedParameterCount, tokens
+  }
+
+  /// Decodes a result; every key may be absent and then has its default.
+  public init(from decoder: any Decoder) throws {
+    self.init()
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    try values.read(&losses, .losses)
+    try values.read(&isCancelled, .isCancelled)
+    try values.read(&isStopped, .isStopped)
+    try values.read(&trainedParameterCount, .trainedParameterCount)
+    try values.read(&tokens, .tokens)
+  }
 }
 
 extension StepReport: CustomStringConvertible {

@@ -25,7 +25,8 @@ struct LoRACommand: AsyncParsableCommand {
   static func main() async {
     ProcessSetup.prepare()
     do {
-      var command = try parseAsRoot()
+      let arguments = Array(CommandLine.arguments.dropFirst())
+      var command = try parseAsRoot(try RunFolder.resumed(arguments))
       if var command = command as? any AsyncParsableCommand {
         try await command.run()
       } else {

@@ -184,21 +184,88 @@ import Testing
 
   @Test func anOptimizerOfOnesOwn() throws {
     struct Descent: Optimizer {
-      let groups: [ParameterGroup]
-      func step(_ gradients: Gradients, factor: Double, gradientScale: Float) {
-        for group in groups {
-          for (_, parameter) in group.parameters {
-            guard let gradient = gradients[parameter] else { continue }
-            let rate = Float(group.learningRate * factor) * gradientScale
-            parameter.value = parameter.value - gradient.scaled(by: rate)
-          }
-        }
+      func update(
+        _ parameter: Parameter, gradient: Tensor, settings: UpdateSettings,
+        state: inout ParameterState
+      ) {
+        let rate = Float(settings.learningRate) * settings.gradientScale
+        parameter.value = parameter.value - gradient.scaled(by: rate)
       }
     }
     var trainer = try trainer(
       ToyNetwork(seed: 0), TrainingOptions(duration: .epochs(20), learningRate: 0.1))
-    trainer.makeOptimizer = { Descent(groups: $0) }
+    trainer.optimizer = Descent()
     let result = try trainer.run()
     #expect(try #require(result.losses.last) < result.losses[0] / 2)
+  }
+
+  /// The first loss is the same with momentum; what follows is not.
+  @Test func stochasticGradientDescentLearns() throws {
+    func losses(_ momentum: Double) throws -> [Double] {
+      var trainer = try self.trainer(
+        ToyNetwork(seed: 0), TrainingOptions(duration: .epochs(10), learningRate: 0.1))
+      trainer.optimizer = SGD(momentum: momentum)
+      return try trainer.run().losses
+    }
+    let (plain, fast) = (try losses(0), try losses(0.9))
+    #expect(try #require(plain.last) < plain[0] / 2)
+    #expect(plain[0] == fast[0] && plain.last != fast.last)
+    var trainer = try self.trainer(ToyNetwork(seed: 0), TrainingOptions())
+    trainer.optimizer = SGD(momentum: 2)
+    #expect(throws: TrainingError.self) { try trainer.run() }
+  }
+
+  /// The same loss as a closure and as a conformance: the same bits.
+  @Test func anObjectiveOfOnesOwn() throws {
+    struct SquaredError: Objective {
+      typealias Data = Points
+      func loss(_ model: ToyNetwork, _ batch: Points.Batch, scale: Float) -> Variable {
+        Points.loss(model, batch, scale)
+      }
+    }
+    let options = TrainingOptions(duration: .steps(5), batchSize: 8)
+    let (first, second) = (ToyNetwork(seed: 0), ToyNetwork(seed: 0))
+    let closure = try trainer(first, options).run()
+    let objective = try Trainer(
+      second, training: .full, on: Points(count: 64, seed: 1), objective: SquaredError(),
+      options: options
+    ).run()
+    #expect(closure.losses == objective.losses && first.values == second.values)
+  }
+
+  @Test func anObjectiveThatBreaksItsContract() throws {
+    struct Unscaled: Objective {
+      typealias Data = Points
+      func loss(_ model: ToyNetwork, _ batch: Points.Batch, scale: Float) -> Variable {
+        Points.loss(model, batch, 1)
+      }
+    }
+    struct Refusing: Objective {
+      typealias Data = Points
+      func loss(_ model: ToyNetwork, _ batch: Points.Batch, scale: Float) -> Variable {
+        Points.loss(model, batch, scale)
+      }
+      func check(_ model: ToyNetwork, on data: Points) throws {
+        throw TrainingError.noTargets(row: 0)
+      }
+    }
+    let data = Points(count: 8, seed: 1)
+    #expect {
+      try Trainer(ToyNetwork(seed: 0), training: .full, on: data, objective: Unscaled()).run()
+    } throws: { error in
+      if case .lossIgnoresScale? = error as? TrainingError { return true }
+      return false
+    }
+    #expect(throws: TrainingError.noTargets(row: 0)) {
+      try Trainer(ToyNetwork(seed: 0), training: .full, on: data, objective: Refusing())
+    }
+  }
+
+  @Test func pathsThatOccurTwiceAreErrors() throws {
+    let (a, b) = (Parameter(Tensor([1])), Parameter(Tensor([1])))
+    let trainer = try Trainer(
+      parameters: [("same", a), ("same", b)], on: Points(count: 4, seed: 1)
+    ) { _, scale in (Variable(a) * Variable(b)).sum().scaled(by: scale) }
+    #expect(throws: TrainingError.duplicateParameter(path: "same")) { try trainer.run() }
   }
 }

@@ -54,11 +54,10 @@ func layers() {
   measure("AdamW-4M") {
     let parameter = Parameter(.zeros([1024, 4096]))
     let gradients = (Variable(parameter) * Variable(parameter)).sum().gradients()
-    return (
-      AdamW([ParameterGroup([("weight", parameter)], learningRate: 1e-3)]), gradients
-    )
+    let group = ParameterGroup([("weight", parameter)], learningRate: 1e-3)
+    return (group, gradients, OptimizerState())
   } _: { state in
-    state.0.step(state.1)
+    AdamW().step(state.1, groups: [state.0], state: &state.2)
   }
 }
 

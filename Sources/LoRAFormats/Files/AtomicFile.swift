@@ -91,6 +91,13 @@ public enum AtomicFile {
     for folder in folders { try FileSystem.synchronize(folder: folder) }
   }
 
+  /// Removes what killed processes left in `folder` of files that they were writing, of those whose
+  /// names `isTarget` knows. Writing a file again does so for that file; this is for files that may
+  /// never be written again.
+  package static func removeLeftovers(in folder: String, of isTarget: (String) -> Bool) {
+    Draft.removeLeftovers(in: folder, of: isTarget)
+  }
+
   /// Puts a finished draft in its place.
   private static func put(_ writer: FileWriter, at target: String) throws {
     // An empty file holds nothing that could be lost.

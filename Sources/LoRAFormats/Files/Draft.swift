@@ -28,18 +28,24 @@ enum Draft {
   /// Whether the file or folder `name` is a draft of any target.
   static func isDraft(_ name: String) -> Bool { name.hasPrefix(prefix) }
 
-  private static func isDraft(_ name: String, of target: String) -> Bool {
-    guard isDraft(name) else { return false }
+  /// What the name of the draft `name` says of its target; nil if it is no draft.
+  private static func target(of name: String) -> Substring? {
+    guard isDraft(name) else { return nil }
     let rest = name.dropFirst(prefix.count)
-    guard let dot = rest.firstIndex(of: ".") else { return false }
-    return rest[rest.index(after: dot)...] == suffix(of: target)
+    return rest.firstIndex(of: ".").map { rest[rest.index(after: $0)...] }
   }
 
   /// Removes the drafts of `target` that killed processes left beside it, or in the folder `place`.
   /// A living process holds a lock on its own.
   static func removeLeftovers(of target: String, in place: String? = nil) {
-    let folder = place ?? FileSystem.folder(of: target)
-    for name in FileSystem.names(in: folder) where isDraft(name, of: target) {
+    let suffix = suffix(of: target)
+    removeLeftovers(in: place ?? FileSystem.folder(of: target)) { $0 == suffix }
+  }
+
+  /// Removes the drafts in `folder` that killed processes left of files whose names `isTarget` knows.
+  static func removeLeftovers(in folder: String, of isTarget: (String) -> Bool) {
+    for name in FileSystem.names(in: folder) {
+      guard let target = target(of: name), isTarget(String(target)) else { continue }
       let path = FileSystem.join(folder, name)
       let descriptor = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
       guard descriptor >= 0 else { continue }

@@ -37,13 +37,16 @@ public final class FileWriter {
   }
 
   /// Empties or creates the file at `path`, at once and whole, to be written piece by piece in place,
-  /// as a log: what is written is there, whatever happens afterwards.
-  package convenience init(appendingTo path: String) throws(FileError) {
+  /// as a log: what is written is there, whatever happens afterwards. It begins with `content`.
+  package convenience init(
+    appendingTo path: String, beginningWith content: [UInt8] = []
+  ) throws(FileError) {
     let target = FileSystem.exists(path) ? FileSystem.absolute(path) : path
     try FileSystem.makeFolder(FileSystem.folder(of: target))
     Draft.removeLeftovers(of: target)
     try self.init(draft: Draft.path(for: target), for: path, keepingModeOf: target)
     do throws(FileError) {
+      try write(content)
       try finish()
       guard rename(draft, target) == 0 else {
         throw FileError(path: path, operation: "write", code: errno)

@@ -57,7 +57,7 @@ public struct PretrainedModel: Sendable {
 
   /// The tokenizer that lies beside the weights, or in the same file. Where its files name no token
   /// that ends a sequence, that is the model's first stop token.
-  public func tokenizer() throws -> BytePairTokenizer {
+  public func tokenizer() throws -> any Tokenizer {
     if let file { return try file.tokenizer() }
     let end = generation.eosTokenIDs.first { $0 < model.vocabularySize }
     return try BytePairTokenizer(contentsOf: path, endOfSequence: end)

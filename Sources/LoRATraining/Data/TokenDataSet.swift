@@ -148,6 +148,22 @@ public struct TokenDataSet: TrainingData {
     indexes.reduce(0) { $0 + rows[$1].length }
   }
 
+  /// Of every token and target, and of the padding. Time: one pass over the tokens.
+  public var fingerprint: UInt64 {
+    var hash = ContentHash()
+    hash.combine(UInt64(truncatingIfNeeded: paddingMultiple))
+    hash.combine(UInt64(truncatingIfNeeded: paddingToken))
+    var (tokens, targets) = ([Int64](), [Int64]())
+    for row in rows {
+      append(row, to: &tokens, &targets)
+      tokens.withUnsafeBytes { hash.combine($0) }
+      targets.withUnsafeBytes { hash.combine($0) }
+      tokens.removeAll(keepingCapacity: true)
+      targets.removeAll(keepingCapacity: true)
+    }
+    return hash.value
+  }
+
   /// Where the row at `index` comes from, counted from 1: "line 7", "row 3 (line 1)" of a list, or
   /// "row 3" of data that is in no lines.
   public func place(of index: Int) -> String {

@@ -19,6 +19,10 @@ public protocol TrainingData<Batch>: Sendable {
   func targetCount(of rows: [Int]) -> Int
   /// How many tokens these rows have, for reports. The number of targets by default.
   func tokenCount(of rows: [Int]) -> Int
+  /// A number that differs where the content does, the same in every process: a saved run resumes on
+  /// data with the same one only. By default of the number of rows and of each row's targets and
+  /// tokens, which does not see what they hold.
+  var fingerprint: UInt64 { get }
 }
 
 extension TrainingData {
@@ -26,4 +30,13 @@ extension TrainingData {
   public func targetCount(of rows: [Int]) -> Int { rows.count }
   /// As many as there are targets.
   public func tokenCount(of rows: [Int]) -> Int { targetCount(of: rows) }
+  /// Of the sizes alone.
+  public var fingerprint: UInt64 {
+    var hash = ContentHash()
+    for row in 0..<rowCount {
+      hash.combine(UInt64(truncatingIfNeeded: targetCount(of: [row])))
+      hash.combine(UInt64(truncatingIfNeeded: tokenCount(of: [row])))
+    }
+    return hash.value
+  }
 }

@@ -1,84 +1,88 @@
 import CLoRAKernels
 public import LoRAAutograd
-import LoRATensor
+public import LoRATensor
 
 /// Adam with decoupled weight decay, as `torch.optim.AdamW` computes it.
 ///
 /// ```swift
-/// var optimizer = AdamW([ParameterGroup(model.adapterParameters(named: "a"), learningRate: 1e-3)])
-/// optimizer.step(loss.gradients())
+/// let group = ParameterGroup(model.adapterParameters(named: "a"), learningRate: 1e-3)
+/// var state = OptimizerState()
+/// AdamW().step(loss.gradients(), groups: [group], state: &state)
 /// ```
 ///
 /// Memory: two float32 numbers a trained number, allocated at a parameter's first gradient. Time:
 /// one pass over the values, in tiles over the threads; the result does not depend on their number.
 ///
 /// Source: Loshchilov and Hutter, *Decoupled weight decay regularization*, 2017.
-public struct AdamW: Optimizer {
-  /// What is updated, and how fast. Rates may be changed between steps.
-  public var groups: [ParameterGroup]
-  /// How slowly the mean of the gradients changes.
-  public let beta1: Double
-  /// How slowly the mean of their squares changes.
-  public let beta2: Double
+public struct AdamW: Optimizer, Hashable {
+  /// The exponential decay rate of the first moment, the mean of the gradients.
+  public var beta1: Double
+  /// The exponential decay rate of the second moment, the mean of their squares.
+  public var beta2: Double
   /// What is added to the denominator.
-  public let epsilon: Double
+  public var epsilon: Double
 
-  private struct Moments: Sendable {
-    var mean: Tensor
-    var square: Tensor
-    var steps = 0
-  }
-
-  private var moments: [ObjectIdentifier: Moments] = [:]
-
-  /// Creates an optimizer without state.
-  public init(
-    _ groups: [ParameterGroup], beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8
-  ) {
-    self.groups = groups
+  /// Creates the recipe. Values are checked when it is used.
+  public init(beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8) {
     self.beta1 = beta1
     self.beta2 = beta2
     self.epsilon = epsilon
   }
 
-  /// Updates the parameters that have a gradient; one's first step allocates its state.
-  public mutating func step(
-    _ gradients: Gradients, factor: Double = 1, gradientScale: Float = 1
-  ) {
-    for group in groups {
-      for (path, parameter) in group.parameters {
-        guard let gradient = gradients[parameter] else { continue }
-        require(
-          gradient.shape == parameter.shape,
-          "a gradient of shape \(gradient.shape) for '\(path)' of shape \(parameter.shape)")
-        update(
-          parameter, gradient, scale: gradientScale, learningRate: group.learningRate * factor,
-          weightDecay: group.weightDecay)
-      }
-    }
+  /// The name and the three settings.
+  public var identifier: String {
+    "AdamW(beta1: \(beta1), beta2: \(beta2), epsilon: \(epsilon))"
   }
 
-  private mutating func update(
-    _ parameter: Parameter, _ gradient: Tensor, scale: Float, learningRate: Double,
-    weightDecay: Double
+  /// Throws for a setting out of range.
+  public func check() throws(TrainingError) {
+    func demand(
+      _ isRight: Bool, _ name: String, _ value: Double, _ expected: String
+    ) throws(TrainingError) {
+      if !isRight { throw .invalidOption(name: name, value: "\(value)", expected: expected) }
+    }
+    try demand(beta1 >= 0 && beta1 < 1, "beta1", beta1, "at least 0, below 1")
+    try demand(beta2 >= 0 && beta2 < 1, "beta2", beta2, "at least 0, below 1")
+    try demand(
+      epsilon > 0 && epsilon.isFinite, "epsilon", epsilon,
+      "a finite number above 0: without it a gradient of 0 becomes 0 / 0")
+  }
+
+  // As PyTorch's state dictionaries call the moments.
+  private static let (mean, square) = ("exp_avg", "exp_avg_sq")
+
+  /// Both moments, `exp_avg` and `exp_avg_sq`, each of the parameter's shape.
+  public func stateShapes(of shape: Shape) -> [String: Shape] {
+    [Self.mean: shape, Self.square: shape]
+  }
+
+  /// Updates the moments and the value: in place where only the parameter holds it.
+  public func update(
+    _ parameter: Parameter, gradient: Tensor, settings: UpdateSettings,
+    state: inout ParameterState
   ) {
-    let key = ObjectIdentifier(parameter)
-    // Taken out of the table, so that the tensors are unique and change in place.
-    var state =
-      moments.removeValue(forKey: key)
-      ?? Moments(mean: .zeros(parameter.shape), square: .zeros(parameter.shape))
-    state.steps += 1
-    let (step, beta1, beta2, epsilon) = (state.steps, beta1, beta2, epsilon)
-    state.mean.withUnsafeMutableBytes { mean in
-      state.square.withUnsafeMutableBytes { square in
+    let step = state.updates
+    var (mean, square) = (state.take(Self.mean), state.take(Self.square))
+    update(parameter, gradient, settings, step: step, mean: &mean, square: &square)
+    (state.tensors[Self.mean], state.tensors[Self.square]) = (mean, square)
+  }
+
+  private func update(
+    _ parameter: Parameter, _ gradient: Tensor, _ settings: UpdateSettings, step: Int,
+    mean: inout Tensor, square: inout Tensor
+  ) {
+    let (beta1, beta2, epsilon) = (beta1, beta2, epsilon)
+    mean.withUnsafeMutableBytes { mean in
+      square.withUnsafeMutableBytes { square in
         guard let m = mean.baseAddress?.floats, let v = square.baseAddress?.floats else { return }
         func run(_ old: UnsafePointer<Float>, _ new: UnsafeMutablePointer<Float>) {
           withExtendedLifetime(gradient) {
             parallelTiles(parameter.shape.elementCount, tile: elementTile) {
               let start = $0.lowerBound
               lk_adamw(
-                $0.count, old + start, new + start, gradient.floats + start, scale,
-                m + start, v + start, learningRate, beta1, beta2, epsilon, weightDecay, step)
+                $0.count, old + start, new + start, gradient.floats + start,
+                settings.gradientScale, m + start, v + start, settings.learningRate, beta1, beta2,
+                epsilon, settings.weightDecay, step)
             }
           }
         }
@@ -93,6 +97,5 @@ public struct AdamW: Optimizer {
         }
       }
     }
-    moments[key] = state
   }
 }

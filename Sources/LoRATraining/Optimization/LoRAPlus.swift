@@ -26,6 +26,15 @@ public struct LoRAPlus: Sendable, Hashable, Codable {
     self.embeddingLearningRate = embeddingLearningRate
   }
 
+  private enum CodingKeys: String, CodingKey { case ratio, embeddingLearningRate }
+
+  /// Decodes the option; the embeddings' rate may be absent and then has its default.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(ratio: try values.decode(Double.self, forKey: .ratio))
+    try values.read(&embeddingLearningRate, .embeddingLearningRate)
+  }
+
   /// The groups of `parameters`, those without any left out.
   ///
   /// - Parameters:

@@ -1,18 +1,147 @@
 public import LoRAAutograd
 public import LoRAModels
+public import LoRATensor
 
-/// What turns gradients into new parameter values, as ``AdamW``.
+/// A recipe that turns gradients into new parameter values, as ``AdamW`` or ``SGD``.
 ///
-/// An optimizer keeps its state itself and replaces parameters' values; it never writes into a
-/// tensor that somebody else may be reading.
+/// An optimizer is a value without state. What it remembers of a parameter is a ``ParameterState``,
+/// kept under the parameter's path in an ``OptimizerState``, so that a run can be saved and resumed.
+///
+/// One of your own computes the update of one parameter:
+///
+/// ```swift
+/// struct Descent: Optimizer {
+///   func update(
+///     _ parameter: Parameter, gradient: Tensor, settings: UpdateSettings,
+///     state: inout ParameterState
+///   ) {
+///     let rate = Float(settings.learningRate) * settings.gradientScale
+///     parameter.value = parameter.value - gradient.scaled(by: rate)
+///   }
+/// }
+/// trainer.optimizer = Descent()
+/// ```
 public protocol Optimizer: Sendable {
-  /// Updates the parameters that have a gradient.
+  /// The name and every setting that an update depends on, as `AdamW(beta1: 0.9, ...)`: a saved run
+  /// resumes under the same identifier only. By default what the value prints as.
+  var identifier: String { get }
+
+  /// Throws ``TrainingError/invalidOption(name:value:expected:)`` for settings that nothing can be
+  /// learned with. A run asks first; by default all are fine.
+  func check() throws(TrainingError)
+
+  /// The shapes of what is remembered of a parameter of `shape`, by name: float32 tensors that are
+  /// zero before the first update. Nothing by default.
+  func stateShapes(of shape: Shape) -> [String: Shape]
+
+  /// Replaces the value of `parameter`; never writes into a tensor that somebody else may be reading.
   ///
   /// - Parameters:
-  ///   - gradients: the gradients; a parameter without one stays as it is.
+  ///   - parameter: the parameter, whose value is float32.
+  ///   - gradient: its gradient, of its shape, not yet multiplied by the settings' scale.
+  ///   - settings: how far to go.
+  ///   - state: what is remembered of the parameter; this update is counted in it already.
+  func update(
+    _ parameter: Parameter, gradient: Tensor, settings: UpdateSettings,
+    state: inout ParameterState)
+}
+
+/// The settings of one update of one parameter.
+public struct UpdateSettings: Sendable, Hashable {
+  /// The learning rate, multiplied by the schedule's factor.
+  public var learningRate: Double
+  /// The weight decay.
+  public var weightDecay: Double
+  /// What the gradient is multiplied by first: the coefficient of clipping.
+  public var gradientScale: Float
+
+  /// Creates settings.
+  public init(learningRate: Double, weightDecay: Double = 0, gradientScale: Float = 1) {
+    self.learningRate = learningRate
+    self.weightDecay = weightDecay
+    self.gradientScale = gradientScale
+  }
+}
+
+/// What an optimizer remembers of one parameter.
+public struct ParameterState: Sendable, Equatable {
+  /// The number of updates.
+  public var updates = 0
+  /// The tensors by name, as ``Optimizer/stateShapes(of:)`` lists them.
+  public var tensors: [String: Tensor] = [:]
+
+  /// The state before the first update.
+  public init() {}
+
+  /// Removes the tensor `name` and returns it: changed while nobody else holds it and put back into
+  /// ``tensors``, it is changed in place. Traps if the optimizer does not list it.
+  public mutating func take(_ name: String) -> Tensor {
+    guard let tensor = tensors.removeValue(forKey: name) else {
+      preconditionFailure(
+        "an optimizer's state has no tensor '\(name)'; list it in stateShapes(of:)")
+    }
+    return tensor
+  }
+}
+
+/// What an optimizer remembers, by the paths of the parameters that were updated.
+public struct OptimizerState: Sendable, Equatable {
+  /// The state of each parameter that has been updated at least once.
+  public var parameters: [String: ParameterState] = [:]
+
+  /// The state before the first step.
+  public init() {}
+
+  /// The state of the parameter at `path`; nil before its first update.
+  public subscript(path: String) -> ParameterState? { parameters[path] }
+}
+
+extension Optimizer {
+  /// What the value prints as: of a structure its name and properties.
+  public var identifier: String { String(describing: self) }
+
+  /// All is fine.
+  public func check() throws(TrainingError) {}
+
+  /// Nothing is remembered.
+  public func stateShapes(of shape: Shape) -> [String: Shape] { [:] }
+
+  /// Updates the parameters that have a gradient; a parameter without one stays as it is.
+  ///
+  /// - Parameters:
+  ///   - gradients: the gradients.
+  ///   - groups: what is updated, and how fast. No path may occur twice.
   ///   - factor: the schedule's factor on each group's learning rate.
   ///   - gradientScale: what every gradient is multiplied by first: the coefficient of clipping.
-  mutating func step(_ gradients: Gradients, factor: Double, gradientScale: Float)
+  ///   - state: what earlier steps left; a parameter's first update allocates its part.
+  public func step(
+    _ gradients: Gradients, groups: [ParameterGroup], factor: Double = 1,
+    gradientScale: Float = 1, state: inout OptimizerState
+  ) {
+    for group in groups {
+      let settings = UpdateSettings(
+        learningRate: group.learningRate * factor, weightDecay: group.weightDecay,
+        gradientScale: gradientScale)
+      for (path, parameter) in group.parameters {
+        guard let gradient = gradients[parameter] else { continue }
+        require(
+          gradient.shape == parameter.shape,
+          "a gradient of shape \(gradient.shape) for '\(path)' of shape \(parameter.shape)")
+        // Taken out of the table, so that its tensors are unique and change in place.
+        var own =
+          state.parameters.removeValue(forKey: path) ?? initialState(of: parameter.shape)
+        own.updates += 1
+        update(parameter, gradient: gradient, settings: settings, state: &own)
+        state.parameters[path] = own
+      }
+    }
+  }
+
+  private func initialState(of shape: Shape) -> ParameterState {
+    var state = ParameterState()
+    state.tensors = stateShapes(of: shape).mapValues { .zeros($0) }
+    return state
+  }
 }
 
 /// Parameters that share a learning rate and a weight decay.

@@ -11,7 +11,8 @@ struct TrainCommand: ParsableCommand {
     discussion: """
       Writes a PEFT adapter or, with --method full, a model directory in the base's stored type. If \
       something stops the training (Ctrl-C, a closed terminal, a loss that is not finite, a log that \
-      cannot be written), what was learned so far is saved, and the exit status is 1.
+      cannot be written), what was learned so far is saved, and the exit status is 1. With \
+      --checkpoint-every a training that was stopped, even by a power failure, goes on with --resume.
 
         lora train --model MODEL --data rows.safetensors --steps 200 --output a1
         lora train --model MODEL --data questions.jsonl --epochs 3 --output a2
@@ -36,6 +37,7 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup(title: "Adapter") var recipe: RecipeOptions
   @OptionGroup(title: "Training") var schedule: ScheduleOptions
   @OptionGroup(title: "Memory") var memory: MemoryOptions
+  @OptionGroup(title: "Resuming") var checkpoints: CheckpointOptions
   @Option(
     help: ArgumentHelp(
       "Write one JSON object per step to this file: step, loss, gradient_norm, learning_rate, tokens_per_second.",
@@ -46,14 +48,29 @@ struct TrainCommand: ParsableCommand {
 
   private static let name = "default"
 
+  /// What can be resumed, in the output folder.
+  private var folder: RunFolder { RunFolder(path: output) }
+
+  private var isResumed: Bool { checkpoints.resume != nil }
+
+  /// Whether results that are there are replaced: a resumed run's are its own.
+  private var replaces: Bool { replacement.force || isResumed }
+
   func run() throws {
+    if isResumed, try folder.recipe().isFinished { return try reportFinished() }
     try schedule.training.check()
     try recipe.check()
+    folder.recover()
     var destinations = Destinations(
-      reading: [model.path, data, evalData, recipe.config, recipe.initAdapter],
-      force: replacement.force)
+      reading: [model.path, data, evalData, recipe.config, recipe.initAdapter], force: replaces)
     if let log { try destinations.check(log, .log, option: "--log") }
-    try destinations.check(output, recipe.trained == .full ? .model : .adapter(.peft))
+    try destinations.check(
+      output, recipe.trained == .full ? .model : .adapter(.peft), owning: RunFolder.owns)
+    if !replaces, folder.exists, try !folder.recipe().isFinished {
+      throw CommandError(
+        "\(output): a training that was stopped lies there; go on with it by --resume \(output), or "
+          + "--force to begin again")
+    }
     let pretrained = try model.load()
     let reader = try dataRows.reader(for: pretrained)
     let rows = try reader.readTelling(data, tensor: "train")
@@ -75,6 +92,25 @@ struct TrainCommand: ParsableCommand {
     try train(pretrained, rows, heldOut, configuration)
   }
 
+  /// Writes how this run was begun into its folder, if it is to be resumed one day. What another has
+  /// left there goes.
+  private func begin() throws {
+    guard !isResumed else { return }
+    if folder.exists { folder.remove() }
+    if checkpoints.checkpointEvery != nil {
+      try folder.write(
+        RunFolder.Recipe(
+          arguments: Array(CommandLine.arguments.dropFirst(2)), folder: FileSystem.absolute(".")))
+    }
+  }
+
+  private func reportFinished() throws {
+    if format.isJSON {
+      return try StandardOutput.json(["output": .string(output), "finished": true])
+    }
+    try StandardOutput.line("\(output): the training is finished; there is nothing to resume")
+  }
+
   private func train(
     _ pretrained: PretrainedModel, _ rows: TokenDataSet, _ heldOut: TokenDataSet?,
     _ configuration: PEFTAdapterConfiguration?
@@ -89,13 +125,18 @@ struct TrainCommand: ParsableCommand {
     try trainer.checkMemory()
     let before = try heldOut.map { try pretrained.model.evaluate(on: $0) }
     if let before { StandardError.line("evaluation before: NLL \(decimal(before.nll, 5))") }
-    let outcome = try run(trainer)
+    try begin()
+    let state = isResumed ? try folder.lastState() : nil
+    if let state { StandardError.line("resumed after step \(state.step)") }
+    var run = try TrainingRun(trainer, from: state)
+    let outcome = try make(&run)
     let place: String
     do {
       place = try save(pretrained, configuration)
     } catch {
       throw outcome.failure.map { CommandError("\($0); nothing is saved: \(error)") } ?? error
     }
+    if run.isFinished, outcome.failure == nil { try end() }
     let isInterrupted = Interrupt.isRequested
     Interrupt.release()
     let isWhole = outcome.failure == nil && !isInterrupted
@@ -118,33 +159,53 @@ struct TrainCommand: ParsableCommand {
     var failure: (any Error)?
   }
 
-  /// Trains to the end, or until something stops it that leaves the steps before it worth saving: a
-  /// signal, a loss that is not finite, a log that cannot be written.
-  private func run(_ trainer: Trainer<TokenDataSet>) throws -> Outcome {
-    let lines = try log.map { try LineFile(path: $0) }
+  /// Makes the steps of `run` to the end, or until something stops it that leaves the steps before it
+  /// worth saving: a signal, a loss that is not finite, a log that cannot be written.
+  private func make(_ run: inout TrainingRun<TokenDataSet>) throws -> Outcome {
+    let lines = try log.map { path in
+      try LineFile(
+        path: path,
+        beginningWith: isResumed ? RunFolder.lines(ofLog: path, upTo: run.result.steps) : [])
+    }
     var progress = Progress()
     var outcome = Outcome(
-      trainableParameters: trainer.groups.flatMap(\.parameters).reduce(0) {
-        $0 + $1.parameter.shape.elementCount
-      })
+      steps: run.result.steps, loss: run.result.losses.last ?? 0,
+      trainableParameters: run.result.trainedParameterCount)
     Interrupt.watch()
     do {
-      try trainer.run { report in
+      while let report = try run.step() {
         (outcome.steps, outcome.loss) = (report.step, report.loss)
         progress.report(report.step, of: report.stepCount, Self.parts(report))
-        do throws(FileError) {
-          try lines?.append(Self.json(report))
-        } catch {
-          outcome.failure = error
+        try lines?.append(Self.json(report))
+        if Interrupt.isRequested { break }
+        if let every = checkpoints.checkpointEvery, report.step.isMultiple(of: every),
+          !run.isFinished
+        {
+          try folder.save(run.state(), keeping: checkpoints.keep ?? 2)
         }
-        return outcome.failure != nil || Interrupt.isRequested ? .stop : .continue
       }
     } catch {
       outcome.failure = error
     }
     progress.finish()
     if let failure = outcome.failure, outcome.steps == 0 { throw failure }
+    if checkpoints.checkpointEvery != nil, !run.isFinished {
+      do {
+        try folder.save(run.state(), keeping: checkpoints.keep ?? 2)
+      } catch {
+        StandardError.line("warning: the state to resume from is not saved: \(error)")
+      }
+    }
     return outcome
+  }
+
+  /// Writes down that the run has come to its end, once its result is saved.
+  private func end() throws {
+    guard checkpoints.checkpointEvery != nil else { return }
+    var recipe = try folder.recipe()
+    recipe.isFinished = true
+    try folder.write(recipe)
+    folder.removeStates()
   }
 
   /// Saves what was learned; where it lies then.
@@ -154,7 +215,9 @@ struct TrainCommand: ParsableCommand {
     while true {
       let place = freePlace()
       do {
-        try replacement.writing { try save(pretrained, configuration, in: place) }
+        try ExistingResult.$policy.withValue(replaces ? .replaced : .kept) {
+          try save(pretrained, configuration, in: place)
+        }
         return place
       } catch is ResultAppeared {
         // Between the look and the last step: it is looked again.
@@ -179,7 +242,7 @@ struct TrainCommand: ParsableCommand {
 
   /// The output; or a name like it, if somebody else's result has appeared there since it was checked.
   private func freePlace() -> String {
-    guard !replacement.force, !FolderResult.all(in: output).isEmpty else { return output }
+    guard !replaces, !FolderResult.all(in: output).isEmpty else { return output }
     var name = output
     while name.utf8.count > 1, name.hasSuffix("/") { name.removeLast() }
     var number = 2

@@ -71,8 +71,12 @@ struct Destinations {
 
   /// Checks that `path`, given with `option`, may be written as `kind`. That an existing result needs
   /// `--force` is said by ``confirm()``, which a command calls when it has read what it was given, so
-  /// that what is wrong with that is said first.
-  mutating func check(_ path: String, _ kind: Kind, option: String = "--output") throws {
+  /// that what is wrong with that is said first. Files of a folder that `isOwn` knows by their names may
+  /// lie there.
+  mutating func check(
+    _ path: String, _ kind: Kind, option: String = "--output",
+    owning isOwn: (String) -> Bool = { _ in false }
+  ) throws {
     guard !path.allSatisfy(\.isWhitespace) else {
       throw CommandError(
         "\(option) is empty: give \(kind.isFolder ? "a folder" : "a file") to write")
@@ -82,7 +86,7 @@ struct Destinations {
     // Its place follows from the adapter's.
     let option = kind == .modelfile ? "--output" : option
     if kind.isFolder {
-      try checkFolder(path, place, kind, option)
+      try checkFolder(path, place, kind, option, isOwn)
     } else {
       try checkFile(path, place, kind, option)
     }
@@ -97,9 +101,9 @@ struct Destinations {
 
   // MARK: What lies there
 
-  private mutating func checkFolder(_ path: String, _ place: String, _ kind: Kind, _ option: String)
-    throws
-  {
+  private mutating func checkFolder(
+    _ path: String, _ place: String, _ kind: Kind, _ option: String, _ isOwn: (String) -> Bool
+  ) throws {
     guard FileSystem.exists(path) else { return }
     guard FileSystem.isFolder(path) else {
       throw CommandError(
@@ -130,7 +134,7 @@ struct Destinations {
       return
     }
     let others = FileSystem.names(in: path).filter { name in
-      !claimed.contains { $0.place == FileSystem.join(place, name) }
+      !isOwn(name) && !claimed.contains { $0.place == FileSystem.join(place, name) }
     }
     guard others.isEmpty else {
       throw CommandError(

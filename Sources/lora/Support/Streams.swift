@@ -120,8 +120,10 @@ enum StandardError {
 struct LineFile {
   private let writer: FileWriter
 
-  /// Creates the file, and the folder that holds it, or empties it.
-  init(path: String) throws(FileError) { writer = try FileWriter(appendingTo: path) }
+  /// Creates the file, and the folder that holds it, with `lines` in it; what was in it goes.
+  init(path: String, beginningWith lines: [UInt8] = []) throws(FileError) {
+    writer = try FileWriter(appendingTo: path, beginningWith: lines)
+  }
 
   func append(_ object: JSONObject) throws(FileError) {
     try writer.write(object.encoded() + "\n")

@@ -56,6 +56,12 @@ func gettingStarted() async throws {
     return step.loss < 0.01 ? .stop : .continue
   }
 
+  var run = try TrainingRun(trainer)
+  while let step = try run.step() {
+    if step.step.isMultiple(of: 10) { try run.state().save(to: "run.safetensors") }
+  }
+  try await trainer.run(from: TrainingState(path: "run.safetensors"))
+
   try model.saveAdapter("support", to: "support-adapter")
 
   let another = try PretrainedModel(path: "SmolLM2-135M").model

@@ -3,31 +3,64 @@ import LoRAModels
 import LoRATensor
 import Logging
 
-/// The state of one run of a trainer, a step at a time.
-struct TrainingRun<Data: TrainingData> {
-  let trainer: Trainer<Data>
+/// One run of a trainer, a step at a time: it can be stopped anywhere and resumed from its state.
+///
+/// ```swift
+/// var run = try TrainingRun(trainer)
+/// while let report = try run.step() {
+///   if report.step.isMultiple(of: 100) { try run.state().save(to: "run.safetensors") }
+/// }
+/// run.result.losses.last
+///
+/// // In another process, with the same model, adapter, data and options:
+/// var rest = try TrainingRun(trainer, from: TrainingState(path: "run.safetensors"))
+/// ```
+///
+/// A resumed run ends in the same bits as one that was never stopped. What is trained changes in the
+/// model, which two runs must not do at the same time.
+public struct TrainingRun<Data: TrainingData>: Sendable {
+  /// What is trained on what, and how.
+  public let trainer: Trainer<Data>
+  /// The number of steps of the whole run.
+  public let stepCount: Int
+  /// The losses and what else came of it so far, those of an earlier part of the run included.
+  public internal(set) var result = TrainingResult()
+
   let order: BatchOrder
-  let stepCount: Int
   /// All trained parameters, in the order in which norms are added up.
   let parameters: [NamedParameter]
-  var optimizer: any Optimizer
-  var result = TrainingResult()
+  var optimizerState = OptimizerState()
   /// Whether blocks are computed a second time instead of being kept.
   let isCheckpointed: Bool
-  /// The run's first batch and its loss before anything was learned.
-  var first: (rows: [Int], scale: Float, loss: Double)?
+  /// The loss of the run's first batch, before anything was learned.
+  var firstLoss: Double?
+  /// Whether this value has made a step: the first one checks what cannot be known before.
+  private var hasStepped = false
+  /// Whether this value has looked at what was learned, after the last step.
+  private var hasEnded = false
   /// The order of the rows in the current epoch.
-  var epoch: (index: Int, rows: [Int])?
+  private var epoch: (index: Int, rows: [Int])?
+  /// What the run is of, once it was asked for.
+  private var identity: RunIdentity?
 
-  init(_ trainer: Trainer<Data>) {
+  /// Begins a run, or goes on where `state` was taken: the parameters then have the state's values.
+  ///
+  /// Throws ``TrainingError/differentRun(part:saved:current:)`` for the state of another run, and
+  /// ``TrainingError/duplicateParameter(path:)`` where two trained parameters share a path. Then
+  /// nothing has changed.
+  public init(_ trainer: Trainer<Data>, from state: TrainingState? = nil) throws(TrainingError) {
     self.trainer = trainer
     let options = trainer.options
+    try trainer.optimizer.check()
     order = BatchOrder(
       rowCount: trainer.data.rowCount, batchSize: options.batchSize,
       accumulation: options.accumulation, seed: options.shuffles ? options.seed : nil)
     stepCount = options.stepCount(stepsPerEpoch: order.stepsPerEpoch)
     parameters = trainer.groups.flatMap(\.parameters)
-    optimizer = trainer.makeOptimizer(trainer.groups)
+    var paths: Set<String> = []
+    if let twice = parameters.first(where: { !paths.insert($0.path).inserted }) {
+      throw .duplicateParameter(path: twice.path)
+    }
     isCheckpointed = trainer.isCheckpointed
     if isCheckpointed, options.checkpointing == .automatic {
       trainer.logger.notice("blocks are computed twice a step, to fit the memory")
@@ -43,28 +76,72 @@ struct TrainingRun<Data: TrainingData> {
         "a batch asks for more rows than there are",
         metadata: ["batch": "\(options.batchSize)", "rows": "\(trainer.data.rowCount)"])
     }
+    if let state { try restore(state) }
+  }
+
+  /// Whether every step was made.
+  public var isFinished: Bool { result.steps >= stepCount }
+
+  /// Makes the next step and returns its report; nil when the run is over, or when the task is
+  /// cancelled, which ``TrainingResult/isCancelled`` then says.
+  ///
+  /// Throws as ``Trainer/run(from:isolation:onStep:)`` does.
+  public mutating func step() throws -> StepReport? {
+    guard !isFinished else {
+      if hasStepped, !hasEnded {
+        hasEnded = true
+        try checkLearning()
+      }
+      return nil
+    }
+    if Task.isCancelled {
+      result.isCancelled = true
+      return nil
+    }
+    let report = try makeStep()
+    hasStepped = true
+    return report
+  }
+
+  /// The state after the last whole step. Costs no copy of what is trained, but the next step then
+  /// writes new values beside those of the state for as long as somebody holds it. The first call
+  /// reads the frozen weights and the data once, to know them again.
+  public mutating func state() -> TrainingState {
+    let identity = identity ?? RunIdentity(trainer)
+    self.identity = identity
+    return TrainingState(
+      options: trainer.options, losses: result.losses, tokens: result.tokens,
+      firstLoss: firstLoss,
+      values: Dictionary(
+        uniqueKeysWithValues: parameters.map { ($0.path, $0.parameter.value) }),
+      optimizer: optimizerState, identity: identity)
+  }
+
+  /// Takes over what `state` holds, if it is this run's.
+  private mutating func restore(_ state: TrainingState) throws(TrainingError) {
+    let identity = RunIdentity(trainer)
+    try state.check(for: trainer, identity, parameters: parameters, stepCount: stepCount)
+    self.identity = identity
+    for (path, parameter) in parameters {
+      if let value = state.values[path] { parameter.value = value }
+    }
+    optimizerState = state.optimizer
+    result.losses = state.losses
+    result.tokens = state.tokens
+    firstLoss = state.firstLoss
   }
 
   /// Makes the next step and reports it; false when the run is over.
   mutating func advance(_ onStep: (StepReport) throws -> StepDecision) throws -> Bool {
-    guard result.steps < stepCount else { return false }
-    if Task.isCancelled {
-      result.isCancelled = true
-      return false
-    }
-    let report = try step()
+    guard let report = try step() else { return false }
     if try onStep(report) == .stop {
       result.isStopped = true
-      return false
-    }
-    guard result.steps < stepCount else {
-      try checkLearning()
       return false
     }
     return true
   }
 
-  private mutating func step() throws -> StepReport {
+  private mutating func makeStep() throws -> StepReport {
     let clock = ContinuousClock()
     let start = clock.now
     let index = result.steps
@@ -72,7 +149,7 @@ struct TrainingRun<Data: TrainingData> {
     // Better an error than numbers from, or a signal at, a page that is not there any more.
     try MappedFile.checkAll()
     let (loss, gradients) = try gradients(of: batches, step: index)
-    if index == 0 { try checkReach(of: gradients, batches) }
+    if !hasStepped { try checkReach(of: gradients, batches) }
     let norm = gradients.norm(over: parameters.map(\.parameter))
     guard norm.isFinite else {
       throw TrainingError.nonFiniteGradient(step: index + 1, parameter: firstNonFinite(gradients))
@@ -80,9 +157,10 @@ struct TrainingRun<Data: TrainingData> {
     let options = trainer.options
     let factor = options.schedule.factor(
       step: index, warmup: options.warmupSteps, total: stepCount)
-    optimizer.step(
-      gradients, factor: factor,
-      gradientScale: GradientClipping.coefficient(norm: norm, limit: options.clipNorm))
+    trainer.optimizer.step(
+      gradients, groups: trainer.groups, factor: factor,
+      gradientScale: GradientClipping.coefficient(norm: norm, limit: options.clipNorm),
+      state: &optimizerState)
     result.losses.append(loss)
     let tokens = batches.reduce(0) { $0 + trainer.data.tokenCount(of: $1) }
     result.tokens += tokens
@@ -109,9 +187,7 @@ struct TrainingRun<Data: TrainingData> {
   private mutating func gradients(
     of batches: [[Int]], step: Int
   ) throws -> (Double, Gradients) {
-    let data = trainer.data
-    let targets = batches.reduce(0) { $0 + data.targetCount(of: $1) }
-    let scale = 1 / Float(max(1, targets))
+    let scale = scale(of: batches)
     var total = 0.0
     var sum = Gradients()
     for (index, rows) in batches.enumerated() {
@@ -119,16 +195,21 @@ struct TrainingRun<Data: TrainingData> {
       let draw = UInt64(step) &* UInt64(trainer.options.accumulation) &+ UInt64(index)
       try withLoss(of: rows, scale: scale, draw: draw) { batch, loss in
         let value = Double(loss.value.item())
-        if trainer.isOwnLoss, step == 0, index == 0 { try checkScale(batch, value) }
+        if trainer.isOwnLoss, !hasStepped, index == 0 { try checkScale(batch, value) }
         guard value.isFinite else {
           throw TrainingError.nonFiniteLoss(step: step + 1, rows: rows, value: value)
         }
         total += value
         loss.accumulateGradients(into: &sum)
       }
-      if step == 0, index == 0 { first = (rows, scale, total) }
+      if step == 0, index == 0 { firstLoss = total }
     }
     return (total, sum)
+  }
+
+  /// What the losses of a step of these batches are multiplied by: 1 / (number of targets).
+  func scale(of batches: [[Int]]) -> Float {
+    1 / Float(max(1, batches.reduce(0) { $0 + trainer.data.targetCount(of: $1) }))
   }
 
   /// Calls `body` with the batch of `rows` and its loss, under the dropout that `draw` says.

@@ -50,14 +50,14 @@ extension TrainingRun {
   /// So it is where a learning rate, an alpha or a clipping norm is so small that nothing of a step
   /// reaches the numbers that the model computes with.
   func checkLearning() throws {
-    guard !trainer.isOwnLoss, let first, trainer.data.targetCount(of: first.rows) > 0 else {
-      return
-    }
-    var after = first.loss
-    try withLoss(of: first.rows, scale: first.scale, draw: 0) { _, loss in
+    guard !trainer.isOwnLoss, let before = firstLoss else { return }
+    let batches = order.batches(ofStep: 0, in: order.rows(ofEpoch: 0))
+    guard let rows = batches.first, trainer.data.targetCount(of: rows) > 0 else { return }
+    var after = before
+    try withLoss(of: rows, scale: scale(of: batches), draw: 0) { _, loss in
       after = Double(loss.value.item())
     }
-    guard after == first.loss else { return }
+    guard after == before else { return }
     trainer.logger.warning(
       """
       nothing was learned: the first batch has the same loss as before the first step; raise the \

@@ -1,14 +1,15 @@
 import Foundation
+import LoRAKit
 
 extension StrengthSweep {
   /// How the sweep's table and its plot write its numbers.
-  package struct Numbers: Sendable {
+  struct Numbers: Sendable {
     private let lossPlaces: Int
     private let strengthPlaces: Int
     /// How many digits tell strengths apart that decimals can't: below a billionth, or from 1e9.
     private let strengthDigits: Int?
 
-    package init(_ sweep: StrengthSweep) {
+    init(_ sweep: StrengthSweep) {
       let losses = sweep.settings.compactMap(\.evaluation?.nll)
       let extent = (losses.max() ?? 0) - (losses.min() ?? 0)
       lossPlaces = Self.places(tellingApart: extent / 1000, 3...9)
@@ -30,12 +31,12 @@ extension StrengthSweep {
 
     /// A loss with as many decimals as tell the sweep's losses apart, at least three; a dash of what
     /// is no number.
-    package func loss(_ loss: Double) -> String {
+    func loss(_ loss: Double) -> String {
       loss.isFinite ? Drawing.fixed(loss, lossPlaces) : "–"
     }
 
     /// A strength to a hundredth of the step between two: 0.25, 1.67e19.
-    package func strength(_ strength: Float) -> String {
+    func strength(_ strength: Float) -> String {
       let value = Double(strength)
       guard let strengthDigits else { return Self.short(Drawing.fixed(value, strengthPlaces)) }
       let parts = String(format: "%.\(strengthDigits - 1)e", value).split(separator: "e")
@@ -52,5 +53,5 @@ extension StrengthSweep {
   }
 
   /// How the sweep's numbers are written.
-  package var numbers: Numbers { Numbers(self) }
+  var numbers: Numbers { Numbers(self) }
 }

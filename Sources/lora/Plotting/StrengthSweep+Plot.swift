@@ -1,11 +1,11 @@
-import LoRAModels
+import LoRAKit
 
 extension StrengthSweep {
   /// The sweep as a plot in SVG: of one adapter a line, of two a map of colors; the best setting is
   /// marked. Follows the reader's light or dark mode.
   ///
   /// - Parameter title: what stands above it, "Loss by strength" for example.
-  public func svg(title: String) -> String {
+  func svg(title: String) -> String {
     let plot = SweepPlot(self)
     return adapters.count == 1 ? plot.line(title) : plot.heatMap(title)
   }

@@ -1,0 +1,33 @@
+public import LoRAAutograd
+public import LoRAModels
+
+/// The cross-entropy of each token given those before it: what language models are trained on, and
+/// what a ``Trainer`` of a language model minimizes unless told otherwise.
+public struct NextToken: Objective, Hashable {
+  /// Creates the objective.
+  public init() {}
+
+  /// The name.
+  public var identifier: String { "NextToken" }
+
+  /// `scale` times the sum of the cross-entropies of the batch's targets.
+  public func loss(
+    _ model: any LanguageModel, _ batch: TokenDataSet.Batch, scale: Float
+  ) -> Variable {
+    model.loss(tokens: batch.tokens, targets: batch.targets, scale: scale)
+  }
+
+  /// The workload of a model whose layers are known, with the data's longest rows; nil of another.
+  public func workload(
+    _ model: any LanguageModel, training target: TrainingTarget, on data: TokenDataSet,
+    batchSize: Int
+  ) -> TrainingWorkload? {
+    guard let model = model as? any PretrainedLanguageModel else { return nil }
+    let multiple = max(1, data.paddingMultiple)
+    return TrainingWorkload(
+      model, training: target, rows: min(batchSize, data.rowCount),
+      length: (data.longestRow + multiple - 1) / multiple * multiple)
+  }
+}
+
+extension NextToken: TestedObjective {}

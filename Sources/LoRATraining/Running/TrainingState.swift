@@ -1,0 +1,198 @@
+import LoRAAutograd
+import LoRAModels
+public import LoRATensor
+
+/// A run between two steps, as a value: all that a ``TrainingRun`` needs to go on to the same bits.
+///
+/// ```swift
+/// let state = run.state()
+/// try state.save(to: "run.safetensors")
+/// var rest = try TrainingRun(trainer, from: TrainingState(path: "run.safetensors"))
+/// ```
+///
+/// It holds what is trained, what the optimizer remembers and the losses so far. Dropout and the
+/// order of the rows are functions of the options' seed and the step, so that these two are the random
+/// state and the position in the data. It does not hold what is frozen, nor the data: it knows them
+/// again, and resuming with others throws ``TrainingError/differentRun(part:saved:current:)``.
+///
+/// Options that change no number may differ (``TrainingOptions/checkpointing``,
+/// ``TrainingOptions/memoryLimit``), and under a constant schedule the duration: a run is made longer so.
+public struct TrainingState: Sendable {
+  /// The options of the run.
+  public let options: TrainingOptions
+  /// The loss of each step that was made.
+  public let losses: [Double]
+  /// The number of tokens in all batches so far, without padding.
+  public let tokens: Int
+  /// What is trained, by path.
+  public let values: [String: Tensor]
+  /// What the optimizer remembers.
+  public let optimizer: OptimizerState
+
+  /// The loss of the run's first batch, before anything was learned.
+  let firstLoss: Double?
+  let identity: RunIdentity
+
+  /// The number of steps that were made.
+  public var step: Int { losses.count }
+
+  /// What can differ between the run that a state was taken of and the one to resume.
+  public enum Part: String, Sendable, Hashable, CaseIterable {
+    /// The model, or the base of the adapter.
+    case model
+    /// The adapter: its layers, shapes, settings or frozen numbers.
+    case adapter
+    /// Parameters that are trained without a module.
+    case parameters
+    /// The rows, or how they are padded.
+    case data
+    /// The loss.
+    case objective
+    /// The optimizer or one of its settings.
+    case optimizer
+    /// An option that changes numbers.
+    case options
+  }
+
+  init(
+    options: TrainingOptions, losses: [Double], tokens: Int, firstLoss: Double?,
+    values: [String: Tensor], optimizer: OptimizerState, identity: RunIdentity
+  ) {
+    self.options = options
+    self.losses = losses
+    self.tokens = tokens
+    self.firstLoss = firstLoss
+    self.values = values
+    self.optimizer = optimizer
+    self.identity = identity
+  }
+}
+
+extension TrainingState.Part: CustomStringConvertible {
+  /// As it stands in "the saved run is of ...".
+  public var description: String {
+    switch self {
+    case .model: "another model"
+    case .adapter: "another adapter"
+    case .parameters: "other parameters"
+    case .data: "other data"
+    case .objective: "another objective"
+    case .optimizer: "another optimizer"
+    case .options: "other options"
+    }
+  }
+}
+
+// MARK: - Whose state it is
+
+extension TrainingState {
+  /// Throws if this is not the state of a run of `trainer`, whose identity is `current`.
+  func check(
+    for trainer: Trainer<some TrainingData>, _ current: RunIdentity, parameters: [NamedParameter],
+    stepCount: Int
+  ) throws(TrainingError) {
+    func demand(
+      _ part: Part, _ saved: String, _ current: String
+    ) throws(TrainingError) {
+      if saved != current { throw .differentRun(part: part, saved: saved, current: current) }
+    }
+    let trained: Part =
+      switch trainer.model?.target {
+      case .adapter: .adapter
+      case .full: .model
+      case nil: .parameters
+      }
+    try demand(
+      .model, Self.frozen(identity.model), Self.frozen(current.model))
+    try checkParameters(parameters, trained)
+    try demand(
+      .adapter, Self.settings(identity.adapter), Self.settings(current.adapter))
+    try demand(
+      .data, "\(identity.rowCount) rows of content \(identity.data)",
+      "\(current.rowCount) rows of content \(current.data)")
+    try demand(.objective, identity.objective, current.objective)
+    for (name, text) in TrainingOptions.settings {
+      try demand(
+        .options, "\(name) \(text(options))", "\(name) \(text(trainer.options))")
+    }
+    // The data are the same, and so are the steps of an epoch.
+    let order = BatchOrder(
+      rowCount: trainer.data.rowCount, batchSize: options.batchSize,
+      accumulation: options.accumulation, seed: nil)
+    let saved = options.stepCount(stepsPerEpoch: order.stepsPerEpoch)
+    guard saved == stepCount || (options.schedule == .constant && step <= stepCount) else {
+      throw .differentRun(
+        part: .options, saved: "\(step) of \(saved) steps made", current: "\(stepCount) steps")
+    }
+    try demand(.optimizer, identity.optimizer, current.optimizer)
+    try demand(
+      .options, "\(identity.groups.count) groups", "\(current.groups.count) groups")
+    for (group, other) in zip(identity.groups, current.groups) {
+      try demand(.options, Self.rates(group), Self.rates(other))
+    }
+    try checkOptimizer(trainer.optimizer)
+  }
+
+  private func checkParameters(
+    _ parameters: [NamedParameter], _ part: Part
+  ) throws(TrainingError) {
+    let saved = identity.groups.flatMap(\.parameters)
+    guard saved.count == parameters.count else {
+      throw .differentRun(
+        part: part, saved: "\(saved.count) trained parameters",
+        current: "\(parameters.count) trained parameters")
+    }
+    for (name, (path, parameter)) in zip(saved, parameters) {
+      let shape = values[name]?.shape ?? []
+      guard name == path, shape == parameter.shape else {
+        throw .differentRun(
+          part: part, saved: "'\(name)' of shape \(shape)",
+          current: "'\(path)' of shape \(parameter.shape)")
+      }
+    }
+  }
+
+  private func checkOptimizer(_ optimizer: any Optimizer) throws(TrainingError) {
+    for (path, state) in self.optimizer.parameters {
+      let wanted = optimizer.stateShapes(of: values[path]?.shape ?? [])
+      guard state.tensors.mapValues(\.shape) == wanted else {
+        throw .differentRun(
+          part: .optimizer, saved: "\(Self.list(state.tensors.mapValues(\.shape))) of '\(path)'",
+          current: "\(Self.list(wanted))")
+      }
+    }
+  }
+
+  private static func list(_ shapes: [String: Shape]) -> String {
+    shapes.isEmpty
+      ? "nothing"
+      : shapes.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+  }
+
+  private static func frozen(_ hash: String?) -> String {
+    hash.map { "frozen weights of content \($0)" } ?? "parameters alone"
+  }
+
+  private static func settings(_ hash: String?) -> String {
+    hash.map { "settings and frozen numbers of content \($0)" } ?? "no adapter"
+  }
+
+  private static func rates(_ group: RunIdentity.Group) -> String {
+    "learning rate \(group.learningRate) and weight decay \(group.weightDecay) of "
+      + "\(group.parameters.count) parameters"
+  }
+}
+
+extension TrainingOptions {
+  /// What numbers depend on but the duration, as a name and a text of each.
+  fileprivate static let settings: [(name: String, text: @Sendable (TrainingOptions) -> String)] = [
+    ("batch size", { "\($0.batchSize)" }), ("accumulation", { "\($0.accumulation)" }),
+    ("learning rate", { "\($0.learningRate)" }), ("schedule", { "\($0.schedule)" }),
+    ("warm-up", { "\($0.warmupSteps)" }), ("weight decay", { "\($0.weightDecay)" }),
+    ("beta1", { "\($0.beta1)" }), ("beta2", { "\($0.beta2)" }), ("epsilon", { "\($0.epsilon)" }),
+    ("clipping norm", { "\($0.clipNorm)" }), ("seed", { "\($0.seed)" }),
+    ("shuffling", { "\($0.shuffles)" }), ("precision", { "\($0.precision)" }),
+    ("LoRA+ ratio", { $0.loraPlus.map { "\($0.ratio)" } ?? "none" }),
+    ("LoRA+ rate of embeddings", { $0.loraPlus.map { "\($0.embeddingLearningRate)" } ?? "none" }),
+  ]
+}
