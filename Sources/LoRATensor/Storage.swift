@@ -40,7 +40,8 @@ package final class Storage: @unchecked Sendable {
 
   deinit {
     if isPooled { BufferPool.shared.deallocate(base, byteCount: byteCount) }
-  }}
+  }
+}
 
 extension Tensor {
   /// A tensor that has a shape and a type and no elements: for a model of which only the sizes are

@@ -170,7 +170,8 @@ extension ConfigurationKey {
   ) -> ConfigurationKey {
     var key = ConfigurationKey(
       name: name,
-      read: { (configuration, _) throws(FormatError) in configuration[name] = configuration[other] },
+      read: { (configuration, _) throws(FormatError) in configuration[name] = configuration[other]
+      },
       write: { _ in nil })
     key.setDefault = { $0[name] = $0[other] }
     key.readGGUF = { (configuration, keys) throws(FormatError) in
@@ -385,7 +386,9 @@ extension ConfigurationKey {
 
 extension Architecture {
   /// Whether files say what a property is.
-  package func hasKey(of field: ConfigurationKey.AnyField) -> Bool { keys.contains { $0.field == field } }
+  package func hasKey(of field: ConfigurationKey.AnyField) -> Bool {
+    keys.contains { $0.field == field }
+  }
 
   /// What `config.json` calls a property, for errors.
   package func key(of field: ConfigurationKey.AnyField) -> String {

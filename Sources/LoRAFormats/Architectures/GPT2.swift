@@ -1,9 +1,9 @@
-/// GPT-2: layer norms before attention and feed-forward network, learned positions, biases everywhere,
-/// one projection for queries, keys and values, linear layers stored transposed.
-///
-/// Source: Radford et al., *Language models are unsupervised multitask learners*, 2019; names and
-/// options are those of transformers.
 extension Architecture {
+  /// GPT-2: layer norms before attention and feed-forward network, learned positions, biases
+  /// everywhere, one projection for queries, keys and values, linear layers stored transposed.
+  ///
+  /// Source: Radford et al., *Language models are unsupervised multitask learners*, 2019; names
+  /// and options are those of transformers.
   public static let gpt2 = Architecture(
     "gpt2", className: "GPT2LMHeadModel", ggufName: "gpt2",
     keys: [
@@ -32,7 +32,8 @@ extension Architecture {
       TensorName("transformer.wte", "token_embd", .embedding),
       TensorName("transformer.wpe", "position_embd"),
       TensorName("transformer.h.{}.ln_1", "blk.{}.attn_norm"),
-      TensorName("transformer.h.{}.attn.c_attn", "blk.{}.attn_qkv", .projection, isTransposed: true),
+      TensorName(
+        "transformer.h.{}.attn.c_attn", "blk.{}.attn_qkv", .projection, isTransposed: true),
       TensorName(
         "transformer.h.{}.attn.c_proj", "blk.{}.attn_output", .projection, isTransposed: true),
       TensorName("transformer.h.{}.ln_2", "blk.{}.ffn_norm"),

@@ -1,9 +1,9 @@
-/// Gemma 2: RMS norms before and after attention and network, whose weights are stored minus one;
-/// capped scores and logits, scaled embeddings, a window in every second layer.
-///
-/// Source: Gemma Team, *Gemma 2: improving open language models at a practical size*, 2024; names and
-/// options are those of transformers.
 extension Architecture {
+  /// Gemma 2: RMS norms before and after attention and network, whose weights are stored minus
+  /// one; capped scores and logits, scaled embeddings, a window in every second layer.
+  ///
+  /// Source: Gemma Team, *Gemma 2: improving open language models at a practical size*, 2024;
+  /// names and options are those of transformers.
   public static let gemma2 = Architecture(
     "gemma2", className: "Gemma2ForCausalLM", ggufName: "gemma2",
     keys: ConfigurationKey.decoder(
@@ -35,7 +35,8 @@ extension Architecture {
       TensorName(
         "model.layers.{}.post_attention_layernorm", "blk.{}.post_attention_norm", addsOne: true),
       TensorName("model.layers.{}.pre_feedforward_layernorm", "blk.{}.ffn_norm", addsOne: true),
-      TensorName("model.layers.{}.post_feedforward_layernorm", "blk.{}.post_ffw_norm", addsOne: true),
+      TensorName(
+        "model.layers.{}.post_feedforward_layernorm", "blk.{}.post_ffw_norm", addsOne: true),
       TensorName("model.norm", "output_norm", addsOne: true),
       TensorName("lm_head", "output", .head),
     ], derivedTensors: llama.derivedTensors

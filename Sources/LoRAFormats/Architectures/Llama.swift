@@ -1,9 +1,9 @@
-/// Llama 1 to 3 and what shares their layout: SmolLM2, TinyLlama, Yi. RMS norms before attention and a
-/// gated feed-forward network, rotary positions.
-///
-/// Source: Touvron et al., *LLaMA: open and efficient foundation language models*, 2023; names and
-/// options are those of transformers.
 extension Architecture {
+  /// Llama 1 to 3 and what shares their layout: SmolLM2, TinyLlama, Yi. RMS norms before
+  /// attention and a gated feed-forward network, rotary positions.
+  ///
+  /// Source: Touvron et al., *LLaMA: open and efficient foundation language models*, 2023; names
+  /// and options are those of transformers.
   public static let llama = Architecture(
     "llama", className: "LlamaForCausalLM", ggufName: "llama",
     keys: ConfigurationKey.decoder() + [

@@ -1,7 +1,7 @@
-/// Mistral: Llama with a sliding window in every layer. llama.cpp converts it to its "llama".
-///
-/// Source: Jiang et al., *Mistral 7B*, 2023; names and options are those of transformers.
 extension Architecture {
+  /// Mistral: Llama with a sliding window in every layer. llama.cpp converts it to its "llama".
+  ///
+  /// Source: Jiang et al., *Mistral 7B*, 2023; names and options are those of transformers.
   public static let mistral = Architecture(
     "mistral", className: "MistralForCausalLM", ggufName: "llama",
     keys: ConfigurationKey.decoder(

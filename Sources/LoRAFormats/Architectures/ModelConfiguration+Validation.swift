@@ -45,7 +45,8 @@ extension ModelConfiguration {
       slidingWindows.allSatisfy({ $0.map { $0 > 0 && $0 <= 1 << 31 } ?? true })
     else {
       throw naming.error(
-        .invalidValue, \.slidingWindows, "the windows of \(layerCount) layers are \(slidingWindows)")
+        .invalidValue, \.slidingWindows, "the windows of \(layerCount) layers are \(slidingWindows)"
+      )
     }
     if architecture.hasKey(of: \.rotary) { try checkRotary(naming) }
   }

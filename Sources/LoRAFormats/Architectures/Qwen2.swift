@@ -1,8 +1,9 @@
-/// Qwen2 and Qwen2.5: Llama with biases on the query, key and value projections; single layers may have
-/// a window.
-///
-/// Source: Yang et al., *Qwen2 technical report*, 2024; names and options are those of transformers.
 extension Architecture {
+  /// Qwen2 and Qwen2.5: Llama with biases on the query, key and value projections; single layers
+  /// may have a window.
+  ///
+  /// Source: Yang et al., *Qwen2 technical report*, 2024; names and options are those of
+  /// transformers.
   public static let qwen2 = Architecture(
     "qwen2", className: "Qwen2ForCausalLM", ggufName: "qwen2",
     keys: ConfigurationKey.decoder(

@@ -1,7 +1,8 @@
-/// Qwen3: Llama with an RMS norm on each query and key head; single layers may have a window.
-///
-/// Source: Yang et al., *Qwen3 technical report*, 2025; names and options are those of transformers.
 extension Architecture {
+  /// Qwen3: Llama with an RMS norm on each query and key head; single layers may have a window.
+  ///
+  /// Source: Yang et al., *Qwen3 technical report*, 2025; names and options are those of
+  /// transformers.
   public static let qwen3 = Architecture(
     "qwen3", className: "Qwen3ForCausalLM", ggufName: "qwen3",
     keys: ConfigurationKey.decoder(

@@ -43,7 +43,8 @@ public struct GGUFBase: Sendable, Hashable {
     guard let name = configuration.architecture.ggufName else {
       throw FormatError(
         .unsupported, file: "config.json", key: "model_type",
-        "the names that GGUF files give the tensors of '\(configuration.architecture)' are not known")
+        "the names that GGUF files give the tensors of '\(configuration.architecture)' are not known"
+      )
     }
     self.init(
       architecture: name, headCount: configuration.headCount,

@@ -20,7 +20,9 @@ struct FeedForward: Sendable {
     _ x: UnsafePointer<Float>, size: Int, _ decoding: Decoding,
     addingTo y: UnsafeMutablePointer<Float>
   ) {
-    let (up, down, gate) = (DecodingLinear(up), DecodingLinear(down), gate.map { DecodingLinear($0) })
+    let (up, down, gate) = (
+      DecodingLinear(up), DecodingLinear(down), gate.map { DecodingLinear($0) }
+    )
     let count = decoding.rows * up.outputSize
     withScratch(gate == nil ? count : 2 * count) { inner in
       if let gate {

@@ -211,7 +211,9 @@ private final class TransformerBuilder {
   private func children(_ modules: [String: any Module], inBlock index: Int) -> Named<any Module> {
     ModuleGroup.tree(
       architecture.tensors.compactMap { entry in
-        guard let module = modules[entry.role], let (_, rest) = entry.pathInBlock else { return nil }
+        guard let module = modules[entry.role], let (_, rest) = entry.pathInBlock else {
+          return nil
+        }
         return (rest, module)
       })
   }

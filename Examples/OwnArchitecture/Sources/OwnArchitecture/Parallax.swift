@@ -1,11 +1,11 @@
 public import LoRAKit
 
-/// Parallax, an architecture of this package's own invention: attention and feed-forward network read
-/// one norm and are added together, only half of each head is rotated, and the first block sees eight
-/// positions back while the others see all.
-///
-/// This file is all that the library needs to know of it.
 extension Architecture {
+  /// Parallax, an architecture of this package's own invention: attention and feed-forward
+  /// network read one norm and are added together, only half of each head is rotated, and the
+  /// first block sees eight positions back while the others see all.
+  ///
+  /// This file is all that the library needs to know of it.
   public static let parallax = Architecture(
     "parallax", className: "ParallaxForCausalLM", ggufName: "parallax",
     keys: [

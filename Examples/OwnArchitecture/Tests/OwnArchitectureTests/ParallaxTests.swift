@@ -94,8 +94,9 @@ import Testing
       try peft.write(as: .mlx, to: folder + "/mlx")
       for path in ["/a.gguf", "/mlx"] {
         let back = try AdapterFile(path: folder + path, options: options)
-        #expect(back.description.layers.map(\.path).sorted()
-          == peft.description.layers.map(\.path).sorted())
+        #expect(
+          back.description.layers.map(\.path).sorted()
+            == peft.description.layers.map(\.path).sorted())
       }
     }
   }
