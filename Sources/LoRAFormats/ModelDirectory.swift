@@ -129,7 +129,7 @@ public struct ModelDirectory: Sendable {
   public var modelType: String? { configurationObject["model_type"]?.stringValue }
 
   /// The model's configuration. Throws if the architecture is not one of
-  /// ``ModelConfiguration/Architecture`` or if a value makes no sense.
+  /// ``Architecture/all`` or if a value makes no sense.
   public func configuration() throws(FormatError) -> ModelConfiguration {
     try ModelConfiguration(
       configurationObject, file: FileSystem.join(path, Self.configurationFile))
