@@ -5,7 +5,7 @@ public import LoRATensor
 // Transformers of every architecture, built of what `TransformerStructure` says. B is the batch, T the
 // positions, C the hidden size, H and K the numbers of heads and of key heads, D the size of a head.
 
-/// A decoder with its output head, of any ``LoRAFormats/Architecture`` that a structure describes.
+/// A decoder with its output head, of any `Architecture` that a structure describes.
 public final class Transformer: PretrainedLanguageModel {
   /// The shape and the options that the model was made with.
   public let configuration: ModelConfiguration

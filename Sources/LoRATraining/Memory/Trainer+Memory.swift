@@ -14,7 +14,7 @@ public enum Checkpointing: String, Sendable, Hashable, Codable, CaseIterable {
 
 extension Trainer {
   /// The memory that the run will need at its peak, with its longest rows; nil for what is not a
-  /// ``LoRAModels/Transformer`` under its own loss.
+  /// `Transformer` under its own loss.
   public var predictedMemory: TrainingMemory? {
     guard var workload else { return nil }
     workload.isCheckpointed = isCheckpointed

@@ -3,7 +3,7 @@ public import LoRAFormats
 public import LoRAModels
 public import LoRATensor
 
-/// What a training step of a ``LoRAModels/Transformer`` computes, as far as memory depends on it.
+/// What a training step of a `Transformer` computes, as far as memory depends on it.
 ///
 /// ```swift
 /// var workload = TrainingWorkload(
