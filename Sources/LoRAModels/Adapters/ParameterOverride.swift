@@ -22,25 +22,21 @@ public final class ParameterOverride: LinearAdapter {
 ///
 /// At strength k a row is `base + k (new - base)`; at strength 1 it is the new row, bit for bit.
 public final class RowOverride: LinearAdapter {
-  /// The tokens whose rows are new.
-  public let ids: [Int]
-  /// The rows, `[ids, size]`.
-  public let rows: Parameter
+  /// The tokens and their rows.
+  public let replacement: TokenRowReplacement
 
-  /// Creates an override. Traps unless there is a row for every id.
+  /// Creates an override by rows `[ids, size]`. Traps unless there is a row for every id.
   public init(ids: [Int], rows: Parameter) {
-    require(
-      rows.shape.count == 2 && rows.shape[0] == ids.count,
-      "\(rows.shape) are not the rows of \(ids.count) tokens")
-    self.ids = ids
-    self.rows = rows
+    replacement = TokenRowReplacement(ids: ids, rows: rows)
   }
 
   /// The rows, under the name that PEFT gives them.
-  public var parameters: Named<Parameter> { ["token_adapter.trainable_tokens_delta": rows] }
+  public var parameters: Named<Parameter> {
+    ["token_adapter.trainable_tokens_delta": replacement.rows]
+  }
 
   /// The new rows.
-  public var effect: AdapterEffect { .tokenRows(TokenRowReplacement(ids: ids, rows: rows)) }
+  public var effect: AdapterEffect { .tokenRows(replacement) }
 }
 
 /// New values of a module's own parameters. At strength k a parameter is `base + k (new - base)`; at
