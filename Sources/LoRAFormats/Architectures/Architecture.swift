@@ -34,13 +34,16 @@ public struct Architecture: Sendable {
   /// What the names of tensors end in that follow from the configuration: old versions of
   /// transformers stored some.
   public let derivedTensors: [String]
+  /// Whether published checkpoints are the body alone, so that adapters made on them name layers
+  /// without what the whole model puts before them (GPT-2's "transformer.").
+  public let isPublishedWithoutHead: Bool
   /// What a model of a configuration is made of. Throws for what can't be computed.
   public let structure: @Sendable (ModelConfiguration) throws(FormatError) -> TransformerStructure
 
   /// Creates an architecture from its parts.
   public init(
     _ modelType: String, className: String, ggufName: String? = nil, keys: [ConfigurationKey],
-    tensors: [TensorName], derivedTensors: [String] = [],
+    tensors: [TensorName], derivedTensors: [String] = [], isPublishedWithoutHead: Bool = false,
     structure:
       @escaping @Sendable (ModelConfiguration) throws(FormatError) -> TransformerStructure
   ) {
@@ -50,6 +53,7 @@ public struct Architecture: Sendable {
     self.keys = keys
     self.tensors = tensors
     self.derivedTensors = derivedTensors
+    self.isPublishedWithoutHead = isPublishedWithoutHead
     self.structure = structure
   }
 }

@@ -43,7 +43,8 @@ extension Architecture {
       TensorName("lm_head", "output", .head),
     ],
     // The causal mask, [1, 1, positions, positions], and the number that it put in place of scores.
-    derivedTensors: [".attn.bias", ".attn.masked_bias"]
+    derivedTensors: [".attn.bias", ".attn.masked_bias"],
+    isPublishedWithoutHead: true
   ) { c in
     TransformerStructure(c, embedding: .init(learnsPositions: true), norm: .layer) { layer in
       let scale = c[flag: "scale_attn_weights"] ? 1 / Float(c.headSize).squareRoot() : 1

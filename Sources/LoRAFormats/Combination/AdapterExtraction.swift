@@ -202,8 +202,8 @@ public struct AdapterExtraction: Sendable {
 extension AdapterExtraction {
   /// The adapter that makes the model in `tuned` of that in `base`.
   ///
-  /// The weights of layers called `embed_tokens`, `wte`, `wpe` and the like are no linear layers';
-  /// those of GPT-2's are [in, out]. A head that is stored in one of the models only, because the
+  /// Which weights are linear layers', and which of those are [in, out], the base's architecture says;
+  /// of one that is not known, all are but those of layers called as embeddings are. A head that is stored in one of the models only, because the
   /// other one's is tied to its embedding, is refused, as is any parameter that one of them lacks.
   public func extract(
     tuned: ModelDirectory, base: ModelDirectory
@@ -217,23 +217,23 @@ extension AdapterExtraction {
           remedy: "give the base that the model was tuned from")
       }
     }
-    let isTransposed = base.modelType == "gpt2"
+    let names = CheckpointNames(modelType: base.modelType)
     return try extract(
-      names: tuned.tensorNames, kind: { Self.kind($0, isTransposed: isTransposed) },
-      tuned: tuned.tensor(named:), base: base.tensor(named:))
+      names: tuned.tensorNames, kind: { Self.kind($0, names) }, tuned: tuned.tensor(named:),
+      base: base.tensor(named:))
   }
 
-  /// What a parameter is, by the names that Hugging Face's models have.
-  static func kind(_ name: String, isTransposed: Bool) -> Kind {
-    let parts = name.split(separator: ".").map(String.init)
-    guard parts.count >= 2, parts.last == "weight" else { return .other }
-    let layer = parts[parts.count - 2]
-    if ["embed_tokens", "embed_positions", "wte", "wpe", "word_embeddings"].contains(layer) {
-      return .other
+  /// What a parameter is.
+  private static func kind(_ name: String, _ names: CheckpointNames) -> Kind {
+    guard name.hasSuffix(".weight") else { return .other }
+    let path = String(name.dropLast(".weight".count))
+    if let module = names.architecture?.module(atPath: path)?.module {
+      return switch module.kind {
+      case .projection, .head: module.isTransposed ? .transposedLinear : .linear
+      case .embedding, .other: .other
+      }
     }
-    if isTransposed, ["c_attn", "c_proj", "c_fc", "q_attn"].contains(layer) {
-      return .transposedLinear
-    }
-    return .linear
+    let last = path.split(separator: ".").last.map(String.init) ?? path
+    return ModelLayout.embeddingNames.contains(last) ? .other : .linear
   }
 }

@@ -32,9 +32,9 @@ extension AdapterDescription {
       other.layers.map { (ExactName($0.path), $0) }, uniquingKeysWith: { first, _ in first })
     var result = AdapterAgreement(identicalLayers: 0, roundedLayers: [:])
     for layer in layers {
-      // GPT-2's body alone has paths without the prefix that formats write.
-      let back = found[ExactName(layer.path)] ?? found[ExactName("transformer.\(layer.path)")]
-      guard let back else {
+      // Paths in a body alone lack the prefix that formats write.
+      let paths = [layer.path] + Architecture.bodyPrefixes.map { $0 + layer.path }
+      guard let back = paths.lazy.compactMap({ found[ExactName($0)] }).first else {
         throw differs("layer '\(layer.path)'", "it is missing")
       }
       if layer.change.isIdentical(to: back.change) {

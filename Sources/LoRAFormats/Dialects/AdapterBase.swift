@@ -13,8 +13,7 @@ public struct AdapterBase: Sendable {
   private let content: Content
 
   private enum Content: Sendable {
-    /// `isTransposed`: weights lie as [in, out], as GPT-2's do.
-    case directory(ModelDirectory, isTransposed: Bool)
+    case directory(ModelDirectory, CheckpointNames)
     case gguf(GGUFFile, GGUFTensorNames, GGUFBase)
   }
 
@@ -25,7 +24,7 @@ public struct AdapterBase: Sendable {
     guard kind == .gguf else {
       if ![.modelFolder, .adapterFolder, .folder].contains(kind) { throw kind.isNoModel(path) }
       let directory = try ModelDirectory(path: path)
-      content = .directory(directory, isTransposed: directory.modelType == "gpt2")
+      content = .directory(directory, CheckpointNames(modelType: directory.modelType))
       return
     }
     let file = try GGUFFile(path: path)
@@ -50,11 +49,12 @@ public struct AdapterBase: Sendable {
   /// Face's order of rows; nil if the model has no such layer.
   public func weight(ofLayer path: String) throws(FormatError) -> Tensor? {
     switch content {
-    case .directory(let directory, let isTransposed):
-      guard let name = Self.name(path, directory) else { return nil }
+    case .directory(let directory, let names):
+      guard let name = Self.name(ofParameter: path + ".weight", directory, names) else {
+        return nil
+      }
       let weight = try directory.tensor(named: name).converted(to: .float32)
-      return isTransposed && Self.isConv1D(name) && weight.shape.count == 2
-        ? weight.transposed() : weight
+      return names.isTransposed(path) && weight.shape.count == 2 ? weight.transposed() : weight
     case .gguf(let file, let names, let base):
       guard let (module, name) = Self.tensor(path, file, names) else { return nil }
       let weight = try file.tensor(named: name).converted(to: .float32)
@@ -68,32 +68,25 @@ public struct AdapterBase: Sendable {
   /// The extents of a layer's weight, [out, in]; nil if the model has none.
   private func shape(_ path: String) -> Shape? {
     switch content {
-    case .directory(let directory, let isTransposed):
-      guard let name = Self.name(path, directory), let entry = directory.entry(named: name) else {
-        return nil
-      }
-      return isTransposed && Self.isConv1D(name) && entry.shape.count == 2
+    case .directory(let directory, let names):
+      guard let name = Self.name(ofParameter: path + ".weight", directory, names),
+        let entry = directory.entry(named: name)
+      else { return nil }
+      return names.isTransposed(path) && entry.shape.count == 2
         ? [entry.shape[1], entry.shape[0]] : entry.shape
     case .gguf(let file, let names, _):
       return Self.tensor(path, file, names).flatMap { file.entry(named: $0.name)?.shape }
     }
   }
 
-  /// The name of the weight of the layer at `path`; nil if the model has none.
-  private static func name(_ path: String, _ directory: ModelDirectory) -> String? {
-    var names = [path + ".weight"]
-    // Checkpoints of a model without its head leave the prefix out.
-    for prefix in ["model.", "transformer."] where path.hasPrefix(prefix) {
-      names.append(path.dropFirst(prefix.count) + ".weight")
-    }
-    // A head that is the embedding is not stored.
-    if path == "lm_head" {
-      names += ["model.embed_tokens.weight", "transformer.wte.weight", "wte.weight"]
-    }
-    return names.first { directory.entry(named: $0) != nil }
+  /// The name that the checkpoint has the parameter at `path` under; nil if the model has none.
+  private static func name(
+    ofParameter path: String, _ directory: ModelDirectory, _ names: CheckpointNames
+  ) -> String? {
+    names.names(ofParameter: path).first { directory.entry(named: $0) != nil }
   }
 
-  /// The same of a GGUF file, and how the weight lies in it.
+  /// The name of the weight of the layer at `path` in a GGUF file, and how it lies there.
   private static func tensor(
     _ path: String, _ file: GGUFFile, _ names: GGUFTensorNames
   ) -> (module: TensorName, name: String)? {
@@ -105,9 +98,12 @@ public struct AdapterBase: Sendable {
     return (module, table.name + ".weight")
   }
 
-  /// Whether GPT-2 has the weight as a `Conv1D`'s, [in, out]: its tables and its head are none.
-  private static func isConv1D(_ name: String) -> Bool {
-    ["c_attn", "c_proj", "c_fc", "q_attn"].contains { name.hasSuffix("\($0).weight") }
+  /// The path of the model's output head.
+  private var headPath: String {
+    switch content {
+    case .directory(_, let names): names.headPath
+    case .gguf(_, let names, _): names.known.headPath
+    }
   }
 
   /// The paths of the model's layers.
@@ -165,15 +161,22 @@ public struct AdapterBase: Sendable {
         problem: "the adapter replaces it, and the base \(path) has no such parameter",
         remedy: "give the base that the adapter was made for")
     }
-    let isConv1D =
-      Self.isConv1D(replacement.path) && found.count == 2
-      && replacement.value.shape == [found[1], found[0]]
-    guard found == replacement.value.shape || isConv1D else {
+    guard found == replacement.value.shape || isTransposed(replacement, found) else {
       throw FormatError(
         .shapeMismatch, file: adapter.path, subject: "'\(replacement.path)'",
         problem: "the adapter replaces it by \(replacement.value.shape), the base's is \(found)",
         remedy: "give the base that the adapter was made for")
     }
+  }
+
+  /// Whether a layer's new weight is `[out, in]` where the base's is `[in, out]`, or the other way.
+  private func isTransposed(
+    _ replacement: AdapterDescription.Replacement, _ found: Shape
+  ) -> Bool {
+    guard case .directory(_, let names) = content, found.count == 2,
+      replacement.value.shape == [found[1], found[0]], replacement.path.hasSuffix(".weight")
+    else { return false }
+    return names.isTransposed(String(replacement.path.dropLast(".weight".count)))
   }
 
   /// What a file repeats of its base must be what this one has: else the adapter is another's.
@@ -198,22 +201,16 @@ public struct AdapterBase: Sendable {
 
   /// The name that the checkpoint has a parameter under; nil if the model has none.
   private func parameterName(_ path: String) -> String? {
-    let isHead = path == "lm_head.weight"
     switch content {
-    case .directory(let directory, _):
-      let names =
-        [path]
-        + ["model.", "transformer."].compactMap { prefix in
-          path.hasPrefix(prefix) ? String(path.dropFirst(prefix.count)) : nil
-        }
-      return names.first { directory.entry(named: $0) != nil }
-        // A head that is the embedding is not stored.
-        ?? (isHead ? Self.name("lm_head", directory) : nil)
+    case .directory(let directory, let names):
+      return Self.name(ofParameter: path, directory, names)
     case .gguf(let file, let names, _):
       if let name = names.tensorName(ofParameter: path), file.entry(named: name) != nil {
         return name
       }
-      return isHead ? Self.tensor("lm_head", file, names)?.name : nil
+      // A head that is the embedding is not stored.
+      let head = names.known.headPath
+      return path == head + ".weight" ? Self.tensor(head, file, names)?.name : nil
     }
   }
 
@@ -243,18 +240,18 @@ public struct AdapterBase: Sendable {
   private func layout(for description: AdapterDescription) -> ModelLayout {
     var layout = storedLayout(for: description)
     let isStored = layout.modules.contains { $0.kind == .head }
-    if !isStored, shape("lm_head") != nil {
+    if !isStored, shape(headPath) != nil {
       layout.modules.append(
-        ModelLayout.Module(path: "lm_head", kind: .head, parameters: ["weight"]))
+        ModelLayout.Module(path: headPath, kind: .head, parameters: ["weight"]))
     }
     return layout
   }
 
   private func storedLayout(for description: AdapterDescription) -> ModelLayout {
     switch content {
-    case .directory(let directory, _):
+    case .directory(let directory, let names):
       // Checkpoints of a body alone leave out what the whole model calls it.
-      let prefix = ["model.", "transformer."].first { prefix in
+      let prefix = names.bodyPrefixes.first { prefix in
         description.layers.contains { layer in
           layer.path.hasPrefix(prefix) && directory.entry(named: layer.path + ".weight") == nil
             && directory.entry(named: layer.path.dropFirst(prefix.count) + ".weight") != nil
@@ -264,13 +261,12 @@ public struct AdapterBase: Sendable {
         tensors: directory.tensorNames.map { name in
           (name, directory.entry(named: name)?.shape ?? [])
         }, modelType: directory.modelType, prefix: prefix ?? ""
-      ).withoutExtraBlocks(
-        of: directory.configurationObject["num_hidden_layers"]?.intValue)
-    case .gguf(let file, let names, let base):
+      ).withoutExtraBlocks(of: names.layerCount(directory.configurationObject))
+    case .gguf(let file, let names, _):
       let tensors = file.names.compactMap { name in
         names.parameterPath(ofTensor: name).map { ($0, file.entry(named: name)?.shape ?? []) }
       }
-      return ModelLayout(tensors: tensors, modelType: base.architecture)
+      return ModelLayout(tensors: tensors, modelType: names.known.modelType)
     }
   }
 

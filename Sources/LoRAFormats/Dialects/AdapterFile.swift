@@ -136,12 +136,13 @@ public struct AdapterFile: Sendable {
   private func check(againstBase path: String) throws(FormatError) {
     let configuration = FileSystem.join(path, ModelDirectory.configurationFile)
     guard AdapterBase.hasWeights(path: path) || !FileSystem.exists(configuration) else {
-      let layout = ModelLayout(
-        try ModelConfiguration(
-          parsing: try FileSystem.read(configuration, limit: 1 << 26), file: configuration))
+      let model = try ModelConfiguration(
+        parsing: try FileSystem.read(configuration, limit: 1 << 26), file: configuration)
+      let layout = ModelLayout(model)
       let known = Set(layout.modules.map(\.path))
+      let prefix = model.architecture.isPublishedWithoutHead ? model.architecture.bodyPrefix : ""
       for layer in description.layers
-      where !known.contains(layer.path) && !known.contains("transformer." + layer.path) {
+      where !known.contains(layer.path) && !known.contains(prefix + layer.path) {
         throw FormatError(
           .unexpectedTensor, file: self.path, subject: "layer '\(layer.path)'",
           problem: "models of \(configuration) have no such layer",

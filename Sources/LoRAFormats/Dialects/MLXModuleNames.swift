@@ -23,27 +23,32 @@ struct MLXModuleNames: Sendable, Hashable {
     /// What lies outside of the blocks, Hugging Face's names first.
     var others: [String: String]
     /// Whether mlx-lm's model has a head of its own, called as Hugging Face's.
-    var hasHead: Bool
+    var hasHead = true
+    /// Whether another model, whose names are the same in both, has these layers too.
+    var sharesLayers = false
+
+    /// What paths in the body alone lack, as "transformer.".
+    var bodyPrefix: String { hfBlocks.split(separator: ".")[0] + "." }
   }
 
   private static let families = [
     Family(
       modelType: "gpt2", hfBlocks: "transformer.h", mlxBlocks: "model.h",
       layers: ["attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"],
-      others: ["transformer.wte": "model.wte", "transformer.wpe": "model.wpe"], hasHead: false),
+      others: ["transformer.wte": "model.wte", "transformer.wpe": "model.wpe"],
+      hasHead: false, sharesLayers: true),
     Family(
       modelType: "gptj", hfBlocks: "transformer.h", mlxBlocks: "model.h",
       layers: [
         "attn.q_proj", "attn.k_proj", "attn.v_proj", "attn.out_proj", "mlp.fc_in", "mlp.fc_out",
       ],
-      others: ["transformer.wte": "model.wte"], hasHead: true),
+      others: ["transformer.wte": "model.wte"]),
     Family(
       modelType: "gpt_neox", hfBlocks: "gpt_neox.layers", mlxBlocks: "model.h",
       layers: [
         "attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h",
       ],
-      others: ["gpt_neox.embed_in": "model.embed_in", "embed_out": "model.embed_out"],
-      hasHead: true),
+      others: ["gpt_neox.embed_in": "model.embed_in", "embed_out": "model.embed_out"]),
   ]
 
   private let family: Family?
@@ -80,10 +85,10 @@ struct MLXModuleNames: Sendable, Hashable {
       !inBlocks.isEmpty && !isStarCoder
         && inBlocks.allSatisfy { block in
           family.layers.contains(block.rest)
-            && (family.hfBlocks == block.stem || family.hfBlocks == "transformer." + block.stem)
+            && [block.stem, family.bodyPrefix + block.stem].contains(family.hfBlocks)
         }
     }
-    self.init(family: family, isGuess: family?.modelType == "gpt2")
+    self.init(family: family, isGuess: family?.sharesLayers ?? false)
   }
 
   /// Whether mlx-lm's model has no output head that an adapter could be on.
@@ -92,8 +97,8 @@ struct MLXModuleNames: Sendable, Hashable {
   /// The name in mlx-lm of the module at `path`.
   func name(ofPath path: String) -> String {
     guard let family else { return path }
-    // Adapters of GPT-2's body alone leave the outermost module out.
-    for whole in [path, "transformer." + path] {
+    // Adapters of the body alone leave the outermost module out.
+    for whole in [path, family.bodyPrefix + path] {
       if let name = family.others[whole] { return name }
       if var block = BlockPath(whole), block.stem == family.hfBlocks {
         block.stem = family.mlxBlocks

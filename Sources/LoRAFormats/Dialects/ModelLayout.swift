@@ -61,17 +61,11 @@ extension ModelLayout {
     let architecture = configuration.architecture
     self.init(
       modules: architecture.tensors.flatMap { module in
+        let kind = Kind(module.kind)
         let paths =
           module.path.contains("{}")
           ? (0..<configuration.layerCount).map { module.path.replacing("{}", with: "\($0)") }
           : [module.path]
-        let kind: Kind =
-          switch module.kind {
-          case .projection: .linear
-          case .head: .head
-          case .embedding: .embedding
-          case .other: .other
-          }
         // The names of parameters are not known, nor are saved modules held against them.
         return paths.map { Module(path: $0, kind: kind, parameters: []) }
       }, modelType: architecture.modelType)
@@ -81,11 +75,12 @@ extension ModelLayout {
   /// tokens, which lie behind the last block or apart (`mtp`) and which transformers leaves out.
   func withoutExtraBlocks(of count: Int?) -> ModelLayout {
     var result = self
+    let names = CheckpointNames(modelType: modelType)
     result.modules.removeAll { module in
       let parts = module.path.split(separator: ".")
       if parts.contains(where: { $0 == "mtp" || $0.hasPrefix("mtp_") }) { return true }
       guard let count, let block = BlockPath(module.path) else { return false }
-      return block.stem == "model.layers" && block.index >= count
+      return names.isListOfBlocks(block.stem) && block.index >= count
     }
     return result
   }
@@ -95,6 +90,7 @@ extension ModelLayout {
   package init(
     tensors: [(name: String, shape: Shape)], modelType: String?, prefix: String = ""
   ) {
+    let architecture = CheckpointNames(modelType: modelType).architecture
     var positions: [String: Int] = [:]
     var modules: [Module] = []
     for (name, shape) in tensors {
@@ -107,19 +103,34 @@ extension ModelLayout {
         modules.append(Module(path: path, kind: .other, parameters: []))
       }
       modules[position].parameters.append(parameter)
-      if parameter == "weight" { modules[position].kind = Self.kind(path, shape) }
+      if parameter == "weight" {
+        modules[position].kind = Self.kind(path, shape, architecture)
+      }
     }
     self.init(modules: modules, modelType: modelType)
   }
 
-  private static func kind(_ path: String, _ shape: Shape) -> Kind {
-    let last = path.split(separator: ".").last.map(String.init) ?? path
-    switch shape.count {
-    case 2:
-      return headNames.contains(last)
-        ? .head : embeddingNames.contains(last) ? .embedding : .linear
-    case 3...: return .convolution
-    default: return .other
+  private static func kind(_ path: String, _ shape: Shape, _ architecture: Architecture?) -> Kind {
+    guard shape.count == 2 else { return shape.count > 2 ? .convolution : .other }
+    // A matrix of another kind is a table, as of positions.
+    if let module = architecture?.module(atPath: path)?.module {
+      return module.kind == .other ? .embedding : Kind(module.kind)
     }
+    let last = path.split(separator: ".").last.map(String.init) ?? path
+    return headNames.contains(last)
+      ? .head : embeddingNames.contains(last) ? .embedding : .linear
+  }
+}
+
+extension ModelLayout.Kind {
+  /// What a module of an architecture is.
+  init(_ kind: TensorName.Kind) {
+    self =
+      switch kind {
+      case .projection: .linear
+      case .head: .head
+      case .embedding: .embedding
+      case .other: .other
+      }
   }
 }

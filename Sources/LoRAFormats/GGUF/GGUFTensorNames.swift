@@ -13,15 +13,18 @@ package import LoRATensor
 package struct GGUFTensorNames: Sendable, Hashable {
   /// The architecture as GGUF files name it.
   package let architecture: String
-  /// The modules.
-  package let modules: [TensorName]
+  /// The architecture; the first of several that share the name.
+  let known: Architecture
 
   /// The names of an architecture that `general.architecture` names; nil if it is not known.
   package init?(architecture: String) {
     guard let known = Architecture(ggufName: architecture) else { return nil }
     self.architecture = architecture
-    modules = known.tensors
+    self.known = known
   }
+
+  /// The modules.
+  package var modules: [TensorName] { known.tensors }
 
   /// The names of the architectures that GGUF files are read of.
   package static var architectures: [String] {
@@ -34,22 +37,14 @@ package struct GGUFTensorNames: Sendable, Hashable {
 extension GGUFTensorNames {
   /// The module at `path` in Hugging Face's model, and its name in files; nil if it has none.
   package func module(atPath path: String) -> (module: TensorName, name: String)? {
-    // The checkpoints of GPT-2 itself leave the outermost module out.
-    for path in [path, "transformer." + path] {
-      for module in modules {
-        if let name = Self.translated(path, from: module.path, to: module.name) {
-          return (module, name)
-        }
-      }
-    }
-    return nil
+    known.module(atPath: path, inBodyAlone: known.isPublishedWithoutHead)
   }
 
   /// The module that files call `name` (without ".weight" and ".bias"), and its path in Hugging
   /// Face's model; nil if there is none.
   package func module(named name: String) -> (module: TensorName, path: String)? {
     for module in modules {
-      if let path = Self.translated(name, from: module.name, to: module.path) {
+      if let path = TensorName.translated(name, from: module.name, to: module.path) {
         return (module, path)
       }
     }
@@ -77,22 +72,6 @@ extension GGUFTensorNames {
       return (String(name.dropLast(leaf.count)), leaf)
     }
     return nil
-  }
-
-  /// `text` in the terms of pattern `target` if it matches `pattern`.
-  private static func translated(
-    _ text: String, from pattern: String, to target: String
-  ) -> String? {
-    let parts = pattern.split(separator: "{}", omittingEmptySubsequences: false)
-    guard parts.count == 2 else { return text == pattern ? target : nil }
-    guard text.utf8.count > parts[0].utf8.count + parts[1].utf8.count,
-      text.hasPrefix(parts[0]), text.hasSuffix(parts[1])
-    else { return nil }
-    let number = text.dropFirst(parts[0].count).dropLast(parts[1].count)
-    guard number.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
-      number == "0" || number.first != "0"
-    else { return nil }
-    return target.replacing("{}", with: number)
   }
 }
 

@@ -101,7 +101,7 @@ private struct StoredWeights {
         let value = rest.removeValue(forKey: full)
       {
         try append(name, value, as: type ?? stored.dtype)
-      } else if name == "lm_head.weight", let table {
+      } else if name == "\(architecture.headPath).weight", let table {
         // Tied, and stored all the same.
         try append(name, table, as: type ?? stored.dtype)
       } else {
@@ -125,7 +125,7 @@ extension PretrainedModel {
     guard let file, let names = (try? file.architecture()).flatMap(GGUFTensorNames.init),
       let stored = names.tensorName(ofParameter: name),
       let type = file.entry(named: stored)?.type.dtype, type.isFloatingPoint, !type.isQuantized
-    else { return name == "lm_head.weight" ? storedType : .float32 }
+    else { return name == "\(configuration.architecture.headPath).weight" ? storedType : .float32 }
     return type
   }
 }
