@@ -12,12 +12,12 @@ public struct AdapterDescription: Sendable {
     /// The layer's path in the base model, as in "model.layers.0.self_attn.q_proj".
     public var path: String
     /// The factors and how they combine.
-    public var change: LayerChange
+    public var change: any LayerChange
     /// The type that the factors had in their file.
     public var storedType: DType
 
     /// Creates the description of one layer.
-    public init(path: String, change: LayerChange, storedType: DType = .float32) {
+    public init(path: String, change: any LayerChange, storedType: DType = .float32) {
       self.path = path
       self.change = change
       self.storedType = storedType
@@ -28,9 +28,7 @@ public struct AdapterDescription: Sendable {
     public var hasNoEffect: Bool { change.hasNoEffect }
 
     /// The factors of a low-rank change; nil for other kinds.
-    public var lowRank: LowRankChange? {
-      if case .lowRank(let change) = change { change } else { nil }
-    }
+    public var lowRank: LowRankChange? { change as? LowRankChange }
 
     /// The number of numbers that were trained.
     public var parameterCount: Int { change.tensors.reduce(0) { $0 + $1.tensor.elementCount } }
@@ -133,7 +131,7 @@ extension AdapterDescription.Layer {
     storedType: DType = .float32
   ) {
     self.init(
-      path: path, change: .lowRank(LowRankChange(a: a, b: b, alpha: alpha, scale: scale)),
+      path: path, change: LowRankChange(a: a, b: b, alpha: alpha, scale: scale),
       storedType: storedType)
   }
 }

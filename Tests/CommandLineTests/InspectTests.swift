@@ -72,7 +72,7 @@ import Testing
     var changed = adapter
     var change = try #require(changed.description.layers[0].lowRank)
     change.b = .zeros(change.b.shape)
-    changed.description.layers[0].change = .lowRank(change)
+    changed.description.layers[0].change = change
     let folder = try Command.temporaryFolder()
     try changed.write(to: folder)
     let result = try Command.succeed("inspect", folder, "--json").json()

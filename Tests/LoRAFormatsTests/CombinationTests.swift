@@ -23,13 +23,12 @@ struct CombinationTests {
           described.append(
             .init(
               path: path,
-              change: .lowRank(
-                LowRankChange(
-                  a: try file.tensor(named: "\(name)/\(path)/a"),
-                  b: try file.tensor(named: "\(name)/\(path)/b"),
-                  alpha: try #require(layer["alpha"]?.doubleValue),
-                  scale: try #require(layer["scale"]?.doubleValue),
-                  isEmbedding: layer["embedding"]?.boolValue ?? false))))
+              change: LowRankChange(
+                a: try file.tensor(named: "\(name)/\(path)/a"),
+                b: try file.tensor(named: "\(name)/\(path)/b"),
+                alpha: try #require(layer["alpha"]?.doubleValue),
+                scale: try #require(layer["scale"]?.doubleValue),
+                isEmbedding: layer["embedding"]?.boolValue ?? false)))
         }
         adapters[name] = AdapterDescription(layers: described)
       }
@@ -201,7 +200,7 @@ struct CombinationTests {
     {
       var low = LowRankChange(a: a, b: a, alpha: 2, scale: 1)
       change(&low)
-      return AdapterDescription(layers: [.init(path: path, change: .lowRank(low))])
+      return AdapterDescription(layers: [.init(path: path, change: low)])
     }
     func refusal(
       _ parts: [AdapterDescription], _ combination: AdapterCombination = .init(.cat),
@@ -234,13 +233,13 @@ struct CombinationTests {
     #expect(error.description.contains("layer 'q' of 'adapter 1': DoRA"))
     let scaling = AdapterDescription(layers: [
       .init(
-        path: "q", change: .scaling(ScalingChange(vector: Tensor([1, 2]), scalesInput: false)))
+        path: "q", change: ScalingChange(vector: Tensor([1, 2]), scalesInput: false))
     ])
     #expect(try #require(refusal([scaling])).description.contains("IA3"))
     let loha = AdapterDescription(layers: [
       .init(
         path: "q",
-        change: .hadamard(HadamardChange(b1: a, a1: a, b2: a, a2: a, alpha: 1, scale: 1)))
+        change: HadamardChange(b1: a, a1: a, b2: a, a2: a, alpha: 1, scale: 1))
     ])
     #expect(try #require(refusal([plain, loha])).description.contains("LoHa"))
     #expect(refusal([plain, lora { $0.bias = Tensor([0, 1]) }])?.kind == .unsupported)

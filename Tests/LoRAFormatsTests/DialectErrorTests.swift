@@ -321,7 +321,7 @@ extension WrongAdapter {
     description.replacements = []
     guard var change = description.layers[0].lowRank else { return }
     change.magnitude = Tensor([1, 1, 1, 1])
-    description.layers[0].change = .lowRank(change)
+    description.layers[0].change = change
     expectError(.unsupported, "unet.conv_in", "DoRA") {
       _ = try LoralibAdapterFile.fitting(description)
     }

@@ -202,7 +202,7 @@ import Testing
       for index in description.layers.indices where isDoRA {
         guard var change = description.layers[index].lowRank else { continue }
         change.magnitude = Tensor([1, 2, 3, 4])
-        description.layers[index].change = .lowRank(change)
+        description.layers[index].change = change
       }
       var template = try MLXAdapterConfiguration(
         parsing: Array(#"{"lora_parameters":{"rank":9,"scale":1,"alpha":3},"iters":7}"#.utf8))
@@ -241,7 +241,7 @@ import Testing
     guard var change = description.layers[0].lowRank else { return }
     change.isEmbedding = true
     change.magnitude = Tensor([1, 2, 3, 4])
-    description.layers[0].change = .lowRank(change)
+    description.layers[0].change = change
     expectError(.unsupported, "model.embed_tokens", "norms of rows") {
       _ = try MLXAdapterFile.fitting(description)
     }
@@ -267,7 +267,7 @@ import Testing
     description.layers += four.layers
     var third = try #require(description.layers[2].lowRank)
     third.scale = 0.3
-    description.layers[2].change = .lowRank(third)
+    description.layers[2].change = third
     description.layers[2].storedType = .bfloat16
     let (file, notes) = try MLXAdapterFile.fitting(description)
     #expect(file.configuration.scale == 1 && file.configuration.rank == 4)

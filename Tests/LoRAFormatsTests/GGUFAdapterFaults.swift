@@ -199,12 +199,12 @@ struct GGUFRefusal: Sendable, CustomTestStringConvertible {
     var layer = plainGGUFLayer(path, rank: 2, scale: 1, outputs: outputs)
     if var change = layer.lowRank {
       edit(&change)
-      layer.change = .lowRank(change)
+      layer.change = change
     }
     return AdapterDescription(layers: [layer])
   }
 
-  private static func other(_ change: LayerChange) -> AdapterDescription {
+  private static func other(_ change: any LayerChange) -> AdapterDescription {
     AdapterDescription(layers: [.init(path: up, change: change)])
   }
 
@@ -237,17 +237,15 @@ struct GGUFRefusal: Sendable, CustomTestStringConvertible {
       GGUFRefusal(
         .unsupported, up, "LoHa",
         of: other(
-          .hadamard(
-            HadamardChange(b1: matrix, a1: matrix, b2: matrix, a2: matrix, alpha: 1, scale: 1)))),
+          HadamardChange(b1: matrix, a1: matrix, b2: matrix, a2: matrix, alpha: 1, scale: 1))),
       GGUFRefusal(
         .unsupported, up, "LoKr",
         of: other(
-          .kronecker(
-            KroneckerChange(
-              first: .whole(matrix), second: .whole(matrix), rank: nil, alpha: 1, scale: 1)))),
+          KroneckerChange(
+            first: .whole(matrix), second: .whole(matrix), rank: nil, alpha: 1, scale: 1))),
       GGUFRefusal(
         .unsupported, up, "IA3",
-        of: other(.scaling(ScalingChange(vector: Tensor([1, 1]), scalesInput: false)))),
+        of: other(ScalingChange(vector: Tensor([1, 1]), scalesInput: false))),
       GGUFRefusal(
         .unsupported, "'model.layers.0.mlp.up_proj.bias'", "replaces",
         of: AdapterDescription(

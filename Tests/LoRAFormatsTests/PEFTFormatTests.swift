@@ -159,7 +159,7 @@ struct PEFTFormatTests {
 
 extension LayerChange {
   fileprivate var scalesInput: Bool {
-    if case .scaling(let change) = self { change.scalesInput } else { false }
+    (self as? ScalingChange)?.scalesInput ?? false
   }
 }
 
@@ -223,19 +223,19 @@ private struct Matrix {
 
 /// What a change adds to the weight [outputs, rest], row by row; of an embedding to its table. IA3's
 /// is its vector.
-private func change(_ change: LayerChange) -> [Float] {
+private func change(_ change: any LayerChange) -> [Float] {
   switch change {
-  case .lowRank(let change):
+  case let change as LowRankChange:
     let product = Matrix(change.b) * Matrix(change.a)
     let result = change.isEmbedding ? product.transposed : product
     return result.values.map { Float(change.scale * $0) }
-  case .hadamard(let change):
+  case let change as HadamardChange:
     let pairs = [(change.t1, change.b1, change.a1), (change.t2, change.b2, change.a2)]
     let factors = pairs.map { core, b, a in
       core.map { Matrix(core: $0, b, a) } ?? Matrix(b) * Matrix(a)
     }
     return zip(factors[0].values, factors[1].values).map { Float(change.scale * $0 * $1) }
-  case .kronecker(let change):
+  case let change as KroneckerChange:
     func whole(_ factor: KroneckerChange.Factor) -> Matrix {
       switch factor {
       case .whole(let tensor): Matrix(tensor)
@@ -255,6 +255,7 @@ private func change(_ change: LayerChange) -> [Float] {
       }
     }
     return result
-  case .scaling(let change): return change.vector.scalars(as: Float.self)
+  case let change as ScalingChange: return change.vector.scalars(as: Float.self)
+  default: return []
   }
 }

@@ -173,16 +173,16 @@ struct PEFTWritingTests {
     func changed(_ path: String, _ edit: (inout LowRankChange) -> Void) -> AdapterDescription.Layer
     {
       var layer = Self.layer(path)
-      if case .lowRank(var change) = layer.change {
+      if var change = layer.lowRank {
         edit(&change)
-        layer.change = .lowRank(change)
+        layer.change = change
       }
       return layer
     }
     let plain = Self.layer("m.q")
     let scaling = AdapterDescription.Layer(
       path: "m.v",
-      change: .scaling(ScalingChange(vector: Self.random([4], 3), scalesInput: false)))
+      change: ScalingChange(vector: Self.random([4], 3), scalesInput: false))
     let magnitude = changed("m.o") { $0.magnitude = Self.random([4], 5) }
     refuse("one method for all layers", [plain, scaling])
     refuse("'use_dora' holds for all", [plain, magnitude])
@@ -198,7 +198,7 @@ struct PEFTWritingTests {
     let tucker = LowRankChange(
       a: Self.random([2, 6, 1, 1], 1), b: Self.random([4, 2, 1, 1], 2),
       middle: Self.random([2, 2, 3, 3], 3), alpha: 4, scale: 2)
-    refuse("middle factor", [.init(path: "m.conv", change: .lowRank(tucker))])
+    refuse("middle factor", [.init(path: "m.conv", change: tucker)])
     refuse("needs a layer with an adapter", [])
     let value = Self.random([4, 6], 9)
     refuse(
@@ -220,11 +220,11 @@ struct PEFTWritingTests {
     refuse(
       "'decompose_factor'",
       [
-        .init(path: "m.q", change: .kronecker(odd)), .init(path: "m.v", change: .kronecker(even)),
+        .init(path: "m.q", change: odd), .init(path: "m.v", change: even),
       ])
     var dora = even
     dora.magnitude = Self.random([12], 3)
-    refuse("LoKr has no magnitudes", [.init(path: "m.q", change: .kronecker(dora))])
+    refuse("LoKr has no magnitudes", [.init(path: "m.q", change: dora)])
   }
 
   @Test("LyCORIS's LoKr, whose scale is 1 where both matrices are whole, keeps its function")
@@ -233,7 +233,7 @@ struct PEFTWritingTests {
       first: .whole(Self.random([4, 4], 1)), second: .whole(Self.random([5, 7], 2)), rank: 1,
       alpha: 0.25, scale: 1)
     let file = try PEFTAdapterFile(
-      describing: AdapterDescription(layers: [.init(path: "m.q", change: .kronecker(change))]))
+      describing: AdapterDescription(layers: [.init(path: "m.q", change: change)]))
     #expect(file.configuration.scale(forPath: "m.q") == 1)
     #expect(file.configuration.method == .lokr(.init()))
     #expect(file.configuration.rank >= 4)
@@ -242,9 +242,9 @@ struct PEFTWritingTests {
   @Test("PEFT's missing zero biases and IA3's sides are filled in")
   func completed() throws {
     var biased = Self.layer("m.q")
-    if case .lowRank(var change) = biased.change {
+    if var change = biased.lowRank {
       change.bias = Self.random([4], 3)
-      biased.change = .lowRank(change)
+      biased.change = change
     }
     let read = try Self.rewritten(
       PEFTAdapterFile(
@@ -255,8 +255,7 @@ struct PEFTWritingTests {
     let scaled = ["a.fc", "b.fc"].map { path in
       AdapterDescription.Layer(
         path: path,
-        change: .scaling(
-          ScalingChange(vector: Self.random([3], 4), scalesInput: path == "a.fc")))
+        change: ScalingChange(vector: Self.random([3], 4), scalesInput: path == "a.fc"))
     }
     let file = try PEFTAdapterFile(
       describing: AdapterDescription(layers: scaled), among: ["a.fc", "b.fc", "c"])
@@ -264,17 +263,6 @@ struct PEFTWritingTests {
     #expect(
       file.configuration.method == .ia3(.init(feedForward: .names(["a.fc"]))))
     #expect(try Self.rewritten(file).description.layers.count == 2)
-  }
-}
-
-extension LayerChange {
-  fileprivate var scale: Double? {
-    switch self {
-    case .lowRank(let change): change.scale
-    case .hadamard(let change): change.scale
-    case .kronecker(let change): change.scale
-    case .scaling: nil
-    }
   }
 }
 
@@ -452,10 +440,9 @@ struct WrongPEFTFileTests {
     #expect(narrow.description.layers[0].storedType == .float16)
     // What does not fit a narrow type is not written as infinity.
     var layer = narrow.description.layers[0]
-    layer.change = .lowRank(
-      LowRankChange(
-        a: Tensor.zeros([2, 3]), b: Tensor([1e6, 0], shape: [1, 2]), alpha: 8, scale: 4)
-    )
+    layer.change = LowRankChange(
+      a: Tensor.zeros([2, 3]), b: Tensor([1e6, 0], shape: [1, 2]), alpha: 8, scale: 4)
+
     let scratch = try Scratch()
     expectError(.nonFinite, "beyond float16's 65504.0") {
       try PEFTAdapterFile(describing: AdapterDescription(layers: [layer])).write(to: scratch.path)

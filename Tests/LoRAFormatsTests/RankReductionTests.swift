@@ -66,10 +66,9 @@ struct RankReductionTests {
       #expect(throws: CombinationError.self) { try adapter.reduced(to: bad) }
     }
     var dora = adapter
-    dora.layers[0].change = .lowRank(
-      LowRankChange(
-        a: layer.lowRank?.a ?? a, b: layer.lowRank?.b ?? b, alpha: 1, scale: 1,
-        magnitude: .zeros([15])))
+    dora.layers[0].change = LowRankChange(
+      a: layer.lowRank?.a ?? a, b: layer.lowRank?.b ?? b, alpha: 1, scale: 1,
+      magnitude: .zeros([15]))
     #expect(throws: CombinationError.self) { try dora.reduced(to: .rank(1)) }
   }
 

@@ -104,10 +104,9 @@ import Testing
       layers: layers.map {
         AdapterDescription.Layer(
           path: $0,
-          change: .lowRank(
-            LowRankChange(
-              a: Tensor([1, 1], shape: [1, 2]), b: Tensor([1, 1], shape: [2, 1]), alpha: 1, scale: 1
-            )))
+          change: LowRankChange(
+            a: Tensor([1, 1], shape: [1, 2]), b: Tensor([1, 1], shape: [2, 1]), alpha: 1, scale: 1
+          ))
       })
     let written = try PEFTAdapterConfiguration(
       describing: description, among: Self.paths, keeping: kept)

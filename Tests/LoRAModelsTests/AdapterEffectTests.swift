@@ -280,7 +280,7 @@ import Testing
     #expect(throws: AdapterError.self) { try model.attach(["embed": adapter], named: "own") }
     let scaling = AdapterDescription(layers: [
       .init(
-        path: "embed", change: .scaling(ScalingChange(vector: .ones([6]), scalesInput: false)))
+        path: "embed", change: ScalingChange(vector: .ones([6]), scalesInput: false))
     ])
     #expect(throws: AdapterError.self) { try model.attach(scaling, named: "own") }
     #expect(model.adapterNames.isEmpty)

@@ -151,27 +151,23 @@ struct MethodCase: Sendable {
       return .product(try get("\(path)_a"), try get("\(path)_b"))
     }
     let alpha = adapter.scale * Double(adapter.rank)
-    let change: LayerChange
+    let change: any LayerChange
     switch adapter.method {
     case "LORA":
-      change = .lowRank(
-        LowRankChange(
-          a: try get("lora_A.weight"), b: try get("lora_B.weight"), alpha: alpha,
-          scale: adapter.scale, bias: try maybe("lora_B.bias"),
-          magnitude: try maybe("lora_magnitude_vector")))
+      change = LowRankChange(
+        a: try get("lora_A.weight"), b: try get("lora_B.weight"), alpha: alpha,
+        scale: adapter.scale, bias: try maybe("lora_B.bias"),
+        magnitude: try maybe("lora_magnitude_vector"))
     case "LOHA":
-      change = .hadamard(
-        HadamardChange(
-          b1: try get("hada_w1_a"), a1: try get("hada_w1_b"), b2: try get("hada_w2_a"),
-          a2: try get("hada_w2_b"), alpha: alpha, scale: adapter.scale))
+      change = HadamardChange(
+        b1: try get("hada_w1_a"), a1: try get("hada_w1_b"), b2: try get("hada_w2_a"),
+        a2: try get("hada_w2_b"), alpha: alpha, scale: adapter.scale)
     case "LOKR":
-      change = .kronecker(
-        KroneckerChange(
-          first: try factor("lokr_w1"), second: try factor("lokr_w2"), rank: adapter.rank,
-          alpha: alpha, scale: adapter.scale))
+      change = KroneckerChange(
+        first: try factor("lokr_w1"), second: try factor("lokr_w2"), rank: adapter.rank,
+        alpha: alpha, scale: adapter.scale)
     default:
-      change = .scaling(
-        ScalingChange(vector: try get("ia3_l"), scalesInput: adapter.scalesInput))
+      change = ScalingChange(vector: try get("ia3_l"), scalesInput: adapter.scalesInput)
     }
     return try change.makeAdapter(isTrainable: true)
   }

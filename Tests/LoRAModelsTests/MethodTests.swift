@@ -46,6 +46,24 @@ import Testing
         == LoRA(rank: 4, alpha: 2, dropout: 0.5, isRankStabilized: true))
   }
 
+  @Test func recipesOfAllMethodsAreReadWithoutKeys() throws {
+    func expect<Method: AdapterMethod & Codable & Equatable>(
+      _ json: String, _ expected: Method
+    ) throws {
+      #expect(try JSONDecoder().decode(Method.self, from: Data(json.utf8)) == expected)
+      #expect(
+        try JSONDecoder().decode(Method.self, from: try JSONEncoder().encode(expected)) == expected)
+    }
+    try expect("{}", LoRA())
+    try expect(#"{"rank": 3}"#, DoRA(rank: 3))
+    try expect(#"{"isRankStabilized": true}"#, DoRA(isRankStabilized: true))
+    try expect(#"{"alpha": 2}"#, LoHa(alpha: 2))
+    try expect(#"{"rank": 3, "factor": 4}"#, LoKr(rank: 3, factor: 4))
+    try expect("{}", LoKr())
+    try expect("{}", IA3())
+    try expect(#"{"feedForward": ["fc"]}"#, IA3(feedForward: ["fc"]))
+  }
+
   @Test func orthogonalFactorsCancel() throws {
     let layer = Self.layer("dense")
     var random = SeededRandom(seed: 1, path: "orthogonal")
@@ -175,14 +193,12 @@ import Testing
 
   @Test func whatIsNoLinearLayersIsRefused() throws {
     let a = Tensor.zeros([2, 4])
-    let embedding = LayerChange.lowRank(
-      LowRankChange(a: a, b: .zeros([3, 2]), alpha: 2, scale: 1, isEmbedding: true))
+    let embedding = LowRankChange(a: a, b: .zeros([3, 2]), alpha: 2, scale: 1, isEmbedding: true)
     #expect(throws: AdapterError.self) { try embedding.makeAdapter(layer: "embed") }
-    let convolution = LayerChange.lowRank(
-      LowRankChange(a: .zeros([2, 4, 3, 3]), b: .zeros([3, 2, 1, 1]), alpha: 2, scale: 1))
+    let convolution = LowRankChange(
+      a: .zeros([2, 4, 3, 3]), b: .zeros([3, 2, 1, 1]), alpha: 2, scale: 1)
     #expect(throws: AdapterError.self) { try convolution.makeAdapter(layer: "conv") }
-    let misfit = LayerChange.lowRank(
-      LowRankChange(a: a, b: .zeros([3, 2]), alpha: 2, scale: 1, bias: .zeros([4])))
+    let misfit = LowRankChange(a: a, b: .zeros([3, 2]), alpha: 2, scale: 1, bias: .zeros([4]))
     #expect(throws: AdapterError.self) { try misfit.makeAdapter(layer: "bias") }
   }
 }

@@ -34,10 +34,9 @@ import Testing
       layers: [
         .init(
           path: "model.embed_tokens",
-          change: .lowRank(
-            LowRankChange(
-              a: normal([3, c.vocabularySize]), b: normal([c.hiddenSize, 3]), alpha: 6, scale: 2,
-              isEmbedding: true))),
+          change: LowRankChange(
+            a: normal([3, c.vocabularySize]), b: normal([c.hiddenSize, 3]), alpha: 6, scale: 2,
+            isEmbedding: true)),
         .init(
           path: "model.layers.1.mlp.up_proj", a: normal([2, c.hiddenSize]),
           b: normal([c.intermediateSize, 2]), alpha: 2, scale: 1),

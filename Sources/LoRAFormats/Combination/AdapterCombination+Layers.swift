@@ -133,8 +133,7 @@ extension AdapterCombination {
     }
     return AdapterDescription.Layer(
       path: layer.path,
-      change: .lowRank(
-        LowRankChange(a: a, b: b, alpha: Double(rank), scale: 1, isEmbedding: isEmbedding)))
+      change: LowRankChange(a: a, b: b, alpha: Double(rank), scale: 1, isEmbedding: isEmbedding))
   }
 
   /// The tensors, one an adapter, pruned and added up as the method does.

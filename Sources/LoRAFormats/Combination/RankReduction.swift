@@ -112,11 +112,10 @@ extension AdapterDescription {
     var reduced = layer
     // The new factors are numbers that no narrower type was ever to hold.
     reduced.storedType = .float32
-    reduced.change = .lowRank(
-      LowRankChange(
-        a: a.reshaped(to: Shape([kept] + change.a.shape.dropFirst())),
-        b: b.reshaped(to: Shape([change.outputSize, kept] + change.b.shape.dropFirst(2))),
-        alpha: Double(kept), scale: 1, isEmbedding: change.isEmbedding))
+    reduced.change = LowRankChange(
+      a: a.reshaped(to: Shape([kept] + change.a.shape.dropFirst())),
+      b: b.reshaped(to: Shape([change.outputSize, kept] + change.b.shape.dropFirst(2))),
+      alpha: Double(kept), scale: 1, isEmbedding: change.isEmbedding)
     return (reduced, cut(kept, svd.share(ofRank: kept)))
   }
 }

@@ -275,7 +275,7 @@ public struct AdapterBase: Sendable {
   public func check(_ description: AdapterDescription, file: String) throws(FormatError) {
     for layer in description.layers {
       guard let shape = shape(layer.path) else { throw unknown(layer.path, file) }
-      try check(layer, shape, file)
+      try layer.change.check(fits: shape, layer: layer.path, file: file)
     }
   }
 
@@ -288,84 +288,5 @@ public struct AdapterBase: Sendable {
       remedy: alike == nil
         ? "give the base that the adapter was made for"
         : "the names differ in a prefix: rename them")
-  }
-
-  private func check(
-    _ layer: AdapterDescription.Layer, _ shape: Shape, _ file: String
-  ) throws(FormatError) {
-    var found: Shape
-    switch layer.change {
-    case .lowRank(let change):
-      let dimensions = (change.middle ?? change.a).shape.count
-      guard dimensions == shape.count else { throw otherKind(layer.path, dimensions, shape, file) }
-      guard dimensions == 2 else { return }
-      found =
-        change.isEmbedding
-        ? [change.inputSize, change.outputSize] : [change.outputSize, change.inputSize]
-      // The same pair read the wrong way round: [in, r] and [r, out].
-      let turned: Shape = [change.b.shape[1], change.a.shape[0]]
-      if found != shape, turned == shape || Shape([turned[1], turned[0]]) == shape {
-        throw FormatError(
-          .shapeMismatch, file: file, subject: "layer '\(layer.path)'",
-          problem: "its factors \(change.a.shape) and \(change.b.shape) lie transposed: the base's "
-            + "weight is \(shape)",
-          remedy: "expected A [rank, inputs] and B [outputs, rank]; MLX has them the other way, "
-            + "open its folder instead")
-      }
-    case .hadamard(let change):
-      if let core = change.t1, core.shape.count != shape.count {
-        throw otherKind(layer.path, core.shape.count, shape, file)
-      }
-      // Without a core the kernel's places are columns.
-      guard change.t1 == nil, shape.count == 2 else { return }
-      found = [change.b1.shape[0], change.a1.shape[1]]
-    case .kronecker(let change):
-      guard shape.count == 2 else { return }
-      let kernel = change.second.tensors("").map(\.tensor.shape.count).max() ?? 2
-      guard kernel == 2 else { throw otherKind(layer.path, kernel, shape, file) }
-      guard let change = layer.change.kroneckerShape else { return }
-      found = change
-    case .scaling(let change):
-      let count = change.vector.elementCount
-      found = shape
-      if shape.count == 2, shape[change.scalesInput ? 1 : 0] != count { found = [count] }
-    }
-    guard found == shape else {
-      throw FormatError(
-        .shapeMismatch, file: file, subject: "layer '\(layer.path)'",
-        problem: "its change is \(found), the base's weight \(shape)",
-        remedy: "give the base that the adapter was made for")
-    }
-  }
-}
-
-/// Factors of a convolution on a matrix, or the other way round.
-private func otherKind(
-  _ layer: String, _ dimensions: Int, _ shape: Shape, _ file: String
-) -> FormatError {
-  FormatError(
-    .shapeMismatch, file: file, subject: "layer '\(layer)'",
-    problem: dimensions == 2
-      ? "its factors are those of a linear layer, and the base's weight \(shape) is a convolution's"
-      : "its factors have \(dimensions) dimensions, as those of a convolution, and the base's weight "
-        + "is \(shape)",
-    remedy: "give the base that the adapter was made for")
-}
-
-extension LayerChange {
-  /// The extents of C₁ ⊗ C₂ where both are matrices; nil of convolutions.
-  fileprivate var kroneckerShape: Shape? {
-    guard case .kronecker(let change) = self else { return nil }
-    func shape(_ factor: KroneckerChange.Factor) -> Shape? {
-      switch factor {
-      case .whole(let c): c.shape.count == 2 ? c.shape : nil
-      case .product(let a, let b): [a.shape[0], b.shape[1]]
-      case .tucker: nil
-      }
-    }
-    guard let c = shape(change.first), let d = shape(change.second) else { return nil }
-    let (rows, rowOverflow) = c[0].multipliedReportingOverflow(by: d[0])
-    let (columns, columnOverflow) = c[1].multipliedReportingOverflow(by: d[1])
-    return rowOverflow || columnOverflow ? nil : Shape(checking: [rows, columns])
   }
 }

@@ -77,11 +77,11 @@ extension AdapterDescription {
       guard let change = layers[index].lowRank else { continue }
       let (scale, alpha) = target(change)
       guard change.scale != scale else {
-        result.layers[index].change = .lowRank(change)
+        result.layers[index].change = change
         continue
       }
       let (folded, isExact) = change.folded(toScale: scale, alpha: alpha)
-      result.layers[index].change = .lowRank(folded)
+      result.layers[index].change = folded
       let type = layers[index].storedType
       if folded.b.converted(to: type).converted(to: .float32) != folded.b {
         result.layers[index].storedType = .float32

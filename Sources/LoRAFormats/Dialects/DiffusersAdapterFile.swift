@@ -193,10 +193,9 @@ public struct DiffusersAdapterFile: Sendable {
     }
     return AdapterDescription.Layer(
       path: path,
-      change: .lowRank(
-        LowRankChange(
-          a: a.tensor, b: b.tensor, alpha: alpha, scale: scale, bias: bias?.tensor,
-          magnitude: magnitude?.tensor.reshaped(to: [b.shape[0]]))),
+      change: LowRankChange(
+        a: a.tensor, b: b.tensor, alpha: alpha, scale: scale, bias: bias?.tensor,
+        magnitude: magnitude?.tensor.reshaped(to: [b.shape[0]])),
       storedType: FactorTable.commonType([a, b, bias, magnitude]))
   }
 }

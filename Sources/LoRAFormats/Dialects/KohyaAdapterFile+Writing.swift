@@ -34,20 +34,20 @@ extension KohyaAdapterFile {
           remedy: "write it as lycoris")
       }
       switch layer.change {
-      case .lowRank(let change):
+      case let change as LowRankChange:
         if change.bias != nil || change.isEmbedding {
           throw description.refusal(
             layer.path, format, file, change.isEmbedding ? "embeddings" : "biases of B")
         }
         if change.scale == 0 {
           let (folded, _) = change.folded(toScale: 1, alpha: Double(change.rank))
-          result.layers[index].change = .lowRank(folded)
+          result.layers[index].change = folded
           notes.append(
             AdapterNote(
               layer: layer.path,
               text: "its scale 0 is folded into B, which becomes 0: an alpha of 0 means the rank"))
         }
-      case .kronecker(var change):
+      case var change as KroneckerChange:
         if change.rank == nil || change.isWhole, change.scale != 1 {
           change = change.scalingSecond()
           notes.append(
@@ -55,17 +55,17 @@ extension KohyaAdapterFile {
               layer: layer.path,
               text: "its scale is folded into w2 with one float32 rounding: LyCORIS does not scale "
                 + "two whole factors"))
-          result.layers[index].change = .kronecker(change)
+          result.layers[index].change = change
           result.layers[index].storedType = .float32
         }
-      case .hadamard(let change):
+      case let change as HadamardChange:
         if change.scale == 0 {
           throw description.refusal(
             layer.path, format, file, "a scale of 0: an alpha of 0 means the rank",
             remedy: "leave the layer out, it has no effect")
         }
-      case .scaling:
-        throw description.refusal(layer.path, format, file, "IA3")
+      default:
+        throw description.refusal(layer.path, format, file, layer.change.methodName)
       }
       let alpha = result.layers[index].change.kohyaAlpha
       if Double(Float(alpha)) != alpha {
@@ -132,17 +132,17 @@ extension KohyaAdapterFile {
         })
     }
     switch layer.change {
-    case .lowRank(let change):
+    case let change as LowRankChange:
       return [("lora_down.weight", change.a), ("lora_up.weight", change.b)]
         + optional("lora_mid.weight", change.middle)
         + magnitude(change.magnitude, dimensions: change.a.shape.count)
-    case .hadamard(let change):
+    case let change as HadamardChange:
       return [
         ("hada_w1_a", change.b1), ("hada_w1_b", change.a1), ("hada_w2_a", change.b2),
         ("hada_w2_b", change.a2),
       ] + optional("hada_t1", change.t1) + optional("hada_t2", change.t2)
         + magnitude(change.magnitude, dimensions: change.t1?.shape.count ?? 2)
-    case .kronecker(let change):
+    case let change as KroneckerChange:
       var dimensions = 2
       var result: [(String, Tensor)] = []
       for (name, factor) in [("w1", change.first), ("w2", change.second)] {
@@ -161,8 +161,8 @@ extension KohyaAdapterFile {
         }
       }
       return result + magnitude(change.magnitude, dimensions: dimensions)
-    case .scaling:
-      throw description.refusal(layer.path, .lycoris, file, "IA3")
+    default:
+      throw description.refusal(layer.path, .lycoris, file, layer.change.methodName)
     }
   }
 }
@@ -173,14 +173,10 @@ extension LayerChange {
     func alpha(_ alpha: Double, _ scale: Double, _ rank: Int) -> Double {
       alpha / Double(rank) == scale ? alpha : scale * Double(rank)
     }
-    switch self {
-    case .lowRank(let c): return alpha(c.alpha, c.scale, c.rank)
-    case .hadamard(let c): return alpha(c.alpha, c.scale, c.rank)
-    case .kronecker(let c):
-      guard let rank = c.rank, !c.isWhole else { return c.alpha }
-      return alpha(c.alpha, c.scale, rank)
-    case .scaling: return 1
-    }
+    guard let (rank, given) = rankAndAlpha else { return 1 }
+    let isWhole = (self as? KroneckerChange)?.isWhole ?? false
+    guard let rank, !isWhole else { return given }
+    return alpha(given, scale, rank)
   }
 }
 

@@ -179,10 +179,9 @@ extension KohyaAdapterFile {
     let magnitude = try magnitude(path, outputs: b.shape[0], inputs: a.shape[1], table)
     return AdapterDescription.Layer(
       path: path,
-      change: .lowRank(
-        LowRankChange(
-          a: a.tensor, b: b.tensor, middle: middle?.tensor, alpha: alpha,
-          scale: alpha / Double(rank), magnitude: magnitude?.tensor)),
+      change: LowRankChange(
+        a: a.tensor, b: b.tensor, middle: middle?.tensor, alpha: alpha,
+        scale: alpha / Double(rank), magnitude: magnitude?.tensor),
       storedType: FactorTable.commonType([a, b, middle, magnitude]))
   }
 
@@ -243,11 +242,10 @@ extension KohyaAdapterFile {
     let magnitude = try magnitude(path, outputs: outputs, inputs: nil, table)
     return AdapterDescription.Layer(
       path: path,
-      change: .hadamard(
-        HadamardChange(
-          b1: b1.tensor, a1: a1.tensor, b2: b2.tensor, a2: a2.tensor, t1: t1?.tensor,
-          t2: t2?.tensor, alpha: alpha, scale: alpha / Double(rank),
-          magnitude: magnitude?.tensor)),
+      change: HadamardChange(
+        b1: b1.tensor, a1: a1.tensor, b2: b2.tensor, a2: a2.tensor, t1: t1?.tensor,
+        t2: t2?.tensor, alpha: alpha, scale: alpha / Double(rank),
+        magnitude: magnitude?.tensor),
       storedType: FactorTable.commonType([b1, a1, b2, a2, t1, t2, magnitude]))
   }
 
@@ -322,10 +320,9 @@ extension KohyaAdapterFile {
     let magnitude = try magnitude(path, outputs: outputs, inputs: nil, table)
     return AdapterDescription.Layer(
       path: path,
-      change: .kronecker(
-        KroneckerChange(
-          first: first, second: second, rank: rank, alpha: alpha,
-          scale: rank.map { alpha / Double($0) } ?? 1, magnitude: magnitude?.tensor)),
+      change: KroneckerChange(
+        first: first, second: second, rank: rank, alpha: alpha,
+        scale: rank.map { alpha / Double($0) } ?? 1, magnitude: magnitude?.tensor),
       storedType: FactorTable.commonType(used + [magnitude]))
   }
 }

@@ -194,7 +194,7 @@ extension LoralibAdapterFile {
     for index in result.layers.indices {
       guard var change = result.layers[index].lowRank else { continue }
       change.alpha = common
-      result.layers[index].change = .lowRank(change)
+      result.layers[index].change = change
     }
     notes.append(AdapterNote(text: "the file does not hold alpha: read it with \(common)"))
     if result.metadata["format"] != nil { result.metadata["format"] = "pt" }

@@ -203,11 +203,10 @@ public struct MLXAdapterFile: Sendable {
     }
     return AdapterDescription.Layer(
       path: path,
-      change: .lowRank(
-        LowRankChange(
-          a: a.tensor.transposed(), b: b.tensor.transposed(),
-          alpha: configuration.scale * Double(rank), scale: configuration.scale,
-          magnitude: magnitude?.tensor, isEmbedding: embeddings.contains(last))),
+      change: LowRankChange(
+        a: a.tensor.transposed(), b: b.tensor.transposed(),
+        alpha: configuration.scale * Double(rank), scale: configuration.scale,
+        magnitude: magnitude?.tensor, isEmbedding: embeddings.contains(last)),
       storedType: FactorTable.commonType([a, b, magnitude]))
   }
 }
@@ -273,7 +272,7 @@ extension MLXAdapterFile {
             text: "its rank \(change.rank) is filled up to \(rank) with zeros, the same function"))
         change = change.padded(toRank: rank)
       }
-      result.layers[index].change = .lowRank(change)
+      result.layers[index].change = change
     }
     var configuration = template ?? MLXAdapterConfiguration(rank: rank, scale: common)
     configuration.method = isDoRA ? .dora : .lora

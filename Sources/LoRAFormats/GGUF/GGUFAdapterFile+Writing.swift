@@ -171,7 +171,7 @@ private struct AdapterWriter {
         problem: "models of '\(base.architecture)' have no such layer",
         remedy: "check that the adapter belongs to this base")
     }
-    guard case .lowRank(let change) = layer.change else {
+    guard let change = layer.lowRank else {
       throw unsupported(subject, "the format has LoRA's factors, not \(layer.change.methodName)'s")
     }
     if change.magnitude != nil {

@@ -205,11 +205,10 @@ private struct Reader {
     let rank = Double(a.shape[0])
     return AdapterDescription.Layer(
       path: path,
-      change: .lowRank(
-        LowRankChange(
-          a: a.converted(to: .float32), b: b.converted(to: .float32),
-          alpha: alpha == 0 ? rank : alpha, scale: alpha == 0 ? 1 : alpha / rank,
-          isEmbedding: module.kind == .embedding)),
+      change: LowRankChange(
+        a: a.converted(to: .float32), b: b.converted(to: .float32),
+        alpha: alpha == 0 ? rank : alpha, scale: alpha == 0 ? 1 : alpha / rank,
+        isEmbedding: module.kind == .embedding),
       storedType: storedType)
   }
 

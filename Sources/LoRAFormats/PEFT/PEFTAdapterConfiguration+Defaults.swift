@@ -8,25 +8,17 @@ extension PEFTAdapterConfiguration {
   public func resolvingTargets(forModelType modelType: String?) -> PEFTAdapterConfiguration {
     guard let modelType else { return self }
     var result = self
-    guard case .ia3(var options) = method else {
-      if targets == .unspecified, let names = Self.defaultTargets(forModelType: modelType) {
-        result.targets = names
-      }
-      return result
+    if targets == .unspecified,
+      let targets = method.options.type.defaultTargets(forModelType: modelType)
+    {
+      result.targets = targets
     }
-    guard let entry = Self.ia3Targets.first(where: { $0.modelTypes.contains(modelType) }) else {
-      return self
-    }
-    if targets == .unspecified { result.targets = .names(entry.targets) }
-    if options.feedForward == .unspecified {
-      options.feedForward = .names(entry.feedForward)
-      result.method = .ia3(options)
-    }
+    result.method.options.resolve(forModelType: modelType)
     return result
   }
 
-  /// What LoRA, LoHa and LoKr target in models of this type; nil if PEFT has no default.
-  private static func defaultTargets(forModelType modelType: String) -> Modules? {
+  /// What LoRA, and most other methods, target in models of this type; nil if PEFT has no default.
+  static func loraTargets(forModelType modelType: String) -> Modules? {
     if modelType == "gemma4" { return .pattern(#".*language_model\..*\.(q_proj|v_proj)"#) }
     return loraTargets.first { $0.modelTypes.contains(modelType) }.map { .names($0.targets) }
   }
@@ -57,33 +49,6 @@ extension PEFTAdapterConfiguration {
     (["rwkv"], ["key", "value", "receptance", "output"]),
     (["rwkv7"], ["r_proj", "k_proj", "v_proj", "o_proj", "key", "value"]),
   ]
-
-  /// Source: PEFT 0.21.2, `TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING` and
-  /// `..._FEEDFORWARD_MODULES_MAPPING`.
-  private static let ia3Targets:
-    [(modelTypes: Set<String>, targets: [String], feedForward: [String])] = [
-      (["t5"], ["k", "v", "wo"], ["wo"]),
-      (["mt5"], ["k", "v", "wi_1"], []),
-      (["gpt2", "gpt_bigcode"], ["c_attn", "mlp.c_proj"], ["mlp.c_proj"]),
-      (["bloom"], ["query_key_value", "mlp.dense_4h_to_h"], ["mlp.dense_4h_to_h"]),
-      (["roberta", "bert"], ["key", "value", "output.dense"], ["output.dense"]),
-      (["opt"], ["q_proj", "k_proj", "fc2"], ["fc2"]),
-      (["gptj"], ["q_proj", "v_proj", "fc_out"], ["fc_out"]),
-      (
-        ["gpt_neox", "RefinedWebModel", "RefinedWeb", "falcon"],
-        ["query_key_value", "dense_4h_to_h"], ["dense_4h_to_h"]
-      ),
-      (["gpt_neo"], ["q_proj", "v_proj", "c_proj"], ["c_proj"]),
-      (["bart", "phi"], ["q_proj", "v_proj", "fc2"], ["fc2"]),
-      (["llama", "mistral"], ["k_proj", "v_proj", "down_proj"], ["down_proj"]),
-      (
-        ["llama4", "gemma", "gemma2", "gemma3_text", "qwen2", "qwen3"],
-        ["q_proj", "v_proj", "down_proj"], ["down_proj"]
-      ),
-      (["mixtral"], ["k_proj", "v_proj", "w2"], ["w2"]),
-      (["deberta-v2"], ["key_proj", "value_proj", "output.dense"], ["output.dense"]),
-      (["deberta"], ["in_proj", "output.dense"], ["output.dense"]),
-    ]
 
   // MARK: The task's head
 

@@ -39,7 +39,8 @@ extension PEFTAdapterConfiguration {
     result.setTargets(layers, among: paths)
     try result.setRanks(of: description)
     try result.setParameters(of: description)
-    result.setFeedForward(of: description, among: paths)
+    let options = result.method.options
+    options.complete(&result, describing: description)
     try result.check(describes: description)
     self = result
   }
@@ -116,7 +117,8 @@ extension PEFTAdapterConfiguration {
     var ranks: [(path: String, value: Int)] = []
     var alphas: [(path: String, value: Double)] = []
     for layer in description.layers {
-      guard let (rank, alpha, scale) = rankAndScale(of: layer) else { continue }
+      guard let (rank, alpha, scale) = method.options.rankAndScale(ofAny: layer.change)
+      else { continue }
       guard scale != 0 else {
         throw Self.inexpressible(
           "layer '\(layer.path)'", "its scale is 0, which PEFT would write as an alpha of 0")
@@ -139,18 +141,6 @@ extension PEFTAdapterConfiguration {
     // A key that matches more than it should: as PEFT reads keys, a dot stands for anything.
     rankPattern = Self.literalPattern(ranks, but: rank)
     alphaPattern = Self.literalPattern(alphas, but: alpha)
-  }
-
-  private func rankAndScale(
-    of layer: AdapterDescription.Layer
-  ) -> (rank: Int, alpha: Double, scale: Double)? {
-    switch layer.change {
-    case .lowRank(let change): (change.rank, change.alpha, change.scale)
-    case .hadamard(let change): (change.rank, change.alpha, change.scale)
-    case .kronecker(let change):
-      (Self.rank(of: change, method), change.alpha, change.scale)
-    case .scaling: nil
-    }
   }
 
   /// The alpha that makes `scale`: `hint` if that does, otherwise a whole or a short number. A scale

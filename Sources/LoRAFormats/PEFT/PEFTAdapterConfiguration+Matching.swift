@@ -114,18 +114,7 @@ extension PEFTAdapterConfiguration {
 
   /// What factors of rank `rank` are multiplied by.
   public func scale(alpha: Double, rank: Int) -> Double {
-    usesRankStabilizedScale ? alpha / Double(rank).squareRoot() : alpha / Double(rank)
-  }
-
-  /// Whether IA3 scales the inputs of the module at `path`; false for other methods.
-  public func scalesInput(forPath path: String) -> Bool {
-    guard case .ia3(let options) = method else { return false }
-    switch options.feedForward {
-    case .names(let names):
-      return names.contains { path.utf8.reversed().starts(with: $0.utf8.reversed()) }
-    case .pattern(let text): return PathPattern.matchesWhole(text, path)
-    case .allLinear, .unspecified: return false
-    }
+    method.options.scale(alpha: alpha, rank: rank)
   }
 }
 

@@ -27,27 +27,37 @@ extension PEFTAdapterConfiguration {
     isForInference = try fields.bool("inference_mode") ?? false
     initialization = try Self.initialization(fields, method.initializationKey)
     savedModules = try Self.names(fields, "modules_to_save") ?? []
-    if let alphaKey = method.alphaKey {
-      try readRanks(fields, alphaKey)
-      try readLayers(fields)
-    }
+    try readRanks(fields)
     original = object
   }
 
   // MARK: Ranks and layers
 
-  private mutating func readRanks(
-    _ fields: JSONFields, _ alphaKey: String
-  ) throws(FormatError) {
-    if let rank = try fields.int("r") {
-      guard rank > 0, rank <= 1 << 20 else {
-        throw fields.error(.invalidValue, "r", "expected a rank of 1 to 1048576, found \(rank)")
+  private mutating func readRanks(_ fields: JSONFields) throws(FormatError) {
+    switch method.options.type.rankKeys {
+    case .none: return
+    case .rank(let fallback):
+      rank = fallback
+      try readRank(fields)
+    case .rankAndAlpha(let alphaKey):
+      try readRank(fields)
+      if let alpha = try fields.double(alphaKey) {
+        self.alpha = try Self.checkedAlpha(alpha, fields, alphaKey)
       }
-      self.rank = rank
+      try readPatterns(fields)
     }
-    if let alpha = try fields.double(alphaKey) {
-      self.alpha = try Self.checkedAlpha(alpha, fields, alphaKey)
+    try readLayers(fields)
+  }
+
+  private mutating func readRank(_ fields: JSONFields) throws(FormatError) {
+    guard let rank = try fields.int("r") else { return }
+    guard rank > 0, rank <= 1 << 20 else {
+      throw fields.error(.invalidValue, "r", "expected a rank of 1 to 1048576, found \(rank)")
     }
+    self.rank = rank
+  }
+
+  private mutating func readPatterns(_ fields: JSONFields) throws(FormatError) {
     if let pattern = try fields.object("rank_pattern") {
       for key in pattern.object.keys {
         try Self.checkPattern(key, pattern)

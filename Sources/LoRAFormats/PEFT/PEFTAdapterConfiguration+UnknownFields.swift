@@ -37,19 +37,11 @@ extension PEFTAdapterConfiguration {
 
   /// The fields of PEFT 0.2 to 0.21 for the methods that are read here, those that its predecessors
   /// wrote, and what other programs add that says nothing of the arithmetic.
-  private static let knownFields: Set<String> = [
-    "alora_invocation_tokens", "alpha", "alpha_pattern", "arrow_config", "auto_mapping",
-    "base_model_name_or_path", "bias", "corda_config", "decompose_both", "decompose_factor",
-    "enable_lora", "ensure_weight_tying", "eva_config", "exclude_modules", "fan_in_fan_out",
-    "feedforward_modules", "inference_mode", "init_ia3_weights", "init_lora_weights",
-    "init_weights", "kasa_config", "layer_replication", "layers_pattern", "layers_to_transform",
-    "loftq_config", "lora_alpha", "lora_bias", "lora_dropout", "lora_ga_config",
-    "megatron_config", "megatron_core", "merge_weights", "module_dropout", "modules_to_save",
-    "monteclora_config", "peft_type", "peft_version", "qalora_group_size", "r", "rank_dropout",
-    "rank_dropout_scale", "rank_pattern", "revision", "runtime_config", "target_modules",
-    "target_parameters", "task_type", "trainable_token_indices", "use_bdlora", "use_dora",
-    "use_effective_conv2d", "use_qalora", "use_rslora", "velora_config",
-    // ms-swift's, for training alone.
-    "lora_dtype", "lorap_emb_lr", "lorap_lr_ratio",
-  ]
+  private static let knownFields: Set<String> = Set(
+    [
+      "alpha_pattern", "auto_mapping", "base_model_name_or_path", "exclude_modules",
+      "inference_mode", "layers_pattern", "layers_to_transform", "modules_to_save", "peft_type",
+      "peft_version", "r", "rank_pattern", "revision", "runtime_config", "target_modules",
+      "task_type",
+    ] + Method.all.flatMap { $0.allKeys })
 }

@@ -10,7 +10,7 @@ extension PEFTAdapterConfiguration {
   ///     excluded shows only there.
   public func unmatched(layers: [String], among paths: [String]? = nil) -> [String] {
     unmatchedTargets(layers, paths) + unmatchedExclusions(paths) + unmatchedLayers(layers)
-      + unmatchedKeys(layers) + unmatchedFeedForward(layers)
+      + unmatchedKeys(layers) + method.options.unmatched(layers: layers, in: self)
   }
 
   private func unmatchedTargets(_ layers: [String], _ paths: [String]?) -> [String] {
@@ -65,25 +65,6 @@ extension PEFTAdapterConfiguration {
     }
   }
 
-  private func unmatchedFeedForward(_ layers: [String]) -> [String] {
-    guard case .ia3(let options) = method else { return [] }
-    func isUsed(_ modules: Modules) -> Bool {
-      var one = self
-      one.method = .ia3(IA3(feedForward: modules))
-      return layers.contains(where: one.scalesInput)
-    }
-    switch options.feedForward {
-    case .names(let names):
-      return names.filter { !isUsed(.names([$0])) }.map {
-        "feedforward_modules: '\($0)' matches no adapted layer"
-      }
-    case .pattern(let text):
-      return isUsed(options.feedForward)
-        ? [] : ["feedforward_modules: '\(text)' matches no adapted layer"]
-    case .allLinear, .unspecified: return []
-    }
-  }
-
   /// What is wrong with the configuration's expressions, by field; nil if nothing is. One that was
   /// read from a file has none that can't be matched.
   package var invalidExpression: (field: String, text: String, problem: String)? {
@@ -134,7 +115,7 @@ extension PEFTAdapterConfiguration {
       let isSaved = description.replacements.contains { one.saves(modulePath: $0.path) }
       if !isSaved { warnings.append("modules_to_save: '\(name)' matches nothing that is saved") }
     }
-    if case .byModule(let entries)? = lora?.trainedTokens {
+    if case .byModule(let entries)? = method.options.trainedTokens {
       for name in entries.map(\.key) {
         let isThere = description.replacedRows.contains { $0.path.hasSuffix(name) }
         if !isThere {

@@ -12,7 +12,8 @@ extension PEFTAdapterConfiguration {
       let old = JSONObject(before.fields)
       for (key, value) in fields where value != old[key] { object[key] = value }
     } else {
-      object = Self.defaults(of: method)
+      object = ["auto_mapping": nil, "peft_version": "0.21.2"]
+      for (key, value) in method.options.type.silent { object[key] = value }
       for (key, value) in fields { object[key] = value }
     }
     return Self.encodedKeepingOrder(object)
@@ -44,22 +45,26 @@ extension PEFTAdapterConfiguration {
       case .named(let name): .string(name)
       }
     fields.append((method.initializationKey, start))
-    if let alphaKey = method.alphaKey { fields += rankFields(alphaKey) }
-    return fields + methodFields
+    return fields + rankFields + method.options.written
   }
 
-  private func rankFields(_ alphaKey: String) -> [(String, JSONValue)] {
+  private var rankFields: [(String, JSONValue)] {
+    let rankField = ("r", JSONValue.integer(Int64(rank)))
+    switch method.options.type.rankKeys {
+    case .none: return []
+    case .rank: return [rankField] + layerFields
+    case .rankAndAlpha(let alphaKey):
+      let ranks = rankPattern.map { ($0.key, JSONValue.integer(Int64($0.value))) }
+      let alphas = alphaPattern.map { ($0.key, Self.number($0.value)) }
+      return [
+        rankField, (alphaKey, Self.number(alpha)), ("rank_pattern", .object(JSONObject(ranks))),
+        ("alpha_pattern", .object(JSONObject(alphas))),
+      ] + layerFields
+    }
+  }
+
+  private var layerFields: [(String, JSONValue)] {
     [
-      ("r", .integer(Int64(rank))),
-      (alphaKey, Self.number(alpha)),
-      (
-        "rank_pattern",
-        .object(JSONObject(rankPattern.map { ($0.key, JSONValue.integer(Int64($0.value))) }))
-      ),
-      (
-        "alpha_pattern",
-        .object(JSONObject(alphaPattern.map { ($0.key, Self.number($0.value)) }))
-      ),
       (
         "layers_to_transform",
         layersToTransform.map { .array($0.map { .integer(Int64($0)) }) } ?? .null
@@ -71,43 +76,7 @@ extension PEFTAdapterConfiguration {
     ]
   }
 
-  private var methodFields: [(String, JSONValue)] {
-    switch method {
-    case .lora(let options):
-      [
-        ("lora_dropout", .number(options.dropout)),
-        ("use_rslora", .bool(options.usesRankStabilizedScale)),
-        ("use_dora", .bool(options.isDoRA)),
-        ("fan_in_fan_out", .bool(options.hasTransposedBase)),
-        ("bias", .string(options.biases.rawValue)),
-        ("lora_bias", .bool(options.hasFactorBias)),
-        ("trainable_token_indices", Self.json(options.trainedTokens)),
-        ("ensure_weight_tying", .bool(options.keepsWeightsTied)),
-      ]
-    case .loha(let options):
-      [
-        ("rank_dropout", .number(options.rankDropout)),
-        ("module_dropout", .number(options.moduleDropout)),
-        ("use_effective_conv2d", .bool(options.usesTuckerForm)),
-      ]
-    case .lokr(let options):
-      [
-        ("rank_dropout", .number(options.rankDropout)),
-        ("module_dropout", .number(options.moduleDropout)),
-        ("rank_dropout_scale", .bool(options.scalesRankDropout)),
-        ("use_effective_conv2d", .bool(options.usesTuckerForm)),
-        ("decompose_both", .bool(options.decomposesBoth)),
-        ("decompose_factor", .integer(Int64(options.factor))),
-      ]
-    case .ia3(let options):
-      [
-        ("feedforward_modules", Self.json(options.feedForward)),
-        ("fan_in_fan_out", .bool(options.hasTransposedBase)),
-      ]
-    }
-  }
-
-  private static func json(_ modules: Modules) -> JSONValue {
+  static func json(_ modules: Modules) -> JSONValue {
     switch modules {
     case .names(let names): .array(names.map { .string($0) })
     case .pattern(let text): .string(text)
@@ -116,35 +85,9 @@ extension PEFTAdapterConfiguration {
     }
   }
 
-  private static func json(_ tokens: LoRA.TrainedTokens?) -> JSONValue {
-    func list(_ ids: [Int]) -> JSONValue { .array(ids.map { .integer(Int64($0)) }) }
-    switch tokens {
-    case nil: return .null
-    case .ofInput(let ids): return list(ids)
-    case .byModule(let modules):
-      return .object(JSONObject(modules.map { ($0.key, list($0.value)) }))
-    }
-  }
-
   /// Whole numbers without a point, as people write alphas.
   private static func number(_ value: Double) -> JSONValue {
     if let whole = Int64(exactly: value) { return .integer(whole) }
     return .number(value)
-  }
-
-  /// The fields that PEFT 0.21 writes beside those of ``fields``.
-  private static func defaults(of method: Method) -> JSONObject {
-    switch method {
-    case .lora:
-      [
-        "alora_invocation_tokens": nil, "arrow_config": nil, "auto_mapping": nil,
-        "corda_config": nil, "eva_config": nil, "kasa_config": nil, "layer_replication": nil,
-        "loftq_config": [:], "lora_ga_config": nil, "megatron_config": nil,
-        "megatron_core": "megatron.core", "monteclora_config": nil, "peft_version": "0.21.2",
-        "qalora_group_size": 16, "target_parameters": nil, "use_bdlora": nil, "use_qalora": false,
-        "velora_config": nil,
-      ]
-    case .loha, .lokr, .ia3: ["auto_mapping": nil, "peft_version": "0.21.2"]
-    }
   }
 }

@@ -120,14 +120,6 @@ public struct PEFTAdapterConfiguration: Sendable, Hashable {
       rank: rank, alpha: alpha, targets: targets, taskType: taskType, baseModelName: baseModelName)
   }
 
-  /// What only LoRA has; nil for other methods.
-  public var lora: LoRA? {
-    if case .lora(let options) = method { options } else { nil }
-  }
-
-  /// The probability of dropping an input of LoRA's factors while training; 0 for other methods.
-  public var dropout: Double { lora?.dropout ?? 0 }
-
-  /// Whether the scale is alpha / √rank: rsLoRA.
-  public var usesRankStabilizedScale: Bool { lora?.usesRankStabilizedScale ?? false }
+  /// The probability of dropping an input of the adapter while training; 0 for methods without.
+  public var dropout: Double { method.options.dropout }
 }

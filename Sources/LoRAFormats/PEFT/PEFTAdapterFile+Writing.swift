@@ -72,6 +72,11 @@ struct PEFTAdapterWriter {
           ))
       }
     }
+    for (name, tensor) in try configuration.method.options.sharedTensors(
+      of: description, file: file)
+    {
+      result.append((name, try stored(tensor, .float32, "'\(name)'")))
+    }
     for rows in description.replacedRows {
       result.append(
         (
@@ -108,12 +113,6 @@ struct PEFTAdapterWriter {
     }
   }
 
-  private func mismatch(_ path: String, _ problem: String) -> FormatError {
-    FormatError(
-      .invalidValue, file: file, subject: "layer '\(path)'", problem: problem,
-      remedy: "give a configuration that describes the factors")
-  }
-
   // MARK: Parameters of the base
 
   private static func split(_ path: String) -> (module: String, parameter: String) {
@@ -125,7 +124,7 @@ struct PEFTAdapterWriter {
     of replacement: AdapterDescription.Replacement, _ adapted: Set<ExactName>
   ) throws(FormatError) -> String {
     let (module, parameter) = Self.split(replacement.path)
-    let biases = configuration.lora?.biases ?? .none
+    let biases = configuration.method.options.biases
     if adapted.contains(ExactName(module)) {
       guard parameter == "bias", biases != .none else {
         throw FormatError(
@@ -169,7 +168,7 @@ struct PEFTAdapterWriter {
         problem: "PEFT trains no rows of an embedding that has factors or is saved whole")
     }
     let ids: [Int]? =
-      switch configuration.lora?.trainedTokens {
+      switch configuration.method.options.trainedTokens {
       case nil: nil
       case .ofInput(let ids): ids
       case .byModule(let entries):
@@ -194,123 +193,16 @@ extension PEFTAdapterWriter {
   ) throws(FormatError) -> [(part: String, tensor: Tensor)] {
     let path = layer.path
     if configuration.targets != .unspecified, !configuration.matches(path: path) {
-      throw mismatch(path, "the configuration's targets do not match it")
+      throw PEFTLayerWriter(path: path, configuration: configuration, file: file)
+        .mismatch("the configuration's targets do not match it")
     }
-    switch (layer.change, configuration.method) {
-    case (.lowRank(let change), .lora(let options)):
-      try check(path, rank: change.rank, scale: change.scale)
-      return try parts(of: change, options, path)
-    case (.hadamard(let change), .loha):
-      try check(path, rank: change.rank, scale: change.scale)
-      guard change.magnitude == nil else { throw inexpressible(path, "LoHa with magnitudes") }
-      return [
-        ("hada_w1_a", change.b1), ("hada_w1_b", change.a1), ("hada_w2_a", change.b2),
-        ("hada_w2_b", change.a2),
-      ]
-        + [("hada_t1", change.t1), ("hada_t2", change.t2)].compactMap { name, tensor in
-          tensor.map { (name, $0) }
-        }
-    case (.kronecker(let change), .lokr):
-      try check(path, rank: nil, scale: change.scale)
-      return try parts(of: change, path)
-    case (.scaling(let change), .ia3(let options)):
-      guard
-        options.feedForward == .unspecified
-          || configuration.scalesInput(forPath: path) == change.scalesInput
-      else {
-        throw mismatch(
-          path,
-          "it scales \(change.scalesInput ? "inputs" : "outputs"), which 'feedforward_modules' "
-            + "does not say")
-      }
-      let count = change.vector.elementCount
-      return [
-        ("ia3_l", change.vector.reshaped(to: change.scalesInput ? [1, count] : [count, 1]))
-      ]
-    default:
+    let writer = PEFTLayerWriter(path: path, configuration: configuration, file: file)
+    guard let parts = try configuration.method.options.tensors(ofAny: layer.change, writer) else {
       throw FormatError(
         .unsupported, file: file, subject: "layer '\(path)'",
         problem: "a PEFT adapter of type \(configuration.method.peftType) holds no "
           + layer.change.methodName)
     }
-  }
-
-  private func inexpressible(_ path: String, _ what: String) -> FormatError {
-    FormatError(
-      .unsupported, file: file, subject: "layer '\(path)'", problem: "PEFT has no \(what)")
-  }
-
-  /// Checks that the configuration gives the layer its rank and its scale, this up to the roundings
-  /// of computing it in float32.
-  private func check(_ path: String, rank: Int?, scale: Double) throws(FormatError) {
-    let configured = configuration.rank(forPath: path)
-    if let rank, rank != configured {
-      throw mismatch(path, "its factors have rank \(rank), the configuration says \(configured)")
-    }
-    let expected = configuration.scale(forPath: path)
-    guard PEFTAdapterConfiguration.isSameScale(expected, scale) else {
-      throw mismatch(path, "its scale is \(scale), the configuration says \(expected)")
-    }
-  }
-
-  private func parts(
-    of change: LowRankChange, _ options: PEFTAdapterConfiguration.LoRA, _ path: String
-  ) throws(FormatError) -> [(part: String, tensor: Tensor)] {
-    guard change.middle == nil else { throw inexpressible(path, "middle factor (LoCon)") }
-    var result: [(part: String, tensor: Tensor)] =
-      change.isEmbedding
-      ? [("lora_embedding_A", change.a), ("lora_embedding_B", change.b)]
-      : [("lora_A.weight", change.a), ("lora_B.weight", change.b)]
-    guard (change.magnitude != nil) == options.isDoRA else {
-      throw mismatch(
-        path,
-        "it has \(change.magnitude == nil ? "no " : "")magnitudes, which 'use_dora' does not say")
-    }
-    if let magnitude = change.magnitude {
-      guard magnitude.shape == [change.outputSize] else {
-        throw inexpressible(path, "magnitudes \(magnitude.shape), but one an output")
-      }
-      let rest = Array(repeating: 1, count: change.a.shape.count - 2)
-      let shape = rest.isEmpty ? [change.outputSize] : [1, change.outputSize] + rest
-      result.append(("lora_magnitude_vector", magnitude.reshaped(to: Shape(shape))))
-    }
-    if let bias = change.bias {
-      guard options.hasFactorBias else {
-        throw mismatch(path, "it has a bias of B, which 'lora_bias' does not say")
-      }
-      guard !change.isEmbedding else { throw inexpressible(path, "bias of an embedding's B") }
-      result.append(("lora_B.bias", bias))
-    } else if options.hasFactorBias, !change.isEmbedding {
-      // PEFT gives all layers one: of zeros it changes nothing.
-      result.append(("lora_B.bias", Tensor.zeros([change.outputSize])))
-    }
-    return result
-  }
-
-  private func parts(
-    of change: KroneckerChange, _ path: String
-  ) throws(FormatError) -> [(part: String, tensor: Tensor)] {
-    guard change.magnitude == nil else { throw inexpressible(path, "LoKr with magnitudes") }
-    var result: [(part: String, tensor: Tensor)] = []
-    let rank = configuration.rank(forPath: path)
-    for (name, factor) in [("lokr_w1", change.first), ("lokr_w2", change.second)] {
-      switch factor {
-      case .whole(let tensor): result.append((name, tensor))
-      case .product(let a, let b):
-        guard a.shape[1] == rank else {
-          throw mismatch(
-            path, "its factors have rank \(a.shape[1]), the configuration says \(rank)")
-        }
-        result += [("\(name)_a", a), ("\(name)_b", b)]
-      case .tucker(let a, let b, let core):
-        guard name == "lokr_w2" else { throw inexpressible(path, "core of LoKr's first matrix") }
-        guard a.shape[0] == rank else {
-          throw mismatch(
-            path, "its factors have rank \(a.shape[0]), the configuration says \(rank)")
-        }
-        result += [("\(name)_a", a), ("\(name)_b", b), ("lokr_t2", core)]
-      }
-    }
-    return result
+    return parts
   }
 }

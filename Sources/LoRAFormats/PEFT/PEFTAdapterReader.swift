@@ -69,7 +69,8 @@ struct PEFTAdapterReader {
     var adapter: String?
     var isFirst = true
     var saved: [(tensor: String, name: PEFTTensorName)] = []
-    for tensor in file.names {
+    let shared = configuration.method.options.type.sharedTensors
+    for tensor in file.names where !shared.contains(tensor) {
       let name = try PEFTTensorName(parsing: tensor, file: file.path)
       switch name.role {
       case .part(let part):
@@ -166,7 +167,7 @@ extension PEFTAdapterReader {
     _ module: Module, of modules: [Module]
   ) throws(FormatError) -> AdapterDescription.ReplacedRows {
     let name = module.parts[Self.rowsPart] ?? ""
-    guard let tokens = configuration.lora?.trainedTokens else {
+    guard let tokens = configuration.method.options.trainedTokens else {
       throw FormatError(
         .unexpectedTensor, file: file.path, tensor: name,
         "it holds trained rows of an embedding, but 'trainable_token_indices' in "
@@ -218,7 +219,7 @@ extension PEFTAdapterReader {
         tensor: "\(PEFTTensorName.prefix)\(what).token_adapter.\(Self.rowsPart)",
         "it is missing, although 'trainable_token_indices' names its tokens")
     }
-    switch configuration.lora?.trainedTokens {
+    switch configuration.method.options.trainedTokens {
     case nil: return
     case .ofInput: if rows.isEmpty { throw missing("<embedding>") }
     case .byModule(let entries):
@@ -276,7 +277,7 @@ extension PEFTAdapterReader {
     _ extra: Extra, _ adapted: Set<ExactName>
   ) throws(FormatError) -> Bool {
     let isBias = extra.parameter.split(separator: ".").last == "bias"
-    let biases = configuration.lora?.biases ?? .none
+    let biases = configuration.method.options.biases
     let isAdapted = adapted.contains(ExactName(extra.path))
     let modulePath = "\(extra.path).\(extra.parameter)".split(separator: ".").dropLast()
       .joined(separator: ".")
@@ -284,7 +285,7 @@ extension PEFTAdapterReader {
     case .baseLayer:
       if isAdapted { return isBias && biases != .none }
       // A table whose trained rows lie apart.
-      if !isBias, configuration.lora?.trainedTokens != nil { return false }
+      if !isBias, configuration.method.options.trainedTokens != nil { return false }
     case .originalModule: if configuration.saves(modulePath: modulePath) { return false }
     case .savedModule, .parameter:
       if configuration.saves(modulePath: modulePath) { return true }

@@ -57,18 +57,12 @@ struct PEFTTensorName {
     }
   }
 
-  /// Parts that end in ".weight" on disk.
-  private static let modules = ["lora_A", "lora_B"]
-  /// Parts that are parameters themselves, so that their names end with them.
-  private static let parameters: Set = [
-    "lora_embedding_A", "lora_embedding_B", "hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b",
-    "hada_t1", "hada_t2", "lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b",
-    "lokr_t2", "ia3_l",
-  ]
   private static let rows = "trainable_tokens_delta"
-  private static let magnitude = "lora_magnitude_vector"
-  private static let markers = parameters.union(modules).union([
-    magnitude, rows, "base_layer", "original_module", "modules_to_save",
+  private static let parts = Dictionary(
+    PEFTAdapterConfiguration.Method.all.flatMap { $0.parts }.map { ($0.name, $0) },
+    uniquingKeysWith: { first, _ in first })
+  private static let markers = Set(parts.keys).union([
+    rows, "base_layer", "original_module", "modules_to_save",
   ])
 
   /// The role of what follows the component `marker`, and the adapter's name if it is there.
@@ -76,15 +70,6 @@ struct PEFTTensorName {
     of marker: String, _ rest: [String]
   ) -> (role: Role, adapter: String?)? {
     switch marker {
-    case "lora_A", "lora_B":
-      guard let last = rest.last, rest.count <= 2 else { return nil }
-      let adapter = rest.count == 2 ? rest[0] : nil
-      if last == "weight" { return (.part(marker), adapter) }
-      return last == "bias" && marker == "lora_B" ? (.part("lora_B.bias"), adapter) : nil
-    case magnitude:
-      // Before PEFT 0.10 a module of its own: `lora_magnitude_vector.weight`.
-      let rest = rest.last == "weight" ? rest.dropLast() : rest[...]
-      return rest.count <= 1 ? (.part(marker), rest.first) : nil
     case "base_layer", "original_module":
       guard rest.count == 1 || marker == "original_module", !rest.isEmpty else { return nil }
       let parameter = rest.joined(separator: ".")
@@ -92,7 +77,8 @@ struct PEFTTensorName {
     case "modules_to_save":
       return rest.isEmpty ? nil : (.savedModule(rest.joined(separator: ".")), nil)
     default:
-      return rest.count <= 1 ? (.part(marker), rest.first) : nil
+      let part = parts[marker] ?? PEFTPart(marker)
+      return part.part(followedBy: rest).map { (.part($0.part), $0.adapter) }
     }
   }
 

@@ -38,6 +38,16 @@ public struct DoRA: AdapterMethod, Sendable, Hashable, Codable {
     self.isRankStabilized = isRankStabilized
   }
 
+  /// Reads a recipe; what it does not name is as the initializer has it.
+  public init(from decoder: any Decoder) throws {
+    self.init()
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    try values.read(&rank, .rank)
+    try values.read(&alpha, .alpha)
+    try values.read(&dropout, .dropout)
+    try values.read(&isRankStabilized, .isRankStabilized)
+  }
+
   /// Throws as ``LoRA/check()`` does.
   public func check() throws(AdapterError) {
     try LoRA(
@@ -107,11 +117,10 @@ public final class DoRAAdapter: LinearAdapter {
   }
 
   /// Factors, magnitudes and scale.
-  public var change: LayerChange? {
-    .lowRank(
-      LowRankChange(
-        a: a.value, b: b.value, alpha: scale.alpha(rank: rank), scale: Double(scale),
-        magnitude: magnitude.value))
+  public var change: (any LayerChange)? {
+    LowRankChange(
+      a: a.value, b: b.value, alpha: scale.alpha(rank: rank), scale: Double(scale),
+      magnitude: magnitude.value)
   }
 
   /// Products and magnitudes.
@@ -122,5 +131,26 @@ public final class DoRAAdapter: LinearAdapter {
           factors: [(Variable(a), Variable(b))], scale: scale, dropoutRate: dropoutRate,
           dropoutStream: dropoutStream),
         magnitude: Variable(magnitude), norms: norms))
+  }
+}
+
+extension LowRankChange {
+  func makeDecomposed(
+    _ magnitude: Tensor, at place: AdapterPlace
+  ) throws(AdapterError) -> DoRAAdapter {
+    guard bias == nil else {
+      throw .unsupported(layer: place.layer, reason: "DoRA with a bias of B can't be attached")
+    }
+    guard magnitude.shape == [outputSize] else {
+      throw .unsupported(
+        layer: place.layer,
+        reason: "magnitudes \(magnitude.shape) can't be attached, only one for each output, "
+          + "[\(outputSize)]")
+    }
+    return DoRAAdapter(
+      a: Parameter(a, isTrainable: place.isTrainable),
+      b: Parameter(b, isTrainable: place.isTrainable),
+      magnitude: Parameter(magnitude, isTrainable: place.isTrainable), scale: Float(scale),
+      dropoutRate: place.dropout, dropoutStream: place.dropoutStream)
   }
 }

@@ -25,6 +25,13 @@ public struct IA3: AdapterMethod, Sendable, Hashable, Codable {
     self.feedForward = feedForward
   }
 
+  /// Reads a recipe; what it does not name is as the initializer has it.
+  public init(from decoder: any Decoder) throws {
+    self.init()
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    try values.read(&feedForward, .feedForward)
+  }
+
   /// A fresh adapter that scales outputs.
   public func makeAdapter(
     for layer: any LinearLayer, using random: inout SeededRandom
@@ -61,13 +68,83 @@ public final class IA3Adapter: LinearAdapter {
   public var parameters: Named<Parameter> { ["ia3_l": vector] }
 
   /// The vector and what it scales.
-  public var change: LayerChange? {
-    .scaling(ScalingChange(vector: vector.value, scalesInput: scalesInput))
+  public var change: (any LayerChange)? {
+    ScalingChange(vector: vector.value, scalesInput: scalesInput)
   }
 
   /// The vector and what it scales.
   public var effect: AdapterEffect {
     .scaling(ScalingEffect(vector: Variable(vector), scalesInput: scalesInput))
+  }
+}
+
+// MARK: - From and to data
+
+extension ScalingChange: AttachableChange {
+  /// The vector as an adapter.
+  package func makeAdapter(at place: AdapterPlace) throws(AdapterError) -> any LinearAdapter {
+    try place.refuseEmbedding()
+    guard vector.shape.count == 1 else {
+      throw .shapeMismatch(
+        layer: place.layer, expected: "a vector to scale by", found: "\(vector.shape)")
+    }
+    return IA3Adapter(
+      vector: Parameter(vector, isTrainable: place.isTrainable), scalesInput: scalesInput)
+  }
+}
+
+extension PEFTAdapterConfiguration.IA3: TrainableMethod {
+  package static let recipes = [
+    TrainingRecipe(
+      name: "ia3", hyperparameters: [],
+      options: { _, _ in .ia3(.init(feedForward: .names([]))) }, targets: usualTargets,
+      complete: setFeedForward)
+  ]
+
+  package func checkTrainable(
+    _ configuration: PEFTAdapterConfiguration
+  ) throws(AdapterError) {
+    try configuration.demandStandardInitialization()
+  }
+
+  package func recipe(
+    forPath path: String, of configuration: PEFTAdapterConfiguration
+  ) throws(AdapterError) -> any AdapterMethod {
+    LoRAModels.IA3(feedForward: configuration.scalesInput(forPath: path) ? [path] : [])
+  }
+
+  /// Keys, values and what leaves the feed-forward block, as IA3's paper has it.
+  @Sendable private static func usualTargets(
+    of model: any Module
+  ) -> PEFTAdapterConfiguration.Modules {
+    let isFused = model.linearLayers().contains { $0.path.hasSuffix(".c_attn") }
+    return .names(isFused ? ["c_attn", "mlp.c_proj"] : ["k_proj", "v_proj", "down_proj"])
+  }
+
+  /// Makes IA3 scale the inputs of what leaves a feed-forward block, as its paper has it. The names
+  /// are some of the targets', which PEFT demands.
+  @Sendable private static func setFeedForward(
+    of configuration: inout PEFTAdapterConfiguration, for model: any Module
+  ) {
+    let last = ["down_proj", "mlp.c_proj"]
+    var names: [String] = []
+    switch configuration.targets {
+    case .names(let targets): names = targets
+    case .allLinear:
+      // What the targets are saved as.
+      names = Set(
+        model.linearLayers().filter { $0.layer !== model.outputHead }.map { path, _ in
+          path.split(separator: ".").last.map(String.init) ?? path
+        }
+      ).sorted()
+      configuration.targets = .names(names)
+    case .pattern, .unspecified: break
+    }
+    let feedForward = names.filter { name in
+      last.contains { name == $0 || name.hasSuffix(".\($0)") }
+    }
+    let isPattern = if case .pattern = configuration.targets { true } else { false }
+    configuration.method = .ia3(Self(feedForward: .names(isPattern ? last : feedForward)))
   }
 }
 

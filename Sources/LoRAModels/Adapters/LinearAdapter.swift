@@ -22,7 +22,7 @@ public protocol LinearAdapter: Module {
   var effect: AdapterEffect { get }
   /// This adapter as data, which any format can be written from. Nil, the default, for what no
   /// format has: it can't be saved.
-  var change: LayerChange? { get }
+  var change: (any LayerChange)? { get }
   /// The sizes of the layers that it fits; nil for what it does not depend on. Those of the effect by
   /// default.
   var extents: (inputSize: Int?, outputSize: Int?) { get }
@@ -33,7 +33,7 @@ public protocol LinearAdapter: Module {
 
 extension LinearAdapter {
   /// Not to be saved.
-  public var change: LayerChange? { nil }
+  public var change: (any LayerChange)? { nil }
   /// Those of the effect.
   public var extents: (inputSize: Int?, outputSize: Int?) {
     withoutGradients { effect }.extents
@@ -76,16 +76,15 @@ extension LowRankAdapter {
 
   /// Factors, bias and scale: plain ones of any adapter. With an origin they are `[a; a₀]` and
   /// `[b, -b₀]`, of twice the rank.
-  public var change: LayerChange? {
+  public var change: (any LayerChange)? {
     var (a, b) = (a.value, b.value)
     if let origin {
       a = .concatenated([a, origin.a.value])
       b = .concatenated([b, origin.b.value.scaled(by: -1)], axis: 1)
     }
-    return .lowRank(
-      LowRankChange(
-        a: a, b: b, alpha: scale.alpha(rank: a.shape[0]), scale: Double(scale),
-        bias: outputBias?.value))
+    return LowRankChange(
+      a: a, b: b, alpha: scale.alpha(rank: a.shape[0]), scale: Double(scale),
+      bias: outputBias?.value)
   }
 
   /// The pairs of factors whose products add up to this adapter's, and its bias.

@@ -27,6 +27,14 @@ public struct LoHa: AdapterMethod, Sendable, Hashable, Codable {
     self.alpha = alpha
   }
 
+  /// Reads a recipe; what it does not name is as the initializer has it.
+  public init(from decoder: any Decoder) throws {
+    self.init()
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    try values.read(&rank, .rank)
+    try values.read(&alpha, .alpha)
+  }
+
   /// Throws as ``LoRA/check()`` does.
   public func check() throws(AdapterError) { try LoRA(rank: rank, alpha: alpha).check() }
 
@@ -88,11 +96,10 @@ public final class LoHaAdapter: LinearAdapter {
   public var extents: (inputSize: Int?, outputSize: Int?) { (a1.shape[1], b1.shape[0]) }
 
   /// Factors and scale.
-  public var change: LayerChange? {
-    .hadamard(
-      HadamardChange(
-        b1: b1.value, a1: a1.value, b2: b2.value, a2: a2.value,
-        alpha: scale.alpha(rank: a1.shape[0]), scale: Double(scale)))
+  public var change: (any LayerChange)? {
+    HadamardChange(
+      b1: b1.value, a1: a1.value, b2: b2.value, a2: a2.value,
+      alpha: scale.alpha(rank: a1.shape[0]), scale: Double(scale))
   }
 
   private func product(scale: Float) -> Variable {
@@ -112,6 +119,55 @@ public final class LoHaAdapter: LinearAdapter {
   /// The change, its gradient, and the products that they come from.
   public var memory: AdapterMemory {
     AdapterMemory(rank: 2 * a1.shape[0], scratch: 4 * a1.shape[1] * b1.shape[0])
+  }
+}
+
+// MARK: - From and to data
+
+extension HadamardChange: AttachableChange {
+  /// The four factors as an adapter.
+  package func makeAdapter(at place: AdapterPlace) throws(AdapterError) -> any LinearAdapter {
+    guard t1 == nil, t2 == nil, magnitude == nil else {
+      throw .unsupported(
+        layer: place.layer,
+        reason: "LoHa with \(magnitude == nil ? "the cores of a convolution" : "dora_scale") can't "
+          + "be attached to a linear layer")
+    }
+    guard LoHaAdapter.fit(b1.shape, a1.shape, b2.shape, a2.shape) else {
+      throw .shapeMismatch(
+        layer: place.layer, expected: "factors [out, rank], [rank, in], [out, rank], [rank, in]",
+        found: "\(b1.shape), \(a1.shape), \(b2.shape), \(a2.shape)")
+    }
+    func parameter(_ value: Tensor) -> Parameter {
+      Parameter(value, isTrainable: place.isTrainable)
+    }
+    return LoHaAdapter(
+      b1: parameter(b1), a1: parameter(a1), b2: parameter(b2), a2: parameter(a2),
+      scale: Float(scale))
+  }
+}
+
+extension PEFTAdapterConfiguration.LoHa: TrainableMethod {
+  package static let recipes = [
+    TrainingRecipe(
+      name: "loha", hyperparameters: [.rank, .alpha], alpha: 8, options: { _, _ in .loha(.init()) })
+  ]
+  package var factorPairs: Int? { 2 }
+
+  package func checkTrainable(
+    _ configuration: PEFTAdapterConfiguration
+  ) throws(AdapterError) {
+    try AdapterError.refuse(rankDropout > 0, "rank_dropout", "\(rankDropout)")
+    try AdapterError.refuse(moduleDropout > 0, "module_dropout", "\(moduleDropout)")
+    try configuration.demandStandardInitialization()
+  }
+
+  package func recipe(
+    forPath path: String, of configuration: PEFTAdapterConfiguration
+  ) throws(AdapterError) -> any AdapterMethod {
+    try configuration.checkScale(forPath: path)
+    return LoRAModels.LoHa(
+      rank: configuration.rank(forPath: path), alpha: Float(configuration.alpha(forPath: path)))
   }
 }
 

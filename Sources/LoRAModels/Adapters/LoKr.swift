@@ -34,6 +34,16 @@ public struct LoKr: AdapterMethod, Sendable, Hashable, Codable {
     self.factor = factor
   }
 
+  /// Reads a recipe; what it does not name is as the initializer has it.
+  public init(from decoder: any Decoder) throws {
+    self.init()
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    try values.read(&rank, .rank)
+    try values.read(&alpha, .alpha)
+    try values.read(&decomposesBoth, .decomposesBoth)
+    try values.read(&factor, .factor)
+  }
+
   /// Throws as ``LoRA/check()`` does, and for a factor that is none.
   public func check() throws(AdapterError) {
     try LoRA(rank: rank, alpha: alpha).check()
@@ -171,11 +181,10 @@ public final class LoKrAdapter: LinearAdapter {
   }
 
   /// Factors, rank and scale.
-  public var change: LayerChange? {
-    .kronecker(
-      KroneckerChange(
-        first: first.change, second: second.change, rank: rank,
-        alpha: scale.alpha(rank: rank ?? 1), scale: Double(scale)))
+  public var change: (any LayerChange)? {
+    KroneckerChange(
+      first: first.change, second: second.change, rank: rank,
+      alpha: scale.alpha(rank: rank ?? 1), scale: Double(scale))
   }
 
   /// `strength scale x (C₁ ⊗ C₂)ᵀ` is added, C₂ applied to the columns of each row of `x` seen as
@@ -214,5 +223,69 @@ public final class LoKrAdapter: LinearAdapter {
     let blocks =
       first.dense.reshaped(to: [o1, 1, i1, 1]) * second.dense.reshaped(to: [1, o2, 1, i2])
     return blocks.reshaped(to: [o1 * o2, i1 * i2])
+  }
+}
+
+// MARK: - From and to data
+
+extension KroneckerChange: AttachableChange {
+  /// The two factors as an adapter.
+  package func makeAdapter(at place: AdapterPlace) throws(AdapterError) -> any LinearAdapter {
+    if magnitude != nil {
+      throw .unsupported(
+        layer: place.layer, reason: "LoKr with dora_scale can't be attached to a linear layer")
+    }
+    return LoKrAdapter(
+      first: try first.parameters("C₁", place), second: try second.parameters("C₂", place),
+      rank: rank, scale: Float(scale))
+  }
+}
+
+extension KroneckerChange.Factor {
+  fileprivate func parameters(
+    _ name: String, _ place: AdapterPlace
+  ) throws(AdapterError) -> LoKrAdapter.Factor {
+    let factor: LoKrAdapter.Factor
+    switch self {
+    case .whole(let c):
+      factor = .whole(Parameter(c, isTrainable: place.isTrainable))
+    case .product(let a, let b):
+      factor = .product(
+        Parameter(a, isTrainable: place.isTrainable), Parameter(b, isTrainable: place.isTrainable))
+    case .tucker:
+      throw .unsupported(
+        layer: place.layer,
+        reason: "LoKr with the core of a convolution can't be attached to a linear layer")
+    }
+    guard factor.isValid else {
+      throw .shapeMismatch(
+        layer: place.layer, expected: "a matrix \(name), or two that fit each other",
+        found: factor.parameters(name).map { "\($0.value.shape)" }.joined(separator: ", "))
+    }
+    return factor
+  }
+}
+
+extension PEFTAdapterConfiguration.LoKr: TrainableMethod {
+  package static let recipes = [
+    TrainingRecipe(
+      name: "lokr", hyperparameters: [.rank, .alpha], alpha: 8, options: { _, _ in .lokr(.init()) })
+  ]
+
+  package func checkTrainable(
+    _ configuration: PEFTAdapterConfiguration
+  ) throws(AdapterError) {
+    try AdapterError.refuse(rankDropout > 0, "rank_dropout", "\(rankDropout)")
+    try AdapterError.refuse(moduleDropout > 0, "module_dropout", "\(moduleDropout)")
+    try configuration.demandStandardInitialization()
+  }
+
+  package func recipe(
+    forPath path: String, of configuration: PEFTAdapterConfiguration
+  ) throws(AdapterError) -> any AdapterMethod {
+    try configuration.checkScale(forPath: path)
+    return LoRAModels.LoKr(
+      rank: configuration.rank(forPath: path), alpha: Float(configuration.alpha(forPath: path)),
+      decomposesBoth: decomposesBoth, factor: factor)
   }
 }

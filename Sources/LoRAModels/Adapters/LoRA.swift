@@ -1,4 +1,5 @@
 public import LoRAAutograd
+package import LoRAFormats
 public import LoRATensor
 
 /// Low-rank adaptation: `y = x Wᵀ + (alpha / rank) (x Aᵀ) Bᵀ`, A and B trained, W untouched.
@@ -41,15 +42,14 @@ public struct LoRA: AdapterMethod, Sendable, Hashable, Codable {
 
   /// Reads a recipe; what an older one does not name is as the initializer has it.
   public init(from decoder: any Decoder) throws {
+    self.init()
     let values = try decoder.container(keyedBy: CodingKeys.self)
-    self.init(
-      rank: try values.decode(Int.self, forKey: .rank),
-      alpha: try values.decode(Float.self, forKey: .alpha),
-      dropout: try values.decode(Float.self, forKey: .dropout),
-      isRankStabilized: try values.decode(Bool.self, forKey: .isRankStabilized),
-      hasBias: try values.decodeIfPresent(Bool.self, forKey: .hasBias) ?? false,
-      initialization: try values.decodeIfPresent(Initialization.self, forKey: .initialization)
-        ?? .kaiming)
+    try values.read(&rank, .rank)
+    try values.read(&alpha, .alpha)
+    try values.read(&dropout, .dropout)
+    try values.read(&isRankStabilized, .isRankStabilized)
+    try values.read(&hasBias, .hasBias)
+    try values.read(&initialization, .initialization)
   }
 
   /// What the low-rank product is multiplied by.
@@ -161,5 +161,114 @@ public final class LoRAAdapter: LowRankAdapter {
   public var parameters: Named<Parameter> {
     ["lora_A.weight": a, "lora_B.weight": b] + .optional("lora_B.bias", outputBias)
       + .optional("lora_A.origin", origin?.a) + .optional("lora_B.origin", origin?.b)
+  }
+}
+
+// MARK: - From and to data
+
+extension LowRankChange: AttachableChange {
+  /// LoRA's adapter, or with magnitudes DoRA's.
+  package func makeAdapter(at place: AdapterPlace) throws(AdapterError) -> any LinearAdapter {
+    if isEmbedding { return try makeEmbeddingAdapter(at: place) }
+    if middle != nil || a.shape.count != 2 {
+      throw .unsupported(
+        layer: place.layer,
+        reason: "factors of a convolution can't be attached to a linear layer")
+    }
+    if let magnitude { return try makeDecomposed(magnitude, at: place) }
+    if let bias, bias.shape != [outputSize] {
+      throw .shapeMismatch(
+        layer: place.layer, expected: "a bias of B of \(outputSize) elements",
+        found: "\(bias.shape)")
+    }
+    return LoRAAdapter(
+      a: Parameter(a, isTrainable: place.isTrainable),
+      b: Parameter(b, isTrainable: place.isTrainable),
+      outputBias: bias.map { Parameter($0, isTrainable: place.isTrainable) },
+      scale: Float(scale), dropoutRate: place.dropout, dropoutStream: place.dropoutStream)
+  }
+
+  private func makeEmbeddingAdapter(
+    at place: AdapterPlace
+  ) throws(AdapterError) -> any LinearAdapter {
+    guard place.isInModel else {
+      throw .unsupported(
+        layer: place.layer, reason: "factors of an embedding can't be attached to a linear layer")
+    }
+    guard bias == nil, middle == nil, a.shape.count == 2,
+      magnitude == nil || magnitude?.shape == [outputSize]
+    else {
+      throw .unsupported(
+        layer: place.layer,
+        reason: "only low-rank factors, with or without a magnitude for each element of a vector, "
+          + "can be attached to an embedding")
+    }
+    // An embedding has no input to drop from.
+    var place = place
+    place.dropout = 0
+    place.dropoutStream = 0
+    if let magnitude { return try makeDecomposed(magnitude, at: place) }
+    return LoRAAdapter(
+      a: Parameter(a, isTrainable: place.isTrainable),
+      b: Parameter(b, isTrainable: place.isTrainable), scale: Float(scale))
+  }
+}
+
+extension PEFTAdapterConfiguration.LoRA: TrainableMethod {
+  package static let recipes = [
+    TrainingRecipe(
+      name: "lora",
+      hyperparameters: [.rank, .alpha, .dropout, .rankStabilization, .initialization],
+      options: { .lora(.init(dropout: $0, usesRankStabilizedScale: $1)) }),
+    TrainingRecipe(
+      name: "dora", hyperparameters: [.rank, .alpha, .dropout, .rankStabilization],
+      options: { .lora(.init(dropout: $0, usesRankStabilizedScale: $1, isDoRA: true)) }),
+  ]
+  package var recipeName: String { isDoRA ? "dora" : "lora" }
+  package var factorPairs: Int? { 1 }
+
+  package func checkTrainable(
+    _ configuration: PEFTAdapterConfiguration
+  ) throws(AdapterError) {
+    try AdapterError.refuse(biases != .none, "bias", biases.rawValue)
+    try AdapterError.refuse(trainedTokens != nil, "trainable_token_indices", "given")
+    guard isDoRA else {
+      _ = try initialization(of: configuration)
+      return
+    }
+    try AdapterError.refuse(hasFactorBias, "lora_bias", "true with DoRA")
+    try configuration.demandStandardInitialization()
+  }
+
+  package func recipe(
+    forPath path: String, of configuration: PEFTAdapterConfiguration
+  ) throws(AdapterError) -> any AdapterMethod {
+    try configuration.checkScale(forPath: path)
+    let (rank, alpha) = (configuration.rank(forPath: path), configuration.alpha(forPath: path))
+    if isDoRA {
+      return LoRAModels.DoRA(
+        rank: rank, alpha: Float(alpha), dropout: Float(dropout),
+        isRankStabilized: usesRankStabilizedScale)
+    }
+    return LoRAModels.LoRA(
+      rank: rank, alpha: Float(alpha), dropout: Float(dropout),
+      isRankStabilized: usesRankStabilizedScale, hasBias: hasFactorBias,
+      initialization: try initialization(of: configuration))
+  }
+
+  /// How A and B start.
+  private func initialization(
+    of configuration: PEFTAdapterConfiguration
+  ) throws(AdapterError) -> LoRAModels.LoRA.Initialization {
+    switch configuration.initialization {
+    case .standard: return .kaiming
+    case .named(let name):
+      if let known = LoRAModels.LoRA.Initialization(rawValue: name), known != .kaiming {
+        return known
+      }
+    case .random: break
+    }
+    throw configuration.unusableInitialization(
+      "true, \"gaussian\", \"orthogonal\", \"pissa\" or \"olora\"")
   }
 }

@@ -86,19 +86,15 @@ extension Module {
   ) throws(AdapterError) -> [(path: String, adapter: any LinearAdapter)] {
     try checkBaseCopies(description.baseCopies)
     var result: [(path: String, adapter: any LinearAdapter)] = []
-    let embeddings = Set(modules().filter { $0.module is Embedding }.map(\.path))
+    let modules = Dictionary(
+      adaptableModules().map { ($0.path, $0.module) }, uniquingKeysWith: { first, _ in first })
+    let adapted = description.layers.compactMap { modules[$0.path] }
     for layer in description.layers {
-      if case .lowRank(let factors) = layer.change, factors.isEmbedding {
-        result.append((layer.path, try factors.embeddingAdapter(layer.path, isTrainable)))
-        continue
-      }
-      if case .scaling = layer.change, embeddings.contains(layer.path) {
-        throw .notOfEmbeddings(layer.path)
-      }
-      let adapter = try layer.change.makeAdapter(
-        isTrainable: isTrainable, dropout: dropout,
-        dropoutStream: SeededRandom(seed: 0, path: layer.path).stream, layer: layer.path)
-      result.append((layer.path, adapter))
+      let place = AdapterPlace(
+        layer: layer.path, module: modules[layer.path], modules: adapted,
+        isInModel: true, isTrainable: isTrainable, dropout: dropout,
+        dropoutStream: SeededRandom(seed: 0, path: layer.path).stream)
+      result.append((layer.path, try layer.change.makeAnyAdapter(at: place)))
     }
     result += try overrides(description.replacements, isTrainable)
     for replaced in description.replacedRows {
@@ -189,7 +185,7 @@ extension LinearAdapter {
   /// This adapter as data. Throws if no file format has it.
   fileprivate func savedChange(
     isOfEmbedding: Bool, _ path: String
-  ) throws(AdapterError) -> LayerChange {
+  ) throws(AdapterError) -> any LayerChange {
     guard let change else {
       throw .unsupported(
         layer: path,
@@ -198,37 +194,8 @@ extension LinearAdapter {
           + "or save its parameters yourself, see adapterParameters(named:)")
     }
     guard isOfEmbedding else { return change }
-    guard case .lowRank(var factors) = change else { throw .notOfEmbeddings(path) }
+    guard var factors = change as? LowRankChange else { throw .notOfEmbeddings(path) }
     factors.isEmbedding = true
-    return .lowRank(factors)
-  }
-}
-
-extension AdapterError {
-  fileprivate static func notOfEmbeddings(_ path: String) -> AdapterError {
-    .unsupported(
-      layer: path, reason: "files have low-rank factors of an embedding, and no other changes")
-  }
-}
-
-extension LowRankChange {
-  /// The adapter of an embedding.
-  fileprivate func embeddingAdapter(
-    _ path: String, _ isTrainable: Bool
-  ) throws(AdapterError) -> any LinearAdapter {
-    guard bias == nil, middle == nil, a.shape.count == 2,
-      magnitude == nil || magnitude?.shape == [outputSize]
-    else {
-      throw .unsupported(
-        layer: path,
-        reason: "only low-rank factors, with or without a magnitude for each element of a vector, "
-          + "can be attached to an embedding")
-    }
-    let (a, b) = (
-      Parameter(a, isTrainable: isTrainable), Parameter(b, isTrainable: isTrainable)
-    )
-    guard let magnitude else { return LoRAAdapter(a: a, b: b, scale: Float(scale)) }
-    return DoRAAdapter(
-      a: a, b: b, magnitude: Parameter(magnitude, isTrainable: isTrainable), scale: Float(scale))
+    return factors
   }
 }

@@ -55,10 +55,9 @@ struct BenchTrainCommand: ParsableCommand {
       "the rows of --steps, --batch and --sequence-length", steps, batch, sequenceLength + 1,
       bytes: 32)
     if method != .full {
-      let hasRank = method != .ia3
       let recipe = AdapterRecipe(
-        method: method, rank: hasRank ? rank : nil, alpha: hasRank ? 2 * Double(rank) : nil,
-        targets: targets?.modules)
+        method: method, rank: method.has(.rank) ? rank : nil,
+        alpha: method.has(.alpha) ? 2 * Double(rank) : nil, targets: targets?.modules)
       try recipe.check()
       StandardError.warnings(
         try model.inject(

@@ -107,7 +107,7 @@ private struct AdapterRow {
 
   init(_ layer: AdapterDescription.Layer, base: AdapterBase?) throws {
     self.layer = layer
-    shape = layer.change.shapeText
+    shape = layer.change.extents
     let weight = try base?.weight(ofLayer: layer.path)
     var norm = layer.change.norm
     if let weight, let change = layer.change.difference(from: weight) {
@@ -131,7 +131,7 @@ private struct AdapterRow {
   var json: JSONObject {
     var object: JSONObject = [
       "path": .string(layer.path), "method": .string(layer.change.methodName.lowercased()),
-      "rank": layer.change.rank.map { JSONValue($0) } ?? .null,
+      "rank": layer.change.rankAndAlpha?.rank.map { JSONValue($0) } ?? .null,
       "scale": .number(layer.change.scale), "norm": norm.map { .number($0) } ?? .null,
       "relative_norm": relative.map { .number($0) } ?? .null,
       "dtype": .string(layer.storedType.rawValue), "zero_effect": .bool(layer.hasNoEffect),
@@ -149,7 +149,7 @@ private struct AdapterRow {
 
   func cells(hasBase: Bool) -> [String] {
     var cells = [layer.path, shape, layer.change.methodName]
-    cells.append(layer.change.rank.map { "\($0)" } ?? "")
+    cells.append(layer.change.rankAndAlpha?.rank.map { "\($0)" } ?? "")
     cells.append(decimal(layer.change.scale, 4))
     cells.append(
       layer.change.isBeyondFloat32
@@ -158,60 +158,6 @@ private struct AdapterRow {
     cells.append(layer.storedType.rawValue)
     cells.append(layer.hasNoEffect ? "no effect" : "")
     return cells
-  }
-}
-
-extension LayerChange {
-  /// The extents of what is changed, as far as the factors say.
-  fileprivate var shapeText: String {
-    switch self {
-    case .lowRank(let change):
-      let core = change.middle ?? change.a
-      return ([change.outputSize, change.inputSize] + core.shape.dimensions.dropFirst(2))
-        .map { "\($0)" }.joined(separator: "x")
-    case .hadamard(let change):
-      let outputs = change.b1.shape[change.t1 == nil ? 0 : 1]
-      return "\(outputs)x\(change.a1.shape[1])"
-    case .kronecker(let change):
-      return [change.first, change.second].map { factor in
-        switch factor {
-        case .whole(let c): c.shape.dimensions.map { "\($0)" }.joined(separator: "x")
-        case .product(let a, let b): "\(a.shape[0])x\(b.shape[1])"
-        case .tucker(let a, let b, _): "\(a.shape[1])x\(b.shape[1])"
-        }
-      }.joined(separator: " \u{2297} ")
-    case .scaling(let change):
-      return "\(change.vector.elementCount) \(change.scalesInput ? "inputs" : "outputs")"
-    }
-  }
-
-  /// What an adapter adds to the weight [out, in], where factors alone do not say it: DoRA's and
-  /// IA3's. Nil for others.
-  fileprivate func difference(from weight: Tensor) -> Tensor? {
-    switch self {
-    case .lowRank(let change):
-      guard let magnitude = change.magnitude, weight.shape.count == 2,
-        magnitude.shape == [change.outputSize], let delta = weightChange(),
-        delta.shape == weight.shape
-      else { return nil }
-      let sum = weight + delta
-      let norms = (sum * sum).scalars(as: Float.self)
-      let columns = sum.shape[1]
-      let ratios = magnitude.scalars(as: Float.self).enumerated().map { row, m -> Float in
-        let square = norms[row * columns..<(row + 1) * columns].reduce(0.0) { $0 + Double($1) }
-        return square > 0 ? Float(Double(m) / square.squareRoot()) : 0
-      }
-      return sum * Tensor(ratios, shape: [ratios.count, 1]) - weight
-    case .scaling(let change):
-      let vector = change.vector.adding(-1)
-      let count = vector.elementCount
-      guard weight.shape.count == 2, weight.shape[change.scalesInput ? 1 : 0] == count else {
-        return nil
-      }
-      return weight * vector.reshaped(to: change.scalesInput ? [1, count] : [count, 1])
-    case .hadamard, .kronecker:
-      return nil
-    }
   }
 }
 

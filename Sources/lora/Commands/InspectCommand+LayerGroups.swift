@@ -29,7 +29,7 @@ struct LayerGroup {
       let block = parts.lazy.compactMap { Int($0) }.first
       // What stands before a block's number, as `down_blocks`, tells layers of one name apart.
       let place = parts.map { Int($0) == nil ? String($0) : "*" }.joined(separator: ".")
-      let (method, rank) = (layer.change.methodName, layer.change.rank)
+      let (method, rank) = (layer.change.methodName, layer.change.rankAndAlpha?.rank)
       let key = "\(place) \(method) \(rank ?? 0) \(layer.change.scale)"
       if recipes[key] == nil { order.append(key) }
       var found =

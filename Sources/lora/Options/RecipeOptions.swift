@@ -142,8 +142,8 @@ struct RecipeOptions: ParsableArguments {
       }
     }
     if let method {
-      let name = configuration.lora?.isDoRA == true ? "DORA" : configuration.method.peftType
-      try demand(method.rawValue == name.lowercased(), "--method \(method)", "\(name)")
+      let name = configuration.recipeName
+      try demand(method.description == name, "--method \(method)", name.uppercased())
     }
     if let rank {
       try demand(rank == configuration.rank, "--rank \(rank)", "\(configuration.rank)")

@@ -1,0 +1,110 @@
+package import LoRAFormats
+import LoRATensor
+
+/// A method of PEFT's configurations of which fresh adapters are made. The options of a method conform
+/// in the file of its adapter.
+package protocol TrainableMethod: Sendable {
+  /// The recipes that the command line offers, by name.
+  static var recipes: [TrainingRecipe] { get }
+  /// The name of the one of ``recipes`` that these options are.
+  var recipeName: String { get }
+  /// How many pairs of factors of its rank a layer gets; nil where the rank alone does not say how
+  /// large they are.
+  var factorPairs: Int? { get }
+  /// Throws for options that an injection would leave out.
+  func checkTrainable(_ configuration: PEFTAdapterConfiguration) throws(AdapterError)
+  /// The recipe for the layer at `path`.
+  func recipe(
+    forPath path: String, of configuration: PEFTAdapterConfiguration
+  ) throws(AdapterError) -> any AdapterMethod
+  /// Those for all layers, in their order; by default each its own.
+  func recipes(
+    for layers: [(path: String, module: any AdaptableModule)],
+    of configuration: PEFTAdapterConfiguration
+  ) throws(AdapterError) -> [any AdapterMethod]
+}
+
+extension TrainableMethod {
+  package var recipeName: String { Self.recipes[0].name }
+  package var factorPairs: Int? { nil }
+
+  package func recipes(
+    for layers: [(path: String, module: any AdaptableModule)],
+    of configuration: PEFTAdapterConfiguration
+  ) throws(AdapterError) -> [any AdapterMethod] {
+    var result: [any AdapterMethod] = []
+    for layer in layers { result.append(try recipe(forPath: layer.path, of: configuration)) }
+    return result
+  }
+}
+
+/// A method as the command line offers it: which hyperparameters it has, and the configuration that
+/// they make.
+package struct TrainingRecipe: Sendable {
+  /// A hyperparameter that a method may have.
+  package enum Hyperparameter: Sendable {
+    case rank, alpha, dropout, rankStabilization, initialization
+  }
+
+  /// The name, as in "lora".
+  package let name: String
+  /// The hyperparameters that it has.
+  package let hyperparameters: Set<Hyperparameter>
+  /// The rank where none is given.
+  package var rank = 8
+  /// The alpha where none is given.
+  package var alpha = 16.0
+  /// The options of PEFT's method, of a dropout and whether the scale is rank-stabilized.
+  package let options:
+    @Sendable (_ dropout: Double, _ isRankStabilized: Bool) -> PEFTAdapterConfiguration.Method
+  /// The targets where none are given.
+  package var targets: @Sendable (any Module) -> PEFTAdapterConfiguration.Modules = { _ in
+    .allLinear
+  }
+  /// What else the configuration says for a model.
+  package var complete: @Sendable (inout PEFTAdapterConfiguration, any Module) -> Void = { _, _ in }
+
+  /// All that there are.
+  package static let all: [TrainingRecipe] = PEFTAdapterConfiguration.Method.types.flatMap {
+    ($0 as? any TrainableMethod.Type)?.recipes ?? []
+  }
+}
+
+extension PEFTAdapterConfiguration {
+  /// The options of the method, if it can be trained.
+  var trainable: (any TrainableMethod)? { method.anyOptions as? any TrainableMethod }
+
+  /// The name of the recipe that the configuration is one of, as in "dora".
+  package var recipeName: String { trainable?.recipeName ?? method.peftType.lowercased() }
+
+  /// Throws for a rank, alpha or dropout that nothing can be learned with.
+  func checkScale(forPath path: String) throws(AdapterError) {
+    try LoRAModels.LoRA.check(
+      rank: rank(forPath: path), alpha: alpha(forPath: path), dropout: dropout,
+      isRankStabilized: usesRankStabilizedScale)
+  }
+
+  /// Throws unless the parameters start as usual.
+  func demandStandardInitialization() throws(AdapterError) {
+    guard initialization == .standard else {
+      throw unusableInitialization("the standard initialization, true")
+    }
+  }
+
+  func unusableInitialization(_ expected: String) -> AdapterError {
+    .invalidValue(
+      parameter: method.initializationKey, value: "\(initialization)", expected: expected)
+  }
+}
+
+extension AdapterError {
+  /// Throws if something is asked for that can't be trained.
+  static func refuse(
+    _ isThere: Bool, _ parameter: String, _ value: String
+  ) throws(AdapterError) {
+    if isThere {
+      throw .invalidValue(
+        parameter: parameter, value: value, expected: "none: that can't be trained here yet")
+    }
+  }
+}
