@@ -2,99 +2,72 @@
 //
 // How to add a kernel `foo`:
 //   1. declare `lk_foo` in include/lora_kernels.h, with its exact meaning;
-//   2. add a line to LK_KERNELS in include/lora_kernels_table.h (the public function, the table's
+//   2. add a line to its group in include/lora_kernels_table.h (the public function, the table's
 //      field and the entries of all families come from it);
 //   3. write the obvious version as `lk_reference_foo` in reference/: libm, doubles, no tricks;
 //   4. write the vector version as `LK(foo)` in the file of bodies/ for its topic. It is plain C
-//      that the compiler vectorizes, compiled once for each family;
+//      that the compiler vectorizes, compiled once for each family that has the group of its own;
 //   5. compare the two in Tests/LoRATensorTests/Kernels*Tests.swift, over every small size.
 //
-// How to add a family: add it to `lk_family`, write families/<name>.c (it names the instruction
-// set and includes bodies/all.h), declare its table in internal.h, and name it in the three
-// switches below. A family that does better than the compiler in one kernel overrides that field.
+// How to add a family: add it to `lk_family`, write families/<name>.c, and name it below and in
+// internal.h (and what it needs in cpu.c, if that is new). Its file says which family it inherits from
+// and which groups of kernels it overrides, and has bodies for these alone: avx512bf16.c is one with
+// a single group. Products may have another tile and pack their factors otherwise: a body of its own
+// for LK_PRODUCTS is all that this takes.
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "internal.h"
 
-#if LK_X86
-#include <cpuid.h>
+// Best first.
+static const lk_family_kernels *const families[] = {
+    &lk_avx512bf16_kernels, &lk_avx512_kernels,  &lk_avx2_kernels,
+    &lk_neon_kernels,       &lk_generic_kernels, &lk_reference_kernels,
+};
+enum { family_count = sizeof families / sizeof families[0] };
 
-/// The state that the operating system saves at a task switch (XCR0): vectors that it does not
-/// save must not be used, whatever the CPU can do.
-__attribute__((target("xsave"))) static uint64_t saved_state(void) {
-  uint32_t low, high;
-  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  return (uint64_t)high << 32 | low;
+// MARK: The families' tables
+
+void lk_fill_table(const lk_family_kernels *family, lk_kernel_table *table) {
+  if (family->inherits) lk_fill_table(family->inherits, table);
+  family->override(table);
+  table->family = family->family;
 }
 
-// Asked from the CPU itself: __builtin_cpu_supports does not exist on every platform.
-static bool cpu_runs(lk_family family) {
-  unsigned a, b, c, d;
-  if (!__get_cpuid(1, &a, &b, &c, &d)) return false;
-  const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28, f16c = 1u << 29;
-  const unsigned first = fma | osxsave | avx | f16c;
-  if ((c & first) != first || (saved_state() & 0x6) != 0x6) return false;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
-  const unsigned last_subleaf = a;
-  if (!(b & 1u << 5)) return false;  // AVX2
-  if (family == LK_FAMILY_AVX2) return true;
-  const unsigned wide = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;  // AVX-512 F, DQ, BW, VL
-  if ((b & wide) != wide || (saved_state() & 0xe6) != 0xe6) return false;
-  if (family == LK_FAMILY_AVX512) return true;
-  if (last_subleaf < 1 || !__get_cpuid_count(7, 1, &a, &b, &c, &d)) return false;
-  return (a & 1u << 5) != 0;  // AVX512_BF16
+static lk_kernel_table tables[family_count];
+static pthread_once_t are_filled = PTHREAD_ONCE_INIT;
+
+static bool runs_here(const lk_family_kernels *family) {
+  return family->override && lk_cpu_has(family->needs);
 }
 
-/// Whether the dot product of bfloat16 pairs is slower than two multiply-adds. On Intel's cores since
-/// Golden Cove it is: one every second cycle beside two multiply-adds a cycle (measured on Emerald
-/// Rapids, 85 and 169 GFLOP/s), where AMX is meant for it. AVX512_FP16 came with those cores.
-static bool is_dot_product_slow(void) {
-  unsigned a, b, c, d;
-  if (!__get_cpuid(0, &a, &b, &c, &d)) return false;
-  const bool is_intel = b == signature_INTEL_ebx && d == signature_INTEL_edx;
-  return is_intel && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & 1u << 23) != 0;
+static void fill_tables(void) {
+  for (int i = 0; i < family_count; i++)
+    if (runs_here(families[i])) lk_fill_table(families[i], &tables[i]);
 }
-#else
-static bool is_dot_product_slow(void) { return false; }
-#endif
+
+static const lk_kernel_table *table_at(int place) {
+  if (!runs_here(families[place])) return NULL;
+  pthread_once(&are_filled, fill_tables);
+  return &tables[place];
+}
 
 const lk_kernel_table *lk_family_table(lk_family family) {
-  switch (family) {
-    case LK_FAMILY_REFERENCE: return lk_table_reference;
-    case LK_FAMILY_GENERIC: return lk_table_generic;
-    case LK_FAMILY_NEON: return lk_table_neon;
-#if LK_X86
-    case LK_FAMILY_AVX2: return cpu_runs(family) ? lk_table_avx2 : NULL;
-    case LK_FAMILY_AVX512: return cpu_runs(family) ? lk_table_avx512 : NULL;
-    case LK_FAMILY_AVX512BF16: return cpu_runs(family) ? lk_table_avx512bf16 : NULL;
-#else
-    case LK_FAMILY_AVX2:
-    case LK_FAMILY_AVX512:
-    case LK_FAMILY_AVX512BF16: return NULL;
-#endif
-  }
+  for (int i = 0; i < family_count; i++)
+    if (families[i]->family == family) return table_at(i);
   return NULL;
 }
 
+bool lk_family_is_supported(lk_family family) { return lk_family_table(family) != NULL; }
+
 const char *lk_family_name(lk_family family) {
-  switch (family) {
-    case LK_FAMILY_REFERENCE: return "reference";
-    case LK_FAMILY_GENERIC: return "generic";
-    case LK_FAMILY_AVX2: return "avx2";
-    case LK_FAMILY_AVX512: return "avx512";
-    case LK_FAMILY_AVX512BF16: return "avx512bf16";
-    case LK_FAMILY_NEON: return "neon";
-  }
+  for (int i = 0; i < family_count; i++)
+    if (families[i]->family == family) return families[i]->name;
   return "unknown";
 }
 
-// Best first.
-static const lk_family preference[] = {
-    LK_FAMILY_AVX512BF16, LK_FAMILY_AVX512,  LK_FAMILY_AVX2,
-    LK_FAMILY_NEON,       LK_FAMILY_GENERIC, LK_FAMILY_REFERENCE,
-};
-enum { family_count = sizeof preference / sizeof preference[0] };
+// MARK: The family in use
 
 static _Atomic(const lk_kernel_table *) active;
 
@@ -102,10 +75,10 @@ static const lk_kernel_table *choose(void) {
   const lk_kernel_table *chosen = NULL;
   const char *wish = getenv("LORA_KERNELS");
   for (int i = 0; wish && i < family_count && !chosen; i++)
-    if (strcmp(wish, lk_family_name(preference[i])) == 0) chosen = lk_family_table(preference[i]);
+    if (strcmp(wish, families[i]->name) == 0) chosen = table_at(i);
   for (int i = 0; i < family_count && !chosen; i++)
-    if (preference[i] != LK_FAMILY_AVX512BF16 || !is_dot_product_slow())
-      chosen = lk_family_table(preference[i]);
+    if (families[i]->family != LK_FAMILY_AVX512BF16 || !lk_cpu_is_bf16_dot_slow())
+      chosen = table_at(i);
   // Two threads may choose at once; they choose the same. What lk_select_family set stays.
   const lk_kernel_table *none = NULL;
   atomic_compare_exchange_strong(&active, &none, chosen);
@@ -116,8 +89,6 @@ LK_INLINE const lk_kernel_table *kernels_in_use(void) {
   const lk_kernel_table *chosen = atomic_load_explicit(&active, memory_order_acquire);
   return chosen ? chosen : choose();
 }
-
-bool lk_family_is_supported(lk_family family) { return lk_family_table(family) != NULL; }
 
 lk_family lk_active_family(void) { return kernels_in_use()->family; }
 

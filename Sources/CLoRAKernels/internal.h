@@ -1,4 +1,4 @@
-// What the C files of the kernels share: small helpers, and the tables of the families.
+// What the C files of the kernels share: small helpers, and what a family is.
 #ifndef LORA_KERNELS_INTERNAL_H
 #define LORA_KERNELS_INTERNAL_H
 
@@ -7,6 +7,13 @@
 #include <string.h>
 
 #include "lora_kernels_table.h"
+
+// The name of something that each family has one of, in a file that names its family as LK_FAMILY.
+#define LK(name) LK_PASTE(LK_FAMILY, name)
+#define LK_PASTE(family, name) LK_PASTE2(family, name)
+#define LK_PASTE2(family, name) lk_##family##_##name
+#define LK_TEXT(name) LK_TEXT2(name)
+#define LK_TEXT2(name) #name
 
 #define LK_INLINE static inline __attribute__((always_inline, unused))
 
@@ -71,12 +78,33 @@ LK_INLINE long lk_steps(const lk_gemm *g, long from, long to) {
   return g->rounds ? (to - from + 1) / 2 : to - from;
 }
 
-// Each is NULL where the build's architecture lacks it.
-extern const lk_kernel_table *const lk_table_reference;
-extern const lk_kernel_table *const lk_table_generic;
-extern const lk_kernel_table *const lk_table_avx2;
-extern const lk_kernel_table *const lk_table_avx512;
-extern const lk_kernel_table *const lk_table_avx512bf16;
-extern const lk_kernel_table *const lk_table_neon;
+/// What a family's instructions take of the CPU.
+typedef enum lk_cpu {
+  LK_CPU_BASELINE,
+  LK_CPU_AVX2,        // AVX2, FMA, F16C
+  LK_CPU_AVX512,      // AVX-512 F, BW, VL, DQ
+  LK_CPU_AVX512BF16,  // and BF16
+} lk_cpu;
+
+/// Whether this CPU, and its operating system, have the instructions.
+bool lk_cpu_has(lk_cpu instructions);
+
+/// Whether the dot product of bfloat16 pairs is slower than two multiply-adds.
+bool lk_cpu_is_bf16_dot_slow(void);
+
+/// A family of kernels: those of its own, and the family that it has the others from.
+typedef struct lk_family_kernels {
+  lk_family family;
+  const char *name;
+  const struct lk_family_kernels *inherits;  // NULL: all are its own
+  lk_cpu needs;
+  void (*override)(lk_kernel_table *table);  // NULL where the build's architecture lacks the family
+} lk_family_kernels;
+
+extern const lk_family_kernels lk_reference_kernels, lk_generic_kernels, lk_avx2_kernels,
+    lk_avx512_kernels, lk_avx512bf16_kernels, lk_neon_kernels;
+
+/// Fills the table: with what the family inherits, then with what is its own.
+void lk_fill_table(const lk_family_kernels *family, lk_kernel_table *table);
 
 #endif

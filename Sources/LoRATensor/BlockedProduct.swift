@@ -49,36 +49,33 @@ package enum BlockedProduct {
       return
     }
     let tile = tile
-    // Pairs begin at even indices: room for one index more than k / chunks.
-    let capacity = rounds ? 2 * (tile.depth - 1) : tile.depth
-    let chunks = max(1, (k + capacity - 1) / capacity)
+    let chunks = lk_gemm_chunks(k, rounds)
     let blocks = (m + blockRows - 1) / blockRows
     let mostRows = (m + blocks - 1) / blocks
     let together = chunksTogether(chunks, ofBytes: mostRows * tile.depth * 4, result: m * n * 4)
     let groups = (chunks + together - 1) / together
-    let mostSteps = min(together * tile.depth, rounds ? (k + 1) / 2 + together : k)
-    withScratch(mostRows * (mostSteps + tailDepth)) { packed in
+    var job = lk_gemm()
+    (job.m, job.n, job.k, job.chunks) = (mostRows, n, k, chunks)
+    (job.rounds, job.alpha, job.beta, job.tail_depth) = (rounds, alpha, beta, tailDepth)
+    let room = room(job, groups: groups)
+    withScratch(room.packed + room.packed_tail) { packed in
+      job.packed = UnsafeMutableRawPointer(packed).assumingMemoryBound(to: UInt32.self)
+      job.packed_tail = packed + room.packed
       tails.withUnsafeBufferPointer { tails in
         for block in 0..<blocks {
           let row = block * m / blocks
           let rows = (block + 1) * m / blocks - row
-          var job = lk_gemm()
-          (job.m, job.n, job.k, job.chunks) = (rows, n, k, chunks)
-          (job.a, job.b) = (a.advanced(byRows: row), b)
-          (job.rounds, job.alpha, job.beta) = (rounds, alpha, beta)
+          (job.m, job.a, job.b) = (rows, a.advanced(byRows: row), b)
           (job.c, job.ldc) = (c + row * ldc, ldc)
-          job.packed = UnsafeMutableRawPointer(packed).assumingMemoryBound(to: UInt32.self)
-          job.packed_tail = packed + mostRows * mostSteps
           // Tails of this block's rows.
           let blockTails = tails.map {
             lk_gemm_tail(a: $0.a.advanced(byRows: row), b: $0.b, depth: $0.depth)
           }
           blockTails.withUnsafeBufferPointer { blockTails in
             job.tails = blockTails.baseAddress
-            (job.tail_count, job.tail_depth) = (blockTails.count, tailDepth)
+            job.tail_count = blockTails.count
             for group in 0..<groups {
-              job.first_chunk = group * chunks / groups
-              job.end_chunk = (group + 1) * chunks / groups
+              (job.first_chunk, job.end_chunk) = part(group, of: groups, job)
               pack(job, tile)
               for side in sides {
                 var thin = job
@@ -104,6 +101,25 @@ package enum BlockedProduct {
   private static func chunksTogether(_ chunks: Int, ofBytes bytes: Int, result: Int) -> Int {
     guard result > 16 << 20 else { return 1 }
     return min(chunks, max(1, Int(lk_second_level_cache()) / 2 / max(1, bytes)))
+  }
+
+  /// The chunks of one of the groups that are packed together.
+  private static func part(
+    _ group: Int, of groups: Int, _ job: lk_gemm
+  ) -> (first: Int, end: Int) {
+    (group * job.chunks / groups, (group + 1) * job.chunks / groups)
+  }
+
+  /// The room that the largest group takes.
+  private static func room(_ job: lk_gemm, groups: Int) -> lk_gemm_words {
+    var (job, most) = (job, lk_gemm_words())
+    for group in 0..<groups {
+      (job.first_chunk, job.end_chunk) = part(group, of: groups, job)
+      let room = lk_gemm_room(&job)
+      most.packed = max(most.packed, room.packed)
+      most.packed_tail = max(most.packed_tail, room.packed_tail)
+    }
+    return most
   }
 
   // A thread is worth waking for about ten microseconds of work.

@@ -209,8 +209,10 @@ int main(int count, char **arguments) {
   for (int family = 0; family <= LK_FAMILY_NEON; family++)
     if (strcmp(name, lk_family_name((lk_family)family)) == 0) got = lk_family_table(family);
   // Not every CPU that can run this says that it has the family.
-  if (!got && strcmp(name, "avx512") == 0) got = lk_table_avx512;
-  if (!got && strcmp(name, "avx512bf16") == 0) got = lk_table_avx512bf16;
+  static lk_kernel_table table;
+  const lk_family_kernels *wide[] = {&lk_avx512_kernels, &lk_avx512bf16_kernels};
+  for (int i = 0; i < 2; i++)
+    if (!got && strcmp(name, wide[i]->name) == 0) lk_fill_table(wide[i], &table), got = &table;
   const lk_kernel_table *want = lk_family_table(LK_FAMILY_REFERENCE);
   if (!got) return printf("no family '%s' in this build\n", name), 2;
   fill(x, most), fill(y, most);

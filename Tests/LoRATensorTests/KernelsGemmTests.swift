@@ -37,8 +37,15 @@ private struct GemmCase: CustomTestStringConvertible {
     var c = samples.floats(m * ldc)
     if beta == 0 { for i in 0..<m { for j in 0..<n { c[i * ldc + j] = .nan } } }
     let depth = tails.reduce(0, +)
-    var packed = [UInt32](repeating: 0x7fc0_7fc0, count: m * (k + 1) + 64)
-    var packedTail = [Float](repeating: .nan, count: m * depth + 64)
+    let room = room(kernels, tailDepth: depth)
+    // What lies behind the room must stay as it is.
+    let guardWords = 64
+    var packed = [UInt32](repeating: 0x7fc0_7fc0, count: room.packed + guardWords)
+    var packedTail = [Float](repeating: .nan, count: room.packed_tail + guardWords)
+    defer {
+      #expect(packed.suffix(guardWords).allSatisfy { $0 == 0x7fc0_7fc0 }, "\(testDescription)")
+      #expect(packedTail.suffix(guardWords).allSatisfy { $0.isNaN }, "\(testDescription)")
+    }
     return inPlace(c) { c in
       packed.withUnsafeMutableBufferPointer { packed in
         packedTail.withUnsafeMutableBufferPointer { packedTail in
@@ -72,6 +79,19 @@ private struct GemmCase: CustomTestStringConvertible {
       }
       withExtendedLifetime((a, b, left, right)) {}
     }
+  }
+
+  /// The room that packing so many chunks at a time takes.
+  private func room(_ kernels: lk_kernel_table, tailDepth: Int) -> lk_gemm_words {
+    var (g, most) = (lk_gemm(), lk_gemm_words())
+    (g.m, g.n, g.k, g.chunks, g.rounds, g.tail_depth) = (m, n, k, chunks, rounds, tailDepth)
+    for first in stride(from: 0, to: chunks, by: together) {
+      (g.first_chunk, g.end_chunk) = (first, min(chunks, first + together))
+      let room = kernels.gemm_room(&g)
+      most.packed = max(most.packed, room.packed)
+      most.packed_tail = max(most.packed_tail, room.packed_tail)
+    }
+    return most
   }
 
   func check(_ family: Family, _ sourceLocation: SourceLocation = #_sourceLocation) throws {

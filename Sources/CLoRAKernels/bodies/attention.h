@@ -1,5 +1,8 @@
 // Attention scores of one tile of queries and keys. What a query does not see is never computed:
 // its visible keys are one interval, and the rest of the row is filled with zeros.
+#pragma once
+#include "rows.h"
+#include "unary.h"
 
 /// x = cap tanh(x / cap)
 static void LK(soft_cap)(long n, float cap, float *x) {

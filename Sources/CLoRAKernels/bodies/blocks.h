@@ -1,6 +1,8 @@
 // Weights in blocks, as GGUF stores them: their numbers, and products of few rows with them.
 //
 // Every product and every sum is rounded by itself (LK_EXACT): the bits are gguf-py's.
+#pragma once
+#include "gemv.h"
 
 LK_INLINE float LK(half_at)(const uint8_t *x) {
   uint16_t bits;

@@ -1,5 +1,7 @@
 // Numbers into blocks: what a merged weight is stored as. Only the formats of 32 elements, whose
 // rounding is defined by a few operations; each of those rounds by itself (LK_EXACT).
+#pragma once
+#include "blocks.h"
 
 LK_INLINE void LK(put_half)(float value, uint8_t *y) {
   const uint16_t bits = LK(narrow_f16)(value);

@@ -1,4 +1,5 @@
 // Conversions between float32 and the two 16-bit formats.
+#pragma once
 
 static void LK(f32_from_bf16)(long n, const uint16_t *x, float *y) {
   LK_SIMD

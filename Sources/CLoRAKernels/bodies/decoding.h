@@ -1,4 +1,7 @@
 // Attention of one query to the keys before it: every key and value is read once, where it lies.
+#pragma once
+#include "attention.h"
+#include "gemv.h"
 
 enum { LK(value_block) = 256 };  // what one lane adds up before its block goes to the output
 

@@ -1,4 +1,5 @@
 // Arithmetic, element by element.
+#pragma once
 
 static void LK(fill)(long n, float value, float *y) {
   for (long i = 0; i < n; i++) y[i] = value;

@@ -1,4 +1,7 @@
 // Rows of an embedding table.
+#pragma once
+#include "convert.h"
+#include "elementwise.h"
 
 static void LK(gather_f32)(long rows, long cols, const float *table, const int64_t *ids, float *y) {
   if (cols <= 0) return;

@@ -1,6 +1,7 @@
 // Exponential, logarithm and what is made of them, one element at a time and without a branch, so
 // that a loop over them becomes vector code. The coefficients are minimax fits of ours (Remez
 // exchange, relative error below 5e-9 before rounding).
+#pragma once
 
 #define LK_LOG2E 1.44269504f
 #define LK_LN2_HIGH 0.693359375f  // nine bits: its product with an exponent is exact

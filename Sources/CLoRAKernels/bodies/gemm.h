@@ -6,6 +6,9 @@
 // and so does the band's part of c when the next of the chunks that are packed is added to it.
 // Each element of c has one accumulator a chunk that sums in order: no bit depends on how rows and
 // columns are divided, nor on how many chunks are packed at a time.
+#pragma once
+#include "gemm_ahead.h"
+#include "gemm_pack.h"
 
 /// acc += a b over one step: of floats, or of pairs of bfloat16.
 ///
@@ -164,6 +167,17 @@ static LK(tile_kernel) *const LK(tile_kernels)[2][2][LK_TILE_ROWS] = {
 static lk_gemm_tile LK(gemm_shape)(void) {
   return (lk_gemm_tile){LK_TILE_ROWS, LK_TILE_VECTORS * LK_LANES, LK_BAND, LK_TILE_DEPTH,
                         LK_HAS_BF16_DOT + 0};
+}
+
+static long LK(gemm_chunks)(long k, bool rounds) {
+  // Pairs begin at even indices: room for one index more than k / chunks.
+  const long depth = rounds ? 2 * (LK_TILE_DEPTH - 1) : LK_TILE_DEPTH;
+  return lk_larger(1, (k + depth - 1) / depth);
+}
+
+static lk_gemm_words LK(gemm_room)(const lk_gemm *g) {
+  const long first = lk_chunk_start(g, g->first_chunk), end = lk_chunk_start(g, g->end_chunk);
+  return (lk_gemm_words){g->m * lk_steps(g, first, end), g->m * g->tail_depth};
 }
 
 // Panels of rows have heights that differ by at most one: none is left with a single row.

@@ -5,6 +5,7 @@
 //
 // Where steps are the rows of the matrix, a piece lies beside the one that was packed before, and the
 // line that it begins in came with that one: it is not asked for again.
+#pragma once
 
 /// A part of a factor, in pieces that are contiguous, and how much of it has been asked for.
 typedef struct LK(ahead) {

@@ -3,6 +3,8 @@
 // A packed panel holds, step after step, `width` words of 32 bits: for a float32 product a step is
 // one index of the sum and a word a float; for a rounded product a step is two indices and a word
 // a pair of bfloat16, the first in the low half. What is missing at the edges is 0.
+#pragma once
+#include "convert.h"
 
 // The family's file says how wide a vector is and which tile of accumulators its registers hold:
 // LK_LANES, LK_TILE_ROWS, LK_TILE_VECTORS; and LK_TILE_DEPTH, the longest chunk.

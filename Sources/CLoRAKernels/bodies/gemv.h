@@ -8,6 +8,9 @@
 // Each result has 32 lanes of its own, folded at the end of each stretch of k. Tiles only change
 // how many results share a load, never the order of a sum: a result has the same bits however the
 // rows and columns are divided among calls.
+#pragma once
+#include "convert.h"
+#include "reduce.h"
 
 enum {
   LK(stretch) = 4096,

@@ -3,6 +3,9 @@
 //
 // sink[0] and sink[1] are the factor and the term of every step; sink[2] gets a result, so that no
 // compiler leaves the work out.
+#pragma once
+#include "reduce.h"
+
 #if LK_LANES == 16
 #define LK_CHAINS 16
 #elif LK_LANES == 8 || LK_ARM

@@ -1,4 +1,6 @@
 // Cross-entropy over rows of logits.
+#pragma once
+#include "rows.h"
 
 /// log sum exp of a row, without writing its exponentials anywhere but in the cache.
 static double LK(log_sum_exp)(long n, const float *x) {

@@ -1,5 +1,7 @@
 // RMSNorm and LayerNorm with their backward passes, a row at a time: a row stays in the cache
 // between its passes.
+#pragma once
+#include "reduce.h"
 
 static void LK(rmsnorm)(long rows, long cols, const float *x, const float *weight, float eps,
                         float *y, float *inv) {

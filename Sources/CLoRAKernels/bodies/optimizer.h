@@ -1,4 +1,5 @@
 // AdamW in one pass: 16 bytes read and 12 written an element.
+#pragma once
 
 static void LK(adamw)(long n, const float *p, float *p_out, const float *g, float gradient_scale,
                       float *m, float *v, double lr, double beta1, double beta2, double eps,

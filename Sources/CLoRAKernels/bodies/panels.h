@@ -7,6 +7,9 @@
 //
 // A tile has so many rows, and vectors of 16 floats, that its accumulators and a row of the panel
 // fit the registers: 32 of 16 floats, 16 of 8, or on Arm 32 of 4.
+#pragma once
+#include "reduce.h"
+
 #define LK_PANEL 32
 
 #if LK_LANES == 16

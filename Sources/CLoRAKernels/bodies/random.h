@@ -1,4 +1,5 @@
 // Philox random numbers, and what is drawn from them. The definitions are in random_math.h.
+#pragma once
 #include "../random_math.h"
 
 // Words that are made at a time where they are not the result themselves: they stay in the cache.

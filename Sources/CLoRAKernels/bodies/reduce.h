@@ -1,5 +1,7 @@
 // Sums and maxima over arrays. Their lanes are written out as vectors of 16 floats (one, two or
 // four registers, as the family has them), because no compiler may reorder a float sum by itself.
+#pragma once
+#include "functions.h"
 
 typedef float LK(f16x) __attribute__((vector_size(64)));
 typedef float LK(f8x) __attribute__((vector_size(32)));

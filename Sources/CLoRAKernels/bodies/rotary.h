@@ -1,4 +1,5 @@
 // Rotary position embedding.
+#pragma once
 
 static void LK(rotary)(long rows, long heads, long dim, long rotary, const float *cosines,
                        const float *sines, bool adjacent, bool inverse, const float *x, long ldx,

@@ -1,4 +1,7 @@
 // Matrices by rows and columns.
+#pragma once
+#include "elementwise.h"
+#include "reduce.h"
 
 static void LK(add_row)(long rows, long cols, const float *row, float *y) {
   for (long r = 0; r < rows; r++) {

@@ -1,4 +1,6 @@
 // Functions of one element and their derivatives, alone and as the gate of a gated unit.
+#pragma once
+#include "functions.h"
 
 // One loop over y[i] = expression(v), v = x[i].
 #define LK_MAP(expression)                                   \

@@ -1,7 +1,11 @@
-// The bodies with AVX-512 F, BW, VL, DQ and BF16: products that round their factors take the
-// dot product of bfloat16 pairs. No other kernel rounds its inputs.
+// AVX-512 with the dot product of bfloat16 pairs, for products that round their factors. No other
+// kernel rounds its inputs.
 #define LK_FAMILY avx512bf16
 #define LK_FAMILY_ID LK_FAMILY_AVX512BF16
+#define LK_INHERITS avx512
+#define LK_OVERRIDES(X) LK_PRODUCTS(X)
+#define LK_BODIES "../bodies/products.h"
+#define LK_NEEDS LK_CPU_AVX512BF16
 #define LK_TARGET "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c"
 #define LK_HAS_BF16_DOT 1
 #define LK_HAS_EMBEDDED_BROADCAST 1

@@ -3,10 +3,12 @@
 
 #define LK_FAMILY generic
 #define LK_FAMILY_ID LK_FAMILY_GENERIC
+#define LK_INHERITS reference
+#define LK_OVERRIDES(X) LK_KERNELS(X)
+#define LK_NEEDS LK_CPU_BASELINE
 #define LK_LANES 4
 #define LK_TILE_ROWS 4
 #define LK_TILE_VECTORS 2
 #define LK_TILE_DEPTH 256
 #include "../bodies/all.h"
-
-const lk_kernel_table *const lk_table_generic = &LK(table);
+#include "family.h"

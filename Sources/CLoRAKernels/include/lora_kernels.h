@@ -327,9 +327,10 @@ typedef struct lk_gemm_tail {
 /// A product c = beta c + alpha (a bᵀ + the tails), and the part of it that a call works on.
 /// c is [m, n], row-major with `ldc` elements between rows; a has m rows, b has n.
 ///
-/// Sums are cut into `chunks` of nearly equal length, each at most the tile's depth, or twice its
-/// depth less two if it rounds. Some consecutive ones are packed at a time and then multiplied; the
-/// bits of c do not depend on how many.
+/// Sums are cut into `chunks` of nearly equal length, at least as many as lk_gemm_chunks says. Some
+/// consecutive ones are packed at a time and then multiplied; the bits of c do not depend on how many.
+/// How they are packed is the family's own: only it reads what it packed, in the room that it asked
+/// for.
 typedef struct lk_gemm {
   long m, n, k;
   lk_factor a, b;
@@ -341,8 +342,8 @@ typedef struct lk_gemm {
   float alpha, beta;  // beta belongs to the first chunk; 0: c is not read
   float *c;
   long ldc;
-  uint32_t *packed;    // for a: m words a step of these chunks; a step is an index, or two if it rounds
-  float *packed_tail;  // for the tails' a: m * tail_depth
+  uint32_t *packed;    // for a, as many words as lk_gemm_room says
+  float *packed_tail;  // for the tails' a
 } lk_gemm;
 
 /// The shapes that the family's kernels are made for.
@@ -350,10 +351,20 @@ typedef struct lk_gemm_tile {
   long rows;         // a panel of `a` has up to so many: there are ceil(m / rows) panels
   long columns;      // of a panel of `b`: columns are best divided at multiples of it
   long band;         // columns that are packed together: better still, where there are many
-  long depth;        // the most steps of a chunk
+  long depth;        // the most steps of a chunk; a step is an index, or two if it rounds
   bool is_rounding_fast;  // the CPU multiplies pairs of bfloat16 faster than floats
 } lk_gemm_tile;
 lk_gemm_tile lk_gemm_shape(void);
+
+/// The fewest chunks that sums of length k are cut into, at least 1.
+long lk_gemm_chunks(long k, bool rounds);
+
+/// The words of 32 bits that packing takes.
+typedef struct lk_gemm_words {
+  long packed, packed_tail;
+} lk_gemm_words;
+/// Those that `packed` and `packed_tail` must have room for, for the m rows and the chunks of `g`.
+lk_gemm_words lk_gemm_room(const lk_gemm *g);
 
 /// The bytes of a core's second-level cache, as the system says; 1 MiB where it does not.
 long lk_second_level_cache(void);

@@ -20,6 +20,16 @@ static double element(const lk_factor *x, bool rounds, long row, long index) {
 // Panels of one row; nothing is packed.
 lk_gemm_tile lk_reference_gemm_shape(void) { return (lk_gemm_tile){1, 16, 32, 256, false}; }
 
+long lk_reference_gemm_chunks(long k, bool rounds) {
+  const long depth = rounds ? 510 : 256;
+  return lk_larger(1, (k + depth - 1) / depth);
+}
+
+lk_gemm_words lk_reference_gemm_room(const lk_gemm *g) {
+  (void)g;
+  return (lk_gemm_words){0, 0};
+}
+
 void lk_reference_gemm_pack(const lk_gemm *g, long first_panel, long end_panel) {
   (void)g, (void)first_panel, (void)end_panel;
 }

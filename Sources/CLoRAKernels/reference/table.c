@@ -1,11 +1,12 @@
-// The table of the reference family.
+// The reference family: it inherits nothing.
 #include "reference.h"
 
-static const lk_kernel_table table = {
-    LK_FAMILY_REFERENCE,
-#define LK_ENTRY(result, name, parameters, arguments) lk_reference_##name,
-    LK_KERNELS(LK_ENTRY)
-#undef LK_ENTRY
-};
+static void override(lk_kernel_table *table) {
+#define LK_OVERRIDE(result, name, parameters, arguments) table->name = lk_reference_##name;
+  LK_KERNELS(LK_OVERRIDE)
+#undef LK_OVERRIDE
+}
 
-const lk_kernel_table *const lk_table_reference = &table;
+const lk_family_kernels lk_reference_kernels = {
+    LK_FAMILY_REFERENCE, "reference", NULL, LK_CPU_BASELINE, override,
+};
