@@ -22,6 +22,8 @@ package struct EmbeddedTokenizer: Sendable {
   package var endOfSequence: Int?
   /// `unknown_token_id`, if it names a token.
   package var unknown: Int?
+  /// `padding_token_id`, if it names a token.
+  package var padding: Int?
   /// `add_bos_token`.
   package var addsBeginning: Bool?
   /// `add_eos_token`.
@@ -35,6 +37,13 @@ package struct EmbeddedTokenizer: Sendable {
     self.model = model
     self.tokens = tokens
   }
+}
+
+extension EmbeddedTokenizer {
+  /// The types of tokens that are found in a text before anything else looks at it: the unknown
+  /// token, control tokens, and those that somebody defined.
+  static let addedTypes = 2...4
+  static let userDefinedType = 4
 }
 
 extension BytePairTokenizer {
@@ -156,8 +165,7 @@ extension TokenizerDefinition {
 
   // MARK: Special tokens
 
-  /// Adds what is found in a text before anything else looks at it: the unknown token (type 2),
-  /// control tokens (3), and those that somebody defined (4).
+  /// Adds what is found in a text before anything else looks at it.
   private mutating func addTokens(
     _ fields: EmbeddedTokenizer, _ reader: DefinitionReader
   ) throws(TokenizerError) {
@@ -169,9 +177,11 @@ extension TokenizerDefinition {
     }
     for (token, type) in zip(fields.tokens, types) where !token.isEmpty {
       switch type {
-      case 2, 3, 4:
+      case _ where EmbeddedTokenizer.addedTypes.contains(type):
         _ = added.add(
-          AddedToken(content: Array(token.utf8), isNormalized: false, isSpecial: type != 4),
+          AddedToken(
+            content: Array(token.utf8), isNormalized: false,
+            isSpecial: type != EmbeddedTokenizer.userDefinedType),
           vocabulary: model.vocabulary, normalizer: normalizer)
       case 0, 1, 5, 6: break
       default:
@@ -187,7 +197,7 @@ extension TokenizerDefinition {
 ///
 /// Source: the tokenizers that the names stand for; `llama_vocab::impl::load` of llama.cpp lists
 /// them.
-private struct WordCutting {
+struct WordCutting {
   /// Each cuts what the one before left.
   var patterns: [String]
   /// Whether every digit is a word of its own, before anything else.

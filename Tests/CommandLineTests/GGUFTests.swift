@@ -44,8 +44,16 @@ import Testing
         folder + "/directory",
       ]
     ).outcome()
-    #expect(directory.status == 0 && directory.errors.contains("it has no tokenizer"))
+    #expect(directory.status == 0 && directory.errors.isEmpty)
     #expect(try abs(nll(folder + "/directory") - adapted) < 1e-4)
+    // The tokenizer is the one within the file.
+    let text = ["--text", folder + "/text.txt"]
+    try Data("hello, world!  and the <|user|> thing, caf\u{e9}\n".utf8).write(
+      to: URL(filePath: folder + "/text.txt"))
+    let scored = try ["\(folder)/directory", "\(folder)/float.gguf"].map { model in
+      try Command.start(["score", "--model", model, "--json"] + text).outcome().json()["tokens"]
+    }
+    #expect(scored[0] != nil && scored[0] == scored[1])
 
     let (before, after) = (
       try GGUFFile(path: base), try GGUFFile(path: folder + "/float.gguf")

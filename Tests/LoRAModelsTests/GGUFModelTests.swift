@@ -100,6 +100,32 @@ import Testing
     }
   }
 
+  /// What is written for a folder gives the same ids; Tests/Reference/gguf_tokenizer_files.py says
+  /// that of transformers.
+  @Test(arguments: ["llama-quantized", "qwen2-float16"])
+  func tokenizerInAFolderIsTheSame(name: String) throws {
+    let pretrained = try Self.open(name)
+    let folder = try Fixtures.temporaryFolder()
+    for (name, content) in try pretrained.companionFiles() {
+      try Data(content).write(to: URL(filePath: folder + "/" + name))
+    }
+    let (inFile, inFolder) = (
+      try pretrained.tokenizer(), try BytePairTokenizer(contentsOf: folder)
+    )
+    #expect(inFolder.beginningOfSequence == inFile.beginningOfSequence)
+    #expect(inFolder.endOfSequence == inFile.endOfSequence)
+    let data = try Data(contentsOf: URL(filePath: Self.path(name + "-tokens.json")))
+    for entry in try #require(try JSONValue(parsing: data).arrayValue) {
+      let text = try #require(entry["text"]?.stringValue)
+      let ids = try #require(entry["ids"]?.arrayValue).compactMap(\.intValue)
+      #expect(inFolder.encode(text) == ids, "\(text)")
+      #expect(inFolder.decode(ids) == inFile.decode(ids), "\(text)")
+      #expect(
+        inFolder.encode(text, addSpecialTokens: false)
+          == inFile.encode(text, addSpecialTokens: false), "\(text)")
+    }
+  }
+
   @Test func stopTokensComeFromTheFile() throws {
     #expect(try Self.open("llama-quantized").stopTokens == [2])
     #expect(try Self.open("qwen2-float16").stopTokens == [265])

@@ -106,7 +106,10 @@ private struct GGUFParameters {
 
 extension GGUFFile {
   /// The tokenizer that the file holds.
-  func tokenizer() throws -> BytePairTokenizer {
+  func tokenizer() throws -> BytePairTokenizer { try BytePairTokenizer(embeddedTokenizer()) }
+
+  /// Its fields.
+  func embeddedTokenizer() throws -> EmbeddedTokenizer {
     let prefix = "tokenizer.ggml."
     guard let model = try string(prefix + "model") else {
       throw FormatError(
@@ -140,9 +143,10 @@ extension GGUFFile {
     fields.beginningOfSequence = try token("bos") ?? (isScored && tokens.count > 1 ? 1 : nil)
     fields.endOfSequence = try token("eos") ?? (isScored && tokens.count > 2 ? 2 : nil)
     fields.unknown = try token("unknown") ?? (isScored ? 0 : nil)
+    fields.padding = try token("padding")
     fields.addsBeginning = try bool(prefix + "add_bos_token")
     fields.addsEnd = try bool(prefix + "add_eos_token")
     fields.addsSpacePrefix = try bool(prefix + "add_space_prefix")
-    return try BytePairTokenizer(fields)
+    return fields
   }
 }

@@ -71,19 +71,14 @@ struct MergeCommand: ParsableCommand {
       }
       return try report(pretrained, "GGUF", loss)
     }
-    let files = try pretrained.directory?.companionFiles() ?? []
+    let (files, warnings) = try pretrained.companionFiles(for: output)
     let type = dtype.type ?? pretrained.storedType
     try pretrained.model.mergeAdapters(selection)
     try replacement.writing {
       try pretrained.save(to: output, type: dtype.type, otherFiles: files)
     }
     try report(pretrained, type.rawValue, nil)
-    if pretrained.file != nil {
-      StandardError.warnings([
-        "\(output): it has no tokenizer, which a GGUF model holds within itself; copy "
-          + "tokenizer.json from the base's Hugging Face directory"
-      ])
-    }
+    StandardError.warnings(warnings)
   }
 
   private func report(

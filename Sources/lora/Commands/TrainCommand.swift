@@ -234,9 +234,9 @@ struct TrainCommand: ParsableCommand {
         Self.name, to: place, configuration: configuration,
         baseModelName: configuration?.baseModelName ?? model.path)
     } else {
-      try pretrained.save(
-        to: place, type: model.dtype.type,
-        otherFiles: pretrained.directory?.companionFiles() ?? [])
+      let (files, warnings) = try pretrained.companionFiles(for: place)
+      try pretrained.save(to: place, type: model.dtype.type, otherFiles: files)
+      StandardError.warnings(warnings)
     }
   }
 
