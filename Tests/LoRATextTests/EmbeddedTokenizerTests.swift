@@ -72,7 +72,7 @@ import Testing
   /// Bytes: how words are cut, added tokens, templates.
   @Test(arguments: ["gpt-2", "qwen2", "llama-bpe", "smollm", "default"])
   func bytes(preTokenizer: String) throws {
-    var tokens = (0..<256).map { String(Unicode.Scalar(byteLevelScalar(UInt8($0)))!) }
+    var tokens = Self.byteLetters.map { String($0) }
     tokens += ["th", "the", "\u{120}the", "<|end|>", "<|user|>"]
     var fields = EmbeddedTokenizer(file: "base.gguf", model: "gpt2", tokens: tokens)
     fields.preTokenizer = preTokenizer
@@ -97,11 +97,13 @@ import Testing
     }
   }
 
-  /// GPT-2's letter for a byte.
-  private func byteLevelScalar(_ byte: UInt8) -> UInt32 {
-    let printable = Array(33...126) + Array(161...172) + Array(174...255)
-    if printable.contains(Int(byte)) { return UInt32(byte) }
-    let others = (0..<256).filter { !printable.contains($0) }
-    return 256 + UInt32(others.firstIndex(of: Int(byte))!)
-  }
+  /// GPT-2's letter for each byte.
+  private static let byteLetters: [Character] = {
+    let printable = Set(Array(33...126) + Array(161...172) + Array(174...255))
+    var others: UInt32 = 255
+    return (0..<256).compactMap { (byte: Int) -> Character? in
+      if !printable.contains(byte) { others += 1 }
+      return Unicode.Scalar(printable.contains(byte) ? UInt32(byte) : others).map { Character($0) }
+    }
+  }()
 }

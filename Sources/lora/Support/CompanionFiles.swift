@@ -8,7 +8,7 @@ extension PretrainedModel {
   ) throws -> (files: [(name: String, content: [UInt8])], warnings: [String]) {
     do {
       return (try companionFiles(), [])
-    } catch where file != nil {
+    } catch  where file != nil {
       return (
         [],
         [
