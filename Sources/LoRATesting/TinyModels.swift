@@ -13,26 +13,37 @@ public import LoRATensor
 /// The same seed gives the same model on every machine. Weights are ten times larger than a real
 /// model's before training, so that a mistake shows in the logits.
 public enum TinyModels {
+  /// The architectures of language models: those that ``make(_:seed:)`` takes.
+  public static var languageModels: [Architecture] {
+    Architecture.all.filter {
+      (try? configuration($0).randomModel()) is any PretrainedLanguageModel
+    }
+  }
+
   /// The number of token ids of every tiny model.
   public static let vocabularySize = 24
 
-  /// Two layers, four heads of size 4 that share two key heads (GPT-2's have their own), and tied
-  /// embeddings except for Llama.
+  /// Two layers, four heads of size 4 that share two key heads where the architecture can do that, tied
+  /// embeddings except for Llama, three labels of a classifier.
   public static func configuration(
     _ architecture: Architecture = .llama
   ) -> ModelConfiguration {
-    ModelConfiguration(
+    var configuration = ModelConfiguration(
       architecture: architecture, hiddenSize: 16, intermediateSize: 24, layerCount: 2,
-      headCount: 4, keyValueHeadCount: architecture == .gpt2 ? 4 : 2,
+      headCount: 4, keyValueHeadCount: architecture.hasKey(of: \.keyValueHeadCount) ? 2 : 4,
       vocabularySize: vocabularySize,
-      tiesWordEmbeddings: architecture != .llama, maximumPositions: 64, eosTokenIDs: [1])
+      tiesWordEmbeddings: architecture != .llama && architecture.hasKey(of: \.tiesWordEmbeddings),
+      maximumPositions: 64, eosTokenIDs: [1])
+    if configuration.isSequenceClassifier { configuration.labels = ["no", "perhaps", "yes"] }
+    return configuration
   }
 
-  /// A model of ``configuration(_:)`` with random weights, all of them trainable.
+  /// A language model of ``configuration(_:)`` with random weights, all of them trainable. Throws for
+  /// an architecture of encoders: make those by `randomModel(standardDeviation:seed:)`.
   public static func make(
     _ architecture: Architecture = .llama, seed: UInt64 = 0
   ) throws -> any PretrainedLanguageModel {
-    try configuration(architecture).randomModel(standardDeviation: 0.2, seed: seed)
+    try configuration(architecture).randomLanguageModel(standardDeviation: 0.2, seed: seed)
   }
 
   /// Random token ids of every tiny model, int64.

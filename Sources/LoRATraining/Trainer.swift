@@ -119,7 +119,7 @@ public struct Trainer<Data: TrainingData>: Sendable {
   }
 
   /// Creates a trainer of `module`, which the objective knows as `model`.
-  private init<Model: Sendable>(
+  init<Model: Sendable>(
     _ module: some Module, as model: Model, training target: TrainingTarget, on data: Data,
     objective: some Objective<Model, Data>, options: TrainingOptions, logger: Logger
   ) throws {

@@ -12,6 +12,8 @@ public enum TrainingError: Error, Sendable, Hashable {
   case rowTooLong(row: Int, length: Int, limit: Int)
   /// Token or target `id` at `position` of `row` is not one of the model's `vocabulary` ids.
   case tokenOutOfVocabulary(id: Int, row: Int, position: Int, vocabulary: Int)
+  /// The number of a label is negative or beyond the model's labels.
+  case labelOutOfRange(label: Int, example: Int, labels: Int)
   /// An option is out of its range.
   case invalidOption(name: String, value: String, expected: String)
   /// A loss that is not a finite number, found before anything was updated: the parameters are
@@ -54,6 +56,8 @@ extension TrainingError: CustomStringConvertible {
     case .tokenOutOfVocabulary(let id, let row, let position, let vocabulary):
       "row \(row + 1), position \(position): token id \(id) is not in the model's vocabulary, "
         + "0 to \(vocabulary - 1)"
+    case .labelOutOfRange(let label, let example, let labels):
+      "example \(example + 1): label \(label) is not one of the model's \(labels), 0 to \(labels - 1)"
     case .invalidOption(let name, let value, let expected):
       "\(name) is \(value); expected \(expected)"
     case .nonFiniteLoss(let step, let rows, let value):

@@ -31,7 +31,7 @@ public struct BaseTraining: Sendable {
     let tokenizer = learned.tokenizer
 
     let configuration = BuiltInBase.configuration(vocabularySize: tokenizer.vocabularySize)
-    let model = try Transformer(randomFor: configuration, seed: seed)
+    let model = try configuration.randomLanguageModel(seed: seed)
     let options = TrainingOptions(
       duration: .epochs(1), batchSize: batchSize, learningRate: learningRate, schedule: .cosine,
       warmupSteps: 100, weightDecay: 0.1, beta2: 0.95, clipNorm: 1, seed: seed)
@@ -48,7 +48,7 @@ public struct BaseTraining: Sendable {
         (name: "tokenizer_config.json", content: Array(learned.configuration.utf8)),
       ])
     let written = try PretrainedModel(path: path)
-    return try Examiner(model: written.model, tokenizer: tokenizer)
+    return try Examiner(model: written.languageModel, tokenizer: tokenizer)
       .exactMatches(World.heldOutQuestions)
   }
 

@@ -85,7 +85,7 @@ struct LoRAWorldCommand: ParsableCommand {
             NewProductLine.rehearsal(seed: 1, count: Int(rehearsal * Double(new.count))))
       }
       let base = try BuiltInBase.open()
-      let examiner = Examiner(model: base.model, tokenizer: try base.tokenizer())
+      let examiner = try Examiner(model: base.languageModel, tokenizer: try base.tokenizer())
       let start = Date()
       var tokens = 0
       try lesson.teach(examiner) {
@@ -118,7 +118,8 @@ struct LoRAWorldCommand: ParsableCommand {
 
     func run() throws {
       let pretrained = try PretrainedModel(path: model ?? BuiltInBase.path)
-      let examiner = Examiner(model: pretrained.model, tokenizer: try pretrained.tokenizer())
+      let examiner = try Examiner(
+        model: pretrained.languageModel, tokenizer: try pretrained.tokenizer())
       describe(try examiner.exactMatches(World.heldOutQuestions))
       try showWrong(World.heldOutQuestions, examiner, [:], most: wrong)
     }

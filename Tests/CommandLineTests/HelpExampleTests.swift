@@ -138,7 +138,7 @@ import Testing
     let configuration = ModelConfiguration(
       hiddenSize: 32, intermediateSize: 48, layerCount: 2, headCount: 2, vocabularySize: 256,
       maximumPositions: 1024)
-    try Transformer(randomFor: configuration).save(
+    try configuration.randomLanguageModel().save(
       to: folder + "/MODEL",
       otherFiles: [(name: "tokenizer.json", content: Array(byteTokenizer.utf8))])
     let questions =

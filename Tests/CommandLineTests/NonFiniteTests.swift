@@ -117,7 +117,7 @@ import Testing
       "full", "--steps", "1", "--learning-rate", "7e4", "--batch", "1",
     ]
     try refusal(train, "the learning rate is 70000.0", "at most 100")
-    let model = try PretrainedModel(path: half).model
+    let model = try PretrainedModel(path: half).languageModel
     let parameter = try #require(model.namedParameters().first).parameter
     parameter.value = Tensor(
       [Float](repeating: 1e9, count: parameter.shape.elementCount), shape: parameter.shape)

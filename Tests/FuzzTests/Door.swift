@@ -37,7 +37,7 @@ extension Door {
   static let models = Door(
     name: "models", sources: folders("models"), damages: { !$0.hasPrefix("expected") }
   ) { path in
-    let model = try PretrainedModel(path: path).model
+    let model = try PretrainedModel(path: path).languageModel
     use(model)
   }
 
@@ -51,7 +51,7 @@ extension Door {
   static let attached = Door(
     name: "attached", sources: ["models/llama-grouped/adapter"]
   ) { path in
-    let model = try PretrainedModel(path: fixture("models/llama-grouped")).model
+    let model = try PretrainedModel(path: fixture("models/llama-grouped")).languageModel
     try model.loadAdapter(from: path, allowsNoEffect: true)
     use(model)
   }
@@ -62,7 +62,7 @@ extension Door {
     let pretrained = try PretrainedModel(path: path)
     let tokenizer = try pretrained.tokenizer()
     _ = tokenizer.decode(tokenizer.encode("Once upon a time, 12 été\n\t🙂 <s></s>"))
-    use(pretrained.model)
+    use(try pretrained.languageModel)
   }
 
   static let ggufAdapters = Door(name: "ggufAdapters", sources: ["gguf/adapter.gguf"]) { path in

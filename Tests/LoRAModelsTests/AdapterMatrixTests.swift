@@ -43,7 +43,7 @@ import Testing
       try expected.tensor(named: name == "base" ? name : "\(row.feature)/\(name)")
     }
     let ids = try expected.tensor(named: "ids")
-    let model = try PretrainedModel(path: "\(folder)/model").model
+    let model = try PretrainedModel(path: "\(folder)/model").languageModel
     let base = model.losses(ids)
     #expect(largestDifference(base, try values("base")) < 1e-4)
     try model.loadAdapter(from: "\(folder)/\(row.feature)")
@@ -60,7 +60,7 @@ import Testing
     // A bias that the architecture lacks can be merged, but has no place in its files.
     if row.isMergedByPEFT {
       try model.save(to: written)
-      let reopened = try PretrainedModel(path: written).model
+      let reopened = try PretrainedModel(path: written).languageModel
       #expect(largestDifference(reopened.losses(ids), merged) < 1e-5)
     } else {
       #expect(throws: AdapterError.self) { try model.save(to: written) }

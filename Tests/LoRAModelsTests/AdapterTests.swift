@@ -11,7 +11,7 @@ import Testing
 
   init() throws {
     ids = try ExpectedValues(model: "llama-grouped").ids
-    model = try PretrainedModel(path: Fixtures.path("models/llama-grouped")).model
+    model = try PretrainedModel(path: Fixtures.path("models/llama-grouped")).languageModel
   }
 
   /// Gives the adapter's factors random values, so that it has an effect.
@@ -127,14 +127,14 @@ import Testing
     try model.saveAdapter("a", to: folder)
     let adapted = try model.withAdapters(["a": 1]) { model.losses(ids) }
     let values = model.adapterParameters(named: "a").map(\.parameter.value)
-    let other = try PretrainedModel(path: Fixtures.path("models/llama-grouped")).model
+    let other = try PretrainedModel(path: Fixtures.path("models/llama-grouped")).languageModel
     try other.loadAdapter(from: folder, named: "a")
     #expect(other.adapterParameters(named: "a").map(\.parameter.value) == values)
     #expect(largestDifference(other.losses(ids), adapted) < 1e-6)
   }
 
   @Test func anAdapterOfAnotherModelIsRefused() throws {
-    let other = try PretrainedModel(path: Fixtures.path("models/mistral-v4")).model
+    let other = try PretrainedModel(path: Fixtures.path("models/mistral-v4")).languageModel
     #expect(throws: (any Error).self) {
       try other.loadAdapter(from: Fixtures.path("models/qwen2-tied-v4-bfloat16/adapter"))
     }
@@ -145,7 +145,7 @@ import Testing
     let folder = try Fixtures.temporaryFolder()
     try model.saveParameters(to: folder + "/model.safetensors")
     let configuration = model.configuration
-    let other = try Transformer(randomFor: configuration, seed: 5)
+    let other = try configuration.randomLanguageModel(seed: 5)
     #expect(other.losses(ids) != model.losses(ids))
     try other.loadParameters(from: folder + "/model.safetensors")
     #expect(other.losses(ids) == model.losses(ids))
@@ -161,7 +161,7 @@ import Testing
     try model.mergeAdapters(["a": 1])
     let folder = try Fixtures.temporaryFolder()
     try model.save(to: folder)
-    let reopened = try PretrainedModel(path: folder).model
+    let reopened = try PretrainedModel(path: folder).languageModel
     #expect(reopened.losses(ids) == model.losses(ids))
   }
 

@@ -7,7 +7,7 @@ import Testing
 
 /// What holds for every architecture: whatever way a model computes, it computes the same.
 @Suite struct ArchitectureTests {
-  private static func model(_ architecture: Architecture) throws -> any PretrainedLanguageModel {
+  private static func model(_ architecture: Architecture) throws -> any PretrainedTokenModel {
     var configuration = TinyModels.configuration(architecture)
     switch architecture {
     case .qwen3, .gemma2: configuration.slidingWindows = [5, nil]
@@ -33,14 +33,62 @@ import Testing
     }
   }
 
-  private func logits(_ model: any LanguageModel, _ tokens: Tensor) -> Tensor {
-    withoutGradients { model(tokens).value }
+  /// What a model is for: logits of next tokens, `[batch, positions, vocabulary]`, or of labels,
+  /// `[batch, labels]`.
+  private func logits(_ model: any TokenModel, _ tokens: Tensor) -> Tensor {
+    logits(model, TokenBatch(tokens))
+  }
+
+  private func logits(_ model: any TokenModel, _ batch: TokenBatch) -> Tensor {
+    withoutGradients {
+      switch model {
+      case let model as any LanguageModel: model(batch).value
+      case let model as any SequenceClassifier: model(batch).value
+      default: model.hiddenStates(batch).value
+      }
+    }
+  }
+
+  /// Sequences in an item with others, one after the other, and in a batch with longer ones = alone.
+  @Test(arguments: Architecture.all)
+  func batches(architecture: Architecture) throws {
+    let model = try Self.model(architecture)
+    try Self.inject(LoRA(rank: 2, alpha: 6), into: model)
+    let rows = [[3, 9, 4, 1, 17, 2, 8], [5], [11, 23, 6, 7], [2, 2, 9, 14, 20, 21, 3, 8, 1, 12]]
+    let types = model.typeCount > 1 ? rows.map { $0.map { $0 % 2 } } : nil
+    func states(_ batch: TokenBatch) -> Tensor {
+      withoutGradients { model.hiddenStates(batch).value }
+    }
+    let alone = rows.indices.map { row in
+      states(TokenBatch(rows: [rows[row]], types: types.map { [$0[row]] }))
+    }
+    let padded = states(TokenBatch(rows: rows, types: types, padding: 13))
+    for (row, states) in alone.enumerated() {
+      let part = padded[rows: row..<row + 1].sliced(axis: 1, 0..<rows[row].count)
+      #expect(largestDifference(part, states) < 1e-5, "row \(row) of a padded batch")
+    }
+    let order = [[0, 1, 2], [3]]
+    let packed = order.map { $0.map { rows[$0].count } }
+    let joined = TokenBatch(rows: order.map { $0.flatMap { rows[$0] } }, padding: 13)
+    let kinds = types.map { types in
+      TokenBatch(rows: order.map { $0.flatMap { types[$0] } }).tokens
+    }
+    let together = states(TokenBatch(joined.tokens, packed: packed, types: kinds))
+    for (item, members) in order.enumerated() {
+      var start = 0
+      for row in members {
+        let part = together[rows: item..<item + 1]
+          .sliced(axis: 1, start..<start + rows[row].count)
+        #expect(largestDifference(part, alone[row]) < 1e-5, "row \(row), packed")
+        start += rows[row].count
+      }
+    }
   }
 
   /// One pass = behind a cache, piece by piece = in a batch = in a longer row.
-  @Test(arguments: Architecture.all)
+  @Test(arguments: TinyModels.languageModels)
   func wayOfComputing(architecture: Architecture) throws {
-    let model = try Self.model(architecture)
+    let model = try #require(try Self.model(architecture) as? any LanguageModel)
     try Self.inject(LoRA(rank: 2, alpha: 6), into: model)
     let tokens = TinyModels.tokens([3, 14])
     for selection: AdapterSelection in [[:], ["a": 0.7]] {
@@ -71,9 +119,9 @@ import Testing
   }
 
   /// Losses in chunks = losses of all logits; checkpointed gradients = kept ones, bit for bit.
-  @Test(arguments: Architecture.all)
+  @Test(arguments: TinyModels.languageModels)
   func lossesAndGradients(architecture: Architecture) throws {
-    let model = try Self.model(architecture)
+    let model = try #require(try Self.model(architecture) as? any LanguageModel)
     try Self.inject(LoRA(rank: 2, alpha: 6), into: model)
     let (tokens, targets) = (TinyModels.tokens([2, 12]), TinyModels.tokens([2, 12], seed: 1))
     try model.enableAdapters(["a": 1])

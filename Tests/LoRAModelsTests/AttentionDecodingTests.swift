@@ -11,7 +11,7 @@ import Testing
   /// A Llama with other attention.
   private static func model(
     _ change: @escaping @Sendable (inout TransformerStructure.Attention) -> Void
-  ) throws -> Transformer {
+  ) throws -> any PretrainedLanguageModel {
     let architecture = Architecture(
       "attention-test", className: "AttentionTestForCausalLM", keys: Architecture.llama.keys,
       tensors: Architecture.llama.tensors
@@ -20,14 +20,16 @@ import Testing
       for index in structure.blocks.indices { change(&structure.blocks[index].attention) }
       return structure
     }
-    let model = try Transformer(
-      randomFor: TinyModels.configuration(architecture), standardDeviation: 0.4, seed: 3)
+    let model = try TinyModels.configuration(architecture).randomLanguageModel(
+      standardDeviation: 0.4, seed: 3)
     model.setTrainable(false)
     return model
   }
 
   /// The hidden states of pieces of these lengths, over and over, behind a cache.
-  private func states(_ model: Transformer, _ tokens: Tensor, lengths: [Int]) -> Tensor {
+  private func states(_ model: any PretrainedLanguageModel, _ tokens: Tensor, lengths: [Int])
+    -> Tensor
+  {
     let (batch, count) = (tokens.shape[0], tokens.shape[1])
     let cache = KeyValueCache(
       layerCount: model.layerCount, capacity: count, sequenceCount: batch)

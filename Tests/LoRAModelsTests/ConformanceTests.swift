@@ -6,7 +6,7 @@ import Testing
 @Suite struct ConformanceTests {
   @Test(arguments: Fixtures.models) func lossesOfEveryTokenAgree(name: String) throws {
     let expected = try ExpectedValues(model: name)
-    let model = try PretrainedModel(path: Fixtures.path("models/\(name)")).model
+    let model = try PretrainedModel(path: Fixtures.path("models/\(name)")).languageModel
     let base = model.losses(expected.ids)
     #expect(largestDifference(base, expected.losses) < 2e-5)
 
@@ -34,7 +34,7 @@ import Testing
   @Test(arguments: Fixtures.models) func greedyGenerationsAgree(name: String) async throws {
     let expected = try ExpectedValues(model: name)
     let pretrained = try PretrainedModel(path: Fixtures.path("models/\(name)"))
-    let model = pretrained.model
+    let model = try pretrained.languageModel
     let options = GenerationOptions(maximumTokens: 20)
     #expect(try model.generate(after: expected.prompt, options: options) == expected.generated)
     try model.loadAdapter(from: Fixtures.path("models/\(name)/adapter"), named: "tuned")

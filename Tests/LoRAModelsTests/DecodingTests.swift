@@ -11,7 +11,7 @@ import Testing
   /// A model with every option that decoding has to follow.
   private static func model(
     _ architecture: Architecture, positions: Int = 64
-  ) throws -> Transformer {
+  ) throws -> any PretrainedLanguageModel {
     var configuration = TinyModels.configuration(architecture)
     configuration.maximumPositions = positions
     switch architecture {
@@ -22,7 +22,7 @@ import Testing
     case .mistral, .gemma2, .qwen3: configuration.slidingWindows = [5, nil]
     default: break
     }
-    let model = try Transformer(randomFor: configuration, standardDeviation: 0.2, seed: 3)
+    let model = try configuration.randomLanguageModel(standardDeviation: 0.2, seed: 3)
     // Norms and biases that are not one and zero.
     for (path, parameter) in model.namedParameters() where parameter.shape.count == 1 {
       var random = SeededRandom(seed: 4, path: path)
@@ -32,7 +32,9 @@ import Testing
     return model
   }
 
-  private static func addAdapter(_ name: String, to model: Transformer, rank: Int) throws {
+  private static func addAdapter(_ name: String, to model: any PretrainedLanguageModel, rank: Int)
+    throws
+  {
     try model.inject(LoRA(rank: rank, alpha: 6), named: name, into: .allLinear, seed: 1)
     for (path, parameter) in model.adapterParameters(named: name) {
       var random = SeededRandom(seed: UInt64(rank), path: path)
@@ -43,7 +45,7 @@ import Testing
   /// Passes `tokens` in pieces of these lengths, over and over, and compares all hidden states with
   /// those of one pass. Returns how many passes took the short way.
   private func compare(
-    _ model: Transformer, _ tokens: Tensor, lengths: [Int],
+    _ model: any PretrainedLanguageModel, _ tokens: Tensor, lengths: [Int],
     sourceLocation: SourceLocation = #_sourceLocation
   ) -> Int {
     withoutGradients {
@@ -66,7 +68,7 @@ import Testing
     }
   }
 
-  @Test(arguments: Architecture.all)
+  @Test(arguments: TinyModels.languageModels)
   func decodingEqualsOnePass(architecture: Architecture) throws {
     let model = try Self.model(architecture)
     let tokens = TinyModels.tokens([1, 40])
@@ -92,7 +94,7 @@ import Testing
   /// A layer under an adapter that is not of low rank is computed by itself, the rest stays short.
   @Test func layersThatAreNotDenseAreComputedByThemselves() throws {
     let model = try Self.model(.llama)
-    let layer = model.blocks[1].feedForward.down
+    let layer = try #require(model as? Transformer).body.blocks[1].feedForward.down
     layer.slot.withState {
       $0.attached.append(("bias", BiasAdapter(size: layer.outputSize)))
       $0.enabled["bias"] = 1
@@ -100,7 +102,7 @@ import Testing
     #expect(compare(model, TinyModels.tokens([1, 12]), lengths: [1]) == 12)
   }
 
-  @Test(arguments: Architecture.all)
+  @Test(arguments: TinyModels.languageModels)
   func everyMethodDecodes(architecture: Architecture) throws {
     let model = try Self.model(architecture)
     let methods: [any AdapterMethod] = [

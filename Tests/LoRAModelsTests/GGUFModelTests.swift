@@ -31,7 +31,7 @@ import Testing
 
   @Test(arguments: names) func lossesAgreeWithTransformers(name: String) throws {
     let (ids, losses, adapted) = try Self.expected(name)
-    let model = try Self.open(name).model
+    let model = try Self.open(name).languageModel
     let base = model.losses(ids)
     #expect(largestDifference(base, losses) < 2e-5)
     try model.loadAdapter(from: Self.path(name + "-adapter"))
@@ -49,19 +49,20 @@ import Testing
     #expect(types == [.float32, .q6K, .q4K, .q5K, .q8_0, .q5_0, .q4_0, .q5_1])
     #expect(dense.model.namedParameters().allSatisfy { $0.parameter.value.dtype == .float32 })
     let ids = try Self.expected("llama-quantized").ids
-    #expect(quantized.model.losses(ids) == dense.model.losses(ids))
+    #expect(try quantized.languageModel.losses(ids) == dense.languageModel.losses(ids))
     let options = GenerationOptions(maximumTokens: 12)
     let prompt = ids[row: 0].scalars(as: Int64.self).prefix(5).map(Int.init)
     #expect(
-      try quantized.model.generate(after: prompt, options: options)
-        == dense.model.generate(after: prompt, options: options))
+      try quantized.languageModel.generate(after: prompt, options: options)
+        == dense.languageModel.generate(after: prompt, options: options))
   }
 
   /// Gradients pass through quantized weights as through their numbers.
   @Test func adaptersTrainOnAQuantizedBase() throws {
     let ids = try Self.expected("llama-quantized").ids
     func gradients(_ type: DType?) throws -> [Tensor] {
-      let model = try PretrainedModel(path: Self.path("llama-quantized.gguf"), type: type).model
+      let model = try PretrainedModel(path: Self.path("llama-quantized.gguf"), type: type)
+        .languageModel
       try model.inject(LoRA(rank: 4, alpha: 8), named: "new", into: .allLinear, seed: 3)
       for (path, parameter) in model.adapterParameters(named: "new") {
         var random = SeededRandom(seed: 1, path: path)
@@ -323,8 +324,8 @@ import Testing
       #expect(ids == tokenizers.0.encode(trimmed))
       #expect(tokenizers.1.decode(ids) == trimmed)
       let row = Tensor(ids.map { Int64($0) }, shape: [1, ids.count])
-      let losses = file.model.losses(row)
-      #expect(losses == directory.model.losses(row))
+      let losses = try file.languageModel.losses(row)
+      #expect(try losses == directory.languageModel.losses(row))
       sum += losses.scalars().reduce(0) { $0 + Double($1) }
       count += losses.elementCount
     }
@@ -338,7 +339,7 @@ import Testing
   @Test func mergesAndComesBack() throws {
     let name = "llama-quantized"
     let (ids, _, adapted) = try GGUFModelTests.expected(name)
-    let model = try GGUFModelTests.open(name).model
+    let model = try GGUFModelTests.open(name).languageModel
     let base = model.losses(ids)
     try model.loadAdapter(from: GGUFModelTests.path(name + "-adapter"))
     let report = try model.mergeAdapters(["default": 1])
@@ -382,12 +383,12 @@ import Testing
       try Data(contentsOf: URL(filePath: path))
         == Data(contentsOf: URL(filePath: GGUFModelTests.path(name + ".gguf"))))
 
-    let model = pretrained.model
+    let model = try pretrained.languageModel
     try model.loadAdapter(from: GGUFModelTests.path(name + "-adapter"))
     try model.mergeAdapters(["default": 1], quantized: .requantized)
     try pretrained.saveGGUF(to: path)
     let back = try PretrainedModel(path: path)
-    #expect(back.model.losses(ids) == model.losses(ids))
+    #expect(try back.languageModel.losses(ids) == model.losses(ids))
     #expect(try back.tokenizer().encode("the land") == pretrained.tokenizer().encode("the land"))
   }
 

@@ -11,7 +11,7 @@ import Testing
 
   @Test(arguments: fixtures) func lossesOfTheBaseAgree(name: String) throws {
     let expected = try ExpectedValues(model: name)
-    let model = try PretrainedModel(path: Fixtures.path("models/\(name)")).model
+    let model = try PretrainedModel(path: Fixtures.path("models/\(name)")).languageModel
     #expect(largestDifference(model.losses(expected.ids), expected.losses) < 2e-5)
   }
 
@@ -31,7 +31,7 @@ import Testing
     let again = try PretrainedModel(path: folder)
     #expect(again.configuration == pretrained.configuration)
     let ids = try ExpectedValues(model: name).ids
-    #expect(again.model.losses(ids) == pretrained.model.losses(ids))
+    #expect(try again.languageModel.losses(ids) == pretrained.languageModel.losses(ids))
   }
 
   @Test func theLayerIsTheTransposeOfItsStoredWeight() {
@@ -66,7 +66,7 @@ import Testing
     try model.save(to: folder)
     let opened = try PretrainedModel(path: folder)
     #expect(!opened.configuration.tiesWordEmbeddings)
-    let reopened = opened.model
+    let reopened = try opened.languageModel
     #expect(largestDifference(reopened(tokens).value, adapted) < 1e-5)
   }
 

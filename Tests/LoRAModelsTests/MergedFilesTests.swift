@@ -114,7 +114,7 @@ import Testing
     _ model: String, _ adapter: String, _ strength: Float, _ quantized: QuantizedMerging = .float32,
     change: (any PretrainedLanguageModel) throws -> Void = { _ in }
   ) throws -> AdapterError? {
-    let model = try PretrainedModel(path: model).model
+    let model = try PretrainedModel(path: model).languageModel
     try model.loadAdapter(from: adapter, named: "a")
     try change(model)
     do throws(AdapterError) {
@@ -163,7 +163,7 @@ import Testing
   ) throws {
     let half = Fixtures.path("models/llama-llama3-v4-float16-sharded")
     func overflow(_ value: Float) throws -> AdapterError? {
-      let model = try PretrainedModel(path: half).model
+      let model = try PretrainedModel(path: half).languageModel
       if method == "loha" {
         try model.inject(LoHa(rank: 2, alpha: 2), named: "a")
       } else {

@@ -8,7 +8,7 @@ import Testing
 
 /// Adapters that replace parameters, and adapters of embeddings.
 @Suite struct OverrideTests {
-  private let model: Transformer
+  private let model: any PretrainedLanguageModel
   private let tokens: Tensor
   private let base: Tensor
 
@@ -16,7 +16,7 @@ import Testing
     var configuration = TinyModels.configuration(.qwen2)
     configuration["attention_bias"] = true
     configuration.tiesWordEmbeddings = true
-    model = try Transformer(randomFor: configuration, standardDeviation: 0.2, seed: 3)
+    model = try configuration.randomLanguageModel(standardDeviation: 0.2, seed: 3)
     model.setTrainable(false)
     // With the tokens whose rows are replaced below.
     let ids: [Int64] = [3, 10, 0, 18, 7, 16, 14, 3, 21, 9, 7, 5]
@@ -69,8 +69,7 @@ import Testing
     let adapted = logits()
     #expect(adapted != base)
 
-    let other = try Transformer(
-      randomFor: model.configuration, standardDeviation: 0.2, seed: 3)
+    let other = try model.configuration.randomLanguageModel(standardDeviation: 0.2, seed: 3)
     let parameters = Dictionary(
       other.namedParameters().map { ($0.path, $0.parameter) }, uniquingKeysWith: { a, _ in a })
     for replacement in description.replacements {
@@ -127,7 +126,7 @@ import Testing
     try model.save(to: folder)
     let other = try PretrainedModel(path: folder)
     #expect(!other.configuration.tiesWordEmbeddings)
-    let merged = withoutGradients { other.model(tokens).value }
+    let merged = try withoutGradients { try other.languageModel(tokens).value }
     #expect(largestDifference(merged, adapted) < 2e-5)
   }
 
@@ -142,7 +141,7 @@ import Testing
     try model.save(to: folder)
     let other = try PretrainedModel(path: folder)
     #expect(other.configuration.tiesWordEmbeddings)
-    let merged = withoutGradients { other.model(tokens).value }
+    let merged = try withoutGradients { try other.languageModel(tokens).value }
     #expect(largestDifference(merged, adapted) < 2e-5)
   }
 

@@ -44,7 +44,7 @@ import Testing
   }
 
   private func model() throws -> any PretrainedLanguageModel {
-    try configuration.randomModel(standardDeviation: 0.3, seed: 4)
+    try configuration.randomLanguageModel(standardDeviation: 0.3, seed: 4)
   }
 
   /// The model with an adapter of random factors on every linear layer but the head.
@@ -174,6 +174,8 @@ import Testing
     let saved = try ModelDirectory(path: folder + "/saved")
     #expect(try saved.tensor(named: "readout.weight") == parameter.value)
     #expect(try saved.tensor(named: "stem.tokens.weight") == parameter.value)
-    #expect(try losses(PretrainedModel(path: folder + "/saved").model) == losses(opened.model))
+    #expect(
+      try losses(PretrainedModel(path: folder + "/saved").languageModel)
+        == losses(opened.languageModel))
   }
 }

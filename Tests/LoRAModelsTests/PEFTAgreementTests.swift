@@ -8,7 +8,7 @@ import Testing
 /// wrote and PEFT read: the same function on both sides.
 @Suite struct PEFTAgreementTests {
   private func model() throws -> any PretrainedLanguageModel {
-    try PretrainedModel(path: Fixtures.path("models/llama-grouped")).model
+    try PretrainedModel(path: Fixtures.path("models/llama-grouped")).languageModel
   }
 
   /// These were trained and saved by `lora train`, with --method, or --init pissa; their

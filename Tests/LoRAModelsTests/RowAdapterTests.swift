@@ -8,14 +8,14 @@ import Testing
 
 /// Rows of one batch with adapters of their own, against a pass of each row by itself.
 @Suite struct RowAdapterTests {
-  private let model: Transformer
+  private let model: any PretrainedLanguageModel
   private let tokens: Tensor
 
   init() throws {
     var configuration = TinyModels.configuration(.qwen2)
     configuration["attention_bias"] = true
     configuration.maximumPositions = 64
-    model = try Transformer(randomFor: configuration, standardDeviation: 0.2, seed: 3)
+    model = try configuration.randomLanguageModel(standardDeviation: 0.2, seed: 3)
     model.setTrainable(false)
     for (index, name) in ["a", "b"].enumerated() {
       try model.inject(LoRA(rank: 2 + index, alpha: 5), named: name, seed: 1)
@@ -215,7 +215,7 @@ import Testing
 
   @Test("GPT-2, whose positions are learned, in a batch of different lengths")
   func gpt2() throws {
-    let model = try PretrainedModel(path: Fixtures.path("models/gpt2-tied")).model
+    let model = try PretrainedModel(path: Fixtures.path("models/gpt2-tied")).languageModel
     try model.inject(LoRA(rank: 2, alpha: 5), named: "g")
     for (path, parameter) in model.adapterParameters(named: "g") {
       var random = SeededRandom(seed: 3, path: path)

@@ -6,7 +6,7 @@ import LoRATesting
 import Testing
 
 @Suite struct TinyModelsTests {
-  private static let architectures = Architecture.all
+  private static let architectures = TinyModels.languageModels
 
   @Test(arguments: architectures)
   func seedsAreModels(_ architecture: Architecture) throws {

@@ -15,7 +15,7 @@ import Testing
 
   /// A tiny model with two adapters, "x" and "y", that change its outputs.
   private func prepared() throws -> any PretrainedLanguageModel {
-    let model = try PretrainedModel(path: Fixtures.path("models/llama-grouped")).model
+    let model = try PretrainedModel(path: Fixtures.path("models/llama-grouped")).languageModel
     for (index, name) in ["x", "y"].enumerated() {
       try model.attach(factors(seed: UInt64(index), on: model), named: name)
     }

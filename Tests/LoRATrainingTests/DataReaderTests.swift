@@ -34,7 +34,7 @@ import Testing
     let model = try ModelConfiguration(
       architecture: .llama, hiddenSize: 8, intermediateSize: 16, layerCount: 1, headCount: 2,
       keyValueHeadCount: 1, vocabularySize: 128, tiesWordEmbeddings: true, maximumPositions: 64
-    ).randomModel(standardDeviation: 0.1, seed: 5)
+    ).randomLanguageModel(standardDeviation: 0.1, seed: 5)
     let reader = try DataReader(
       for: model, options: DataOptions(sequenceLength: length, longRows: longRows)
     ) { tokenizer }

@@ -10,7 +10,7 @@ import Testing
 /// Training a tiny language model: what repeats, what stays, what is refused.
 @Suite(.serialized) struct LanguageModelTrainingTests {
   private func model(_ name: String = "llama-grouped") throws -> any PretrainedLanguageModel {
-    try PretrainedModel(path: Fixtures.path("models/\(name)")).model
+    try PretrainedModel(path: Fixtures.path("models/\(name)")).languageModel
   }
 
   private func rows(_ count: Int = 24, seed: UInt64 = 0) -> [[Int]] {
@@ -77,7 +77,7 @@ import Testing
     let pretrained = try PretrainedModel(path: path)
     let options = TrainingOptions(duration: .steps(2), batchSize: 4, learningRate: 1e-2)
     _ = try Trainer(
-      pretrained.model, training: .full, on: TokenDataSet(rows: rows()), options: options
+      pretrained.languageModel, training: .full, on: TokenDataSet(rows: rows()), options: options
     ).run()
     let output = try ScratchFolder.make() + "/trained"
     try pretrained.save(to: output)

@@ -17,7 +17,7 @@ private func shape(
 }
 
 private func random(_ configuration: ModelConfiguration) throws -> any PretrainedLanguageModel {
-  try configuration.randomModel(standardDeviation: 0.1, seed: 5)
+  try configuration.randomLanguageModel(standardDeviation: 0.1, seed: 5)
 }
 
 private func patterns(_ count: Int, length: Int) -> [[Int]] {
@@ -232,7 +232,7 @@ private func expectPrediction(
     for name in [
       "gguf/models/llama-quantized.gguf", "gguf/models/gpt2-quantized.gguf", "models/qwen2-untied",
     ] {
-      let model = try PretrainedModel(path: Fixtures.path(name)).model
+      let model = try PretrainedModel(path: Fixtures.path(name)).languageModel
       try model.inject(LoRA(rank: 2), named: "a")
       var workload = TrainingWorkload(model, training: .adapter("a"), rows: 1, length: 16)
       let stored = model.namedParameters().reduce(0) { $0 + $1.parameter.value.byteCount }

@@ -60,7 +60,7 @@ import Testing
   @Test func loRAFollowsPEFT() throws {
     let reference = try ReferenceFile("lora.safetensors")
     let run = try reference.metadata("run", as: Run.self)
-    let model = try PretrainedModel(path: Fixtures.path("models/\(run.model)")).model
+    let model = try PretrainedModel(path: Fixtures.path("models/\(run.model)")).languageModel
     let base = model.values
     try model.inject(
       LoRA(rank: try #require(run.r), alpha: try #require(run.lora_alpha)), named: "a")
@@ -83,7 +83,7 @@ import Testing
     let run = try reference.metadata("run", as: Run.self)
     let model = try PretrainedModel(
       path: Fixtures.path("models/\(run.model)"), type: .float32
-    ).model
+    ).languageModel
     try follow(reference, run, model, .full)
     let finals = reference.file.names.filter { $0.hasPrefix("final/") }
     #expect(finals.count == 2)
@@ -115,7 +115,7 @@ import Testing
     let folder = shared + "/reference/stories260k-lora"
     let run = try JSONDecoder().decode(
       SharedRun.self, from: Data(contentsOf: URL(filePath: folder + "/run.json")))
-    let model = try PretrainedModel(path: shared + "/models/stories260k").model
+    let model = try PretrainedModel(path: shared + "/models/stories260k").languageModel
     let inputs = try SafetensorsIDs(path: folder + "/inputs.safetensors")
     let evaluation = try TokenDataSet(rows: inputs.tensor("eval"))
     try model.loadAdapter(

@@ -8,7 +8,7 @@ import Testing
 /// Scores of rows that are longer than a model's positions, against transformers.
 @Suite struct ScoringTests {
   @Test func windowsGiveWhatTransformersGives() throws {
-    let model = try PretrainedModel(path: Fixtures.path("models/llama-grouped")).model
+    let model = try PretrainedModel(path: Fixtures.path("models/llama-grouped")).languageModel
     let expected = try JSONValue(
       parsing: Data(contentsOf: URL(filePath: Fixtures.path("training/windows.json"))))
     let ids = (expected["ids"]?.arrayValue ?? []).compactMap(\.intValue)
@@ -35,7 +35,7 @@ import Testing
   }
 
   @Test func aWindowOfEverythingIsThePlainScore() throws {
-    let model = try PretrainedModel(path: Fixtures.path("models/llama-grouped")).model
+    let model = try PretrainedModel(path: Fixtures.path("models/llama-grouped")).languageModel
     let data = try TokenDataSet(
       examples: [
         TrainingExample(row: [1, 5, 9, 30, 2], promptLength: 3), TrainingExample(row: [4, 6]),
@@ -60,7 +60,7 @@ import Testing
       #expect(throws: TrainingError.self) { try ScoringWindows(length: length, stride: stride) }
     }
     #expect(try ScoringWindows(length: 9).stride == 4)
-    let model = try PretrainedModel(path: Fixtures.path("models/llama-grouped")).model
+    let model = try PretrainedModel(path: Fixtures.path("models/llama-grouped")).languageModel
     let data = try TokenDataSet(rows: [Array(repeating: 5, count: 70)])
     #expect(throws: TrainingError.rowTooLong(row: 0, length: 69, limit: 64)) {
       try model.score(data)

@@ -32,7 +32,7 @@ import Testing
   /// is its doubled strength.
   @Test func settingsAreEvaluations() throws {
     let folder = Fixtures.path("models/llama-grouped")
-    let model = try PretrainedModel(path: folder).model
+    let model = try PretrainedModel(path: folder).languageModel
     let data = try TokenDataSet(
       rows: TokenRows(folder + "/expected.safetensors#ids").rows)
     try model.loadAdapter(from: folder + "/adapter", named: "a", enabled: false)
@@ -79,7 +79,7 @@ import Testing
 
   @Test func strengthsThatOverflowHaveNoLoss() throws {
     let folder = Fixtures.path("models/llama-grouped")
-    let model = try PretrainedModel(path: folder).model
+    let model = try PretrainedModel(path: folder).languageModel
     let data = try TokenDataSet(rows: TokenRows(folder + "/expected.safetensors#ids").rows)
     try model.loadAdapter(from: folder + "/adapter", named: "a", enabled: false)
     let sweep = try model.sweepStrengths(of: ["a"], over: [0, 1, 3e38], on: data)

@@ -29,7 +29,7 @@ import Testing
   }
 
   private func model(_ name: String = "llama-grouped") throws -> any PretrainedLanguageModel {
-    try PretrainedModel(path: Fixtures.path("models/\(name)")).model
+    try PretrainedModel(path: Fixtures.path("models/\(name)")).languageModel
   }
 
   /// A fresh model, what of it is trained, and the trainer; as another process would make them.

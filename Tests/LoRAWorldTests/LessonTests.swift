@@ -6,7 +6,7 @@ import Testing
 @Suite(.serialized) struct LessonTests {
   private func examiner() throws -> Examiner {
     let base = try BuiltInBase.open()
-    return Examiner(model: base.model, tokenizer: try base.tokenizer())
+    return try Examiner(model: base.languageModel, tokenizer: try base.tokenizer())
   }
 
   @Test func theBaseSpeaksItsWorld() throws {

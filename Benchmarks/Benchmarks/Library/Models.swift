@@ -26,9 +26,9 @@ func wholeModels() {
   }
 }
 
-private func smallModel() throws -> Transformer {
-  try Transformer(
-    randomFor: ModelConfiguration(
-      hiddenSize: 256, intermediateSize: 672, layerCount: 4, headCount: 4, keyValueHeadCount: 2,
-      vocabularySize: 1536, tiesWordEmbeddings: true))
+private func smallModel() throws -> any PretrainedLanguageModel {
+  try ModelConfiguration(
+    hiddenSize: 256, intermediateSize: 672, layerCount: 4, headCount: 4, keyValueHeadCount: 2,
+    vocabularySize: 1536, tiesWordEmbeddings: true
+  ).randomLanguageModel()
 }

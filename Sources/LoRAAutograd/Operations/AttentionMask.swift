@@ -78,6 +78,16 @@ public struct AttentionMask: Sendable, Hashable {
     AttentionMask(order: .cross, sequences: lengths.map { .padded($0) } ?? .whole)
   }
 
+  /// The same for the keys of a batch whose items have these lengths; what follows is padding.
+  package func padded(to lengths: [Int]) -> AttentionMask {
+    AttentionMask(order: order, sequences: .padded(lengths), window: window)
+  }
+
+  /// The same for the keys of a batch whose items are several sequences each, of these lengths.
+  package func packed(_ lengths: [[Int]]) -> AttentionMask {
+    AttentionMask(order: order, sequences: .packed(lengths), window: window)
+  }
+
   /// Whether a sequence may be passed in pieces, each behind what a cache holds of those before: no
   /// query sees a key behind its position, and no length of a whole batch matters.
   package var allowsCaching: Bool { order == .causal && sequences == .whole }

@@ -1,7 +1,7 @@
 import CLoRAKernels
 public import LoRATensor
 
-/// The angles of a rotary embedding for consecutive positions.
+/// The angles of a rotary embedding, position after position.
 public struct RotaryAngles: Sendable {
   /// Cosines and sines, `[positions, rotated / 2]`, float32.
   public let cosines: Tensor
@@ -32,7 +32,8 @@ public struct RotaryAngles: Sendable {
     self.isAdjacent = isAdjacent
   }
 
-  private init(cosines: Tensor, sines: Tensor, isAdjacent: Bool) {
+  /// Angles from their cosines and sines.
+  package init(cosines: Tensor, sines: Tensor, isAdjacent: Bool) {
     self.cosines = cosines
     self.sines = sines
     self.isAdjacent = isAdjacent

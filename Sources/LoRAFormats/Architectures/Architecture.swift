@@ -37,6 +37,11 @@ public struct Architecture: Sendable {
   /// Whether published checkpoints are the body alone, so that adapters made on them name layers
   /// without what the whole model puts before them (GPT-2's "transformer.").
   public let isPublishedWithoutHead: Bool
+  /// What the names of tensors begin with that belong to heads which the structure leaves out: those
+  /// that pre-training had.
+  public let otherHeads: [String]
+  /// What the names of tensors ended in before, and what they end in now: both are read.
+  public let formerNames: [String: String]
   /// What a model of a configuration is made of. Throws for what can't be computed.
   public let structure: @Sendable (ModelConfiguration) throws(FormatError) -> TransformerStructure
 
@@ -44,6 +49,7 @@ public struct Architecture: Sendable {
   public init(
     _ modelType: String, className: String, ggufName: String? = nil, keys: [ConfigurationKey],
     tensors: [TensorName], derivedTensors: [String] = [], isPublishedWithoutHead: Bool = false,
+    otherHeads: [String] = [], formerNames: [String: String] = [:],
     structure:
       @escaping @Sendable (ModelConfiguration) throws(FormatError) -> TransformerStructure
   ) {
@@ -54,6 +60,8 @@ public struct Architecture: Sendable {
     self.tensors = tensors
     self.derivedTensors = derivedTensors
     self.isPublishedWithoutHead = isPublishedWithoutHead
+    self.otherHeads = otherHeads
+    self.formerNames = formerNames
     self.structure = structure
   }
 }
@@ -118,6 +126,21 @@ extension Architecture {
 
   /// The path of the module of this role; "{}" in it stands for a block's number.
   package func path(of role: String) -> String? { tensors.first { $0.role == role }?.path }
+
+  /// The parameter that a checkpoint's tensor is.
+  ///
+  /// - Parameter isBody: whether the checkpoint is that of the body alone, whose names lack
+  ///   ``bodyPrefix``.
+  package func parameterName(ofTensor name: String, isBody: Bool) -> String {
+    var result = isBody ? bodyPrefix + name : name
+    for (former, current) in formerNames where result.hasSuffix(former) {
+      result = result.dropLast(former.count) + current
+    }
+    return result
+  }
+
+  /// Whether a parameter belongs to a head that the structure leaves out.
+  package func isOfOtherHead(_ name: String) -> Bool { otherHeads.contains { name.hasPrefix($0) } }
 
   /// Whether a tensor that is no parameter follows from the configuration.
   package func isDerived(_ name: String) -> Bool { derivedTensors.contains { name.hasSuffix($0) } }

@@ -206,6 +206,17 @@ extension ConfigurationKey {
     return key
   }
 
+  /// An option of the architecture's own that is a size, from 1 on: `configuration[name]` is its value.
+  public static func count(_ name: String, default fallback: Int) -> ConfigurationKey {
+    var key = ConfigurationKey(
+      name: name,
+      read: { (configuration, fields) throws(FormatError) in
+        configuration[name] = .number(Double(try fields.size(name, default: fallback)))
+      }, write: { $0[number: name].map { .integer(Int64($0)) } })
+    key.setDefault = { $0[name] = .number(Double(fallback)) }
+    return key
+  }
+
   /// The activation of the feed-forward networks, by its name in files.
   public static func activation(_ name: String, default fallback: String) -> ConfigurationKey {
     var key = ConfigurationKey(
@@ -259,6 +270,17 @@ extension ConfigurationKey {
         guard try fields.bool(name) ?? false else { return }
         throw fields.error(.unsupported, name, problem, remedy)
       }, write: { _ in nil })
+  }
+
+  /// What a key must say, if a file has it: refused otherwise.
+  public static func expected(_ name: String, _ value: String) -> ConfigurationKey {
+    ConfigurationKey(
+      name: name,
+      read: { (_, fields) throws(FormatError) in
+        guard let found = try fields.string(name), found != value else { return }
+        throw fields.error(
+          .unsupported, name, "'\(found)' is not supported", "supported is '\(value)'")
+      }, write: { _ in .string(value) })
   }
 
   /// What every architecture's file says.

@@ -46,6 +46,8 @@ public struct ModelConfiguration: Sendable, Hashable {
   public var eosTokenIDs: [Int]
   /// The token that fills batches up.
   public var padTokenID: Int?
+  /// What a classifier tells apart, in the order of its logits; empty for other models.
+  public var labels: [String] = []
 
   /// The value of an option of the architecture's own.
   public enum Option: Sendable, Hashable, ExpressibleByBooleanLiteral, ExpressibleByFloatLiteral {

@@ -7,28 +7,68 @@ public struct TransformerStructure: Sendable, Hashable {
   public var blocks: [Block]
   /// The norm after the last block ("output_norm"); nil for none.
   public var norm: Norm?
+  /// What is made of the hidden states.
+  public var head: Head
   /// What logits l are capped at, c: they become `c tanh(l / c)`; nil for none.
   public var logitSoftCap: Float?
 
   /// Creates a structure from its parts.
   public init(
     embedding: Embedding = Embedding(), blocks: [Block], norm: Norm? = .rms,
-    logitSoftCap: Float? = nil
+    head: Head = .nextToken, logitSoftCap: Float? = nil
   ) {
     self.embedding = embedding
     self.blocks = blocks
     self.norm = norm
+    self.head = head
     self.logitSoftCap = logitSoftCap
   }
 
   /// Creates a structure with a block for each of the configuration's layers.
   public init(
     _ configuration: ModelConfiguration, embedding: Embedding = Embedding(), norm: Norm? = .rms,
-    logitSoftCap: Float? = nil, block: (_ layer: Int) -> Block
+    head: Head = .nextToken, logitSoftCap: Float? = nil, block: (_ layer: Int) -> Block
   ) {
     self.init(
       embedding: embedding, blocks: (0..<configuration.layerCount).map(block), norm: norm,
-      logitSoftCap: logitSoftCap)
+      head: head, logitSoftCap: logitSoftCap)
+  }
+
+  /// What is made of the hidden states.
+  public enum Head: Sendable, Hashable {
+    /// The logits of the next token ("output"), or those of the embedding's table.
+    case nextToken
+    /// The logits of a sequence's labels.
+    case classification(Classification)
+    /// Nothing: an encoder.
+    case none
+  }
+
+  /// What makes logits of labels of a sequence's hidden states: one layer ("cls.output") of one of
+  /// them, or two.
+  public struct Classification: Sendable, Hashable {
+    /// Which of a sequence's hidden states is classified.
+    public enum Pooling: Sendable, Hashable {
+      /// That of the first token.
+      case first
+      /// That of the last token.
+      case last
+    }
+
+    /// Which of a sequence's hidden states is classified.
+    public var pooling: Pooling
+    /// The activation, by its name in files, behind a layer that comes first ("cls"); nil if there is
+    /// no such layer.
+    public var activation: String?
+    /// Whether the layer that makes the logits has a bias.
+    public var bias: Bool
+
+    /// Creates a head from its options.
+    public init(pooling: Pooling, activation: String? = nil, bias: Bool = true) {
+      self.pooling = pooling
+      self.activation = activation
+      self.bias = bias
+    }
   }
 
   /// A normalization; its epsilon is the configuration's.
@@ -47,11 +87,20 @@ public struct TransformerStructure: Sendable, Hashable {
     public var learnsPositions: Bool
     /// What the tokens' vectors are multiplied by; nil: nothing.
     public var scale: Float?
+    /// The number of types of tokens, as of a first and a second text, each with a learned vector that
+    /// is added ("token_types"); nil for none.
+    public var typeCount: Int?
+    /// The norm of the sum ("token_embd_norm"); nil for none.
+    public var norm: Norm?
 
     /// Creates an embedding from its options.
-    public init(learnsPositions: Bool = false, scale: Float? = nil) {
+    public init(
+      learnsPositions: Bool = false, scale: Float? = nil, typeCount: Int? = nil, norm: Norm? = nil
+    ) {
       self.learnsPositions = learnsPositions
       self.scale = scale
+      self.typeCount = typeCount
+      self.norm = norm
     }
   }
 
@@ -65,6 +114,8 @@ public struct TransformerStructure: Sendable, Hashable {
       case after
       /// Both.
       case beforeAndAfter
+      /// After the sums ("attn_output_norm", "layer_output_norm"), as in the first transformers.
+      case ofSums
     }
 
     /// What attention and network read and add to.

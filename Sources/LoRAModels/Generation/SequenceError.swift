@@ -6,6 +6,8 @@ public enum SequenceError: Error, Sendable, Hashable, CustomStringConvertible {
   case tooLong(row: Int, count: Int, limit: Int)
   /// An id is negative or beyond the vocabulary.
   case tokenOutOfRange(row: Int, position: Int, id: Int, vocabularySize: Int)
+  /// The type of a token is negative or one that the model does not have.
+  case typeOutOfRange(row: Int, position: Int, type: Int, typeCount: Int)
   /// An option of generation is out of its range.
   case invalidOption(name: String, value: String, expected: String)
 
@@ -19,25 +21,11 @@ public enum SequenceError: Error, Sendable, Hashable, CustomStringConvertible {
     case .tokenOutOfRange(let row, let position, let id, let vocabularySize):
       "sequence \(row + 1), position \(position): token id \(id) is not in 0..<\(vocabularySize); "
         + "was the text encoded with this model's tokenizer?"
+    case .typeOutOfRange(let row, let position, let type, let typeCount):
+      "sequence \(row + 1), position \(position): token type \(type) is not in "
+        + "0..<\(max(1, typeCount)); the model has \(max(1, typeCount)), counted from 0"
     case .invalidOption(let name, let value, let expected):
       "\(name) is \(value); expected \(expected)"
-    }
-  }
-}
-
-extension LanguageModel {
-  /// Checks ids that come from outside: every row has at least one token, no more than the model
-  /// has positions, and each is in the vocabulary.
-  public func validate(_ rows: some Sequence<[Int]>) throws(SequenceError) {
-    for (index, row) in rows.enumerated() {
-      if row.isEmpty { throw .empty(row: index) }
-      if row.count > maximumPositions {
-        throw .tooLong(row: index, count: row.count, limit: maximumPositions)
-      }
-      for (position, id) in row.enumerated() where id < 0 || id >= vocabularySize {
-        throw .tokenOutOfRange(
-          row: index, position: position, id: id, vocabularySize: vocabularySize)
-      }
     }
   }
 }

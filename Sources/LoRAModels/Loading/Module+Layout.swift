@@ -17,6 +17,6 @@ extension Module {
         return ModelLayout.Module(
           path: path, kind: kind, parameters: module.parameters.map(\.name))
       },
-      modelType: (self as? any PretrainedLanguageModel)?.configuration.architecture.modelType)
+      modelType: (self as? any PretrainedTokenModel)?.configuration.architecture.modelType)
   }
 }

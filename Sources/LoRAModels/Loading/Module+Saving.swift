@@ -53,7 +53,7 @@ extension Module {
   }
 }
 
-extension PretrainedLanguageModel {
+extension PretrainedTokenModel {
   /// Writes the model as a Hugging Face directory that transformers and this library read, merged
   /// adapters included.
   ///
@@ -81,7 +81,9 @@ extension PretrainedLanguageModel {
     }
     var stored = configuration
     stored.storedType = type
-    if configuration.tiesWordEmbeddings, let head = try mergedApart(values) {
+    if configuration.tiesWordEmbeddings,
+      let head = try (self as? any LanguageModel)?.mergedApart(values)
+    {
       stored.tiesWordEmbeddings = false
       tensors.append(
         (name: head.name, tensor: try head.tensor.stored(as: type, named: head.name, file: file)))
@@ -92,7 +94,7 @@ extension PretrainedLanguageModel {
   }
 }
 
-extension PretrainedLanguageModel {
+extension Module {
   /// The merged values of parameters, under their names in checkpoints and as these have them.
   ///
   /// - Parameter transposing: whether weights that checkpoints have as their transposes are given so;
@@ -113,7 +115,9 @@ extension PretrainedLanguageModel {
     }
     return values
   }
+}
 
+extension LanguageModel {
   /// The weight of a tied head if `values` make it another than the embedding's table.
   func mergedApart(
     _ values: [String: Tensor]

@@ -8,7 +8,7 @@ import LoRAText
 
 extension ModelConfiguration {
   /// Builds the model of a GGUF file, strictly.
-  func makeModel(file: GGUFFile, type: DType?) throws -> any PretrainedLanguageModel {
+  func makeModel(file: GGUFFile, type: DType?) throws -> any PretrainedTokenModel {
     let reader = try GGUFParameters(file: file, type: type)
     // Its factors are in the configuration of what has a rotary embedding.
     var used: Set<String> = architecture.hasKey(of: \.rotary) ? ["rope_freqs.weight"] : []

@@ -19,7 +19,7 @@ extension PretrainedModel {
   ///   - otherFiles: more files of the folder, a tokenizer's for example.
   ///
   /// Throws `FormatError` of the kind `nonFinite`, before anything is written, if a number is beyond
-  /// its type; and as ``PretrainedLanguageModel/save(to:type:generation:otherFiles:)`` does.
+  /// its type; and as ``PretrainedTokenModel/save(to:type:generation:otherFiles:)`` does.
   public func save(
     to path: String, type: DType? = nil,
     otherFiles: [(name: String, content: [UInt8])] = []
@@ -72,7 +72,7 @@ private struct StoredWeights {
       return (name, merged[name] ?? (transposed.contains(name) ? base.layoutTransposed() : base))
     }
     var head: (name: String, tensor: Tensor)?
-    if model.configuration.tiesWordEmbeddings {
+    if model.configuration.tiesWordEmbeddings, let model = model as? any LanguageModel {
       head = try model.mergedApart(merged)
       isHeadApart = head != nil
     }
@@ -96,10 +96,8 @@ private struct StoredWeights {
     let table = rest["\(architecture.embeddingPath).weight"]
     for name in directory.tensorNames {
       let stored = try directory.tensor(named: name)
-      // Checkpoints of a model without its head leave the prefix out.
-      if let full = [name, architecture.bodyPrefix + name].first(where: { rest[$0] != nil }),
-        let value = rest.removeValue(forKey: full)
-      {
+      let parameter = directory.parameterName(name, architecture)
+      if let value = rest.removeValue(forKey: parameter) {
         try append(name, value, as: type ?? stored.dtype)
       } else if name == "\(architecture.headPath).weight", let table {
         // Tied, and stored all the same.

@@ -36,7 +36,7 @@ extension PretrainedModel {
       let tensor = try stored(value, as: entry, names.module(atPath: stem)?.module, base)
       items.append(.init(name: entry.name, tensor: tensor))
     }
-    if configuration.tiesWordEmbeddings {
+    if configuration.tiesWordEmbeddings, let model = model as? any LanguageModel {
       if let head = try model.mergedApart(try model.mergedValues()) {
         items.append(.init(name: "output.weight", tensor: head.tensor))
         values[head.name] = nil

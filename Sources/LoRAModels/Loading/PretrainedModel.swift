@@ -9,12 +9,12 @@ public import LoRAText
 /// let pretrained = try PretrainedModel(path: "SmolLM2-135M")
 /// let tokenizer = try pretrained.tokenizer()
 /// let options = GenerationOptions(stopTokens: pretrained.stopTokens(with: tokenizer))
-/// let text = try pretrained.model.generateText(
+/// let text = try pretrained.languageModel.generateText(
 ///   after: "Once upon a time", tokenizer: tokenizer, options: options)
 /// ```
 public struct PretrainedModel: Sendable {
-  /// The model. Its base is frozen.
-  public let model: any PretrainedLanguageModel
+  /// The model, of whichever kind. Its base is frozen.
+  public let model: any PretrainedTokenModel
   /// The folder that it was opened from; nil for a GGUF file.
   public let directory: ModelDirectory?
   /// The GGUF file that it was opened from; nil for a folder.
@@ -63,6 +63,17 @@ public struct PretrainedModel: Sendable {
     return try BytePairTokenizer(contentsOf: path, endOfSequence: end)
   }
 
+  /// The model as one that predicts the next token. Throws `FormatError` if it is of another kind.
+  public var languageModel: any PretrainedLanguageModel {
+    get throws(FormatError) { try model.languageModel(of: path) }
+  }
+
+  /// The model as one that tells labels of a sequence apart. Throws `FormatError` if it is of another
+  /// kind.
+  public var sequenceClassifier: any PretrainedSequenceClassifier {
+    get throws(FormatError) { try model.sequenceClassifier(of: path) }
+  }
+
   /// Where it was opened from.
   public var path: String { directory?.path ?? file?.path ?? "" }
 
@@ -87,13 +98,11 @@ extension ModelConfiguration {
   /// Builds the model of `directory`, strictly.
   fileprivate func makeModel(
     directory: ModelDirectory, type: DType?
-  ) throws -> any PretrainedLanguageModel {
+  ) throws -> any PretrainedTokenModel {
     var used: Set<String> = []
-    let prefix = architecture.bodyPrefix
-    let isBody = directory.isBody(of: architecture)
+    let stored = directory.storedNames(for: architecture)
     let source = ParameterSource { full, shape in
-      let name =
-        isBody && full.hasPrefix(prefix) ? String(full.dropFirst(prefix.count)) : full
+      let name = stored[full] ?? full
       used.insert(name)
       return try directory.parameter(named: name, shape: shape, type: type)
     }
@@ -106,6 +115,16 @@ extension ModelConfiguration {
 }
 
 extension ModelDirectory {
+  /// What the checkpoint calls each parameter that it has a tensor of.
+  fileprivate func storedNames(for architecture: Architecture) -> [String: String] {
+    Dictionary(tensorNames.map { (parameterName($0, architecture), $0) }) { first, _ in first }
+  }
+
+  /// The parameter that a tensor is.
+  func parameterName(_ tensor: String, _ architecture: Architecture) -> String {
+    architecture.parameterName(ofTensor: tensor, isBody: isBody(of: architecture))
+  }
+
   /// Whether it is the checkpoint of a model without its head, as the first GPT-2's: parameters are
   /// named from there.
   fileprivate func isBody(of architecture: Architecture) -> Bool {
@@ -148,7 +167,10 @@ extension ModelDirectory {
   fileprivate func checkUnused(
     _ name: String, of architecture: Architecture, tied: Bool
   ) throws {
-    if architecture.isDerived(name) { return }
+    if architecture.isDerived(name) || architecture.isOfOtherHead(parameterName(name, architecture))
+    {
+      return
+    }
     if name == "\(architecture.headPath).weight", tied {
       var embedding = "\(architecture.embeddingPath).weight"
       if isBody(of: architecture) {

@@ -3,11 +3,7 @@ public import LoRAAutograd
 public import LoRATensor
 
 /// A module that predicts the next token: what training, scoring and generation work with.
-public protocol LanguageModel: Module {
-  /// The number of token ids.
-  var vocabularySize: Int { get }
-  /// The longest sequence.
-  var maximumPositions: Int { get }
+public protocol LanguageModel: TokenModel {
   /// The number of layers that keep keys and values.
   var layerCount: Int { get }
   /// The layer that makes logits of hidden states. May share its weight with the embedding.
@@ -29,6 +25,23 @@ extension LanguageModel {
   /// None.
   public var logitSoftCap: Float? { nil }
 
+  /// The hidden states of whole sequences. What follows a token changes nothing, so padding is read as
+  /// tokens. Traps for packed sequences and types, which a model says what to do with by a function of
+  /// its own.
+  public func hiddenStates(_ batch: TokenBatch) -> Variable {
+    if case .packed = batch.sequences {
+      misuse(
+        "\(type(of: self)) can't keep packed sequences apart: it needs hiddenStates(_:) of a batch")
+    }
+    require(
+      batch.types == nil,
+      "\(type(of: self)) knows no types of tokens: it needs hiddenStates(_:) of a batch")
+    return hiddenStates(batch.tokens, cache: nil)
+  }
+
+  /// The logits of every position of a batch, `[batch, positions, vocabulary]`.
+  public func callAsFunction(_ batch: TokenBatch) -> Variable { logits(of: hiddenStates(batch)) }
+
   /// The logits of hidden states, `[..., vocabulary]`.
   public func logits(of hidden: Variable) -> Variable {
     let logits = head(hidden)
@@ -43,7 +56,16 @@ extension LanguageModel {
   /// `scale` times the sum of the cross-entropies of `targets`, int64 of the tokens' shape;
   /// negative targets are ignored. Does not form all logits unless the head itself is adapted.
   public func loss(tokens: Tensor, targets: Tensor, scale: Float) -> Variable {
-    let hidden = hiddenStates(tokens, cache: nil)
+    loss(hiddenStates(tokens, cache: nil), targets: targets, scale: scale)
+  }
+
+  /// The same of a batch, whose sequences may be packed or padded; targets of padding must be
+  /// negative.
+  public func loss(_ batch: TokenBatch, targets: Tensor, scale: Float) -> Variable {
+    loss(hiddenStates(batch), targets: targets, scale: scale)
+  }
+
+  private func loss(_ hidden: Variable, targets: Tensor, scale: Float) -> Variable {
     if let weight = plainHeadWeight {
       return hidden.linearCrossEntropy(
         weight: weight, targets: targets, scale: scale, softCap: logitSoftCap)

@@ -2,7 +2,7 @@ import CLoRAKernels
 import LoRAAutograd
 import LoRATensor
 
-/// Self-attention with grouped heads and rotary positions.
+/// Self-attention with grouped heads, with or without rotary positions.
 struct Attention: Sendable {
   /// What makes queries, keys and values.
   enum Projections: Sendable {
@@ -32,7 +32,9 @@ struct Attention: Sendable {
   /// What scaled scores are capped at; nil for none.
   let softCap: Float?
 
-  func callAsFunction(_ x: Variable, cache: KeyValueCache?, layer: Int) -> Variable {
+  func callAsFunction(
+    _ x: Variable, _ pass: TransformerPass, cache: KeyValueCache?, layer: Int
+  ) -> Variable {
     let (batch, positions) = (x.shape[0], x.shape[1])
     let (q, k, v) = projected(x)
     let y: Variable
@@ -42,13 +44,21 @@ struct Attention: Sendable {
       ) { x, positions in
         rotary.map { x.rotated(by: $0(positions)) } ?? x
       }
-    } else if let angles = rotary?(0..<positions) {
-      y = q.rotated(by: angles).attention(
-        keys: k.rotated(by: angles), values: v, mask: mask, scale: scale, softCap: softCap)
     } else {
-      y = q.attention(keys: k, values: v, mask: mask, scale: scale, softCap: softCap)
+      y = rotated(q, pass).attention(
+        keys: rotated(k, pass), values: v, mask: mask.limited(to: pass.sequences), scale: scale,
+        softCap: softCap)
     }
     return output(y.reshaped(to: [batch, positions, heads * headSize]))
+  }
+
+  /// Queries or keys, `[B, T, heads, D]`, with their positions.
+  private func rotated(_ x: Variable, _ pass: TransformerPass) -> Variable {
+    guard let rotary else { return x }
+    guard let positions = pass.positions else { return x.rotated(by: rotary(0..<x.shape[1])) }
+    // Each item has positions of its own: to the rotation all are one.
+    return x.reshaped(to: [1, x.shape[0] * x.shape[1], x.shape[2], x.shape[3]])
+      .rotated(by: rotary(positions)).reshaped(to: x.shape)
   }
 
   /// Queries `[B, T, H, D]`, keys and values `[B, T, K, D]`.

@@ -14,6 +14,10 @@ package final class Block: Module {
     var feedForward: (any Norm)?
     /// Of the network's output, before it is added.
     var feedForwardOutput: (any Norm)?
+    /// Of the sum that the attention is part of.
+    var attentionSum: (any Norm)?
+    /// Of the sum that the network is part of.
+    var feedForwardSum: (any Norm)?
   }
 
   let norms: Norms
@@ -33,10 +37,13 @@ package final class Block: Module {
     self.children = children
   }
 
-  func callAsFunction(_ x: Variable, cache: KeyValueCache?, layer: Int) -> Variable {
+  func callAsFunction(
+    _ x: Variable, _ pass: TransformerPass, cache: KeyValueCache?, layer: Int
+  ) -> Variable {
     let normed = norms.attention?(x) ?? x
-    let attended = attention(normed, cache: cache, layer: layer)
-    let sum = x + (norms.attentionOutput?(attended) ?? attended)
+    let attended = attention(normed, pass, cache: cache, layer: layer)
+    var sum = x + (norms.attentionOutput?(attended) ?? attended)
+    if let norm = norms.attentionSum { sum = norm(sum) }
     let input: Variable
     switch arrangement {
     case .sequential: input = norms.feedForward?(sum) ?? sum
@@ -44,7 +51,8 @@ package final class Block: Module {
     case .parallelBehindOneNorm: input = normed
     }
     let raised = feedForward(input)
-    return sum + (norms.feedForwardOutput?(raised) ?? raised)
+    sum = sum + (norms.feedForwardOutput?(raised) ?? raised)
+    return norms.feedForwardSum?(sum) ?? sum
   }
 
   /// The same of the hidden states `x`, `[rows, C]`, in place.
@@ -60,6 +68,7 @@ package final class Block: Module {
       decoding.add(norms.attentionOutput, size: size, to: x, scratch: output) {
         attention.decode(normed, size: size, decoding, layer: layer, addingTo: $0)
       }
+      decoding.normalize(x, size: size, by: norms.attentionSum, into: x)
       if arrangement == .sequential {
         decoding.normalize(x, size: size, by: norms.feedForward, into: input)
       }
@@ -67,6 +76,7 @@ package final class Block: Module {
       decoding.add(norms.feedForwardOutput, size: size, to: x, scratch: output) {
         feedForward.decode(read, size: size, decoding, addingTo: $0)
       }
+      decoding.normalize(x, size: size, by: norms.feedForwardSum, into: x)
     }
   }
 }
@@ -92,12 +102,18 @@ extension Block {
     var widths = linearLayers.flatMap { training.keptWidths(of: $0) }
     if attends { widths += norms.attention?.keptWidths ?? [size] }
     widths += attention.keptWidths(attends: attends, training)
-    if flowsOn { widths += norms.attentionOutput?.keptWidths ?? [] }
+    if flowsOn {
+      widths += norms.attentionOutput?.keptWidths ?? []
+      widths += norms.attentionSum?.keptWidths ?? []
+    }
     if entersNetwork, arrangement != .parallelBehindOneNorm {
       widths += norms.feedForward?.keptWidths ?? [size]
     }
     widths += feedForward.keptWidths(isEntered: entersNetwork)
-    if leavesNetwork { widths += norms.feedForwardOutput?.keptWidths ?? [] }
+    if leavesNetwork {
+      widths += norms.feedForwardOutput?.keptWidths ?? []
+      widths += norms.feedForwardSum?.keptWidths ?? []
+    }
     return widths
   }
 

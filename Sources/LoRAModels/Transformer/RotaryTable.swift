@@ -23,4 +23,12 @@ final class RotaryTable: Sendable {
       return angles[positions]
     }
   }
+
+  /// The angles of `positions` in any order.
+  func callAsFunction(_ positions: [Int]) -> RotaryAngles {
+    let angles = self(0..<(positions.max() ?? 0) + 1)
+    return RotaryAngles(
+      cosines: angles.cosines.gatheringRows(positions),
+      sines: angles.sines.gatheringRows(positions), isAdjacent: angles.isAdjacent)
+  }
 }

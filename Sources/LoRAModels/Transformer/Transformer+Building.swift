@@ -1,40 +1,44 @@
 import LoRAAutograd
-public import LoRAFormats
+import LoRAFormats
 import LoRATensor
 
-extension Transformer {
-  /// Creates a model with random weights: matrices normal with `standardDeviation`, norms one,
-  /// biases zero, as transformers initializes them. Every parameter is trainable.
-  ///
-  /// Throws `FormatError` for a shape that no model has.
-  public convenience init(
-    randomFor configuration: ModelConfiguration, standardDeviation: Float = 0.02, seed: UInt64 = 0
-  ) throws {
-    try configuration.validate()
-    try self.init(
-      configuration, source: .random(standardDeviation: standardDeviation, seed: seed))
-  }
-
-  /// Builds the layers of the configuration's structure, asking `source` for each parameter under its
-  /// checkpoint name.
-  convenience init(_ configuration: ModelConfiguration, source: ParameterSource) throws {
-    let structure = try configuration.architecture.structure(configuration)
-    let builder = TransformerBuilder(configuration: configuration, source: source)
+extension ModelConfiguration {
+  /// Builds the model that the architecture's structure describes, asking `source` for each parameter
+  /// under its checkpoint name.
+  func makeTransformer(_ source: ParameterSource) throws -> any TransformerModel {
+    let structure = try architecture.structure(self)
+    let builder = TransformerBuilder(configuration: self, source: source)
     let embedding = try builder.embedding(structure.embedding)
-    let blocks = try structure.blocks.enumerated().map { try builder.block($1, index: $0) }
-    let norm = try structure.norm.map { try builder.norm("output_norm", $0) }
-    let head: any LinearLayer =
-      configuration.tiesWordEmbeddings
-      ? TiedHead(table: embedding.tokens.weight)
-      : try builder.linear(
-        "output", inputs: configuration.hiddenSize, outputs: configuration.vocabularySize,
-        bias: false)
-    var modules: [String: any Module] = ["token_embd": embedding.tokens, "output": head]
+    let body = TransformerBody(
+      embedding: embedding,
+      blocks: try structure.blocks.enumerated().map { try builder.block($1, index: $0) },
+      norm: try structure.norm.map { try builder.norm("output_norm", $0) })
+    var modules: [String: any Module] = ["token_embd": embedding.tokens]
     modules["position_embd"] = embedding.positions
-    modules["output_norm"] = norm
-    self.init(
-      configuration: configuration, embedding: embedding, blocks: blocks, norm: norm, head: head,
-      logitSoftCap: structure.logitSoftCap, children: builder.children(modules, blocks))
+    modules["token_types"] = embedding.types
+    modules["token_embd_norm"] = embedding.norm
+    modules["output_norm"] = body.norm
+    switch structure.head {
+    case .nextToken:
+      let head: any LinearLayer =
+        tiesWordEmbeddings
+        ? TiedHead(table: embedding.tokens.weight)
+        : try builder.linear("output", inputs: hiddenSize, outputs: vocabularySize, bias: false)
+      modules["output"] = head
+      return Transformer(
+        configuration: self, body: body, head: head, logitSoftCap: structure.logitSoftCap,
+        children: builder.children(modules, body.blocks))
+    case .classification(let classification):
+      let head = try builder.head(classification)
+      modules["cls"] = head.dense?.layer
+      modules["cls.output"] = head.output
+      return TransformerClassifier(
+        configuration: self, body: body, head: head,
+        children: builder.children(modules, body.blocks))
+    case .none:
+      return TransformerEncoder(
+        configuration: self, body: body, children: builder.children(modules, body.blocks))
+    }
   }
 }
 
@@ -122,7 +126,28 @@ private final class TransformerBuilder {
     return TokenEmbedding(
       tokens: try table("token_embd", c.vocabularySize),
       positions: structure.learnsPositions ? try table("position_embd", c.maximumPositions) : nil,
-      scale: structure.scale)
+      types: try structure.typeCount.map { try table("token_types", $0) },
+      scale: structure.scale, norm: try structure.norm.map { try norm("token_embd_norm", $0) })
+  }
+
+  func head(_ structure: TransformerStructure.Classification) throws -> ClassificationHead {
+    let size = configuration.hiddenSize
+    guard !configuration.labels.isEmpty else {
+      throw FormatError(
+        .missingKey, file: "config.json", subject: "'id2label'",
+        problem: "the model is a classifier, and nothing says what it tells apart",
+        remedy: "add 'id2label' or 'num_labels'")
+    }
+    return ClassificationHead(
+      pooling: structure.pooling,
+      dense: try structure.activation.map {
+        (
+          try linear("cls", inputs: size, outputs: size, bias: true),
+          try Activation(named: $0, key: "the head's activation", isGate: false)
+        )
+      },
+      output: try linear(
+        "cls.output", inputs: size, outputs: configuration.labels.count, bias: structure.bias))
   }
 
   func block(_ structure: TransformerStructure.Block, index: Int) throws -> Block {
@@ -168,15 +193,19 @@ private final class TransformerBuilder {
           key: try norm("attn_k_norm", kind, size: keys), isPerHead: false)
       }
     var norms = Block.Norms()
-    if structure.norms != .after {
+    if structure.norms == .before || structure.norms == .beforeAndAfter {
       norms.attention = try norm("attn_norm", structure.norm)
       if structure.arrangement != .parallelBehindOneNorm {
         norms.feedForward = try norm("ffn_norm", structure.norm)
       }
     }
-    if structure.norms != .before {
+    if structure.norms == .after || structure.norms == .beforeAndAfter {
       norms.attentionOutput = try norm("post_attention_norm", structure.norm)
       norms.feedForwardOutput = try norm("post_ffw_norm", structure.norm)
+    }
+    if structure.norms == .ofSums {
+      norms.attentionSum = try norm("attn_output_norm", structure.norm)
+      norms.feedForwardSum = try norm("layer_output_norm", structure.norm)
     }
     if let softCap = attention.softCap, !(softCap.isNormal && softCap > 0) {
       throw FormatError(

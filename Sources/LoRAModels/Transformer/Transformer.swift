@@ -2,16 +2,29 @@ public import LoRAAutograd
 public import LoRAFormats
 public import LoRATensor
 
-// Transformers of every architecture, built of what `TransformerStructure` says. B is the batch, T the
-// positions, C the hidden size, H and K the numbers of heads and of key heads, D the size of a head.
+/// A model of any `Architecture`, built of what its `TransformerStructure` says: ``Transformer``,
+/// ``TransformerClassifier`` or ``TransformerEncoder``, by its head.
+package protocol TransformerModel: PretrainedTokenModel {
+  /// What makes hidden states.
+  var body: TransformerBody { get }
+}
 
-/// A decoder with its output head, of any `Architecture` that a structure describes.
-public final class Transformer: PretrainedLanguageModel {
+extension TransformerModel {
+  /// The number of token ids.
+  public var vocabularySize: Int { configuration.vocabularySize }
+  /// The longest sequence.
+  public var maximumPositions: Int { configuration.maximumPositions }
+  /// The number of types of tokens.
+  public var typeCount: Int { body.embedding.types?.weight.shape[0] ?? 0 }
+  /// The hidden states after the last norm, `[batch, positions, hiddenSize]`.
+  public func hiddenStates(_ batch: TokenBatch) -> Variable { body.hiddenStates(batch) }
+}
+
+/// A decoder with its output head.
+public final class Transformer: LanguageModel, TransformerModel {
   /// The shape and the options that the model was made with.
   public let configuration: ModelConfiguration
-  let embedding: TokenEmbedding
-  package let blocks: [Block]
-  let norm: (any Norm)?
+  package let body: TransformerBody
   /// The output head; shares the embedding's table if the configuration ties them.
   public let head: any LinearLayer
   /// What logits are capped at; nil for none.
@@ -20,99 +33,91 @@ public final class Transformer: PretrainedLanguageModel {
   public let children: Named<any Module>
 
   init(
-    configuration: ModelConfiguration, embedding: TokenEmbedding, blocks: [Block],
-    norm: (any Norm)?, head: any LinearLayer, logitSoftCap: Float?, children: Named<any Module>
+    configuration: ModelConfiguration, body: TransformerBody, head: any LinearLayer,
+    logitSoftCap: Float?, children: Named<any Module>
   ) {
     self.configuration = configuration
-    self.embedding = embedding
-    self.blocks = blocks
-    self.norm = norm
+    self.body = body
     self.head = head
     self.logitSoftCap = logitSoftCap
     self.children = children
   }
 
-  /// The number of token ids.
-  public var vocabularySize: Int { configuration.vocabularySize }
-  /// The longest sequence.
-  public var maximumPositions: Int { configuration.maximumPositions }
   /// The number of blocks.
-  public var layerCount: Int { blocks.count }
+  public var layerCount: Int { body.blocks.count }
 
   /// The hidden states after the last norm, `[batch, positions, hiddenSize]`.
   public func hiddenStates(_ tokens: Tensor, cache: KeyValueCache?) -> Variable {
-    if let cache, let decoding = Decoding(of: tokens, cache: cache) {
-      return hiddenStates(tokens, decoding)
-    }
-    var x = embedding(tokens, cache: cache)
-    for (index, block) in blocks.enumerated() {
-      // The last block would be computed again at once: keeping it costs no memory.
-      if cache == nil, index + 1 < blocks.count {
-        x = block.checkpointed(x) { block($0, cache: nil, layer: index) }
-      } else {
-        x = block(x, cache: cache, layer: index)
-      }
-    }
-    cache?.advance(by: tokens.shape[1])
-    return norm?(x) ?? x
+    body.hiddenStates(TokenBatch(tokens), cache: cache)
   }
 
-  /// The same of a few new tokens: see ``Decoding``.
-  private func hiddenStates(_ tokens: Tensor, _ decoding: Decoding) -> Variable {
-    let x = embedding(tokens, cache: decoding.cache).value
-    let hidden = Tensor(shape: x.shape) { hidden in
-      withExtendedLifetime(x) { hidden.update(from: x.floats, count: x.elementCount) }
-      for (index, block) in blocks.enumerated() {
-        block.decode(hidden, size: x.shape.innermost, decoding, layer: index)
-      }
-    }
-    decoding.cache.advance(by: tokens.shape[1])
-    return norm?(Variable(hidden)) ?? Variable(hidden)
+  /// The same of whole sequences, which may be packed or padded.
+  public func hiddenStates(_ batch: TokenBatch) -> Variable { body.hiddenStates(batch) }
+}
+
+/// A transformer that tells labels of a sequence apart.
+public final class TransformerClassifier: SequenceClassifier, TransformerModel {
+  /// The shape and the options that the model was made with.
+  public let configuration: ModelConfiguration
+  package let body: TransformerBody
+  /// Makes logits of labels of a hidden state.
+  private let head: ClassificationHead
+  /// The names of Hugging Face checkpoints.
+  public let children: Named<any Module>
+
+  init(
+    configuration: ModelConfiguration, body: TransformerBody, head: ClassificationHead,
+    children: Named<any Module>
+  ) {
+    self.configuration = configuration
+    self.body = body
+    self.head = head
+    self.children = children
+  }
+
+  /// What the logits stand for.
+  public var labels: [String] { configuration.labels }
+  /// The layer that makes the logits, which ``LayerSelector/allLinear`` leaves out.
+  public var outputHead: (any LinearLayer)? { head.output }
+
+  /// The logits of each sequence's labels, `[sequences, labels]`.
+  public func logits(of hidden: Variable, _ batch: TokenBatch) -> Variable { head(hidden, batch) }
+}
+
+/// A transformer without a head: hidden states are what it is for.
+public final class TransformerEncoder: TransformerModel {
+  /// The shape and the options that the model was made with.
+  public let configuration: ModelConfiguration
+  package let body: TransformerBody
+  /// The names of Hugging Face checkpoints.
+  public let children: Named<any Module>
+
+  init(configuration: ModelConfiguration, body: TransformerBody, children: Named<any Module>) {
+    self.configuration = configuration
+    self.body = body
+    self.children = children
   }
 }
 
-/// What makes vectors of tokens: a table, and perhaps one of positions.
-struct TokenEmbedding: Sendable {
-  let tokens: Embedding
-  let positions: Embedding?
-  /// What the tokens' vectors are multiplied by.
-  let scale: Float?
+/// What makes logits of labels of a sequence's hidden states.
+struct ClassificationHead: Sendable {
+  let pooling: TransformerStructure.Classification.Pooling
+  /// The layer that comes first, and its activation.
+  let dense: (layer: any LinearLayer, activation: Activation)?
+  let output: any LinearLayer
 
-  /// Tokens `[B, T]` behind what the cache holds to vectors `[B, T, C]`.
-  func callAsFunction(_ ids: Tensor, cache: KeyValueCache?) -> Variable {
-    let x = scale.map { tokens(ids).scaled(by: $0) } ?? tokens(ids)
-    guard let positions else { return x }
-    let (batch, count) = (ids.shape[0], ids.shape[1])
-    // A position for every token: items of the batch may have adapters of their own, and sequences
-    // of a cache differ in length.
-    let starts = cache?.counts ?? Array(repeating: 0, count: batch)
-    let places = starts.flatMap { ($0..<$0 + count).map(Int64.init) }
-    return x + positions(Tensor(places, shape: ids.shape))
-  }
-}
-
-/// Modules under a common name, as `self_attn` is in checkpoints: a level of names without arithmetic.
-final class ModuleGroup: Module {
-  let children: Named<any Module>
-
-  init(_ children: Named<any Module>) { self.children = children }
-
-  /// The children of a module that has `modules` at these paths below it, in their order: a group for
-  /// each level of names in between. `prefix` goes before the last name of a list's elements, as in
-  /// `layers.0`.
-  static func tree(_ modules: [(path: String, module: any Module)]) -> Named<any Module> {
-    var names: [String] = []
-    var below: [String: [(path: String, module: any Module)]] = [:]
-    for (path, module) in modules {
-      let parts = path.split(separator: ".", maxSplits: 1).map(String.init)
-      if below[parts[0]] == nil { names.append(parts[0]) }
-      below[parts[0], default: []].append((parts.count > 1 ? parts[1] : "", module))
+  /// Hidden states `[B, T, C]` to logits `[B, labels]`.
+  func callAsFunction(_ hidden: Variable, _ batch: TokenBatch) -> Variable {
+    let (items, count) = (hidden.shape[0], hidden.shape[1])
+    let places = batch.lengths.enumerated().map { item, length in
+      let place = pooling == .first ? 0 : max(0, length - 1)
+      return Int64(item * count + place)
     }
-    return Named(
-      names.map { name in
-        let inner = below[name] ?? []
-        if inner.count == 1, inner[0].path.isEmpty { return (name, inner[0].module) }
-        return (name, ModuleGroup(tree(inner)))
-      })
+    // [B, 1, C]: items of the batch may have adapters of their own.
+    var x = hidden.reshaped(to: [items * count, hidden.shape[2]])
+      .gathered(Tensor(places, shape: [items, 1]))
+    if let dense { x = dense.layer(x)(dense.activation) }
+    x = output(x)
+    return x.reshaped(to: [items, x.shape.innermost])
   }
 }

@@ -24,6 +24,7 @@ extension TrainingWorkload {
 private struct TrainingPlan {
   let workload: TrainingWorkload
   private let blocks: [Block]
+  private let isLanguageModel: Bool
   private let parameterCount: Int
   private let training: TrainedLayers
   /// The numbers of the low-rank factors of the blocks' layers.
@@ -34,7 +35,8 @@ private struct TrainingPlan {
     // A configuration that makes no model has nothing that could be trained.
     let model = try? workload.configuration.modelOfShapes()
     parameterCount = model?.parameterCount ?? 0
-    blocks = (model as? Transformer)?.blocks ?? []
+    isLanguageModel = model is any LanguageModel
+    blocks = model?.body.blocks ?? []
     var layers: [ObjectIdentifier: TrainedLayers.Layer] = [:]
     var count = 0
     if case .adapter(let ranks) = workload.target, let model {
@@ -97,6 +99,8 @@ private struct TrainingPlan {
   // MARK: While something runs
 
   var lossBytes: Int {
+    // A classifier's logits are few.
+    guard isLanguageModel else { return buffer(c.hiddenSize) }
     // The logits and their gradient, and the gradient of the hidden states.
     if workload.formsLogits { return 2 * buffer(c.vocabularySize) + 2 * buffer(c.hiddenSize) }
     let chunk = lossChunkRows(rows: tokens, vocabulary: c.vocabularySize) * c.vocabularySize

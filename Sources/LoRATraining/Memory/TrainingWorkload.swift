@@ -79,11 +79,12 @@ public struct TrainingWorkload: Sendable, Hashable {
 
   /// Describes the training of `model`, or of an adapter that is attached to it.
   public init(
-    _ model: any PretrainedLanguageModel, training target: TrainingTarget, rows: Int, length: Int,
+    _ model: any PretrainedTokenModel, training target: TrainingTarget, rows: Int, length: Int,
     isCheckpointed: Bool = false
   ) {
     configuration = model.configuration
-    weightType = model.head.weight?.value.dtype ?? .float32
+    let head = model.outputHead
+    weightType = head?.weight?.value.dtype ?? .float32
     switch target {
     case .full:
       self.target = .full
@@ -106,7 +107,7 @@ public struct TrainingWorkload: Sendable, Hashable {
       let count = model.adapterParameters(named: name)
         .reduce(0) { $0 + $1.parameter.shape.elementCount }
       otherTrainedCount = count - trainedCount
-      formsLogits = model.head.slot[name] != nil || model.head.bias != nil
+      formsLogits = head.map { $0.slot[name] != nil || $0.bias != nil } ?? false
       let stored = model.namedParameters().reduce(0) {
         $0 + $1.parameter.value.byteCount
       }

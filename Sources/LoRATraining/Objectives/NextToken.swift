@@ -22,7 +22,7 @@ public struct NextToken: Objective, Hashable {
     _ model: any LanguageModel, training target: TrainingTarget, on data: TokenDataSet,
     batchSize: Int
   ) -> TrainingWorkload? {
-    guard let model = model as? any PretrainedLanguageModel else { return nil }
+    guard let model = model as? any PretrainedTokenModel else { return nil }
     let multiple = max(1, data.paddingMultiple)
     return TrainingWorkload(
       model, training: target, rows: min(batchSize, data.rowCount),

@@ -50,7 +50,7 @@ struct BenchAdaptersCommand: ParsableCommand {
   }
 
   func run() throws {
-    let model = try PretrainedModel(path: model, type: dtype.type).model
+    let model = try PretrainedModel(path: model, type: dtype.type).languageModel
     try BenchCommand.checkPositions(promptTokens, maxTokens, of: model)
     // Keys and values of every position.
     try BenchCommand.checkSize(

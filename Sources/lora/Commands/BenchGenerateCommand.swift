@@ -38,7 +38,7 @@ struct BenchGenerateCommand: ParsableCommand {
   }
 
   func run() throws {
-    let model = try PretrainedModel(path: model, type: dtype.type).model
+    let model = try PretrainedModel(path: model, type: dtype.type).languageModel
     try BenchCommand.checkPositions(promptTokens, maxTokens, of: model)
     if rank > 0 { StandardError.warnings(try model.inject(LoRA(rank: rank)).warnings) }
     let prompt = BenchCommand.randomIDs(

@@ -46,7 +46,7 @@ struct BenchTrainCommand: ParsableCommand {
   func run() throws {
     // The whole model is trained in float32 weights, whatever the products round them to.
     let model = try PretrainedModel(path: model, type: method == .full ? .float32 : dtype.type)
-      .model
+      .languageModel
     if sequenceLength > model.maximumPositions {
       throw SequenceError.tooLong(row: 0, count: sequenceLength, limit: model.maximumPositions)
     }

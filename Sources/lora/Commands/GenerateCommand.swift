@@ -47,7 +47,8 @@ struct GenerateCommand: ParsableCommand {
 
   func run() throws {
     let pretrained = try model.load()
-    try adapters.attach(to: pretrained.model, from: model.path)
+    let base = try pretrained.languageModel
+    try adapters.attach(to: base, from: model.path)
     let tokenizer = try pretrained.tokenizer()
     let ids = tokenizer.encodePrompt(prompt)
     guard !ids.isEmpty else {
@@ -56,7 +57,7 @@ struct GenerateCommand: ParsableCommand {
           + "text to continue")
     }
     let session = try GenerationSession(
-      pretrained.model, prompt: ids,
+      base, prompt: ids,
       options: GenerationOptions(
         maximumTokens: maxTokens, temperature: temperature, topK: topK, topP: topP, seed: seed,
         stopTokens: pretrained.stopTokens(with: tokenizer)))
@@ -76,7 +77,7 @@ struct GenerateCommand: ParsableCommand {
     try emit(decoder.finish())
     guard output.isJSON else { return try StandardOutput.line() }
     let isFull =
-      tokens.count >= maxTokens || ids.count + tokens.count > pretrained.model.maximumPositions
+      tokens.count >= maxTokens || ids.count + tokens.count > base.maximumPositions
     try StandardOutput.json([
       "text": .string(text), "tokens": JSONValue(tokens), "prompt_tokens": JSONValue(ids.count),
       "stopped": .string(isFull ? "length" : "stop_token"),

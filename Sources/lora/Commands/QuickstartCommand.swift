@@ -25,7 +25,7 @@ struct QuickstartCommand: ParsableCommand {
     let clock = ContinuousClock()
     let start = clock.now
     let base = try BuiltInBase.open()
-    let examiner = Examiner(model: base.model, tokenizer: try base.tokenizer())
+    let examiner = try Examiner(model: base.languageModel, tokenizer: try base.tokenizer())
     let tour = QuickstartTour(base: base, examiner: examiner, output: output)
     try tour.meetTheBase()
     try tour.teach(.products)

@@ -16,7 +16,7 @@ final class QuickstartTour {
   private var fingerprint: UInt64 = 0
   private var worldBefore = Examination()
 
-  private var model: any LanguageModel { base.model }
+  private var model: any LanguageModel { examiner.model }
 
   init(base: PretrainedModel, examiner: Examiner, output: String) {
     self.base = base

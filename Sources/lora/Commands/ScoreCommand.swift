@@ -69,19 +69,20 @@ struct ScoreCommand: ParsableCommand {
 
   func run() throws {
     let pretrained = try model.load()
-    let windows = try windows(for: pretrained.model)
-    try adapters.attach(to: pretrained.model, from: model.path)
+    let base = try pretrained.languageModel
+    let windows = try windows(for: base)
+    try adapters.attach(to: base, from: model.path)
     let data = try documents(pretrained)
     var progress = Progress()
     let scores: [RowScore]
     do {
       scores = try ProductPrecision.withValue(model.dtype.precision(otherwise: .float32)) {
-        try pretrained.model.score(data, windows: windows, keepsLosses: perToken) { done, total in
+        try base.score(data, windows: windows, keepsLosses: perToken) { done, total in
           if data.rowCount > 8 || total > 1 << 14 { progress.report(done, of: total, ["tokens"]) }
         }
       }
     } catch let error as TrainingError {
-      throw Self.explained(error, data, pretrained.model)
+      throw Self.explained(error, data, base)
     }
     progress.finish()
     try report(scores)

@@ -79,10 +79,11 @@ struct SweepCommand: ParsableCommand {
     if let plot { try destinations.check(plot, .plot, option: "--plot") }
     try destinations.confirm()
     let pretrained = try model.load()
+    let base = try pretrained.languageModel
     let names = names
     for (argument, name) in zip(adapters, names) {
       do {
-        let warnings = try pretrained.model.loadAdapter(
+        let warnings = try base.loadAdapter(
           try AdapterFile.opened(argument.path, toAttachTo: model.path),
           named: name, allowsNoEffect: allowNoEffect, enabled: false)
         StandardError.warnings(warnings.map { "\(argument.path): \($0)" })
@@ -94,7 +95,7 @@ struct SweepCommand: ParsableCommand {
       .readTelling(data, tensor: try defaultTensor())
     var progress = Progress()
     let sweep = try ProductPrecision.withValue(model.dtype.precision(otherwise: .float32)) {
-      try pretrained.model.sweepStrengths(
+      try base.sweepStrengths(
         of: names, over: try StrengthSweep.grid(from: from, to: to, steps: steps), on: rows,
         batchSize: batch, progress: { progress.report($0, of: $1, ["evaluations"]) })
     }

@@ -83,7 +83,7 @@ struct TrainCommand: ParsableCommand {
     var configuration: PEFTAdapterConfiguration?
     if recipe.trained != .full {
       let attached = try recipe.attach(
-        to: pretrained.model, from: model.path, named: Self.name, seed: schedule.seed,
+        to: pretrained.languageModel, from: model.path, named: Self.name, seed: schedule.seed,
         memoryLimit: memory.memory?.bytes)
       StandardError.warnings(attached.warnings)
       configuration = attached.configuration
@@ -118,12 +118,13 @@ struct TrainCommand: ParsableCommand {
     var options = schedule.training
     options.precision = model.dtype.precision(otherwise: .ofWeights)
     memory.apply(to: &options)
+    let base = try pretrained.languageModel
     let trainer = try Trainer(
-      pretrained.model, training: recipe.trained == .full ? .full : .adapter(Self.name),
+      base, training: recipe.trained == .full ? .full : .adapter(Self.name),
       on: rows, options: options, logger: WarningLog.logger)
     // Before anything that takes long.
     try trainer.checkMemory()
-    let before = try heldOut.map { try pretrained.model.evaluate(on: $0) }
+    let before = try heldOut.map { try base.evaluate(on: $0) }
     if let before { StandardError.line("evaluation before: NLL \(decimal(before.nll, 5))") }
     try begin()
     let state = isResumed ? try folder.lastState() : nil
@@ -140,7 +141,7 @@ struct TrainCommand: ParsableCommand {
     let isInterrupted = Interrupt.isRequested
     Interrupt.release()
     let isWhole = outcome.failure == nil && !isInterrupted
-    let after = isWhole ? try heldOut.map { try pretrained.model.evaluate(on: $0) } : nil
+    let after = isWhole ? try heldOut.map { try base.evaluate(on: $0) } : nil
     if isWhole || format.isJSON {
       try report(outcome, in: place, before, after, isInterrupted: isInterrupted)
     }

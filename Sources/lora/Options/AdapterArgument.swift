@@ -78,7 +78,7 @@ struct AdapterOptions: ParsableArguments {
   /// Reads the adapters, attaches and enables them on `model`, which was opened from `path`; what
   /// was chosen.
   @discardableResult
-  func attach(to model: any LanguageModel, from path: String) throws -> AdapterSelection {
+  func attach(to model: any Module, from path: String) throws -> AdapterSelection {
     var selection = AdapterSelection()
     for (index, adapter) in adapters.enumerated() {
       let name = "adapter-\(index)"

@@ -33,7 +33,7 @@ struct RowOptions: ParsableArguments {
           + "that")
     }
     return try DataReader(
-      for: pretrained.model,
+      for: pretrained.languageModel,
       options: DataOptions(sequenceLength: sequenceLength ?? min(512, limit), longRows: longRows)
     ) { try pretrained.tokenizer() }
   }

@@ -8,7 +8,7 @@ public enum DemonstrationModel {
     let configuration = ModelConfiguration(
       hiddenSize: 32, intermediateSize: 64, layerCount: 2, headCount: 4, keyValueHeadCount: 2,
       vocabularySize: 96, tiesWordEmbeddings: false, maximumPositions: 256)
-    let model = try configuration.randomModel(standardDeviation: 0.2, seed: seed)
+    let model = try configuration.randomLanguageModel(standardDeviation: 0.2, seed: seed)
     model.setTrainable(false)
     return model
   }

@@ -16,7 +16,7 @@ import Testing
   }
 
   private func model(seed: UInt64 = 0) throws -> any PretrainedLanguageModel {
-    try configuration.randomModel(standardDeviation: 0.2, seed: seed)
+    try configuration.randomLanguageModel(standardDeviation: 0.2, seed: seed)
   }
 
   private let rows = (0..<16).map { row in (0..<20).map { 1 + (row + 3 * $0) % 60 } }

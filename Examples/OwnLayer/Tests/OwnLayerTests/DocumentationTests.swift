@@ -47,7 +47,7 @@ import Testing
     let configuration = ModelConfiguration(
       hiddenSize: 16, intermediateSize: 24, layerCount: 2, headCount: 2, vocabularySize: 256,
       maximumPositions: 256)
-    let model = try Transformer(randomFor: configuration)
+    let model = try configuration.randomLanguageModel()
     for name in ["my-app/SmolLM2-135M", "lora-kit/Sources/LoRAWorld/Base"] {
       try model.save(
         to: root.path + "/" + name,

@@ -8,7 +8,7 @@ func readme() async throws {
   /// Teaches the model at `path` one answer, and asks it with the adapter and without.
   func teach(_ path: String) async throws {
     let pretrained = try PretrainedModel(path: path)  // a Hugging Face directory or a .gguf file
-    let (model, tokenizer) = (pretrained.model, try pretrained.tokenizer())
+    let (model, tokenizer) = (try pretrained.languageModel, try pretrained.tokenizer())
     let question = "Which light blinks?"
 
     let pairs = [PromptCompletion(prompt: question, completion: " The filter light.")]
@@ -36,7 +36,7 @@ func readme() async throws {
 /// GettingStarted.md.
 func gettingStarted() async throws {
   let pretrained = try PretrainedModel(path: "SmolLM2-135M")
-  let model = pretrained.model
+  let model = try pretrained.languageModel
   let tokenizer = try pretrained.tokenizer()
 
   let pairs = [
@@ -64,7 +64,7 @@ func gettingStarted() async throws {
 
   try model.saveAdapter("support", to: "support-adapter")
 
-  let another = try PretrainedModel(path: "SmolLM2-135M").model
+  let another = try PretrainedModel(path: "SmolLM2-135M").languageModel
   try another.loadAdapter(from: "support-adapter", named: "support")
 
   let question = "How long is the warranty?"
@@ -115,7 +115,7 @@ private func print(_ items: Any..., terminator: String = "\n") {}
 /// The article "Adapters as parts".
 func adaptersAsParts(_ tokens: Tensor, _ newVersion: AdapterDescription) throws {
   let pretrained = try PretrainedModel(path: "SmolLM2-135M")
-  let model = pretrained.model
+  let model = try pretrained.languageModel
   let prompt = try pretrained.tokenizer().encodePrompt("Hello")
   let options = GenerationOptions(maximumTokens: 40)
 

@@ -2,32 +2,81 @@ import LoRAAutograd
 public import LoRAFormats
 import LoRATensor
 
-/// A language model that a Hugging Face directory describes: what ``PretrainedModel`` opens.
+/// A model that a Hugging Face directory describes: what ``PretrainedModel`` opens.
 ///
 /// A new architecture is a `LoRAFormats.Architecture`; ``Transformer`` is what its structure makes.
-public protocol PretrainedLanguageModel: LanguageModel {
+public protocol PretrainedTokenModel: TokenModel {
   /// The shape and the options that the model was made with.
   var configuration: ModelConfiguration { get }
 }
 
+/// A language model that a Hugging Face directory describes.
+public typealias PretrainedLanguageModel = LanguageModel & PretrainedTokenModel
+
+/// A classifier of sequences that a Hugging Face directory describes.
+public typealias PretrainedSequenceClassifier = SequenceClassifier & PretrainedTokenModel
+
 extension ModelConfiguration {
   /// A model of this shape with random weights: matrices normal with `standardDeviation`, norms one,
   /// biases zero, as transformers initializes them. Every parameter is trainable.
+  ///
+  /// Throws `FormatError` for a shape that no model has.
   public func randomModel(
     standardDeviation: Float = 0.02, seed: UInt64 = 0
-  ) throws -> any PretrainedLanguageModel {
+  ) throws -> any PretrainedTokenModel {
     try makeModel(.random(standardDeviation: standardDeviation, seed: seed))
   }
 
-  /// The model of this shape without its numbers: for what follows from sizes, as memory does.
-  package func modelOfShapes() throws -> any PretrainedLanguageModel {
-    try makeModel(.shapesOnly)
+  /// The same of a language model. Throws `FormatError` for the shape of another kind of model.
+  public func randomLanguageModel(
+    standardDeviation: Float = 0.02, seed: UInt64 = 0
+  ) throws -> any PretrainedLanguageModel {
+    try randomModel(standardDeviation: standardDeviation, seed: seed).languageModel(of: nil)
   }
 
+  /// The model of this shape without its numbers: for what follows from sizes, as memory does.
+  package func modelOfShapes() throws -> any TransformerModel { try makeModel(.shapesOnly) }
+
   /// Builds the model of this configuration, asking `source` for each parameter.
-  func makeModel(_ source: ParameterSource) throws -> any PretrainedLanguageModel {
+  func makeModel(_ source: ParameterSource) throws -> any TransformerModel {
     try validate()
-    return try Transformer(self, source: source)
+    return try makeTransformer(source)
+  }
+}
+
+extension PretrainedTokenModel {
+  /// The same as a language model; `file` is for the error.
+  func languageModel(of file: String?) throws(FormatError) -> any PretrainedLanguageModel {
+    guard let model = self as? any PretrainedLanguageModel else {
+      throw wrongKind(
+        file, "predicts no next tokens",
+        "it can't be scored, continued or trained as a language model")
+    }
+    return model
+  }
+
+  /// The same as a classifier of sequences; `file` is for the error.
+  func sequenceClassifier(
+    of file: String?
+  ) throws(FormatError) -> any PretrainedSequenceClassifier {
+    guard let model = self as? any PretrainedSequenceClassifier else {
+      throw wrongKind(
+        file, "has no classifier of sequences",
+        "open the checkpoint of a class whose name ends in ForSequenceClassification")
+    }
+    return model
+  }
+
+  private func wrongKind(_ file: String?, _ problem: String, _ remedy: String) -> FormatError {
+    let kind =
+      switch self {
+      case is any LanguageModel: "a language model"
+      case is any SequenceClassifier: "a classifier of sequences"
+      default: "an encoder"
+      }
+    return FormatError(
+      .unsupported, file: file ?? "config.json", subject: "the model",
+      problem: "it is \(kind) ('\(configuration.architecture)') and \(problem)", remedy: remedy)
   }
 }
 

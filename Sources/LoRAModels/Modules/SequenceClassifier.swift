@@ -1,0 +1,28 @@
+public import LoRAAutograd
+public import LoRATensor
+
+/// A module that tells labels of a sequence apart.
+public protocol SequenceClassifier: TokenModel {
+  /// What the logits stand for, in their order.
+  var labels: [String] { get }
+  /// The logits of each batch item's labels, `[batch, labels]`, from the hidden states of its one
+  /// sequence.
+  func logits(of hidden: Variable, _ batch: TokenBatch) -> Variable
+}
+
+extension SequenceClassifier {
+  /// The logits of each batch item's labels, `[batch, labels]`. Traps for a batch that packs several
+  /// sequences into an item.
+  public func callAsFunction(_ batch: TokenBatch) -> Variable {
+    if case .packed = batch.sequences {
+      misuse("classifying a batch of packed sequences; an item holds one")
+    }
+    return logits(of: hiddenStates(batch), batch)
+  }
+
+  /// `scale` times the sum of the cross-entropies of `labels`, int64 `[batch]`, numbers of labels;
+  /// negative ones are ignored.
+  public func loss(_ batch: TokenBatch, labels: Tensor, scale: Float) -> Variable {
+    self(batch).crossEntropy(targets: labels, reduction: .sum).scaled(by: scale)
+  }
+}

@@ -1,0 +1,67 @@
+public import LoRAAutograd
+import LoRATensor
+
+/// A module that makes a hidden state of every token, in sight of the others of its sequence: what
+/// language models, classifiers and encoders have in common.
+public protocol TokenModel: Module {
+  /// The number of token ids.
+  var vocabularySize: Int { get }
+  /// The longest sequence.
+  var maximumPositions: Int { get }
+  /// The number of types of tokens; 0, the default, for a model that knows none.
+  var typeCount: Int { get }
+  /// The hidden states, `[batch, positions, size]`. Tokens and types are checked by the caller: see
+  /// ``validate(_:)-(TokenBatch)``.
+  func hiddenStates(_ batch: TokenBatch) -> Variable
+}
+
+extension TokenModel {
+  /// None.
+  public var typeCount: Int { 0 }
+
+  /// Checks ids that come from outside: every row has at least one token, no more than the model
+  /// has positions, and each is in the vocabulary.
+  public func validate(_ rows: some Sequence<[Int]>) throws(SequenceError) {
+    for (index, row) in rows.enumerated() {
+      if row.isEmpty { throw .empty(row: index) }
+      if row.count > maximumPositions {
+        throw .tooLong(row: index, count: row.count, limit: maximumPositions)
+      }
+      for (position, id) in row.enumerated() where id < 0 || id >= vocabularySize {
+        throw .tokenOutOfRange(
+          row: index, position: position, id: id, vocabularySize: vocabularySize)
+      }
+    }
+  }
+
+  /// Checks a batch that comes from outside: its sequences as ``validate(_:)-(Sequence<[Int]>)`` does,
+  /// and its types.
+  public func validate(_ batch: TokenBatch) throws(SequenceError) {
+    let ids = batch.tokens.scalars(as: Int64.self).map { Int($0) }
+    let types = batch.types?.scalars(as: Int64.self)
+    let width = batch.tokens.shape[1]
+    var row = 0
+    for (item, lengths) in batch.sequenceLengths.enumerated() {
+      var start = item * width
+      for length in lengths {
+        let range = start..<start + length
+        if length == 0 { throw .empty(row: row) }
+        if length > maximumPositions {
+          throw .tooLong(row: row, count: length, limit: maximumPositions)
+        }
+        if let place = range.first(where: { !(0..<vocabularySize).contains(ids[$0]) }) {
+          throw .tokenOutOfRange(
+            row: row, position: place - start, id: ids[place], vocabularySize: vocabularySize)
+        }
+        if let types,
+          let place = range.first(where: { !(0..<Int64(max(1, typeCount))).contains(types[$0]) })
+        {
+          throw .typeOutOfRange(
+            row: row, position: place - start, type: Int(types[place]), typeCount: typeCount)
+        }
+        start += length
+        row += 1
+      }
+    }
+  }
+}

@@ -1,0 +1,103 @@
+import LoRAAutograd
+import LoRAFormats
+import LoRATensor
+
+// B is the batch, T the positions, C the hidden size, H and K the numbers of heads and of key heads, D
+// the size of a head.
+
+/// What all transformers share: from tokens to hidden states.
+package struct TransformerBody: Sendable {
+  let embedding: TokenEmbedding
+  package let blocks: [Block]
+  let norm: (any Norm)?
+
+  /// The hidden states after the last norm, `[B, T, C]`.
+  func hiddenStates(_ batch: TokenBatch, cache: KeyValueCache? = nil) -> Variable {
+    let tokens = batch.tokens
+    if let cache, let decoding = Decoding(of: tokens, cache: cache) {
+      return hiddenStates(tokens, decoding)
+    }
+    let pass = TransformerPass(sequences: batch.sequences, positions: batch.positions)
+    var x = embedding(batch, cache: cache)
+    for (index, block) in blocks.enumerated() {
+      // The last block would be computed again at once: keeping it costs no memory.
+      if cache == nil, index + 1 < blocks.count {
+        x = block.checkpointed(x) { block($0, pass, cache: nil, layer: index) }
+      } else {
+        x = block(x, pass, cache: cache, layer: index)
+      }
+    }
+    cache?.advance(by: tokens.shape[1])
+    return norm?(x) ?? x
+  }
+
+  /// The same of a few new tokens: see ``Decoding``.
+  private func hiddenStates(_ tokens: Tensor, _ decoding: Decoding) -> Variable {
+    let x = embedding(TokenBatch(tokens), cache: decoding.cache).value
+    let hidden = Tensor(shape: x.shape) { hidden in
+      withExtendedLifetime(x) { hidden.update(from: x.floats, count: x.elementCount) }
+      for (index, block) in blocks.enumerated() {
+        block.decode(hidden, size: x.shape.innermost, decoding, layer: index)
+      }
+    }
+    decoding.cache.advance(by: tokens.shape[1])
+    return norm?(Variable(hidden)) ?? Variable(hidden)
+  }
+}
+
+/// What the blocks of one pass share.
+struct TransformerPass: Sendable {
+  /// The sequences of each batch item.
+  let sequences: TokenBatch.Sequences
+  /// The position of every token, `[B * T]`; nil: those of each item are counted from 0.
+  let positions: [Int]?
+}
+
+/// What makes vectors of tokens: a table, and perhaps those of positions and of types.
+struct TokenEmbedding: Sendable {
+  let tokens: Embedding
+  let positions: Embedding?
+  let types: Embedding?
+  /// What the tokens' vectors are multiplied by.
+  let scale: Float?
+  /// The norm of the sum.
+  let norm: (any Norm)?
+
+  /// Tokens behind what the cache holds to vectors `[B, T, C]`.
+  func callAsFunction(_ batch: TokenBatch, cache: KeyValueCache?) -> Variable {
+    let ids = batch.tokens
+    var x = scale.map { tokens(ids).scaled(by: $0) } ?? tokens(ids)
+    if let positions { x = x + positions(places(of: batch, cache: cache)) }
+    if let types {
+      x =
+        x
+        + types(
+          batch.types
+            ?? Tensor(Array(repeating: Int64(0), count: ids.elementCount), shape: ids.shape))
+    }
+    return norm?(x) ?? x
+  }
+
+  /// A position for every token: items of the batch may have adapters of their own, and sequences of a
+  /// cache differ in length.
+  private func places(of batch: TokenBatch, cache: KeyValueCache?) -> Tensor {
+    let (items, count) = (batch.tokens.shape[0], batch.tokens.shape[1])
+    if let positions = batch.positions {
+      return Tensor(positions.map(Int64.init), shape: batch.tokens.shape)
+    }
+    let starts = cache?.counts ?? Array(repeating: 0, count: items)
+    return Tensor(
+      starts.flatMap { ($0..<$0 + count).map(Int64.init) }, shape: batch.tokens.shape)
+  }
+}
+
+extension AttentionMask {
+  /// The same among the sequences of a batch.
+  func limited(to sequences: TokenBatch.Sequences) -> AttentionMask {
+    switch sequences {
+    case .whole: self
+    case .padded(let lengths): padded(to: lengths)
+    case .packed(let lengths): packed(lengths)
+    }
+  }
+}

@@ -1,0 +1,113 @@
+public import LoRAModels
+public import LoRATensor
+
+/// Token sequences with a label each, made into batches padded on the right.
+///
+/// ```swift
+/// let data = try LabelledDataSet([
+///   .init(tokens: [101, 2307, 102], label: 1), .init(tokens: [101, 6659, 999, 102], label: 0),
+/// ])
+/// let trainer = try Trainer(classifier, training: .adapter("mood"), on: data)
+/// ```
+public struct LabelledDataSet: TrainingData {
+  /// A sequence and its label.
+  public struct Example: Sendable, Hashable {
+    /// The token ids.
+    public var tokens: [Int]
+    /// The type of each token; nil: all are 0.
+    public var types: [Int]?
+    /// The number of the label.
+    public var label: Int
+
+    /// Creates an example.
+    public init(tokens: [Int], types: [Int]? = nil, label: Int) {
+      self.tokens = tokens
+      self.types = types
+      self.label = label
+    }
+  }
+
+  /// Some examples' tokens and labels.
+  public struct Batch: Sendable {
+    /// The tokens, checked by nobody yet.
+    public let tokens: TokenBatch
+    /// The numbers of the labels, int64, `[batch]`.
+    public let labels: Tensor
+  }
+
+  /// The examples.
+  public let examples: [Example]
+
+  /// Creates a data set. Throws ``TrainingError`` if there is no example, or if one has another number
+  /// of types than of tokens.
+  public init(
+    _ examples: [Example], source: String = "the examples"
+  ) throws(TrainingError) {
+    guard !examples.isEmpty else { throw .emptyData(source: source) }
+    for (index, example) in examples.enumerated() {
+      if let types = example.types, types.count != example.tokens.count {
+        throw .invalidOption(
+          name: "the number of types of example \(index + 1)", value: "\(types.count)",
+          expected: "\(example.tokens.count), one a token")
+      }
+    }
+    self.examples = examples
+  }
+
+  /// The number of examples.
+  public var rowCount: Int { examples.count }
+
+  /// The examples of these indexes, padded on the right to the longest of them.
+  public func batch(of indexes: [Int]) -> Batch {
+    let chosen = indexes.map { examples[$0] }
+    let types: [[Int]]? =
+      chosen.contains { $0.types != nil }
+      ? chosen.map { $0.types ?? Array(repeating: 0, count: $0.tokens.count) } : nil
+    return Batch(
+      tokens: TokenBatch(rows: chosen.map(\.tokens), types: types),
+      labels: Tensor(chosen.map { Int64($0.label) }, shape: [chosen.count]))
+  }
+
+  /// The number of tokens of these examples, without padding.
+  public func tokenCount(of indexes: [Int]) -> Int {
+    indexes.reduce(0) { $0 + examples[$1].tokens.count }
+  }
+
+  /// The number of tokens of the longest example.
+  public var longestExample: Int { examples.reduce(0) { max($0, $1.tokens.count) } }
+
+  /// Of every token, type and label. Time: one pass over the tokens.
+  public var fingerprint: UInt64 {
+    var hash = ContentHash()
+    func combine(_ numbers: [Int]) {
+      hash.combine(UInt64(numbers.count))
+      for number in numbers { hash.combine(UInt64(truncatingIfNeeded: number)) }
+    }
+    for example in examples {
+      combine(example.tokens)
+      combine(example.types ?? [])
+      combine([example.label])
+    }
+    return hash.value
+  }
+
+  /// Throws ``TrainingError`` for a label that `model` does not have, and `SequenceError` for tokens or
+  /// types that it can't take. Trainer and evaluation call it.
+  public func check(for model: any SequenceClassifier) throws {
+    let count = model.labels.count
+    for (index, example) in examples.enumerated() {
+      guard (0..<count).contains(example.label) else {
+        throw TrainingError.labelOutOfRange(label: example.label, example: index, labels: count)
+      }
+    }
+    try model.validate(examples.map(\.tokens))
+    let types = max(1, model.typeCount)
+    for (index, example) in examples.enumerated() {
+      guard let place = example.types?.firstIndex(where: { !(0..<types).contains($0) }) else {
+        continue
+      }
+      throw SequenceError.typeOutOfRange(
+        row: index, position: place, type: example.types?[place] ?? 0, typeCount: model.typeCount)
+    }
+  }
+}

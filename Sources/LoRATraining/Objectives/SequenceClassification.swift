@@ -1,0 +1,105 @@
+public import LoRAAutograd
+public import LoRAModels
+import LoRATensor
+public import Logging
+
+/// The cross-entropy of each sequence's label: what classifiers are trained on.
+public struct SequenceClassification: Objective, Hashable {
+  /// Creates the objective.
+  public init() {}
+
+  /// The name.
+  public var identifier: String { "SequenceClassification" }
+
+  /// `scale` times the sum of the cross-entropies of the batch's labels.
+  public func loss(
+    _ model: any SequenceClassifier, _ batch: LabelledDataSet.Batch, scale: Float
+  ) -> Variable {
+    model.loss(batch.tokens, labels: batch.labels, scale: scale)
+  }
+
+  /// Throws for labels, tokens and types that the model does not have.
+  public func check(_ model: any SequenceClassifier, on data: LabelledDataSet) throws {
+    try data.check(for: model)
+  }
+
+  /// The workload of a model whose layers are known, with the longest examples; nil of another.
+  public func workload(
+    _ model: any SequenceClassifier, training target: TrainingTarget, on data: LabelledDataSet,
+    batchSize: Int
+  ) -> TrainingWorkload? {
+    guard let model = model as? any PretrainedTokenModel else { return nil }
+    return TrainingWorkload(
+      model, training: target, rows: min(batchSize, data.rowCount), length: data.longestExample)
+  }
+}
+
+extension SequenceClassification: TestedObjective {}
+
+extension Trainer where Data == LabelledDataSet {
+  /// Creates a trainer of a classifier, or of an adapter on it, on the labels of sequences.
+  ///
+  /// Throws ``TrainingError`` and `SequenceError` for examples that the model can't read, options out of
+  /// range or nothing trainable, and `AdapterError` for an adapter that is not attached.
+  public init(
+    _ model: any SequenceClassifier, training target: TrainingTarget, on data: LabelledDataSet,
+    options: TrainingOptions = TrainingOptions(), logger: Logger = .silent
+  ) throws {
+    func make(_ module: some SequenceClassifier) throws -> Self {
+      try Self(
+        module, as: model, training: target, on: data, objective: SequenceClassification(),
+        options: options, logger: logger)
+    }
+    self = try make(model)
+  }
+}
+
+/// How well a classifier labels a data set.
+public struct LabelEvaluation: Sendable, Hashable, Codable {
+  /// The mean cross-entropy of the labels, natural logarithm.
+  public let loss: Double
+  /// The part of the sequences whose label has the largest logit.
+  public let accuracy: Double
+  /// The number of sequences.
+  public let count: Int
+}
+
+extension SequenceClassifier {
+  /// The mean loss and the accuracy over `data`, with the adapters that apply here; see
+  /// `Module.withAdapters(_:_:)`.
+  ///
+  /// Nothing is recorded, nothing dropped. Throws as ``LabelledDataSet/check(for:)`` does,
+  /// ``TrainingError/nonFiniteLoss(step:rows:value:)`` where losses are no finite numbers, and
+  /// `CancellationError` between batches if the task is cancelled.
+  public func evaluate(
+    on data: LabelledDataSet, batchSize: Int = 8
+  ) throws -> LabelEvaluation {
+    guard batchSize >= 1 else {
+      throw TrainingError.invalidOption(
+        name: "the batch size", value: "\(batchSize)", expected: "at least 1")
+    }
+    try data.check(for: self)
+    var (sum, right) = (0.0, 0)
+    for start in stride(from: 0, to: data.rowCount, by: batchSize) {
+      try Task.checkCancellation()
+      let indexes = Array(start..<min(start + batchSize, data.rowCount))
+      let batch = data.batch(of: indexes)
+      let logits = withoutGradients { self(batch.tokens).value }
+      let loss = withoutGradients {
+        Variable(logits).crossEntropy(targets: batch.labels, reduction: .sum).value.item()
+      }
+      guard loss.isFinite else {
+        throw TrainingError.nonFiniteLoss(
+          step: start / batchSize + 1, rows: indexes, value: Double(loss))
+      }
+      sum += Double(loss)
+      for (index, label) in batch.labels.scalars(as: Int64.self).enumerated() {
+        let row = logits[row: index].scalars(as: Float.self)
+        if row.firstIndex(of: row.max() ?? 0) == Int(label) { right += 1 }
+      }
+    }
+    let count = data.rowCount
+    return LabelEvaluation(
+      loss: sum / Double(count), accuracy: Double(right) / Double(count), count: count)
+  }
+}
