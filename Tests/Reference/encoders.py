@@ -1,0 +1,204 @@
+"""Tiny random encoders, adapters of every method on them, and what transformers and PEFT compute.
+
+usage: .venv/bin/python Tests/Reference/encoders.py [--seed N --output FOLDER]
+                                                          -> Tests/Fixtures/encoders/<name>/
+
+Each directory: config.json, model.safetensors, `adapters/<method>/` by PEFT (classifiers only), and
+expected.safetensors:
+  ids, types [5, 14] int64     padded on the right
+  lengths [5] int64            the numbers of tokens before the padding
+  hidden [5, 14, size]         after the last block; zero where there is padding
+  logits [5, labels]           classifiers only
+  logits.<method>              under each adapter
+  merged.<method>              with the adapter merged by PEFT, where PEFT merges it
+A float64 model computes them from the stored weights. `training` of the first classifier:
+training.safetensors has `labels` [5] int64, `losses` [20] of a LoRA training on all rows, a step
+each (AdamW, rate 0.01, no decay, no dropout), and `initial/<key>`, `final/<key>`.
+"""
+
+import argparse
+import json
+import os
+
+import common
+import torch
+from peft import (
+    IA3Config, LoHaConfig, LoKrConfig, LoraConfig, PeftModel, get_peft_model,
+    get_peft_model_state_dict,
+)
+from safetensors.torch import load_file
+from transformers import (
+    AutoModel, AutoModelForSequenceClassification, BertConfig, BertForMaskedLM,
+    BertForSequenceClassification, BertModel,
+)
+
+BERT = dict(vocab_size=48, hidden_size=24, num_hidden_layers=2, num_attention_heads=3,
+            intermediate_size=40, max_position_embeddings=32, type_vocab_size=2)
+CLASSES = ["attention.self.query", "attention.self.value", "attention.output.dense",
+           "intermediate.dense", "output.dense"]
+MODELS = {
+    "bert-classifier": dict(
+        kind=BertForSequenceClassification, settings=dict(
+            num_labels=3, id2label={0: "no", 1: "perhaps", 2: "yes"},
+            label2id={"no": 0, "perhaps": 1, "yes": 2})),
+    # As the first checkpoints name norms, one type of tokens, widths that nothing divides.
+    "bert-former-names": dict(
+        kind=BertForSequenceClassification, former=True, dtype="bfloat16", settings=dict(
+            hidden_size=20, num_attention_heads=2, intermediate_size=27, type_vocab_size=1,
+            hidden_act="gelu_new", layer_norm_eps=1e-5, num_labels=2, num_hidden_layers=3)),
+    "bert-body": dict(kind=BertModel, settings=dict()),
+    "bert-masked": dict(kind=BertForMaskedLM, settings=dict(hidden_act="relu")),
+}
+METHODS = {
+    "lora": lambda: LoraConfig(r=3, lora_alpha=6, target_modules=CLASSES, task_type="SEQ_CLS"),
+    "lora-all": lambda: LoraConfig(
+        r=2, lora_alpha=8, target_modules="all-linear", task_type="SEQ_CLS"),
+    "dora": lambda: LoraConfig(
+        r=2, lora_alpha=6, use_dora=True, target_modules=CLASSES, task_type="SEQ_CLS"),
+    "loha": lambda: LoHaConfig(r=2, alpha=4, target_modules=CLASSES, task_type="SEQ_CLS"),
+    "lokr": lambda: LoKrConfig(
+        r=2, alpha=4, target_modules=CLASSES, decompose_both=True, task_type="SEQ_CLS"),
+    "ia3": lambda: IA3Config(
+        target_modules=["attention.self.key", "attention.self.value", "output.dense"],
+        feedforward_modules=["output.dense"], task_type="SEQ_CLS"),
+}
+
+
+def randomize(model, seed):
+    """Weights large enough that attention matters; norms round 1."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in sorted(model.named_parameters()):
+            mean = 1.0 if "LayerNorm.weight" in name else 0.0
+            parameter.copy_(mean + 0.25 * torch.randn(parameter.shape, generator=generator))
+
+
+def rows(seed, vocabulary, types):
+    """Ids, types and lengths of five rows."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.tensor([14, 3, 9, 1, 12])
+    ids = torch.randint(1, vocabulary, (5, 14), generator=generator)
+    kinds = torch.zeros(5, 14, dtype=torch.int64)
+    for row, length in enumerate(lengths.tolist()):
+        ids[row, length:] = 0
+        kinds[row, length // 2:length] = types - 1
+    return ids, kinds, lengths
+
+
+def inputs(ids, types, lengths):
+    mask = torch.arange(ids.shape[1])[None] < lengths[:, None]
+    return dict(input_ids=ids, token_type_ids=types, attention_mask=mask.long())
+
+
+def rename(folder):
+    """Names norms as the first checkpoints do, with the positions that they store."""
+    path = os.path.join(folder, "model.safetensors")
+    tensors = {
+        key.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"): value
+        for key, value in load_file(path).items()}
+    tensors["bert.embeddings.position_ids"] = torch.arange(32)[None]
+    common.write(path, tensors, format="pt")
+
+
+def load(folder, kind, dtype=torch.float64):
+    if kind is BertForSequenceClassification:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype=dtype, attn_implementation="eager")
+    else:
+        model = AutoModel.from_pretrained(folder, dtype=dtype, attn_implementation="eager")
+    return model.eval()
+
+
+def save_adapter(model, folder, config, seed):
+    """An adapter of random numbers, as PEFT saves it."""
+    torch.manual_seed(seed)
+    adapted = get_peft_model(model, config)
+    with torch.no_grad():
+        for name, parameter in sorted(adapted.named_parameters()):
+            if not parameter.requires_grad:
+                continue
+            if "magnitude" in name or "ia3" in name:
+                parameter.mul_(1 + 0.3 * torch.rand_like(parameter))
+            else:
+                parameter.add_(0.25 * torch.randn_like(parameter))
+    adapted.peft_config["default"].base_model_name_or_path = "base"
+    adapted.save_pretrained(folder)
+    os.remove(os.path.join(folder, "README.md"))
+    path = os.path.join(folder, "adapter_config.json")
+    with open(path) as file:
+        config = json.load(file)
+    for key in ("target_modules", "exclude_modules", "modules_to_save", "feedforward_modules"):
+        if isinstance(config.get(key), list):
+            config[key].sort()
+    common.write_json(path, config)
+
+
+def make(folder, name, seed, kind, settings, former=False, dtype="float32"):
+    common.fresh_folder(folder)
+    config = BertConfig(**{**BERT, **settings})
+    model = kind(config)
+    randomize(model, seed)
+    model.to(getattr(torch, dtype)).save_pretrained(folder)
+    if former:
+        rename(folder)
+    ids, types, lengths = rows(seed + 1, config.vocab_size, config.type_vocab_size)
+    batch = inputs(ids, types, lengths)
+    base = load(folder, kind)
+    body = base.bert if hasattr(base, "bert") else base
+    expected = dict(ids=ids, types=types, lengths=lengths)
+    with torch.no_grad():
+        hidden = body(**batch).last_hidden_state
+        expected["hidden"] = hidden * batch["attention_mask"][..., None]
+        if kind is BertForSequenceClassification:
+            expected["logits"] = base(**batch).logits
+            for index, (method, make_config) in enumerate(METHODS.items()):
+                if former and method != "lora":
+                    continue
+                place = os.path.join(folder, "adapters", method)
+                with torch.enable_grad():
+                    save_adapter(load(folder, kind, torch.float32), place, make_config(),
+                                 seed + 10 + index)
+                adapted = PeftModel.from_pretrained(load(folder, kind), place).eval()
+                expected["logits." + method] = adapted(**batch).logits
+                merged = adapted.merge_and_unload()
+                expected["merged." + method] = merged(**batch).logits
+                change = (expected["logits." + method] - expected["logits"]).abs().mean()
+                print(f"{name}: {method} changes the logits by {change:.4f} on average")
+    common.write(os.path.join(folder, "expected.safetensors"), expected)
+    if name == "bert-classifier":
+        train(folder, kind, batch, seed)
+
+
+def train(folder, kind, batch, seed):
+    """Losses of 20 steps of LoRA on all rows."""
+    labels = torch.tensor([0, 2, 1, 2, 0])
+    torch.manual_seed(seed + 99)
+    model = get_peft_model(load(folder, kind, torch.float32), LoraConfig(
+        r=4, lora_alpha=8, target_modules="all-linear", task_type="SEQ_CLS"))
+    model.eval()  # no dropout
+    tensors = {f"initial/{key}": value.clone()
+               for key, value in get_peft_model_state_dict(model).items()}
+    optimizer = torch.optim.AdamW(
+        [p for p in model.parameters() if p.requires_grad], lr=0.01, weight_decay=0.0)
+    losses = []
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss = model(**batch, labels=labels).loss
+        loss.backward()
+        losses.append(loss.item())
+        optimizer.step()
+    tensors.update({f"final/{key}": value for key, value in
+                    get_peft_model_state_dict(model).items()})
+    tensors.update(labels=labels, losses=torch.tensor(losses, dtype=torch.float64))
+    common.write(os.path.join(folder, "training.safetensors"), tensors)
+    print(f"losses from {losses[0]:.4f} to {losses[-1]:.4f}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=7000)
+    parser.add_argument("--output", default=common.fixture("encoders", "x")[:-2])
+    arguments = parser.parse_args()
+    for index, (name, options) in enumerate(MODELS.items()):
+        make(os.path.join(arguments.output, name), name, arguments.seed + 100 * index, **options)
