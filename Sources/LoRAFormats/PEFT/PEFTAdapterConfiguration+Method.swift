@@ -3,7 +3,12 @@ extension PEFTAdapterConfiguration {
   /// `.lora(_:)`, `.loha(_:)`, `.lokr(_:)` or `.ia3(_:)`.
   public struct Method: Sendable {
     /// All methods that are read and written; each has a file in `Methods`.
-    static let all: [any PEFTMethod.Type] = [LoRA.self, LoHa.self, LoKr.self, IA3.self]
+    static let all: [any PEFTMethod.Type] = [
+      LoRA.self,
+      LoHa.self,
+      LoKr.self,
+      IA3.self,
+    ]
 
     var options: any PEFTMethod
 

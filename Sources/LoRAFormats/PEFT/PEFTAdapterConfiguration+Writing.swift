@@ -45,7 +45,10 @@ extension PEFTAdapterConfiguration {
       case .named(let name): .string(name)
       }
     fields.append((method.initializationKey, start))
-    return fields + rankFields + method.options.written
+    let absent = method.options.type.absentKeys
+    return (fields + rankFields + method.options.written).filter { key, value in
+      !absent.contains(key) || !value.isNull
+    }
   }
 
   private var rankFields: [(String, JSONValue)] {

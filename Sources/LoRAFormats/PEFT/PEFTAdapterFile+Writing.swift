@@ -62,20 +62,25 @@ struct PEFTAdapterWriter {
   func tensors(of description: AdapterDescription) throws(FormatError) -> [Named] {
     try check(description)
     var result: [Named] = []
+    var shared: [String: Tensor] = [:]
+    let sharedNames = configuration.method.options.type.sharedTensors
     for layer in description.layers {
-      let parts = try parts(of: layer)
-      for (part, tensor) in parts {
-        result.append(
-          (
-            "\(PEFTTensorName.prefix)\(layer.path).\(part)",
-            try stored(tensor, layer.storedType, "\(part) of layer '\(layer.path)'")
-          ))
+      for (part, tensor) in try parts(of: layer) {
+        var name = "\(PEFTTensorName.prefix)\(layer.path).\(part)"
+        var type = layer.storedType
+        if sharedNames.contains(part) {
+          if let other = shared[part] {
+            guard other == tensor else {
+              throw PEFTLayerWriter(path: layer.path, configuration: configuration, file: file)
+                .inexpressible("'\(part)' that differs from those of other layers")
+            }
+            continue
+          }
+          shared[part] = tensor
+          (name, type) = (part, .float32)
+        }
+        result.append((name, try stored(tensor, type, "\(part) of layer '\(layer.path)'")))
       }
-    }
-    for (name, tensor) in try configuration.method.options.sharedTensors(
-      of: description, file: file)
-    {
-      result.append((name, try stored(tensor, .float32, "'\(name)'")))
     }
     for rows in description.replacedRows {
       result.append(

@@ -4,6 +4,15 @@ import LoRATensor
 struct PEFTAdapterReader {
   let file: SafetensorsFile
   let configuration: PEFTAdapterConfiguration
+  private let shared = Shared()
+
+  /// The tensors that layers share, as far as they were read.
+  private final class Shared { var tensors: [String: Tensor] = [:] }
+
+  init(file: SafetensorsFile, configuration: PEFTAdapterConfiguration) {
+    self.file = file
+    self.configuration = configuration
+  }
 
   /// The parts of one module's adapter: their canonical names and the tensors'.
   struct Module {
@@ -123,6 +132,14 @@ struct PEFTAdapterReader {
       content.add(
         Extra(path: name.path, parameter: parameter, tensor: tensor, role: name.role))
     }
+  }
+
+  /// The tensor `name` that layers share, checked once.
+  func sharedTensor(_ name: String) throws(FormatError) -> Tensor {
+    if let tensor = shared.tensors[name] { return tensor }
+    let tensor = try checkedTensor(name).tensor
+    shared.tensors[name] = tensor
+    return tensor
   }
 
   /// The tensor `name` as it is used: floating-point, finite, not empty, widened to float32.

@@ -52,6 +52,19 @@ extension PEFTKey {
     }
   }
 
+  /// A number.
+  static func number(_ name: String, _ path: Path<Double>) -> PEFTKey {
+    PEFTKey(name) { fields, method throws(FormatError) in
+      guard let value = try fields.double(name) else { return }
+      guard value.isFinite else {
+        throw fields.error(.invalidValue, name, "expected a finite number, found \(value)")
+      }
+      method[keyPath: path] = value
+    } written: {
+      .number($0[keyPath: path])
+    }
+  }
+
   /// From 0 to below 1.
   static func probability(_ name: String, _ path: Path<Double>) -> PEFTKey {
     PEFTKey(name) { fields, method throws(FormatError) in

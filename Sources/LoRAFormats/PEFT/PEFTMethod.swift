@@ -19,6 +19,8 @@ protocol PEFTMethod: Sendable, Hashable {
   static var rankKeys: PEFTRankKeys { get }
   /// The keys that belong to the method alone.
   static var keys: [PEFTKey<Self>] { get }
+  /// The keys of most methods that this one lacks.
+  static var absentKeys: Set<String> { get }
   /// The options that a configuration has which names none of them.
   init()
   /// Throws for options that do not go together, once all are read.
@@ -48,7 +50,8 @@ protocol PEFTMethod: Sendable, Hashable {
 
   /// What the tensors of a layer are called.
   static var parts: [PEFTPart] { get }
-  /// The whole names of tensors that all layers share.
+  /// The whole names of tensors that layers share. Among the tensors of each layer they are written
+  /// once.
   static var sharedTensors: Set<String> { get }
   /// Whether an adapter with these options can have the part `part` of ``parts``.
   func has(_ part: String) -> Bool
@@ -58,10 +61,6 @@ protocol PEFTMethod: Sendable, Hashable {
   func tensors(
     of change: Change, _ layer: PEFTLayerWriter
   ) throws(FormatError) -> [(part: String, tensor: Tensor)]
-  /// The tensors that the layers share, with their whole names. Throws if they don't.
-  func sharedTensors(
-    of changes: [(path: String, change: Change)], file: String
-  ) throws(FormatError) -> [(name: String, tensor: Tensor)]
 
   // MARK: Describing
 
@@ -89,6 +88,7 @@ enum PEFTRankKeys: Sendable {
 }
 
 extension PEFTMethod {
+  static var absentKeys: Set<String> { [] }
   func check(_ fields: JSONFields) throws(FormatError) {}
 
   /// LoRA's.
@@ -114,10 +114,6 @@ extension PEFTMethod {
   static var sharedTensors: Set<String> { [] }
 
   func has(_ part: String) -> Bool { true }
-
-  func sharedTensors(
-    of changes: [(path: String, change: Change)], file: String
-  ) throws(FormatError) -> [(name: String, tensor: Tensor)] { [] }
 
   /// The options of `kept`.
   static func describing(
@@ -179,12 +175,6 @@ extension PEFTMethod {
   ) throws(FormatError) -> [(part: String, tensor: Tensor)]? {
     guard let change = change as? Change else { return nil }
     return try tensors(of: change, layer)
-  }
-
-  func sharedTensors(
-    of description: AdapterDescription, file: String
-  ) throws(FormatError) -> [(name: String, tensor: Tensor)] {
-    try sharedTensors(of: Self.changes(of: description), file: file)
   }
 
   static func describing(

@@ -101,10 +101,15 @@ struct PEFTLayerReader {
       remedy: "the file is incomplete: save the adapter again")
   }
 
-  /// A tensor that all layers share; nil if the file does not hold it.
-  func shared(_ name: String) throws(FormatError) -> Part? {
-    guard reader.file.entry(named: name) != nil else { return nil }
-    return Part(name: name, tensor: try reader.checkedTensor(name).tensor)
+  /// A tensor that layers share, one of the method's ``PEFTMethod/sharedTensors``. Read once.
+  func shared(_ name: String) throws(FormatError) -> Part {
+    guard reader.file.entry(named: name) != nil else {
+      throw FormatError(
+        .missingTensor, file: file, tensor: name,
+        "it is missing, although \(PEFTAdapterConfiguration.fileName) says that it is saved",
+        remedy: "the file is incomplete: save the adapter again")
+    }
+    return Part(name: name, tensor: try reader.sharedTensor(name))
   }
 
   func mismatch(_ part: Part, _ problem: String, remedy: String = "") -> FormatError {

@@ -1,4 +1,5 @@
 public import LoRAFormats
+import LoRATensor
 
 /// A change that adapters can be made of. A method conforms its own in its file.
 package protocol AttachableChange: LayerChange {
@@ -12,8 +13,8 @@ package struct AdapterPlace {
   var layer = "of the adapter"
   /// The module there; nil if there is none.
   var module: (any AdaptableModule)?
-  /// The modules of all layers of the adapter.
-  var modules: [any AdaptableModule] = []
+  /// All layers of the adapter.
+  var layers = AdaptedLayers([])
   /// Whether the place is one of a model's, so that the change may be of another kind of layer.
   var isInModel = false
   /// Whether training can go on from here; else the numbers are frozen.
@@ -23,9 +24,37 @@ package struct AdapterPlace {
   /// What tells this adapter's dropout draws from another's.
   var dropoutStream: UInt64 = 0
 
+  /// The linear layer there; throws for an adapter that must know it.
+  func linearLayer(for method: String) throws(AdapterError) -> any LinearLayer {
+    if let layer = module as? any LinearLayer { return layer }
+    throw .unsupported(layer: layer, reason: "\(method) needs a linear layer of a model")
+  }
+
   /// Throws if the module is an embedding, for changes that files don't have of embeddings.
   func refuseEmbedding() throws(AdapterError) {
     if module is Embedding { throw .notOfEmbeddings(layer) }
+  }
+}
+
+/// The layers that one adapter is made for, and what its parts share.
+public final class AdaptedLayers: Sendable {
+  /// The most inputs and outputs that one has.
+  public let largestSizes: (inputs: Int, outputs: Int)
+  private let value = Locked<(any Sendable)?>(nil)
+
+  init(_ layers: [any AdaptableModule]) {
+    let layers = layers.compactMap { $0 as? any LinearLayer }
+    largestSizes = (layers.map(\.inputSize).max() ?? 0, layers.map(\.outputSize).max() ?? 0)
+  }
+
+  /// What all layers share: what `make` made when the first one asked, of the largest sizes.
+  func shared<Value: Sendable>(_ make: (_ inputs: Int, _ outputs: Int) -> Value) -> Value {
+    value.withLock { value in
+      if let known = value as? Value { return known }
+      let made = make(largestSizes.inputs, largestSizes.outputs)
+      value = made
+      return made
+    }
   }
 }
 

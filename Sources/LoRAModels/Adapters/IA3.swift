@@ -96,16 +96,9 @@ extension ScalingChange: AttachableChange {
 extension PEFTAdapterConfiguration.IA3: TrainableMethod {
   package static let recipes = [
     TrainingRecipe(
-      name: "ia3", hyperparameters: [],
-      options: { _, _ in .ia3(.init(feedForward: .names([]))) }, targets: usualTargets,
-      complete: setFeedForward)
+      name: "ia3", hyperparameters: [], targets: usualTargets, complete: setFeedForward,
+      options: { _, _ in .ia3(.init(feedForward: .names([]))) })
   ]
-
-  package func checkTrainable(
-    _ configuration: PEFTAdapterConfiguration
-  ) throws(AdapterError) {
-    try configuration.demandStandardInitialization()
-  }
 
   package func recipe(
     forPath path: String, of configuration: PEFTAdapterConfiguration

@@ -125,10 +125,16 @@ public protocol AdapterMethod: Sendable {
   func makeAdapter(
     for layer: any LinearLayer, using random: inout SeededRandom
   ) throws(AdapterError) -> Adapter
-  /// Makes the adapter of the layer at `path`; what injection calls. Only a method that treats
-  /// layers differently by their names, as ``IA3``, has one of its own.
+  /// Makes the adapter of the layer at `path`. Only a method that treats layers differently by their
+  /// names, as ``IA3``, has one of its own.
   func makeAdapter(
     for layer: any LinearLayer, at path: String, using random: inout SeededRandom
+  ) throws(AdapterError) -> Adapter
+  /// Makes the adapter of the layer at `path` among all that get one; what injection calls. Only a
+  /// method whose layers share something, as ``VeRA``, has one of its own.
+  func makeAdapter(
+    for layer: any LinearLayer, at path: String, among layers: AdaptedLayers,
+    using random: inout SeededRandom
   ) throws(AdapterError) -> Adapter
 }
 
@@ -137,6 +143,14 @@ extension AdapterMethod {
   public func check() throws(AdapterError) {}
   /// Of no size that grows with a rank.
   public var factorRanks: [Int] { [] }
+
+  /// The same whatever the others are.
+  public func makeAdapter(
+    for layer: any LinearLayer, at path: String, among layers: AdaptedLayers,
+    using random: inout SeededRandom
+  ) throws(AdapterError) -> Adapter {
+    try makeAdapter(for: layer, at: path, using: &random)
+  }
 
   /// The same for every path.
   public func makeAdapter(

@@ -24,7 +24,10 @@ public struct InjectionReport: Sendable, Hashable {
     guard case .lowRank(let effect) = withoutGradients({ adapter.effect }) else { return }
     let (a, b) = effect.factors[0]
     let (rank, side) = (a.shape[0], min(a.shape[1], b.shape[0]))
-    if rank > side {
+    // Factors that are not trained, as VeRA's, are random and want a high rank.
+    let count = adapter.namedParameters().filter(\.parameter.isTrainable)
+      .reduce(0) { $0 + $1.parameter.shape.elementCount }
+    if rank > side, count >= a.shape.elementCount {
       warnings.append("layer \(path): rank \(rank) is above the layer's smaller side, \(side)")
     }
   }
@@ -42,10 +45,11 @@ extension InjectionReport: CustomStringConvertible {
 extension AdapterMethod {
   /// The adapter of a linear layer or an embedding.
   func makeAdapter(
-    for module: any AdaptableModule, path: String, using random: inout SeededRandom
+    for module: any AdaptableModule, path: String, among layers: AdaptedLayers,
+    using random: inout SeededRandom
   ) throws(AdapterError) -> any LinearAdapter {
     if let layer = module as? any LinearLayer {
-      return try makeAdapter(for: layer, at: path, using: &random)
+      return try makeAdapter(for: layer, at: path, among: layers, using: &random)
     }
     guard let embedding = module as? Embedding, let method = self as? any EmbeddingAdapterMethod
     else {
@@ -87,9 +91,11 @@ extension Module {
     try demand.check(limit: memoryLimit)
     var report = InjectionReport(layers: [], parameterCount: 0, warnings: structureProblems())
     var adapters: [String: any LinearAdapter] = [:]
+    let layers = AdaptedLayers(selected.map(\.module))
     for (path, module) in selected {
       var random = SeededRandom(seed: seed, path: path)
-      let adapter = try method.makeAdapter(for: module, path: path, using: &random)
+      let adapter = try method.makeAdapter(
+        for: module, path: path, among: layers, using: &random)
       adapters[path] = adapter
       report.add(adapter, path: path)
     }

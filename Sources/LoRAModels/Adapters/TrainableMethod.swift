@@ -11,30 +11,21 @@ package protocol TrainableMethod: Sendable {
   /// How many pairs of factors of its rank a layer gets; nil where the rank alone does not say how
   /// large they are.
   var factorPairs: Int? { get }
-  /// Throws for options that an injection would leave out.
+  /// Throws for options that an injection would leave out; by default for another start than the
+  /// standard one.
   func checkTrainable(_ configuration: PEFTAdapterConfiguration) throws(AdapterError)
   /// The recipe for the layer at `path`.
   func recipe(
     forPath path: String, of configuration: PEFTAdapterConfiguration
   ) throws(AdapterError) -> any AdapterMethod
-  /// Those for all layers, in their order; by default each its own.
-  func recipes(
-    for layers: [(path: String, module: any AdaptableModule)],
-    of configuration: PEFTAdapterConfiguration
-  ) throws(AdapterError) -> [any AdapterMethod]
 }
 
 extension TrainableMethod {
   package var recipeName: String { Self.recipes[0].name }
   package var factorPairs: Int? { nil }
 
-  package func recipes(
-    for layers: [(path: String, module: any AdaptableModule)],
-    of configuration: PEFTAdapterConfiguration
-  ) throws(AdapterError) -> [any AdapterMethod] {
-    var result: [any AdapterMethod] = []
-    for layer in layers { result.append(try recipe(forPath: layer.path, of: configuration)) }
-    return result
+  package func checkTrainable(_ configuration: PEFTAdapterConfiguration) throws(AdapterError) {
+    try configuration.demandStandardInitialization()
   }
 }
 
@@ -51,18 +42,36 @@ package struct TrainingRecipe: Sendable {
   /// The hyperparameters that it has.
   package let hyperparameters: Set<Hyperparameter>
   /// The rank where none is given.
-  package var rank = 8
+  package let rank: Int
   /// The alpha where none is given.
-  package var alpha = 16.0
+  package let alpha: Double
   /// The options of PEFT's method, of a dropout and whether the scale is rank-stabilized.
   package let options:
     @Sendable (_ dropout: Double, _ isRankStabilized: Bool) -> PEFTAdapterConfiguration.Method
   /// The targets where none are given.
-  package var targets: @Sendable (any Module) -> PEFTAdapterConfiguration.Modules = { _ in
-    .allLinear
-  }
+  package let targets: @Sendable (any Module) -> PEFTAdapterConfiguration.Modules
   /// What else the configuration says for a model.
-  package var complete: @Sendable (inout PEFTAdapterConfiguration, any Module) -> Void = { _, _ in }
+  package let complete: @Sendable (inout PEFTAdapterConfiguration, any Module) -> Void
+
+  package init(
+    name: String, hyperparameters: Set<Hyperparameter>, rank: Int = 8, alpha: Double = 16,
+    targets: @escaping @Sendable (any Module) -> PEFTAdapterConfiguration.Modules = { _ in
+      .allLinear
+    },
+    complete: @escaping @Sendable (inout PEFTAdapterConfiguration, any Module) -> Void = { _, _ in
+    },
+    options:
+      @escaping @Sendable (_ dropout: Double, _ isRankStabilized: Bool)
+      -> PEFTAdapterConfiguration.Method
+  ) {
+    self.name = name
+    self.hyperparameters = hyperparameters
+    self.rank = rank
+    self.alpha = alpha
+    self.options = options
+    self.targets = targets
+    self.complete = complete
+  }
 
   /// All that there are.
   package static let all: [TrainingRecipe] = PEFTAdapterConfiguration.Method.types.flatMap {
@@ -98,6 +107,15 @@ extension PEFTAdapterConfiguration {
 }
 
 extension AdapterError {
+  /// Throws for a hyperparameter that nothing can be learned with.
+  static func demand(
+    _ isUsable: Bool, _ parameter: String, _ value: some Sendable, _ expected: String
+  ) throws(AdapterError) {
+    if !isUsable {
+      throw .invalidValue(parameter: parameter, value: "\(value)", expected: expected)
+    }
+  }
+
   /// Throws if something is asked for that can't be trained.
   static func refuse(
     _ isThere: Bool, _ parameter: String, _ value: String

@@ -88,10 +88,10 @@ extension Module {
     var result: [(path: String, adapter: any LinearAdapter)] = []
     let modules = Dictionary(
       adaptableModules().map { ($0.path, $0.module) }, uniquingKeysWith: { first, _ in first })
-    let adapted = description.layers.compactMap { modules[$0.path] }
+    let adapted = AdaptedLayers(description.layers.compactMap { modules[$0.path] })
     for layer in description.layers {
       let place = AdapterPlace(
-        layer: layer.path, module: modules[layer.path], modules: adapted,
+        layer: layer.path, module: modules[layer.path], layers: adapted,
         isInModel: true, isTrainable: isTrainable, dropout: dropout,
         dropoutStream: SeededRandom(seed: 0, path: layer.path).stream)
       result.append((layer.path, try layer.change.makeAnyAdapter(at: place)))

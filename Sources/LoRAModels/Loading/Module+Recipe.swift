@@ -38,10 +38,11 @@ extension Module {
     }
     var report = InjectionReport(layers: [], parameterCount: 0, warnings: structureProblems())
     var adapters: [String: any LinearAdapter] = [:]
-    let recipes = try method.recipes(for: selected, of: configuration)
-    for ((path, module), recipe) in zip(selected, recipes) {
+    let layers = AdaptedLayers(selected.map(\.module))
+    for (path, module) in selected {
       var random = SeededRandom(seed: seed, path: path)
-      let adapter = try recipe.makeAdapter(for: module, path: path, using: &random)
+      let adapter = try method.recipe(forPath: path, of: configuration)
+        .makeAdapter(for: module, path: path, among: layers, using: &random)
       adapters[path] = adapter
       report.add(adapter, path: path)
     }
