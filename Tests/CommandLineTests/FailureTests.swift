@@ -129,7 +129,7 @@ import Testing
     let large = try Command.start(train + ["--rank", "33", "--targets", "q_proj"]).outcome()
     #expect(large.status == 0)
     #expect(large.errors.contains("warning: layer model.layers.0.self_attn.q_proj: rank 33"))
-    #expect(try Command.start(train + ["--method", "vera"]).outcome().status == 64)
+    #expect(try Command.start(train + ["--method", "boft"]).outcome().status == 64)
     #expect(try Command.start(train + ["--targets", "regex:("]).outcome().status == 64)
     #expect(try Command.start(train + ["--epochs", "2"]).outcome().status == 64)
   }

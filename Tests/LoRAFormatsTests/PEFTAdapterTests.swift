@@ -118,8 +118,8 @@ struct PEFTAdapterTests {
     "configurations that are refused by the field's name",
     arguments: [
       Bad(
-        #""peft_type": "VERA""#, .unsupported,
-        "'VERA' are not supported; supported are 'LORA', 'LOHA', 'LOKR', 'IA3'"),
+        #""peft_type": "BOFT""#, .unsupported,
+        "'BOFT' are not supported; supported are 'LORA', 'LOHA', 'LOKR', 'IA3', 'VERA'"),
       Bad(#""peft_type": "PREFIX_TUNING""#, .unsupported, "'PREFIX_TUNING'"),
       Bad(#""peft_type": null"#, .missingKey, "'peft_type'"),
       Bad(#""peft_type": null, "fine_tune_type": "lora""#, .unsupported, "MLX"),

@@ -39,6 +39,18 @@ import Testing
     #expect(try JSONDecoder().decode(LoRA.self, from: json) == method)
   }
 
+  @Test(arguments: layers) func vera(kind: String) throws {
+    var method = VeRA(rank: 4)
+    method.initialScale = 0.7
+    method.projectionKey = 5
+    let failures = try checkAdapter(method, on: Self.layer(kind))
+    #expect(failures.isEmpty, "\(failures)")
+    #expect(
+      try JSONDecoder().decode(VeRA.self, from: try JSONEncoder().encode(method)) == method)
+    method.initialScale = 0
+    #expect(throws: AdapterError.self) { try checkAdapter(method, on: Self.layer(kind)) }
+  }
+
   @Test func olderRecipesAreRead() throws {
     let json = #"{"rank": 4, "alpha": 2, "dropout": 0.5, "isRankStabilized": true}"#
     #expect(
@@ -61,6 +73,7 @@ import Testing
     try expect(#"{"rank": 3, "factor": 4}"#, LoKr(rank: 3, factor: 4))
     try expect("{}", LoKr())
     try expect("{}", IA3())
+    try expect(#"{"rank": 3}"#, VeRA(rank: 3))
     try expect(#"{"feedForward": ["fc"]}"#, IA3(feedForward: ["fc"]))
   }
 

@@ -25,6 +25,8 @@ struct ReferenceFile {
     file = try SafetensorsFile(path: Fixtures.path("training/\(name)"))
   }
 
+  init(file: SafetensorsFile) { self.file = file }
+
   func tensor(_ name: String) throws -> Tensor { try file.tensor(named: name) }
 
   func numbers(_ name: String) throws -> [Double] {

@@ -8,6 +8,7 @@ extension PEFTAdapterConfiguration {
       LoHa.self,
       LoKr.self,
       IA3.self,
+      VeRA.self,
     ]
 
     var options: any PEFTMethod

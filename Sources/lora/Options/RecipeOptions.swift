@@ -9,7 +9,7 @@ struct RecipeOptions: ParsableArguments {
       "What to train: an adapter of this method, or with full the whole model. (default: lora)"))
   var method: TrainingMethod?
   @Option(
-    parsing: .unconditional, help: "The adapter's rank. (default: 8)")
+    parsing: .unconditional, help: "The adapter's rank. (default: 8; 256 for vera)")
   var rank: Int?
   @Option(
     parsing: .unconditional,
