@@ -25,7 +25,7 @@ import Testing
     }
 
     func model() throws -> any PretrainedLanguageModel {
-      try PretrainedModel(path: Fixtures.path("models/\(run.model)"), type: .float32).model
+      try PretrainedModel(path: Fixtures.path("models/\(run.model)"), type: .float32).languageModel
     }
 
     func losses(_ model: any PretrainedLanguageModel) throws -> Tensor {
