@@ -11,7 +11,7 @@ private func shape(
 ) -> ModelConfiguration {
   ModelConfiguration(
     architecture: architecture, hiddenSize: 64, intermediateSize: 192, layerCount: layers,
-    headCount: 4, keyValueHeadCount: architecture == .gpt2 ? 4 : 2, vocabularySize: vocabulary,
+    headCount: 4, keyValueHeadCount: [.gpt2, .bert].contains(architecture) ? 4 : 2, vocabularySize: vocabulary,
     tiesWordEmbeddings: true,
     maximumPositions: positions)
 }
@@ -120,6 +120,37 @@ private func expectPrediction(
     #expect(expected.allSatisfy { $0 != nil })
     #expect(try gradients(checkpointed: true, changing: false) == expected)
     #expect(try gradients(checkpointed: true, changing: true) == expected)
+  }
+
+  /// The same of an encoder, whose norms lie behind the sums.
+  @Test func anEncoderKeepsWhatThePredictionSays() async {
+    await #expect(processExitsWith: .success) {
+      let (rows, length) = (2, 128)
+      var configuration = shape(.bert)
+      configuration.labels = ["no", "yes"]
+      let batch = TokenBatch(rows: patterns(rows, length: length - 1))
+      for target in [TrainingTarget.adapter("a"), .full] {
+        for selector in [.allLinear, ["query", "value"], ["output.dense"]] as [LayerSelector] {
+          let model = try #require(
+            try configuration.randomModel(standardDeviation: 0.1, seed: 5)
+              as? any PretrainedSequenceClassifier)
+          if target != .full {
+            model.setTrainable(false)
+            try model.inject(LoRA(rank: 4), named: "a", into: selector)
+          }
+          let before = BufferPool.shared.statistics.liveBytes
+          let kept = model(batch)
+          let live = BufferPool.shared.statistics.liveBytes - before
+          withExtendedLifetime(kept) {}
+          let workload = TrainingWorkload(
+            model, training: target, rows: rows, length: length)
+          let expected = workload.memory.activations
+          #expect(
+            abs(live - expected) <= expected / 10,
+            "\(target), \(selector): \(live), predicted \(expected)")
+        }
+      }
+    }
   }
 
   @Test func aForwardPassKeepsWhatThePredictionSays() async {

@@ -91,7 +91,8 @@ extension Block {
   ///   - training: what is trained of each layer.
   package func keptWidths(flowsIn: Bool, _ training: TrainedLayers) -> [Int] {
     // A norm keeps its input if a gradient flows through it; if not, those who read its output keep
-    // that. Without a norm its reader keeps the input.
+    // that. Without a norm its reader keeps the input, unless that is what a norm of a sum made: then the
+    // sum is kept.
     let size = attention.output.outputSize
     let attends = flowsIn || training.contains(attention.inputLayers)
     let flowsOn = attends || training.contains([attention.output])
@@ -100,14 +101,16 @@ extension Block {
       (isSequential ? flowsOn : flowsIn) || training.contains(feedForward.inputLayers)
     let leavesNetwork = entersNetwork || training.contains([feedForward.down])
     var widths = linearLayers.flatMap { training.keptWidths(of: $0) }
-    if attends { widths += norms.attention?.keptWidths ?? [size] }
+    if attends {
+      widths += norms.attention?.keptWidths ?? (norms.feedForwardSum != nil && flowsIn ? [] : [size])
+    }
     widths += attention.keptWidths(attends: attends, training)
     if flowsOn {
       widths += norms.attentionOutput?.keptWidths ?? []
       widths += norms.attentionSum?.keptWidths ?? []
     }
     if entersNetwork, arrangement != .parallelBehindOneNorm {
-      widths += norms.feedForward?.keptWidths ?? [size]
+      widths += norms.feedForward?.keptWidths ?? (norms.attentionSum != nil && flowsOn ? [] : [size])
     }
     widths += feedForward.keptWidths(isEntered: entersNetwork)
     if leavesNetwork {
