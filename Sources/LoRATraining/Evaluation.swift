@@ -12,9 +12,9 @@ import LoRATensor
 
 /// How well a model predicts a data set.
 public struct Evaluation: Sendable, Hashable, Codable {
-  /// The mean negative log-likelihood of the targets that count, natural logarithm.
+  /// The mean negative log-likelihood of the targets that are not ignored, natural logarithm.
   public let nll: Double
-  /// The number of targets that count.
+  /// The number of targets that are not ignored.
   public let tokens: Int
 
   /// Creates an evaluation.
@@ -23,12 +23,12 @@ public struct Evaluation: Sendable, Hashable, Codable {
     self.tokens = tokens
   }
 
-  /// `exp(nll)`.
+  /// The perplexity, `exp(nll)`.
   public var perplexity: Double { exp(nll) }
 }
 
 extension Evaluation: CustomStringConvertible {
-  /// Loss, perplexity and what they are taken over.
+  /// Loss, perplexity and the number of targets.
   public var description: String {
     "NLL \(rounded(nll)), perplexity \(rounded(perplexity)) over \(tokens) token\(tokens == 1 ? "" : "s")"
   }
@@ -43,9 +43,9 @@ extension LanguageModel {
   /// The mean loss over `data`, with the adapters that apply here; see
   /// `Module.withAdapters(_:_:)`.
   ///
-  /// Nothing is recorded, nothing dropped. Throws ``TrainingError`` for rows that the model can't
-  /// read, `NonFiniteOutput` where its losses are no finite numbers, and `CancellationError` between
-  /// batches if the task is cancelled.
+  /// Records no gradients and applies no dropout. Throws ``TrainingError`` for examples that the
+  /// model can't read, `NonFiniteOutput` for losses that are not finite, and `CancellationError`
+  /// between batches if the task is cancelled.
   public func evaluate(on data: TokenDataSet, batchSize: Int = 8) throws -> Evaluation {
     guard batchSize >= 1 else {
       throw TrainingError.invalidOption(

@@ -2,7 +2,7 @@ import LoRAAutograd
 public import LoRAModels
 import LoRATensor
 
-/// How a text that is longer than a model's positions is scored: by windows that advance by a stride.
+/// The windows that score a text longer than the model's positions; they advance by a stride.
 ///
 /// ```swift
 /// let windows = try ScoringWindows(length: 1024, stride: 512)
@@ -10,14 +10,15 @@ import LoRATensor
 /// evaluation.perplexity
 /// ```
 ///
-/// Each window scores the tokens that the ones before have not, with the rest of it as context: a
-/// smaller stride gives more context, and costs more. It is the recipe of "Perplexity of fixed-length
-/// models" in the documentation of transformers. The first token of a text is given, and where windows
-/// do not overlap the first of each: nothing precedes it.
+/// Each window scores the tokens that earlier windows have not scored, with the rest of the window
+/// as context. A smaller stride gives more context and costs more. The recipe is that of
+/// "Perplexity of fixed-length models" in the documentation of transformers. The first token of a
+/// text is not scored, nor is the first token of each window if windows do not overlap: nothing
+/// precedes them.
 public struct ScoringWindows: Sendable, Hashable {
   /// The number of tokens of a window.
   public let length: Int
-  /// How many tokens further the next window begins.
+  /// The number of tokens from the start of one window to the start of the next.
   public let stride: Int
 
   /// Creates windows of `length` tokens; the stride is half of that unless given. Throws
@@ -41,7 +42,7 @@ public struct ScoringWindows: Sendable, Hashable {
     var firstScored: Int
   }
 
-  /// The windows of a row of `count` positions, which predict the tokens behind them.
+  /// The windows of a sequence of `count` positions, which predict the next tokens.
   func windows(ofPositions count: Int) -> [Window] {
     var windows: [Window] = []
     var (start, scored) = (0, 0)
@@ -57,13 +58,13 @@ public struct ScoringWindows: Sendable, Hashable {
   }
 }
 
-/// What the tokens of one row of a data set cost.
+/// The scores of the tokens of one example of a data set.
 public struct RowScore: Sendable, Hashable {
-  /// How many tokens were scored.
+  /// The number of scored tokens.
   public internal(set) var tokens = 0
-  /// The sum of their negative log-likelihoods, natural logarithm.
+  /// The sum of the negative log-likelihoods, natural logarithm.
   public internal(set) var sum = 0.0
-  /// Each of these in the order of the tokens; empty unless asked for.
+  /// The negative log-likelihood of each token, in order; empty unless requested.
   public internal(set) var losses: [Float] = []
 
   /// The mean negative log-likelihood.
@@ -71,17 +72,18 @@ public struct RowScore: Sendable, Hashable {
 }
 
 extension LanguageModel {
-  /// The scores of every row of `data`, with the adapters that apply here.
+  /// The scores of every example of `data`, with the adapters that apply here.
   ///
   /// - Parameters:
-  ///   - data: the rows, which may be longer than the model's positions if there are windows.
-  ///   - windows: how longer rows are scored; nil to run every row as a whole.
-  ///   - batchSize: the most rows, or windows, that run at once: neighbours of equal length.
-  ///   - keepsLosses: whether each token's value is kept.
-  ///   - progress: called with the number of positions done, and of all.
+  ///   - data: the examples; they may be longer than the model's positions if there are windows.
+  ///   - windows: the windows for longer examples; nil runs every example as a whole.
+  ///   - batchSize: the largest number of examples, or windows, per batch; neighbours of equal
+  ///     length share a batch.
+  ///   - keepsLosses: whether to keep each token's loss.
+  ///   - progress: called with the number of positions done and the total number.
   ///
-  /// Throws ``TrainingError`` for rows that the model can't read, and `CancellationError` between
-  /// batches if the task is cancelled.
+  /// Throws ``TrainingError`` for examples that the model can't read, and `CancellationError`
+  /// between batches if the task is cancelled.
   public func score(
     _ data: TokenDataSet, windows: ScoringWindows? = nil, batchSize: Int = 8,
     keepsLosses: Bool = false, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
@@ -142,7 +144,7 @@ extension LanguageModel {
     return scores
   }
 
-  /// The mean loss over `data` by windows; see ``ScoringWindows``.
+  /// The mean loss over `data`, computed in windows; see ``ScoringWindows``.
   public func evaluate(
     on data: TokenDataSet, windows: ScoringWindows, batchSize: Int = 8
   ) throws -> Evaluation {

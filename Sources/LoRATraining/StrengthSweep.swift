@@ -1,7 +1,7 @@
 public import LoRAModels
 import LoRATensor
 
-/// The loss over a grid of strengths of one or two adapters: how much of each is best.
+/// The loss over a grid of strengths of one or two adapters, to find the best strengths.
 ///
 /// ```swift
 /// let sweep = try model.sweepStrengths(
@@ -9,14 +9,14 @@ import LoRATensor
 /// sweep.best.strengths  // [0.75]
 /// ```
 public struct StrengthSweep: Sendable, Hashable, Codable {
-  /// One choice of strengths and what it gives.
+  /// One choice of strengths and its loss.
   public struct Setting: Sendable, Hashable, Codable {
     /// The strength of each adapter, in the order of the sweep's names.
     public let strengths: [Float]
-    /// The loss with them; nil where what the model computes is no finite number.
+    /// The loss at these strengths; nil if the model's output is not finite.
     public let evaluation: Evaluation?
 
-    /// Creates a setting; an evaluation whose loss is no finite number counts as none.
+    /// Creates a setting; an evaluation whose loss is not finite counts as nil.
     public init(strengths: [Float], evaluation: Evaluation?) {
       self.strengths = strengths
       self.evaluation = evaluation.flatMap { $0.nll.isFinite ? $0 : nil }
@@ -25,18 +25,18 @@ public struct StrengthSweep: Sendable, Hashable, Codable {
 
   /// The names of the adapters, one or two.
   public let adapters: [String]
-  /// The strengths that every adapter took, ascending.
+  /// The strengths on the grid, ascending.
   public let grid: [Float]
-  /// Every setting; of two adapters the second one's strength changes fastest.
+  /// Every setting; with two adapters the second one's strength changes fastest.
   public let settings: [Setting]
-  /// The setting with the lowest loss, and that loss; of equals the first.
+  /// The setting with the lowest loss, and that loss; the first if several are equal.
   public let best: Best
 
-  /// A setting whose loss is a finite number.
+  /// A setting with a finite loss.
   public struct Best: Sendable, Hashable, Codable {
     /// The strength of each adapter, in the order of the sweep's names.
     public let strengths: [Float]
-    /// The loss with them.
+    /// The loss at these strengths.
     public let evaluation: Evaluation
   }
 
@@ -45,7 +45,7 @@ public struct StrengthSweep: Sendable, Hashable, Codable {
     setting.strengths == best.strengths && setting.evaluation == best.evaluation
   }
 
-  /// Creates a sweep from its settings. Traps unless there is one for every choice, and one of them
+  /// Creates a sweep from its settings. Traps unless there is one for every choice and at least one
   /// has a finite loss.
   public init(adapters: [String], grid: [Float], settings: [Setting]) {
     let count = adapters.indices.reduce(1) { product, _ in product * grid.count }
@@ -64,8 +64,8 @@ public struct StrengthSweep: Sendable, Hashable, Codable {
     best = finite.dropFirst().reduce(first) { $1.evaluation.nll < $0.evaluation.nll ? $1 : $0 }
   }
 
-  /// `steps` strengths from `first` to `last`, equally far apart. Throws ``TrainingError`` unless
-  /// there are at least two, `first` is below `last`, and all differ as float32 numbers.
+  /// `steps` evenly spaced strengths from `first` to `last`. Throws ``TrainingError`` unless there
+  /// are at least two, `first` is below `last`, and all differ as float32 numbers.
   public static func grid(
     from first: Double, to last: Double, steps: Int
   ) throws(TrainingError) -> [Float] {
@@ -90,20 +90,20 @@ public struct StrengthSweep: Sendable, Hashable, Codable {
 }
 
 extension LanguageModel {
-  /// Evaluates the model with every choice of `strengths` for the attached adapters `adapters`, one
-  /// or two, and no others.
+  /// Evaluates the model with every combination of `strengths` for one or two attached adapters,
+  /// and no other adapters.
   ///
   /// - Parameters:
   ///   - adapters: the names of attached adapters.
-  ///   - strengths: what each takes; see ``StrengthSweep/grid(from:to:steps:)``.
-  ///   - data: what the loss is taken on.
-  ///   - batchSize: how many rows run at once.
-  ///   - progress: called after each evaluation with the number of those done, and of all.
+  ///   - strengths: the strengths to try; see ``StrengthSweep/grid(from:to:steps:)``.
+  ///   - data: the evaluation data.
+  ///   - batchSize: the number of examples per batch.
+  ///   - progress: called after each evaluation with the number done and the total number.
   ///
-  /// A setting under which the model's numbers overflow is reported as one without an evaluation;
-  /// `NonFiniteOutput` is thrown if all of them are. Throws as ``evaluate(on:batchSize:)`` does,
-  /// `AdapterError` for names that are not attached, and ``TrainingError`` for no or more than two
-  /// adapters and an empty grid.
+  /// A setting under which the model overflows is reported without a loss; `NonFiniteOutput` is
+  /// thrown if all settings overflow. Throws as ``evaluate(on:batchSize:)`` does, `AdapterError`
+  /// for names that are not attached, and ``TrainingError`` for an empty grid or any other number
+  /// of adapters than one or two.
   public func sweepStrengths(
     of adapters: [String], over strengths: [Float], on data: TokenDataSet, batchSize: Int = 8,
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }

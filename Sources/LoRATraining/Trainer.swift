@@ -3,7 +3,7 @@ public import LoRAModels
 import LoRATensor
 public import Logging
 
-/// Trains parameters on data: an adapter or a whole model, ours or yours.
+/// Trains parameters on data: an adapter or a whole model, the library's or your own.
 ///
 /// ```swift
 /// try model.inject(LoRA(rank: 8), named: "support")
@@ -15,22 +15,23 @@ public import Logging
 /// }
 /// ```
 ///
-/// The same model, data, options and seed give the same bits, at every number of threads.
+/// The same model, data, options and seed give the same bits at any number of threads.
 ///
-/// A trainer is a description; ``run(from:isolation:onStep:)`` starts from the parameters' values then
-/// and a fresh optimizer, or goes on where a ``TrainingState`` was taken. ``TrainingRun`` gives the
-/// steps one by one. Between steps the model always holds the result of the last whole step.
+/// A trainer only describes the training. ``run(from:isolation:onStep:)`` starts from the
+/// parameters' current values with a fresh optimizer, or resumes from a ``TrainingState``.
+/// ``TrainingRun`` makes the steps one at a time. Between steps the model holds the result of the
+/// last complete step.
 public struct Trainer<Data: TrainingData>: Sendable {
-  /// How long, how fast and in which order.
+  /// The settings of the run.
   public let options: TrainingOptions
-  /// The rows to learn from.
+  /// The training data.
   public let data: Data
-  /// What is trained, in groups that may have their own rates. At first one group of everything, or
-  /// those of ``LoRAPlus``.
+  /// The parameters to train, in groups that may have their own learning rates. Initially one group
+  /// of everything, or the groups of ``LoRAPlus``.
   public var groups: [ParameterGroup]
   /// The optimizer. ``TrainingOptions/adamW`` unless set.
   public var optimizer: any Optimizer
-  /// Where warnings go. Nowhere unless set.
+  /// The logger for warnings. Drops them unless set.
   public let logger: Logger
 
   /// The loss of a batch: `scale` times the sum of the losses of its targets.
@@ -48,17 +49,17 @@ public struct Trainer<Data: TrainingData>: Sendable {
   /// The module that is trained, or that the adapter is attached to.
   let model: (module: any Module, target: TrainingTarget)?
 
-  /// Creates a trainer of any parameters under any loss.
+  /// Creates a trainer for any parameters with any loss.
   ///
   /// - Parameters:
-  ///   - parameters: what is trained, with names for errors; those that are frozen are left out.
-  ///   - data: the rows to learn from.
-  ///   - options: how long, how fast and in which order.
-  ///   - logger: where warnings go.
-  ///   - loss: computes `scale` times the sum of the losses of a batch; the scale is 1 / (number
-  ///     of targets in the step), see ``TrainingData/targetCount(of:)``.
+  ///   - parameters: the parameters to train, with names for errors; frozen ones are left out.
+  ///   - data: the training data.
+  ///   - options: the settings of the run.
+  ///   - logger: the logger for warnings.
+  ///   - loss: computes `scale` times the sum of the losses of a batch; the scale is 1 / (number of
+  ///     targets in the step), see ``TrainingData/targetCount(of:)``.
   ///
-  /// Throws ``TrainingError`` for options out of range, no data, or nothing trainable.
+  /// Throws ``TrainingError`` for options out of range, missing data, or no trainable parameters.
   public init(
     parameters: [NamedParameter], on data: Data, options: TrainingOptions = TrainingOptions(),
     logger: Logger = .silent, loss: @escaping Loss
@@ -68,7 +69,7 @@ public struct Trainer<Data: TrainingData>: Sendable {
       scope: { try $0() }, loss: loss)
   }
 
-  /// Creates a trainer of a module, or of an adapter on it, under any loss.
+  /// Creates a trainer for a module, or for an adapter on it, with any loss.
   ///
   /// Training an adapter freezes the base's parameters; ``TrainingTarget/full`` makes them float32
   /// and trainable, see `Module.prepareForFullTraining()`.
@@ -90,7 +91,7 @@ public struct Trainer<Data: TrainingData>: Sendable {
       scope: { body in try model.withAdapters(selection, body) }, loss: loss)
   }
 
-  /// Creates a trainer of a module, or of an adapter on it, under `objective`.
+  /// Creates a trainer for a module, or for an adapter on it, with `objective`.
   public init<Model: Module>(
     _ model: Model, training target: TrainingTarget, on data: Data,
     objective: some Objective<Model, Data>, options: TrainingOptions = TrainingOptions(),
@@ -101,10 +102,10 @@ public struct Trainer<Data: TrainingData>: Sendable {
       logger: logger)
   }
 
-  /// Creates a trainer of a language model, or of an adapter on it, under `objective`.
+  /// Creates a trainer for a language model, or for an adapter on it, with `objective`.
   ///
-  /// Throws ``TrainingError`` for data that the model can't read, options out of range or nothing
-  /// trainable, and `AdapterError` for an adapter that is not attached.
+  /// Throws ``TrainingError`` for data that the model can't read, options out of range or no
+  /// trainable parameters, and `AdapterError` for an adapter that is not attached.
   public init(
     _ model: any LanguageModel, training target: TrainingTarget, on data: Data,
     objective: some Objective<any LanguageModel, Data>,
@@ -161,10 +162,10 @@ public struct Trainer<Data: TrainingData>: Sendable {
 }
 
 extension Trainer where Data == TokenDataSet {
-  /// Creates a trainer of a language model, or of an adapter on it, on next-token prediction.
+  /// Creates a trainer for a language model, or for an adapter on it, with next-token prediction.
   ///
-  /// Throws ``TrainingError`` for rows that the model can't read, options out of range or nothing
-  /// trainable, and `AdapterError` for an adapter that is not attached.
+  /// Throws ``TrainingError`` for examples that the model can't read, options out of range or no
+  /// trainable parameters, and `AdapterError` for an adapter that is not attached.
   public init(
     _ model: any LanguageModel, training target: TrainingTarget, on data: TokenDataSet,
     options: TrainingOptions = TrainingOptions(), logger: Logger = .silent

@@ -1,48 +1,48 @@
 public import LoRATensor
 
-/// What can be wrong with training data, options or a training run.
+/// An error in training data, options or a training run.
 public enum TrainingError: Error, Sendable, Hashable {
-  /// There is nothing to train on; `source` says where it was looked for.
+  /// There is no training data; `source` says where it was expected.
   case emptyData(source: String)
-  /// Row `row` has no token to predict: one token alone, or every target ignored.
+  /// Example `row` has no token to predict: it has only one token, or every target is ignored.
   case noTargets(row: Int)
-  /// Row `row` has as many tokens and targets as given, which must be equally many.
+  /// Example `row` has different numbers of tokens and targets.
   case unequalLengths(row: Int, tokens: Int, targets: Int)
-  /// Row `row` has `length` positions; the model, or the option, allows `limit`.
+  /// Example `row` has `length` positions; the model, or the option, allows `limit`.
   case rowTooLong(row: Int, length: Int, limit: Int)
-  /// Token or target `id` at `position` of `row` is not one of the model's `vocabulary` ids.
+  /// Token or target `id` at `position` of `row` is outside the model's vocabulary of `vocabulary`
+  /// tokens.
   case tokenOutOfVocabulary(id: Int, row: Int, position: Int, vocabulary: Int)
-  /// The number of a label is negative or beyond the model's labels.
+  /// The index of a label is negative or beyond the model's labels.
   case labelOutOfRange(label: Int, example: Int, labels: Int)
-  /// An option is out of its range.
+  /// An option is out of range.
   case invalidOption(name: String, value: String, expected: String)
-  /// A loss that is not a finite number, found before anything was updated: the parameters are
-  /// those that step `step` began with. `rows` are the indexes of the batch's rows in the data.
+  /// The loss is not finite. Nothing was updated: the parameters are those at the start of step
+  /// `step`. `rows` are the indexes of the batch's examples in the data.
   case nonFiniteLoss(step: Int, rows: [Int], value: Double)
-  /// A gradient that is not finite, found before anything was updated.
+  /// A gradient is not finite. Nothing was updated.
   case nonFiniteGradient(step: Int, parameter: String)
-  /// A run would need more bytes than there are; each remedy makes it fit, or all of them together
-  /// where the first is not enough.
+  /// A run needs more bytes than are available. The first remedy alone makes it fit, or else all of
+  /// them together.
   case notEnoughMemory(needed: Int, available: Int, remedies: [MemoryRemedy])
-  /// Nothing that could be trained is trainable.
+  /// No parameter to train is trainable.
   case noTrainableParameters
-  /// A loss of one's own that is not one number.
+  /// A custom loss is not a scalar.
   case lossNotScalar(shape: Shape)
-  /// A loss of one's own that is the same for every `scale` that it is given.
+  /// A custom loss does not depend on its `scale`.
   case lossIgnoresScale(value: Double)
-  /// The loss of the first step depends on none of the `count` parameters that are to be trained, as
-  /// `example`; `isConstant` if on no parameter at all.
+  /// The loss of the first step depends on none of the `count` parameters to train, such as
+  /// `example`; `isConstant` if it depends on no parameter at all.
   case lossWithoutGradient(isConstant: Bool, count: Int, example: String)
-  /// Two parameters that are to be trained have the same path, which a saved state could not tell
-  /// apart.
+  /// Two parameters to train have the same path, which a saved state could not tell apart.
   case duplicateParameter(path: String)
-  /// A saved state that is of another run than the one to resume: what differs, as it was when the
-  /// state was saved and as it is now.
+  /// A saved state belongs to a different run: the part that differs, its saved value and its
+  /// current value.
   case differentRun(part: TrainingState.Part, saved: String, current: String)
 }
 
 extension TrainingError: CustomStringConvertible {
-  /// What is wrong, in one line.
+  /// The description of the error, in one line.
   public var description: String {
     switch self {
     case .emptyData(let source):

@@ -1,52 +1,53 @@
 public import LoRATensor
 
-/// How long, how fast and in which order to train.
+/// The settings of a training run: duration, learning rate, batches, order of the examples.
 ///
-/// Stored options of older versions decode: what they lack has its default.
+/// Options stored by older versions decode: missing keys have their defaults.
 public struct TrainingOptions: Sendable, Hashable, Codable {
-  /// How long a run is.
+  /// The duration of a run.
   public enum Duration: Sendable, Hashable, Codable {
     /// This many optimizer steps, over as many epochs as that takes.
     case steps(Int)
-    /// This often through the data.
+    /// This many passes over the data.
     case epochs(Int)
   }
 
-  /// How long the run is.
+  /// The duration of the run.
   public var duration: Duration
-  /// The number of rows in a batch.
+  /// The batch size: the number of examples per batch.
   public var batchSize: Int
-  /// The number of batches whose gradients make one step: as one large batch, with less memory.
+  /// The number of batches whose gradients accumulate in one step: the same as one large batch,
+  /// with less memory.
   public var accumulation: Int
-  /// The learning rate before the schedule's factor.
+  /// The peak learning rate, before the schedule's factor.
   public var learningRate: Double
-  /// How the learning rate changes.
+  /// The learning rate schedule.
   public var schedule: LearningRateSchedule
-  /// The number of steps over which the learning rate rises at the beginning.
+  /// The number of warm-up steps, in which the learning rate rises.
   public var warmupSteps: Int
   /// The weight decay.
   public var weightDecay: Double
-  /// AdamW's exponential decay rate of the first moment, the mean of the gradients.
+  /// AdamW's exponential decay rate of the first moment (the mean of the gradients).
   public var beta1: Double
-  /// AdamW's exponential decay rate of the second moment, the mean of their squares.
+  /// AdamW's exponential decay rate of the second moment (the mean of the squared gradients).
   public var beta2: Double
-  /// What AdamW adds to the denominator.
+  /// The term that AdamW adds to the denominator for numerical stability.
   public var epsilon: Double
-  /// The norm that gradients are clipped to; 0 is off.
+  /// The norm that gradients are clipped to; 0 turns clipping off.
   public var clipNorm: Float
-  /// What shuffling and dropout depend on.
+  /// The seed of shuffling and dropout.
   public var seed: UInt64
-  /// Whether the rows are shuffled, anew in every epoch.
+  /// Whether to shuffle the examples in every epoch.
   public var shuffles: Bool
-  /// What products are computed in. With bfloat16 a CPU that has instructions for it trains up to
-  /// twice as fast, at losses that agree to about three digits.
+  /// The precision of matrix products. With bfloat16 a CPU with instructions for it trains up to
+  /// twice as fast, with losses that agree to about three digits.
   public var precision: ProductPrecision
-  /// Whether B of an adapter learns faster than A, and how much; nil: all learn alike.
+  /// LoRA+: a higher learning rate for B than for A; nil trains both at the same rate.
   public var loraPlus: LoRAPlus?
-  /// Whether activations are kept or computed again. Changes memory and time, and no number.
+  /// Whether activations are kept or recomputed. Changes memory and time, but no result.
   public var checkpointing: Checkpointing = .automatic
-  /// The memory that automatic checkpointing and ``Trainer/checkMemory()`` count on, in bytes; nil:
-  /// what the machine has available.
+  /// The memory, in bytes, that automatic checkpointing and ``Trainer/checkMemory()`` count on; nil
+  /// for the memory that the machine has available.
   public var memoryLimit: Int?
 
   /// Creates options. Values are checked when they are used.
@@ -124,7 +125,7 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
     }
   }
 
-  /// The number of steps of a run whose epochs have `stepsPerEpoch` steps.
+  /// The number of steps of a run with `stepsPerEpoch` steps per epoch.
   public func stepCount(stepsPerEpoch: Int) -> Int {
     switch duration {
     case .steps(let steps): steps
@@ -137,7 +138,7 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
     }
   }
 
-  /// The optimizer of these options, which a ``Trainer`` uses unless it is given another.
+  /// The optimizer of these options; a ``Trainer`` uses it unless given another.
   public var adamW: AdamW { AdamW(beta1: beta1, beta2: beta2, epsilon: epsilon) }
 
   // Below, a step changes no float32 number but the smallest; above, none is left.
@@ -154,7 +155,7 @@ extension TrainingOptions {
     case memoryLimit
   }
 
-  /// Decodes options; every key may be absent and then has its default.
+  /// Decodes options; absent keys have their defaults.
   public init(from decoder: any Decoder) throws {
     self.init()
     let values = try decoder.container(keyedBy: CodingKeys.self)

@@ -1,47 +1,47 @@
-/// What one optimizer step did.
+/// The report of one optimizer step.
 public struct StepReport: Sendable, Hashable, Codable {
-  /// The number of steps made, this one included: the first is 1.
+  /// The number of this step, counted from 1.
   public let step: Int
   /// The number of steps of the whole run.
   public let stepCount: Int
-  /// The mean loss over the step's targets, before its update.
+  /// The mean loss over the step's targets, before the update.
   public let loss: Double
-  /// The norm of all gradients, before clipping.
+  /// The norm of all gradients before clipping.
   public let gradientNorm: Float
-  /// The learning rate of this step: the options' one times the schedule's factor.
+  /// The learning rate of this step: the option times the schedule's factor.
   public let learningRate: Double
   /// The number of tokens in the step's batches, without padding.
   public let tokens: Int
-  /// Tokens divided by the step's time.
+  /// Tokens per second of this step.
   public let tokensPerSecond: Double
-  /// How often the data were seen after this step, as 1.25.
+  /// The number of epochs after this step, such as 1.25.
   public let epoch: Double
 }
 
-/// Whether a training goes on.
+/// Whether training continues after a step.
 public enum StepDecision: Sendable, Hashable {
-  /// It does.
+  /// Continue with the next step.
   case `continue`
-  /// It ends after this step, keeping what was learned.
+  /// Stop after this step and keep what was learned.
   case stop
 }
 
-/// How a training ended. What was learned is in the model.
+/// The result of a training run. The trained values are in the model.
 ///
-/// Stored results of older versions decode: what they lack has its default.
+/// Results stored by older versions decode: missing keys have their defaults.
 public struct TrainingResult: Sendable, Hashable, Codable {
-  /// The loss of each step that was made.
+  /// The loss of each completed step.
   public internal(set) var losses: [Double] = []
-  /// Whether the task was cancelled before the run's end.
+  /// Whether the task was cancelled before the end of the run.
   public internal(set) var isCancelled = false
-  /// Whether the callback ended it.
+  /// Whether the callback stopped the run.
   public internal(set) var isStopped = false
-  /// The number of trainable parameters, counted element by element.
+  /// The number of trainable parameters, counted per element.
   public internal(set) var trainedParameterCount = 0
   /// The number of tokens in all batches, without padding.
   public internal(set) var tokens = 0
 
-  /// The number of steps that were made.
+  /// The number of completed steps.
   public var steps: Int { losses.count }
 }
 
@@ -50,7 +50,7 @@ extension TrainingResult {
     case losses, isCancelled, isStopped, trainedParameterCount, tokens
   }
 
-  /// Decodes a result; every key may be absent and then has its default.
+  /// Decodes a result; absent keys have their defaults.
   public init(from decoder: any Decoder) throws {
     self.init()
     let values = try decoder.container(keyedBy: CodingKeys.self)
@@ -63,7 +63,7 @@ extension TrainingResult {
 }
 
 extension StepReport: CustomStringConvertible {
-  /// Where the run is and how it goes, in a line.
+  /// The progress of the run, in one line.
   public var description: String {
     "step \(step) of \(stepCount): loss \(rounded(loss)), gradient \(rounded(Double(gradientNorm))), "
       + "learning rate \(learningRate), \(Int(clamping: tokensPerSecond)) tokens/s"
@@ -71,7 +71,7 @@ extension StepReport: CustomStringConvertible {
 }
 
 extension TrainingResult: CustomStringConvertible {
-  /// How long it was, how it ended, in a line.
+  /// The length of the run and how it ended, in one line.
   public var description: String {
     let end = isCancelled ? ", cancelled" : isStopped ? ", stopped" : ""
     let loss = losses.last.map { ", loss \(rounded($0))" } ?? ""

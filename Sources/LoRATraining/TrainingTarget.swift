@@ -2,11 +2,11 @@ import LoRAAutograd
 public import LoRAModels
 import LoRATensor
 
-/// What of a model is trained.
+/// The part of a model to train.
 public enum TrainingTarget: Sendable, Hashable {
-  /// The adapter of this name, alone. The base is frozen.
+  /// The adapter with this name; the base is frozen.
   case adapter(String)
-  /// The base itself, without adapters.
+  /// The base model, without adapters.
   case full
 
   /// Which adapters apply during training.
@@ -17,7 +17,7 @@ public enum TrainingTarget: Sendable, Hashable {
     }
   }
 
-  /// Freezes or frees `model` as wanted and returns what will be trained.
+  /// Freezes and unfreezes the parameters of `model` and returns those to train.
   func prepare(_ model: any Module) throws -> [NamedParameter] {
     switch self {
     case .adapter(let name):
@@ -46,9 +46,9 @@ extension TrainingTarget: CustomStringConvertible {
 extension Module {
   /// Makes every parameter of the base float32 and trainable.
   ///
-  /// An update is far smaller than the spacing of bfloat16 numbers, so narrow weights can't be
-  /// trained as such: the model computes in its widened weights from now on, which cost twice the
-  /// memory. Widening is exact. Adapters are not touched.
+  /// Updates are far smaller than the spacing of bfloat16 numbers, so narrow weights can't be
+  /// trained. The model computes with its widened weights from now on, which take twice the memory.
+  /// Widening is exact. Adapters do not change.
   public func prepareForFullTraining() {
     for (_, parameter) in namedParameters() {
       let value = parameter.value

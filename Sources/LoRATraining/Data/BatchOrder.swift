@@ -1,17 +1,17 @@
 import LoRATensor
 
-/// In which order the rows of a data set are seen: a function of the seed alone.
+/// The order in which the examples of a data set are seen: a function of the seed alone.
 ///
-/// Every epoch sees every row once, the last batch being smaller where the rows don't divide. A step
-/// takes `accumulation` batches of one epoch, the epoch's last step what is left of them.
+/// Every epoch sees every example once; its last batch may be smaller. A step takes `accumulation`
+/// batches of one epoch, or the batches that are left at its end.
 public struct BatchOrder: Sendable, Hashable {
-  /// The number of rows.
+  /// The number of examples.
   public let rowCount: Int
-  /// The number of rows in a batch.
+  /// The number of examples per batch.
   public let batchSize: Int
-  /// The number of batches in a step.
+  /// The number of batches per step.
   public let accumulation: Int
-  /// What the shuffling depends on; nil for the data's own order in every epoch.
+  /// The seed of shuffling; nil keeps the data's own order in every epoch.
   public let seed: UInt64?
 
   /// Creates an order. Traps if a number is below 1.
@@ -25,13 +25,13 @@ public struct BatchOrder: Sendable, Hashable {
     self.seed = seed
   }
 
-  /// The number of batches in an epoch.
+  /// The number of batches per epoch.
   public var batchesPerEpoch: Int { (rowCount - 1) / batchSize + 1 }
 
-  /// The number of steps in an epoch.
+  /// The number of steps per epoch.
   public var stepsPerEpoch: Int { (batchesPerEpoch - 1) / accumulation + 1 }
 
-  /// The row indexes of `epoch`, from 0, in the order in which they are seen.
+  /// The example indexes of `epoch`, from 0, in the order in which they are seen.
   ///
   /// Fisher and Yates' shuffle of the generator named `epoch/<epoch>` under the seed.
   public func rows(ofEpoch epoch: Int) -> [Int] {
@@ -45,7 +45,7 @@ public struct BatchOrder: Sendable, Hashable {
     return rows
   }
 
-  /// The batches of a step of an epoch whose order is `rows`, each the row indexes in it.
+  /// The batches of a step of an epoch with the order `rows`, as indexes of examples.
   public func batches(ofStep step: Int, in rows: [Int]) -> [[Int]] {
     let first = step * accumulation
     // Written so that no sum overflows: a batch may be asked to be as large as numbers go.

@@ -1,6 +1,6 @@
 public import LoRAFormats
 
-/// A file of training data, in the format that its name or its beginning says.
+/// A file of training data, in the format that its name or its content determines.
 ///
 /// | format | content | by name | by its beginning |
 /// | --- | --- | --- | --- |
@@ -10,40 +10,42 @@ public import LoRAFormats
 /// | ``Format/csv`` | a table whose first line names the columns | `.csv`, `.tsv` | such a line |
 /// | ``Format/safetensors`` | a tensor of token ids | `.safetensors` | |
 ///
-/// The beginning decides where the name does not; ``isNamed`` says which it was. Objects and tables have `text`, or `prompt` and `completion`, of which the completion is learned.
-/// Names are taken in any case. Text is UTF-8, with or without a byte order mark; lines end with LF,
-/// CR LF or CR. Everything else is refused with the command that converts it.
+/// If the name does not determine the format, the beginning of the file does; ``isNamed`` says
+/// which. Objects and tables have the field `text`, or `prompt` and `completion`, of which the
+/// completion is learned. Field names ignore case. Text is UTF-8, with or without a byte order
+/// mark; lines end with LF, CR LF or CR. Every other format is rejected with the command that
+/// converts it.
 ///
 /// ```swift
 /// let file = try DataFile("questions.jsonl")
 /// try file.forEachRecord { record in print(record.line, record.content) }
 /// ```
 public struct DataFile: Sendable, Hashable {
-  /// How a file holds its records.
+  /// The format of a data file.
   public enum Format: String, Sendable, Hashable, CaseIterable {
     /// The whole file is one text.
     case text
-    /// A JSON value a line.
+    /// One JSON value per line.
     case jsonLines
     /// A JSON list.
     case json
     /// Comma-separated values, or separated by semicolons or tabs.
     case csv
-    /// Token rows in a safetensors file.
+    /// Sequences of token ids in a safetensors file.
     case safetensors
   }
 
-  /// The file; of a safetensors file with `#` and the tensor's name, where one was given.
+  /// The path of the file; for a safetensors file with `#` and the tensor's name, if one was given.
   public let path: String
-  /// How it holds its records.
+  /// The format.
   public let format: Format
 
-  /// Whether the name says the format; otherwise it was found out, or for want of anything else
-  /// assumed, by the content.
+  /// Whether the name determines the format; if not, the format was detected from the content, or
+  /// assumed.
   public let isNamed: Bool
 
-  /// Finds out what the file at `path` is. Throws `FormatError` for a file that is not there, cannot
-  /// be read, or is of a format that is not read.
+  /// Detects the format of the file at `path`. Throws `FormatError` for a file that does not exist,
+  /// cannot be read, or has an unsupported format.
   public init(_ path: String) throws(FormatError) {
     self.path = path
     let file = TokenRows.file(of: path)
@@ -64,9 +66,9 @@ public struct DataFile: Sendable, Hashable {
     }
   }
 
-  /// Calls `body` with each record, from the first; only one is in memory at a time.
+  /// Calls `body` with each record in order; only one is in memory at a time.
   ///
-  /// Throws `FormatError` with the line of what is wrong, and what `body` throws.
+  /// Throws `FormatError` with the line of the problem, and what `body` throws.
   public func forEachRecord(_ body: (DataRecord) throws -> Void) throws {
     switch format {
     case .text: try forEachText(body)

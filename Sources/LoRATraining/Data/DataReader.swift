@@ -2,7 +2,7 @@ import LoRAFormats
 public import LoRAModels
 public import LoRAText
 
-/// Reads files of training data into rows of tokens for a model, the same way for training, evaluation
+/// Reads files of training data into examples for a model, the same way for training, evaluation
 /// and sweeps.
 ///
 /// ```swift
@@ -11,11 +11,12 @@ public import LoRAText
 /// report.notes   // ["2 rows longer than 513 tokens (512 positions) were cut (lines 4, 19)"]
 /// ```
 ///
-/// A file is read record by record; what stays are its tokens, four bytes each. A plain text is one
-/// text, cut every sequence length; another record is a row. Texts end with the end-of-sequence token,
-/// of a prompt and its completion only the completion counts.
+/// A file is read record by record; only the tokens stay in memory, four bytes each. A plain text
+/// file is one text, cut into pieces of the sequence length; any other record is one example. Texts
+/// end with the end-of-sequence token. Of a prompt and its completion only the completion is
+/// learned.
 public final class DataReader {
-  /// The tokenizer, once something was text.
+  /// The tokenizer; nil until some data is text.
   public private(set) var tokenizer: (any Tokenizer)?
   private let model: any LanguageModel
   private let options: DataOptions
@@ -24,9 +25,10 @@ public final class DataReader {
   /// Creates a reader.
   ///
   /// - Parameters:
-  ///   - model: what rows must fit.
-  ///   - options: how long rows are; nil for up to 512 positions, or the model's if it has fewer.
-  ///   - tokenizer: gives the model's tokenizer; called when something is text.
+  ///   - model: the model that must be able to read the examples.
+  ///   - options: the length of the examples; nil for up to 512 positions, or the model's if it has
+  ///     fewer.
+  ///   - tokenizer: returns the model's tokenizer; called if some data is text.
   ///
   /// Throws ``TrainingError`` for a sequence length below 1 or beyond the model's positions.
   public init(
@@ -44,10 +46,10 @@ public final class DataReader {
     }
   }
 
-  /// Reads the data that `path` names: `FILE`, or `FILE#name` for a tensor of a safetensors file,
-  /// whose tensor `tensor` is taken where no name is given.
+  /// Reads the data at `path`: `FILE`, or `FILE#name` for a tensor of a safetensors file; without a
+  /// name the tensor `tensor` is read.
   ///
-  /// Throws `FormatError` with the line of what is wrong, ``TrainingError``, and `TokenizerError`.
+  /// Throws `FormatError` with the line of the problem, ``TrainingError``, and `TokenizerError`.
   public func read(
     _ path: String, tensor: String = "train"
   ) throws -> (data: TokenDataSet, report: DataReport) {
@@ -138,7 +140,7 @@ public final class DataReader {
           : "use the tokenizer that belongs to the model"))
   }
 
-  /// `data`, whose rows the model can read. Errors name the file and the line.
+  /// Returns `data` if the model can read its examples. Errors name the file and the line.
   private func checked(_ data: TokenDataSet, isText: Bool) throws -> TokenDataSet {
     do throws(TrainingError) {
       try data.check(for: model)

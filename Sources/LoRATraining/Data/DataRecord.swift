@@ -1,12 +1,12 @@
 /// One record of a data file: a text, a prompt and its completion, or token ids.
 public struct DataRecord: Sendable, Hashable {
-  /// What a model learns from.
+  /// The content of a record.
   public enum Content: Sendable, Hashable {
     /// A whole text.
     case text(String)
-    /// A prompt, and the completion that is learned.
+    /// A prompt and the completion to learn.
     case pair(PromptCompletion)
-    /// Ready token ids.
+    /// Token ids.
     case tokens([Int])
 
     /// The fields that it comes from, for errors.
@@ -19,11 +19,12 @@ public struct DataRecord: Sendable, Hashable {
     }
   }
 
-  /// What a model learns from.
+  /// The content of a record.
   public var content: Content
-  /// The line of the file that the record begins on, from 1.
+  /// The line of the file on which the record begins, from 1.
   public var line: Int
-  /// Fields that could be data too and are not used, as `text` beside a prompt and its completion.
+  /// Fields that could be data too but are not used, such as `text` beside a prompt and its
+  /// completion.
   public var unusedFields: [String]
 
   /// Creates a record.

@@ -1,10 +1,10 @@
-/// What became of the records of a data file that are not rows as they were.
+/// The records of a data file that were changed or left out.
 public struct DataReport: Sendable, Hashable {
-  /// Some records of one fate.
+  /// The records that were treated in one way.
   public struct Records: Sendable, Hashable {
-    /// How many there are.
+    /// The number of records.
     public private(set) var count = 0
-    /// The lines of the first ones, from 1.
+    /// The lines of the first records, from 1.
     public private(set) var lines: [Int] = []
 
     mutating func add(line: Int) {
@@ -19,32 +19,32 @@ public struct DataReport: Sendable, Hashable {
     }
   }
 
-  /// Records that were longer than a row and became several.
+  /// Records that were too long and were split into several examples.
   public internal(set) var split = Records()
-  /// The rows that these became.
+  /// The number of examples that these became.
   public internal(set) var splitRows = 0
-  /// Texts that lost their end, and prompts that lost their beginning.
+  /// Texts whose end was cut, and prompts whose beginning was cut.
   public internal(set) var truncated = Records()
-  /// Of those the pairs whose completion lost its end too.
+  /// Those of the truncated pairs whose completion was cut too.
   public internal(set) var cutCompletions = Records()
-  /// Records that were left out because they are too long.
+  /// Records left out because they are too long.
   public internal(set) var skipped = Records()
-  /// Records that were left out because they have nothing to predict.
+  /// Records left out because they have nothing to predict.
   public internal(set) var empty = Records()
-  /// Records with fields that are data too but are not used, and the names of those of the first.
+  /// Records with data fields that are not used.
   public internal(set) var ambiguous = Records()
-  /// The fields of the first ambiguous record that are not used.
+  /// The unused fields of the first such record.
   public internal(set) var unusedFields: [String] = []
-  /// The most positions that a row may have.
+  /// The largest number of positions per example.
   public internal(set) var limit = 0
-  /// The format that was assumed of a file whose name does not say it; nil if the name does.
+  /// The assumed format of a file whose name does not determine it; nil if the name does.
   public internal(set) var assumedFormat: DataFile.Format?
-  /// What the numbers count: lines of a file, or rows of a tensor.
+  /// The unit of the record numbers: lines of a file, or rows of a tensor.
   public let unit: String
 
   init(unit: String) { self.unit = unit }
 
-  /// How the file was read if its name does not say it, and each fate, a sentence each.
+  /// Notes for the user: the assumed format, if any, and one sentence for each kind of change.
   public var notes: [String] {
     var notes: [String] = []
     if let assumedFormat { notes.append(assumedFormat.assumption) }

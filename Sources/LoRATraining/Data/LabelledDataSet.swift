@@ -1,7 +1,7 @@
 public import LoRAModels
 public import LoRATensor
 
-/// Token sequences with a label each, made into batches padded on the right.
+/// Labelled token sequences, batched with padding on the right.
 ///
 /// ```swift
 /// let data = try LabelledDataSet([
@@ -10,13 +10,13 @@ public import LoRATensor
 /// let trainer = try Trainer(classifier, training: .adapter("mood"), on: data)
 /// ```
 public struct LabelledDataSet: TrainingData {
-  /// A sequence and its label.
+  /// A token sequence and its label.
   public struct Example: Sendable, Hashable {
     /// The token ids.
     public var tokens: [Int]
-    /// The type of each token; nil: all are 0.
+    /// The token types; nil if all are 0.
     public var types: [Int]?
-    /// The number of the label.
+    /// The index of the label.
     public var label: Int
 
     /// Creates an example.
@@ -27,19 +27,19 @@ public struct LabelledDataSet: TrainingData {
     }
   }
 
-  /// Some examples' tokens and labels.
+  /// A batch of tokens and labels.
   public struct Batch: Sendable {
-    /// The tokens, checked by nobody yet.
+    /// The tokens, not yet checked.
     public let tokens: TokenBatch
-    /// The numbers of the labels, int64, `[batch]`.
+    /// The indexes of the labels, int64, `[batch]`.
     public let labels: Tensor
   }
 
   /// The examples.
   public let examples: [Example]
 
-  /// Creates a data set. Throws ``TrainingError`` if there is no example, or if one has another number
-  /// of types than of tokens.
+  /// Creates a data set. Throws ``TrainingError`` if there is no example, or if an example has
+  /// different numbers of tokens and types.
   public init(
     _ examples: [Example], source: String = "the examples"
   ) throws(TrainingError) {
@@ -57,7 +57,7 @@ public struct LabelledDataSet: TrainingData {
   /// The number of examples.
   public var rowCount: Int { examples.count }
 
-  /// The examples of these indexes, padded on the right to the longest of them.
+  /// The batch of the examples at these indexes, padded on the right to the longest.
   public func batch(of indexes: [Int]) -> Batch {
     let chosen = indexes.map { examples[$0] }
     let types: [[Int]]? =
@@ -76,7 +76,7 @@ public struct LabelledDataSet: TrainingData {
   /// The number of tokens of the longest example.
   public var longestExample: Int { examples.reduce(0) { max($0, $1.tokens.count) } }
 
-  /// Of every token, type and label. Time: one pass over the tokens.
+  /// A fingerprint of every token, type and label. Time: one pass over the tokens.
   public var fingerprint: UInt64 {
     var hash = ContentHash()
     func combine(_ numbers: [Int]) {
@@ -91,8 +91,8 @@ public struct LabelledDataSet: TrainingData {
     return hash.value
   }
 
-  /// Throws ``TrainingError`` for a label that `model` does not have, and `SequenceError` for tokens or
-  /// types that it can't take. Trainer and evaluation call it.
+  /// Throws ``TrainingError`` for a label that `model` does not have, and `SequenceError` for
+  /// tokens or types that it can't read. Trainer and evaluation call it.
   public func check(for model: any SequenceClassifier) throws {
     let count = model.labels.count
     for (index, example) in examples.enumerated() {

@@ -1,23 +1,24 @@
-/// What becomes of a row of text that has more tokens than the sequence length.
+/// What to do with a text that has more tokens than the sequence length.
 public enum LongRows: String, Sendable, Hashable, Codable, CaseIterable {
-  /// An error that names the first one.
+  /// Throw an error that names the first one.
   case error
-  /// It is cut. Of a prompt and its completion the beginning of the prompt is cut, behind what the
-  /// tokenizer's template puts there; only where the completion is too long by itself its end, too.
+  /// Cut it. A prompt loses its beginning, after the tokens of the tokenizer's template; a
+  /// completion loses its end only if it is too long by itself.
   case truncate
-  /// It is left out.
+  /// Leave it out.
   case skip
-  /// It becomes several rows, each as long as can be. They overlap by one token, so that every token
-  /// that counts is predicted once.
+  /// Split it into several examples of maximal length. They overlap by one token, so that every
+  /// token that counts is predicted once.
   case split
 }
 
-/// How rows of tokens are made of data.
+/// Options for making training examples from data.
 public struct DataOptions: Sendable, Hashable {
-  /// The most positions of a row of text: tokens that are read, one less than the row has.
+  /// The largest number of positions of a text example: its input tokens, one less than all its
+  /// tokens.
   public var sequenceLength: Int
-  /// What becomes of longer rows; nil for what suits the kind of data: texts are split, prompts
-  /// truncated. Token rows are an error, because they were made to be what they are.
+  /// What to do with longer texts; nil splits texts and truncates prompts. Token ids are an error
+  /// then, because they are already divided into examples.
   public var longRows: LongRows?
 
   /// Creates options.

@@ -1,7 +1,7 @@
 import LoRAFormats
 import LoRAText
 
-/// Makes the rows of a data set of records, one after another, as long as they may be.
+/// Builds the examples of a data set from records, one at a time, of any length.
 struct RowBuilder {
   /// What kind of record a row comes from.
   enum Kind {

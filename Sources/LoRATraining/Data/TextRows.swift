@@ -1,19 +1,19 @@
 public import LoRAText
 
-/// How texts become rows.
+/// How texts are divided into examples.
 public enum TextPacking: Sendable, Hashable {
-  /// One row a text; one longer than the sequence length is an error.
+  /// One example per text; a text longer than the sequence length is an error.
   case separate
-  /// All texts after one another, cut every sequence length: no padding, nothing left out. A row may
-  /// hold the end of one text and the beginning of the next.
+  /// All texts concatenated and cut into pieces of the sequence length, without padding or
+  /// omissions. An example may hold the end of one text and the beginning of the next.
   case packed
 }
 
-/// A question and the answer to learn: only the answer's tokens count.
+/// A prompt and the completion to learn: the loss counts only the completion's tokens.
 public struct PromptCompletion: Sendable, Hashable, Codable {
-  /// What is given.
+  /// The prompt.
   public var prompt: String
-  /// What is learned.
+  /// The completion.
   public var completion: String
 
   /// Creates a pair.
@@ -24,16 +24,17 @@ public struct PromptCompletion: Sendable, Hashable, Codable {
 }
 
 extension TokenDataSet {
-  /// Creates a data set of texts, each between what the tokenizer's template puts round it, and its
-  /// end-of-sequence token, where it has one.
+  /// Creates a data set of texts, each inside the tokenizer's template and followed by its
+  /// end-of-sequence token, if it has one.
   ///
   /// - Parameters:
   ///   - texts: the documents.
-  ///   - tokenizer: the model's.
-  ///   - sequenceLength: the most positions of a row. Packed rows overlap by one token, so that
-  ///     every token but the first is predicted once; the last row is as long as what is left.
-  ///   - packing: whether rows hold one text each or are cut from all texts together.
-  ///   - source: what errors call the data, as its file's name.
+  ///   - tokenizer: the model's tokenizer.
+  ///   - sequenceLength: the largest number of positions per example. Packed examples overlap by
+  ///     one token, so that every token but the first is predicted once; the last example holds the
+  ///     remaining tokens.
+  ///   - packing: whether each text is one example, or all texts are cut together.
+  ///   - source: the name of the data in errors, such as its file's name.
   public init(
     texts: [String], tokenizer: any Tokenizer, sequenceLength: Int,
     packing: TextPacking = .packed, source: String = "the texts"
@@ -55,9 +56,9 @@ extension TokenDataSet {
     }
   }
 
-  /// Creates a data set of whole documents for scoring, one a row however long, each as the tokenizer's
-  /// template has it. Throws ``TrainingError`` for a document of one token: it has
-  /// nothing to predict.
+  /// Creates a data set of whole documents for scoring, one example per document of any length,
+  /// each inside the tokenizer's template. Throws ``TrainingError`` for a document of one token: it
+  /// has nothing to predict.
   public init(
     documents: some Sequence<String>, tokenizer: any Tokenizer, source: String = "the documents"
   ) throws(TrainingError) {
@@ -74,10 +75,10 @@ extension TokenDataSet {
     try self.init(rows, tokens: tokens, source: source)
   }
 
-  /// Creates a data set of pairs, one a row: the completion and the end-of-sequence token count,
-  /// the prompt does not.
+  /// Creates a data set of pairs, one example per pair. The loss counts the completion and the
+  /// end-of-sequence token, not the prompt.
   ///
-  /// A prompt is read as it will be when the model is asked, the completion as it follows it; see
+  /// The prompt is encoded as in generation, the completion as its continuation; see
   /// `Tokenizer.encode(prompt:completion:)`.
   public init(
     pairs: [PromptCompletion], tokenizer: any Tokenizer, sequenceLength: Int,

@@ -1,7 +1,7 @@
 public import LoRAModels
 public import LoRATensor
 
-/// Token rows of possibly different lengths, made into batches padded on the right.
+/// Token sequences of different lengths, batched with padding on the right.
 ///
 /// ```swift
 /// let data = try TokenDataSet(rows: [[1, 5, 7, 2], [1, 6, 2]])
@@ -9,8 +9,8 @@ public import LoRATensor
 /// data.batch(of: [0, 1]).targets  // [[5, 7, 2], [6, 2, -100]]
 /// ```
 ///
-/// Causal attention never looks to the right, so padding needs no mask: it changes no number. A token
-/// takes four bytes. ``DataReader`` makes data sets of files.
+/// Causal attention never looks to the right, so padding needs no mask and changes no result. A
+/// token takes four bytes. ``DataReader`` reads data sets from files.
 public struct TokenDataSet: TrainingData {
   /// A row: where its tokens lie, and what they should predict.
   struct Row: Sendable {
@@ -26,30 +26,30 @@ public struct TokenDataSet: TrainingData {
     var line: Int?
   }
 
-  /// Batches are padded to a multiple of this many positions.
+  /// The multiple of positions that batches are padded to.
   public var paddingMultiple = 1
-  /// What padding reads as; its targets are ignored.
+  /// The token id of padding; its targets are ignored.
   public var paddingToken = 0
-  /// What errors call the data, as its file's name.
+  /// The name of the data in errors, such as its file's name.
   public let source: String
-  /// The number of positions of the longest row.
+  /// The number of positions of the longest example.
   public let longestRow: Int
-  /// The number of targets that count, over all rows.
+  /// The number of targets that are not ignored, over all examples.
   public let targetCount: Int
   let tokens: TokenBuffer
   let targets: TokenBuffer
   let rows: [Row]
   private let unit: DataUnit
 
-  /// Tokens and targets of some rows, int64, `[batch, positions]`.
+  /// A batch of tokens and targets, int64, `[batch, positions]`.
   public struct Batch: Sendable {
-    /// The token ids, checked by nobody yet.
+    /// The token ids, not yet checked.
     public let tokens: Tensor
-    /// The next ids, -100 where ignored.
+    /// The next token ids, -100 where ignored.
     public let targets: Tensor
   }
 
-  /// Creates a data set of rows of `tokens`, all of which have something to predict.
+  /// Creates a data set of sequences of `tokens`, each with something to predict.
   init(
     _ rows: [Row], tokens: TokenBuffer, targets: TokenBuffer = TokenBuffer(), source: String,
     unit: DataUnit = .line
@@ -67,10 +67,10 @@ public struct TokenDataSet: TrainingData {
   /// Creates a data set of examples.
   ///
   /// - Parameters:
-  ///   - examples: the rows, at least one.
-  ///   - source: what errors call the data, as its file's name.
+  ///   - examples: the examples, at least one.
+  ///   - source: the name of the data in errors, such as its file's name.
   ///
-  /// Throws ``TrainingError`` if there is none, or if one has nothing to predict.
+  /// Throws ``TrainingError`` if there is no example, or if one has nothing to predict.
   public init(
     examples: [TrainingExample], source: String = "the examples"
   ) throws(TrainingError) {
@@ -97,12 +97,13 @@ public struct TokenDataSet: TrainingData {
     try self.init(rows, tokens: tokens, targets: targets, source: source)
   }
 
-  /// Creates a data set of ready rows; each token is predicted from those before it in its row.
+  /// Creates a data set of token sequences; each token is predicted from those before it in its
+  /// sequence.
   public init(rows: [[Int]], source: String = "the rows") throws(TrainingError) {
     try self.init(examples: rows.map { TrainingExample(row: $0) }, source: source)
   }
 
-  /// Creates a data set of the rows of an integer tensor, `[rows, length]`.
+  /// Creates a data set from an integer tensor `[rows, length]`, one sequence per row.
   public init(rows: Tensor, source: String = "the rows") throws(TrainingError) {
     guard rows.shape.count == 2, !rows.dtype.isFloatingPoint, rows.dtype != .bool else {
       throw .invalidOption(
@@ -125,30 +126,30 @@ public struct TokenDataSet: TrainingData {
     return ids.map { Int32(truncatingIfNeeded: $0) }
   }
 
-  /// The number of rows.
+  /// The number of examples.
   public var rowCount: Int { rows.count }
 
-  /// The rows, copied out. Takes many times the memory of the data set.
+  /// The examples, copied. Takes many times the memory of the data set.
   public var examples: [TrainingExample] { rows.indices.map { self[$0] } }
 
-  /// The row at `index`.
+  /// The example at `index`.
   public subscript(index: Int) -> TrainingExample {
     var (tokens, targets) = ([Int64](), [Int64]())
     append(rows[index], to: &tokens, &targets)
     return TrainingExample(tokens: tokens.map { Int($0) }, targets: targets.map { Int($0) })
   }
 
-  /// The number of targets that count in these rows.
+  /// The number of targets in these examples that are not ignored.
   public func targetCount(of indexes: [Int]) -> Int {
     indexes.reduce(0) { $0 + rows[$1].targetCount(in: targets) }
   }
 
-  /// The number of positions of these rows, without padding.
+  /// The number of positions of these examples, without padding.
   public func tokenCount(of indexes: [Int]) -> Int {
     indexes.reduce(0) { $0 + rows[$1].length }
   }
 
-  /// Of every token and target, and of the padding. Time: one pass over the tokens.
+  /// A fingerprint of every token and target, and of the padding. Time: one pass over the tokens.
   public var fingerprint: UInt64 {
     var hash = ContentHash()
     hash.combine(UInt64(truncatingIfNeeded: paddingMultiple))
@@ -170,7 +171,7 @@ public struct TokenDataSet: TrainingData {
     rows[index].line.map { unit.place(index + 1, $0) } ?? "row \(index + 1)"
   }
 
-  /// The rows of these indexes, padded on the right to the longest of them.
+  /// The batch of the examples at these indexes, padded on the right to the longest.
   public func batch(of indexes: [Int]) -> Batch {
     let longest = indexes.reduce(0) { max($0, rows[$1].length) }
     let multiple = max(1, paddingMultiple)
@@ -210,8 +211,8 @@ public struct TokenDataSet: TrainingData {
     self.tokens.copy(moved(by: row.start + 1, from: first), to: &targets)
   }
 
-  /// Throws ``TrainingError`` if a row is longer than `model` allows or holds an id that it lacks.
-  /// Trainer and evaluation call it.
+  /// Throws ``TrainingError`` if an example is longer than `model` allows or has an id outside the
+  /// vocabulary. Trainer and evaluation call it.
   public func check(for model: any LanguageModel) throws(TrainingError) {
     try check(for: model, ignoringLength: false)
   }

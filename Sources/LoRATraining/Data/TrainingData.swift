@@ -1,4 +1,5 @@
-/// Rows that a ``Trainer`` makes batches of: token rows, or whatever a model of yours learns from.
+/// Training examples that a ``Trainer`` batches: token sequences, or whatever your model learns
+/// from.
 ///
 /// ```swift
 /// struct Points: TrainingData {
@@ -8,20 +9,20 @@
 /// }
 /// ```
 public protocol TrainingData<Batch>: Sendable {
-  /// What the loss is computed from.
+  /// A batch: the input of the loss.
   associatedtype Batch
-  /// The number of rows.
+  /// The number of examples.
   var rowCount: Int { get }
-  /// The batch of the rows of these indexes, in this order.
+  /// The batch of the examples at these indexes, in this order.
   func batch(of rows: [Int]) -> Batch
-  /// How many losses these rows contribute: a step's sum of losses is divided by the sum of these.
-  /// The number of rows by default.
+  /// The number of targets in these examples: a step's sum of losses is divided by it. The number
+  /// of examples by default.
   func targetCount(of rows: [Int]) -> Int
-  /// How many tokens these rows have, for reports. The number of targets by default.
+  /// The number of tokens in these examples, for reports. The number of targets by default.
   func tokenCount(of rows: [Int]) -> Int
-  /// A number that differs where the content does, the same in every process: a saved run resumes on
-  /// data with the same one only. By default of the number of rows and of each row's targets and
-  /// tokens, which does not see what they hold.
+  /// A fingerprint of the content, the same in every process: a saved run resumes only on data with
+  /// the same fingerprint. The default is computed from the number of examples and the targets and
+  /// tokens of each, and does not see their content.
   var fingerprint: UInt64 { get }
 }
 

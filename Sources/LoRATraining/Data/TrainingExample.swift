@@ -1,27 +1,27 @@
 import LoRAAutograd
 
-/// One row to learn from: what the model reads, and what it should say next at each position.
+/// A training example: the input tokens and the target at each position.
 public struct TrainingExample: Sendable, Hashable {
-  /// The token ids that the model reads.
+  /// The input token ids.
   public var tokens: [Int]
-  /// For each of them the id that follows, or -100 where the answer doesn't count.
+  /// The next token id for each input token, or -100 if the target is ignored.
   public var targets: [Int]
 
-  /// What a target is where the answer doesn't count, as in PyTorch.
+  /// The target value that is ignored, -100 as in PyTorch.
   public static let ignored = Int(ignoredTarget)
 
-  /// Creates an example of equally many tokens and targets.
+  /// Creates an example from as many tokens as targets.
   public init(tokens: [Int], targets: [Int]) {
     self.tokens = tokens
     self.targets = targets
   }
 
-  /// Creates the example that predicts each token of `row` from those before: a row of n tokens
-  /// has n - 1 positions.
+  /// Creates an example that predicts each token of `row` from the tokens before it: n tokens have
+  /// n - 1 positions.
   ///
   /// - Parameters:
   ///   - row: the token ids of a text.
-  ///   - promptLength: how many tokens at the beginning are given, not learned.
+  ///   - promptLength: the number of prompt tokens at the beginning, which are not learned.
   public init(row: [Int], promptLength: Int = 0) {
     tokens = Array(row.dropLast())
     targets = Array(row.dropFirst())
@@ -30,8 +30,7 @@ public struct TrainingExample: Sendable, Hashable {
     }
   }
 
-  /// How many tokens are given, if that is all that the targets leave out of what follows each token;
-  /// else nil.
+  /// The length of the prompt if the targets ignore nothing else; nil otherwise.
   var promptLength: Int? {
     let ignored = targets.prefix { $0 == Self.ignored }.count
     let follows = zip(tokens.dropFirst(), targets).dropFirst(ignored).allSatisfy { $0 == $1 }
@@ -39,6 +38,6 @@ public struct TrainingExample: Sendable, Hashable {
     return ignored == 0 ? 0 : ignored + 1
   }
 
-  /// The number of targets that count.
+  /// The number of targets that are not ignored.
   public var targetCount: Int { targets.reduce(0) { $0 + ($1 >= 0 ? 1 : 0) } }
 }

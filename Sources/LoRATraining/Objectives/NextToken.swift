@@ -1,8 +1,8 @@
 public import LoRAAutograd
 public import LoRAModels
 
-/// The cross-entropy of each token given those before it: what language models are trained on, and
-/// what a ``Trainer`` of a language model minimizes unless told otherwise.
+/// The cross-entropy of each token given the tokens before it, the training objective of language
+/// models and the default of a ``Trainer`` for one.
 public struct NextToken: Objective, Hashable {
   /// Creates the objective.
   public init() {}

@@ -1,10 +1,11 @@
 public import LoRAAutograd
 public import LoRAModels
 
-/// What a training minimizes: the losses of a model on batches of data, as ``NextToken``.
+/// The objective of training: the losses of a model on batches of data, such as ``NextToken``.
 ///
-/// A recipe, apart from model, data and trainer. One of your own is a value that computes the loss of
-/// a batch; a closure does as well, see ``Trainer/init(_:training:on:options:logger:loss:)``.
+/// An objective is independent of model, data and trainer. A custom objective is a value that
+/// computes the loss of a batch; a closure works as well, see
+/// ``Trainer/init(_:training:on:options:logger:loss:)``.
 ///
 /// ```swift
 /// struct SquaredError: Objective {
@@ -17,45 +18,47 @@ public import LoRAModels
 /// let trainer = try Trainer(network, training: .full, on: points, objective: SquaredError())
 /// ```
 public protocol Objective<Model, Data>: Sendable {
-  /// The models that it trains: a module's type, or `any LanguageModel`.
+  /// The type of model to train: a module's type, or `any LanguageModel`.
   associatedtype Model: Sendable
-  /// The data that it is computed on.
+  /// The type of training data.
   associatedtype Data: TrainingData
 
-  /// `scale` times the sum of the losses of the batch's targets, one number.
+  /// `scale` times the sum of the losses of the batch's targets, a scalar.
   ///
-  /// The scale is 1 / (number of targets in the step), see ``TrainingData/targetCount(of:)``: batches
-  /// of one step then add up to their mean. The first step checks that the loss is multiplied by it.
+  /// The scale is 1 / (number of targets in the step), see ``TrainingData/targetCount(of:)``, so
+  /// that the batches of one step add up to their mean. The first step checks that the loss is
+  /// multiplied by it.
   func loss(_ model: Model, _ batch: Data.Batch, scale: Float) throws -> Variable
 
-  /// Throws if `model` can't be trained on `data`. A trainer asks first; by default all is fine.
+  /// Throws if `model` can't be trained on `data`. A trainer calls it first; by default it accepts
+  /// everything.
   func check(_ model: Model, on data: Data) throws
 
-  /// What the memory of a step is predicted from; nil, the default, where that can't be done.
+  /// The workload for predicting the memory of a step; nil, the default, if that is not possible.
   func workload(
     _ model: Model, training target: TrainingTarget, on data: Data, batchSize: Int
   ) -> TrainingWorkload?
 
-  /// The name and every setting that a loss depends on: a saved run resumes under the same identifier
-  /// only. By default what the value prints as.
+  /// The name and every setting that affects the loss: a saved run resumes only with the same
+  /// identifier. By default the printed value.
   var identifier: String { get }
 }
 
 extension Objective {
-  /// All is fine.
+  /// Accepts every model and data set.
   public func check(_ model: Model, on data: Data) throws {}
 
-  /// Not to be predicted.
+  /// No prediction.
   public func workload(
     _ model: Model, training target: TrainingTarget, on data: Data, batchSize: Int
   ) -> TrainingWorkload? { nil }
 
-  /// What the value prints as: of a structure its name and properties.
+  /// The printed value: for a structure, its name and properties.
   public var identifier: String { String(describing: self) }
 }
 
 extension Objective where Model == any LanguageModel, Data == TokenDataSet {
-  /// Throws ``TrainingError`` for rows that the model can't read.
+  /// Throws ``TrainingError`` for examples that the model can't read.
   public func check(_ model: any LanguageModel, on data: TokenDataSet) throws {
     try data.check(for: model)
   }

@@ -3,7 +3,7 @@ public import LoRAModels
 import LoRATensor
 public import Logging
 
-/// The cross-entropy of each sequence's label: what classifiers are trained on.
+/// The cross-entropy of each sequence's label, the training objective of classifiers.
 public struct SequenceClassification: Objective, Hashable {
   /// Creates the objective.
   public init() {}
@@ -18,7 +18,7 @@ public struct SequenceClassification: Objective, Hashable {
     model.loss(batch.tokens, labels: batch.labels, scale: scale)
   }
 
-  /// Throws for labels, tokens and types that the model does not have.
+  /// Throws for labels, tokens and types that the model can't read.
   public func check(_ model: any SequenceClassifier, on data: LabelledDataSet) throws {
     try data.check(for: model)
   }
@@ -37,10 +37,11 @@ public struct SequenceClassification: Objective, Hashable {
 extension SequenceClassification: TestedObjective {}
 
 extension Trainer where Data == LabelledDataSet {
-  /// Creates a trainer of a classifier, or of an adapter on it, on the labels of sequences.
+  /// Creates a trainer for a classifier, or for an adapter on it, with the labels of sequences.
   ///
-  /// Throws ``TrainingError`` and `SequenceError` for examples that the model can't read, options out of
-  /// range or nothing trainable, and `AdapterError` for an adapter that is not attached.
+  /// Throws ``TrainingError`` and `SequenceError` for examples that the model can't read, options
+  /// out of range or no trainable parameters, and `AdapterError` for an adapter that is not
+  /// attached.
   public init(
     _ model: any SequenceClassifier, training target: TrainingTarget, on data: LabelledDataSet,
     options: TrainingOptions = TrainingOptions(), logger: Logger = .silent
@@ -58,7 +59,7 @@ extension Trainer where Data == LabelledDataSet {
 public struct LabelEvaluation: Sendable, Hashable, Codable {
   /// The mean cross-entropy of the labels, natural logarithm.
   public let loss: Double
-  /// The part of the sequences whose label has the largest logit.
+  /// The accuracy: the share of sequences whose label has the largest logit.
   public let accuracy: Double
   /// The number of sequences.
   public let count: Int
@@ -68,8 +69,8 @@ extension SequenceClassifier {
   /// The mean loss and the accuracy over `data`, with the adapters that apply here; see
   /// `Module.withAdapters(_:_:)`.
   ///
-  /// Nothing is recorded, nothing dropped. Throws as ``LabelledDataSet/check(for:)`` does,
-  /// ``TrainingError/nonFiniteLoss(step:rows:value:)`` where losses are no finite numbers, and
+  /// Records no gradients and applies no dropout. Throws as ``LabelledDataSet/check(for:)`` does,
+  /// ``TrainingError/nonFiniteLoss(step:rows:value:)`` for losses that are not finite, and
   /// `CancellationError` between batches if the task is cancelled.
   public func evaluate(
     on data: LabelledDataSet, batchSize: Int = 8

@@ -10,16 +10,17 @@ public import LoRATensor
 /// AdamW().step(loss.gradients(), groups: [group], state: &state)
 /// ```
 ///
-/// Memory: two float32 numbers a trained number, allocated at a parameter's first gradient. Time:
-/// one pass over the values, in tiles over the threads; the result does not depend on their number.
+/// Memory: two float32 values per trainable parameter, allocated at a parameter's first gradient.
+/// Time: one pass over the values, in parallel tiles; the result does not depend on the number of
+/// threads.
 ///
 /// Source: Loshchilov and Hutter, *Decoupled weight decay regularization*, 2017.
 public struct AdamW: Optimizer, Hashable {
-  /// The exponential decay rate of the first moment, the mean of the gradients.
+  /// The exponential decay rate of the first moment (the mean of the gradients).
   public var beta1: Double
-  /// The exponential decay rate of the second moment, the mean of their squares.
+  /// The exponential decay rate of the second moment (the mean of the squared gradients).
   public var beta2: Double
-  /// What is added to the denominator.
+  /// The term added to the denominator for numerical stability.
   public var epsilon: Double
 
   /// Creates the recipe. Values are checked when it is used.
@@ -51,7 +52,7 @@ public struct AdamW: Optimizer, Hashable {
   // As PyTorch's state dictionaries call the moments.
   private static let (mean, square) = ("exp_avg", "exp_avg_sq")
 
-  /// Both moments, `exp_avg` and `exp_avg_sq`, each of the parameter's shape.
+  /// The shapes of both moments, `exp_avg` and `exp_avg_sq`: the parameter's shape.
   public func stateShapes(of shape: Shape) -> [String: Shape] {
     [Self.mean: shape, Self.square: shape]
   }

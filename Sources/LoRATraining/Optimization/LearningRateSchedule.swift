@@ -6,28 +6,28 @@
   import Darwin
 #endif
 
-/// How the learning rate changes over a run: a factor on it, a step.
+/// A learning rate schedule: a factor on the learning rate for each step.
 ///
-/// Each begins with a warm-up, in which the factor rises linearly from 0, so the first step of a
-/// warm-up changes nothing. The values are those of `get_scheduler` of Hugging Face transformers
-/// (`constant_with_warmup`, `linear`, `cosine`).
+/// Every schedule begins with a warm-up, in which the factor rises linearly from 0; the first step
+/// of a warm-up therefore changes nothing. The values are those of `get_scheduler` in Hugging Face
+/// transformers (`constant_with_warmup`, `linear`, `cosine`).
 ///
 /// ```swift
 /// LearningRateSchedule.linear.factor(step: 2, warmup: 4, total: 100)   // 0.5
 /// LearningRateSchedule.linear.factor(step: 52, warmup: 4, total: 100)  // 0.5
 /// ```
 public enum LearningRateSchedule: String, Sendable, Hashable, Codable, CaseIterable {
-  /// 1 after the warm-up.
+  /// Constant at 1 after the warm-up.
   case constant
-  /// From 1 down to 0 at the end of the run.
+  /// Linear decay from 1 to 0 at the end of the run.
   case linear
-  /// From 1 down to 0 at the end of the run along half a cosine wave.
+  /// Cosine decay from 1 to 0 at the end of the run (half a wave).
   case cosine
 
   /// The factor on the learning rate.
   ///
   /// - Parameters:
-  ///   - step: how many optimizer steps were made before, from 0.
+  ///   - step: the number of optimizer steps already made, from 0.
   ///   - warmup: the number of steps of the warm-up.
   ///   - total: the number of steps of the run.
   public func factor(step: Int, warmup: Int = 0, total: Int) -> Double {

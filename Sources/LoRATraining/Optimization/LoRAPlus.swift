@@ -2,22 +2,22 @@ public import LoRAModels
 import LoRAAutograd
 import LoRATensor
 
-/// LoRA+: B learns faster than A.
+/// LoRA+: a higher learning rate for B than for A.
 ///
 /// ```swift
 /// var options = TrainingOptions(learningRate: 5e-5)
 /// options.loraPlus = LoRAPlus(ratio: 16)
 /// ```
 ///
-/// Groups are those of PEFT's `create_loraplus_optimizer`: B, its bias and DoRA's magnitudes have the
-/// learning rate times the ratio, biases without weight decay; adapters of embeddings have a rate of
-/// their own; everything else has the learning rate itself.
+/// The groups are those of PEFT's `create_loraplus_optimizer`: B, its bias and DoRA's magnitudes
+/// have the learning rate times the ratio; biases have no weight decay; adapters of embeddings have
+/// their own learning rate; everything else has the plain learning rate.
 ///
 /// Source: Hayou et al., *LoRA+: efficient low rank adaptation of large models*, 2024.
 public struct LoRAPlus: Sendable, Hashable, Codable {
-  /// How many times the learning rate of A that of B is. At least 1; the paper suggests 16.
+  /// The ratio of B's learning rate to A's. At least 1; the paper suggests 16.
   public var ratio: Double
-  /// The learning rate of both factors of an embedding's adapter.
+  /// The learning rate of both factors of adapters on embeddings.
   public var embeddingLearningRate: Double
 
   /// Creates the option. Values are checked when it is used.
@@ -28,7 +28,7 @@ public struct LoRAPlus: Sendable, Hashable, Codable {
 
   private enum CodingKeys: String, CodingKey { case ratio, embeddingLearningRate }
 
-  /// Decodes the option; the embeddings' rate may be absent and then has its default.
+  /// Decodes the option; an absent learning rate for embeddings has its default.
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     self.init(ratio: try values.decode(Double.self, forKey: .ratio))

@@ -2,12 +2,12 @@ public import LoRAAutograd
 public import LoRAModels
 public import LoRATensor
 
-/// A recipe that turns gradients into new parameter values, as ``AdamW`` or ``SGD``.
+/// A recipe for computing new parameter values from gradients, such as ``AdamW`` or ``SGD``.
 ///
-/// An optimizer is a value without state. What it remembers of a parameter is a ``ParameterState``,
-/// kept under the parameter's path in an ``OptimizerState``, so that a run can be saved and resumed.
+/// An optimizer is a value without state. Its state for a parameter is a ``ParameterState``, kept
+/// under the parameter's path in an ``OptimizerState``, so that a run can be saved and resumed.
 ///
-/// One of your own computes the update of one parameter:
+/// A custom optimizer computes the update of one parameter:
 ///
 /// ```swift
 /// struct Descent: Optimizer {
@@ -22,25 +22,25 @@ public import LoRATensor
 /// trainer.optimizer = Descent()
 /// ```
 public protocol Optimizer: Sendable {
-  /// The name and every setting that an update depends on, as `AdamW(beta1: 0.9, ...)`: a saved run
-  /// resumes under the same identifier only. By default what the value prints as.
+  /// The name and every setting that affects an update, such as `AdamW(beta1: 0.9, ...)`: a saved
+  /// run resumes only with the same identifier. By default the printed value.
   var identifier: String { get }
 
-  /// Throws ``TrainingError/invalidOption(name:value:expected:)`` for settings that nothing can be
-  /// learned with. A run asks first; by default all are fine.
+  /// Throws ``TrainingError/invalidOption(name:value:expected:)`` for invalid settings. A run calls
+  /// it first; by default every setting is valid.
   func check() throws(TrainingError)
 
-  /// The shapes of what is remembered of a parameter of `shape`, by name: float32 tensors that are
-  /// zero before the first update. Nothing by default.
+  /// The shapes of the state tensors for a parameter of `shape`, by name: float32 tensors that are
+  /// zero before the first update. None by default.
   func stateShapes(of shape: Shape) -> [String: Shape]
 
-  /// Replaces the value of `parameter`; never writes into a tensor that somebody else may be reading.
+  /// Replaces the value of `parameter`; must not write into a tensor that others may be reading.
   ///
   /// - Parameters:
   ///   - parameter: the parameter, whose value is float32.
-  ///   - gradient: its gradient, of its shape, not yet multiplied by the settings' scale.
-  ///   - settings: how far to go.
-  ///   - state: what is remembered of the parameter; this update is counted in it already.
+  ///   - gradient: its gradient, in its shape, before multiplication by the settings' scale.
+  ///   - settings: the settings of this update.
+  ///   - state: the parameter's state; its count already includes this update.
   func update(
     _ parameter: Parameter, gradient: Tensor, settings: UpdateSettings,
     state: inout ParameterState)
@@ -52,7 +52,7 @@ public struct UpdateSettings: Sendable, Hashable {
   public var learningRate: Double
   /// The weight decay.
   public var weightDecay: Double
-  /// What the gradient is multiplied by first: the coefficient of clipping.
+  /// The factor to multiply the gradient by first: the clipping coefficient.
   public var gradientScale: Float
 
   /// Creates settings.
@@ -63,7 +63,7 @@ public struct UpdateSettings: Sendable, Hashable {
   }
 }
 
-/// What an optimizer remembers of one parameter.
+/// The state of an optimizer for one parameter.
 public struct ParameterState: Sendable, Equatable {
   /// The number of updates.
   public var updates = 0
@@ -73,8 +73,8 @@ public struct ParameterState: Sendable, Equatable {
   /// The state before the first update.
   public init() {}
 
-  /// Removes the tensor `name` and returns it: changed while nobody else holds it and put back into
-  /// ``tensors``, it is changed in place. Traps if the optimizer does not list it.
+  /// Removes and returns the tensor `name`. If nobody else holds it, it can be changed in place and
+  /// put back into ``tensors``. Traps if the optimizer does not list it.
   public mutating func take(_ name: String) -> Tensor {
     guard let tensor = tensors.removeValue(forKey: name) else {
       preconditionFailure(
@@ -84,7 +84,7 @@ public struct ParameterState: Sendable, Equatable {
   }
 }
 
-/// What an optimizer remembers, by the paths of the parameters that were updated.
+/// The state of an optimizer, by the paths of the updated parameters.
 public struct OptimizerState: Sendable, Equatable {
   /// The state of each parameter that has been updated at least once.
   public var parameters: [String: ParameterState] = [:]
@@ -97,23 +97,23 @@ public struct OptimizerState: Sendable, Equatable {
 }
 
 extension Optimizer {
-  /// What the value prints as: of a structure its name and properties.
+  /// The printed value: for a structure, its name and properties.
   public var identifier: String { String(describing: self) }
 
-  /// All is fine.
+  /// Accepts every setting.
   public func check() throws(TrainingError) {}
 
-  /// Nothing is remembered.
+  /// No state.
   public func stateShapes(of shape: Shape) -> [String: Shape] { [:] }
 
-  /// Updates the parameters that have a gradient; a parameter without one stays as it is.
+  /// Updates the parameters that have a gradient; the others do not change.
   ///
   /// - Parameters:
   ///   - gradients: the gradients.
-  ///   - groups: what is updated, and how fast. No path may occur twice.
+  ///   - groups: the parameters to update and their settings. No path may occur twice.
   ///   - factor: the schedule's factor on each group's learning rate.
-  ///   - gradientScale: what every gradient is multiplied by first: the coefficient of clipping.
-  ///   - state: what earlier steps left; a parameter's first update allocates its part.
+  ///   - gradientScale: the factor to multiply every gradient by first: the clipping coefficient.
+  ///   - state: the state left by earlier steps; a parameter's first update allocates its part.
   public func step(
     _ gradients: Gradients, groups: [ParameterGroup], factor: Double = 1,
     gradientScale: Float = 1, state: inout OptimizerState

@@ -1,19 +1,19 @@
 public import LoRAAutograd
 public import LoRATensor
 
-/// Stochastic gradient descent, with momentum if wanted, as `torch.optim.SGD` computes it.
+/// Stochastic gradient descent with optional momentum, as `torch.optim.SGD` computes it.
 ///
 /// ```swift
 /// var trainer = try Trainer(model, training: .full, on: data, options: options)
 /// trainer.optimizer = SGD(momentum: 0.9)
 /// ```
 ///
-/// Of the group's settings it takes the learning rate and the weight decay, which is added to the
-/// gradient, not decoupled as in ``AdamW``. Memory: with momentum one float32 number a trained number.
+/// Uses the group's learning rate and weight decay. Weight decay is added to the gradient, not
+/// decoupled as in ``AdamW``. Memory: with momentum one float32 value per trainable parameter.
 public struct SGD: Optimizer, Hashable {
-  /// How much of the last update's direction is kept; 0: none.
+  /// The momentum factor; 0 for none.
   public var momentum: Double
-  /// Whether the momentum is Nesterov's: the direction after the next update.
+  /// Whether to use Nesterov momentum: the direction after the next update.
   public var isNesterov: Bool
 
   /// Creates the recipe.

@@ -1,22 +1,21 @@
 import LoRATensor
 
 extension Trainer {
-  /// Trains to the end, until `onStep` says stop, or until the task is cancelled.
+  /// Trains to the end, until `onStep` returns stop, or until the task is cancelled.
   ///
-  /// A cancelled run returns normally, with ``TrainingResult/isCancelled``: the model keeps what the
-  /// steps so far have taught it. Steps run on the caller's executor, which they keep busy; between
-  /// them others get their turn. To save the run as it goes take its steps one by one, see
-  /// ``TrainingRun``.
+  /// A cancelled run returns normally, with ``TrainingResult/isCancelled``; the model keeps what it
+  /// learned. Steps run on the caller's executor and keep it busy; other tasks run between steps.
+  /// To save the run as it goes, take its steps one at a time; see ``TrainingRun``.
   ///
   /// - Parameters:
-  ///   - state: where to go on, see ``TrainingState``; nil to begin.
+  ///   - state: the state to resume from, see ``TrainingState``; nil starts a new run.
   ///   - isolation: where the steps run.
   ///   - onStep: called after each step.
   ///
-  /// Throws what `onStep` throws, ``TrainingError/differentRun(part:saved:current:)`` for the state of
-  /// another run, and ``TrainingError/nonFiniteLoss(step:rows:value:)`` or
-  /// ``TrainingError/nonFiniteGradient(step:parameter:)`` before the update that would have spoilt
-  /// the parameters.
+  /// Throws what `onStep` throws, ``TrainingError/differentRun(part:saved:current:)`` for the state
+  /// of a different run, and ``TrainingError/nonFiniteLoss(step:rows:value:)`` or
+  /// ``TrainingError/nonFiniteGradient(step:parameter:)`` before the update that would have
+  /// corrupted the parameters.
   @discardableResult
   public func run(
     from state: TrainingState? = nil, isolation: isolated (any Actor)? = #isolation,
@@ -27,7 +26,7 @@ extension Trainer {
     return run.result
   }
 
-  /// Trains like ``run(from:isolation:onStep:)``, in a program without concurrency.
+  /// Trains as ``run(from:isolation:onStep:)`` does, for programs without concurrency.
   @discardableResult
   public func run(
     from state: TrainingState? = nil,

@@ -3,7 +3,7 @@ import LoRAModels
 import LoRATensor
 import Logging
 
-/// One run of a trainer, a step at a time: it can be stopped anywhere and resumed from its state.
+/// A run of a trainer, step by step: it can stop after any step and resume from its state.
 ///
 /// ```swift
 /// var run = try TrainingRun(trainer)
@@ -16,14 +16,14 @@ import Logging
 /// var rest = try TrainingRun(trainer, from: TrainingState(path: "run.safetensors"))
 /// ```
 ///
-/// A resumed run ends in the same bits as one that was never stopped. What is trained changes in the
-/// model, which two runs must not do at the same time.
+/// A resumed run ends with the same bits as an uninterrupted one. It changes the trained parameters
+/// in the model, so two runs must not train the same parameters at the same time.
 public struct TrainingRun<Data: TrainingData>: Sendable {
-  /// What is trained on what, and how.
+  /// The trainer of this run.
   public let trainer: Trainer<Data>
   /// The number of steps of the whole run.
   public let stepCount: Int
-  /// The losses and what else came of it so far, those of an earlier part of the run included.
+  /// The result so far, including earlier parts of the run.
   public internal(set) var result = TrainingResult()
 
   let order: BatchOrder
@@ -43,11 +43,11 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
   /// What the run is of, once it was asked for.
   private var identity: RunIdentity?
 
-  /// Begins a run, or goes on where `state` was taken: the parameters then have the state's values.
+  /// Starts a run, or resumes from `state` and sets the parameters to its values.
   ///
-  /// Throws ``TrainingError/differentRun(part:saved:current:)`` for the state of another run, and
-  /// ``TrainingError/duplicateParameter(path:)`` where two trained parameters share a path. Then
-  /// nothing has changed.
+  /// Throws ``TrainingError/differentRun(part:saved:current:)`` for the state of a different run,
+  /// and ``TrainingError/duplicateParameter(path:)`` if two trained parameters share a path. In
+  /// both cases nothing changes.
   public init(_ trainer: Trainer<Data>, from state: TrainingState? = nil) throws(TrainingError) {
     self.trainer = trainer
     let options = trainer.options
@@ -79,11 +79,11 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
     if let state { try restore(state) }
   }
 
-  /// Whether every step was made.
+  /// Whether all steps are complete.
   public var isFinished: Bool { result.steps >= stepCount }
 
-  /// Makes the next step and returns its report; nil when the run is over, or when the task is
-  /// cancelled, which ``TrainingResult/isCancelled`` then says.
+  /// Makes the next step and returns its report; nil at the end of the run, or if the task is
+  /// cancelled (see ``TrainingResult/isCancelled``).
   ///
   /// Throws as ``Trainer/run(from:isolation:onStep:)`` does.
   public mutating func step() throws -> StepReport? {
@@ -103,9 +103,9 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
     return report
   }
 
-  /// The state after the last whole step. Costs no copy of what is trained, but the next step then
-  /// writes new values beside those of the state for as long as somebody holds it. The first call
-  /// reads the frozen weights and the data once, to know them again.
+  /// The state after the last complete step. Copies no parameters, but while the state is held the
+  /// next step writes new values beside its values. The first call reads the frozen weights and the
+  /// data once to fingerprint them.
   public mutating func state() -> TrainingState {
     let identity = identity ?? RunIdentity(trainer)
     self.identity = identity

@@ -6,7 +6,8 @@ import LoRATensor
 // NAME, `losses` the losses, and the rest JSON in the metadata.
 
 extension TrainingState {
-  /// Writes the state to the file at `path`, atomically: a crash leaves the old file or the new one.
+  /// Writes the state to the file at `path`, atomically: after a crash the old file or the new one
+  /// is there.
   ///
   /// Throws `FormatError` for numbers that are not finite, and `FileError` if writing fails.
   public func save(to path: String) throws {
@@ -25,11 +26,12 @@ extension TrainingState {
       tensors, metadata: ["format": Self.format, Self.key: text], to: path)
   }
 
-  /// Reads the state in the file at `path`, strictly: what is missing, unknown, misshapen or not finite
-  /// throws `FormatError`. Whether it is the state of a certain run is checked when that is resumed.
+  /// Reads the state in the file at `path`, strictly: a tensor that is missing, unexpected,
+  /// misshapen or not finite throws `FormatError`. Resuming checks that the state belongs to the
+  /// run.
   ///
-  /// Tensors stay mapped until the first step replaces them; the file must stay as it is until then,
-  /// or be replaced as ``save(to:)`` does it.
+  /// Tensors stay mapped until the first step replaces them. Until then the file must not change,
+  /// except by being replaced as ``save(to:)`` does it.
   public init(path: String) throws {
     let file = try SafetensorsFile(path: path)
     guard file.metadata["format"] == Self.format, let text = file.metadata[Self.key] else {

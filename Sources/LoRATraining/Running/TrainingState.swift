@@ -2,7 +2,8 @@ import LoRAAutograd
 import LoRAModels
 public import LoRATensor
 
-/// A run between two steps, as a value: all that a ``TrainingRun`` needs to go on to the same bits.
+/// The state of a ``TrainingRun`` between two steps, as a value: all it needs to resume to the same
+/// bits.
 ///
 /// ```swift
 /// let state = run.state()
@@ -10,47 +11,49 @@ public import LoRATensor
 /// var rest = try TrainingRun(trainer, from: TrainingState(path: "run.safetensors"))
 /// ```
 ///
-/// It holds what is trained, what the optimizer remembers and the losses so far. Dropout and the
-/// order of the rows are functions of the options' seed and the step, so that these two are the random
-/// state and the position in the data. It does not hold what is frozen, nor the data: it knows them
-/// again, and resuming with others throws ``TrainingError/differentRun(part:saved:current:)``.
+/// It holds the trained parameters, the optimizer state and the losses so far. Dropout and the
+/// order of the examples are functions of the options' seed and the step, so these two are the
+/// random state and the position in the data. It does not hold frozen parameters or the data, but
+/// recognizes them; resuming with others throws
+/// ``TrainingError/differentRun(part:saved:current:)``.
 ///
-/// Options that change no number may differ (``TrainingOptions/checkpointing``,
-/// ``TrainingOptions/memoryLimit``), and under a constant schedule the duration: a run is made longer so.
+/// Options that change no result may differ (``TrainingOptions/checkpointing``,
+/// ``TrainingOptions/memoryLimit``). With a constant schedule the duration may differ too, to
+/// extend a run.
 public struct TrainingState: Sendable {
   /// The options of the run.
   public let options: TrainingOptions
-  /// The loss of each step that was made.
+  /// The loss of each completed step.
   public let losses: [Double]
   /// The number of tokens in all batches so far, without padding.
   public let tokens: Int
-  /// What is trained, by path.
+  /// The trained parameters, by path.
   public let values: [String: Tensor]
-  /// What the optimizer remembers.
+  /// The optimizer state.
   public let optimizer: OptimizerState
 
   /// The loss of the run's first batch, before anything was learned.
   let firstLoss: Double?
   let identity: RunIdentity
 
-  /// The number of steps that were made.
+  /// The number of completed steps.
   public var step: Int { losses.count }
 
-  /// What can differ between the run that a state was taken of and the one to resume.
+  /// The part in which a saved run and the run to resume can differ.
   public enum Part: String, Sendable, Hashable, CaseIterable {
     /// The model, or the base of the adapter.
     case model
-    /// The adapter: its layers, shapes, settings or frozen numbers.
+    /// The adapter: its layers, shapes, settings or frozen parameters.
     case adapter
-    /// Parameters that are trained without a module.
+    /// Trained parameters without a module.
     case parameters
-    /// The rows, or how they are padded.
+    /// The examples, or their padding.
     case data
     /// The loss.
     case objective
     /// The optimizer or one of its settings.
     case optimizer
-    /// An option that changes numbers.
+    /// An option that changes results.
     case options
   }
 
