@@ -1,17 +1,17 @@
 import CLoRAKernels
 
-/// The most arithmetic that the pool's threads do: what the speed of a product is a fraction of.
+/// The peak arithmetic throughput of the pool's threads, to compare the speed of products with.
 ///
-/// Machines swing by a factor of two within minutes, so measure it again beside every time that it
+/// Throughput can vary by a factor of two within minutes, so measure it again beside every time it
 /// is compared with.
 public enum ArithmeticLimit {
-  /// Runs chains of multiply-adds in registers, by the kernels in use, for some milliseconds on all
-  /// threads of the pool.
+  /// Measures the throughput with chains of multiply-adds in registers, using the current kernels,
+  /// for some milliseconds on all threads of the pool.
   ///
-  /// - Parameter dtype: what the factors are. For ``DType/bfloat16`` it is the dot product of
-  ///   bfloat16 pairs where ``ProductPrecision/isBfloat16Fast``, otherwise as float32, because
-  ///   products of bfloat16 are float32 products there.
-  /// - Returns: GFLOP/s, a multiply-add counted as two.
+  /// - Parameter dtype: the type of the factors. ``DType/bfloat16`` measures the dot product of
+  ///   bfloat16 pairs if ``ProductPrecision/isBfloat16Fast``, and float32 otherwise, because
+  ///   bfloat16 products are then float32 products.
+  /// - Returns: GFLOP/s, counting a multiply-add as two operations.
   public static func measure(_ dtype: DType = .float32) -> Double {
     let pieces = 4 * Threads.count
     let isRounded = dtype == .bfloat16

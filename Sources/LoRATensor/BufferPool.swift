@@ -6,26 +6,26 @@
   import Darwin
 #endif
 
-/// Where the library's tensors get their memory: freed buffers are kept and handed out again, so
-/// that a training step allocates nothing large after the first ones.
+/// The memory pool of the library's tensors: freed buffers are kept and reused, so that a training
+/// step allocates nothing large after the first steps.
 ///
-/// The counts are exact and repeatable for the same work on one task, which makes them fit for
-/// gating in benchmarks, unlike times.
+/// The counts are exact and repeatable for the same work on one task, so benchmarks can check them,
+/// unlike times.
 public final class BufferPool: Sendable {
   /// The pool that every tensor uses.
   public static let shared = BufferPool()
 
-  /// What the pool has done so far.
+  /// The counts of a pool.
   public struct Statistics: Sendable, Hashable {
-    /// Buffers that had to be requested from the system.
+    /// The number of buffers requested from the system.
     public var systemAllocations = 0
-    /// Buffers that were handed out again.
+    /// The number of reused buffers.
     public var reuses = 0
-    /// Bytes in use by tensors now.
+    /// The number of bytes in use by tensors.
     public var liveBytes = 0
     /// The largest `liveBytes` since the last ``BufferPool/resetPeak()``.
     public var peakLiveBytes = 0
-    /// Bytes kept for reuse now.
+    /// The number of bytes kept for reuse.
     public var cachedBytes = 0
   }
 
@@ -43,7 +43,7 @@ public final class BufferPool: Sendable {
   private static let smallest = 4096
   static let alignment = 64
 
-  /// A snapshot of the counts.
+  /// The current counts.
   public var statistics: Statistics { state.withLock { $0.statistics } }
 
   /// Starts a new measurement of ``Statistics/peakLiveBytes``.
@@ -51,7 +51,8 @@ public final class BufferPool: Sendable {
     state.withLock { $0.statistics.peakLiveBytes = $0.statistics.liveBytes }
   }
 
-  /// The most bytes that are kept for reuse (2 GiB unless set); more are returned to the system.
+  /// The largest number of bytes kept for reuse (2 GiB unless set); more are returned to the
+  /// system.
   public var cacheLimit: Int {
     get { state.withLock { $0.cacheLimit } }
     set {
@@ -124,9 +125,9 @@ public final class BufferPool: Sendable {
     misuse(message)
   }
 
-  /// What ends the program when the system has no memory left for a tensor, given a message that says
-  /// how much was wanted. A trap with the message on standard error, unless set; a program that wants
-  /// an exit status of its own, as `lora` does, sets it. It must not make tensors.
+  /// The function that ends the program if the system has no memory for a tensor. Its message says
+  /// how much was needed. By default it traps with the message on standard error; a program that
+  /// needs its own exit status, such as `lora`, sets it. It must not create tensors.
   public var exhaustionHandler: (@Sendable (_ message: String) -> Never)? {
     get { state.withLock { $0.exhaustionHandler } }
     set { state.withLock { $0.exhaustionHandler = newValue } }

@@ -1,33 +1,35 @@
 /// The type of a tensor's elements.
 ///
-/// Computation happens in float32; `bfloat16`, `float16` and the quantized types are what weights are
-/// stored in and widened from. Integer types carry token ids and whatever files contain.
+/// Computation is float32. Weights are stored in `bfloat16`, `float16` and the quantized types and
+/// widened from them. Integer types hold token ids and other data in files.
 ///
-/// A quantized type stores blocks of consecutive elements of a row, each block with its own scale: a
-/// row is whole blocks. The types are GGUF's, their numbers bit for bit what gguf-py makes of them.
+/// A quantized type stores blocks of consecutive elements of a row, each with its own scale; a row
+/// consists of whole blocks. The types are GGUF's, and their values are bit for bit those of
+/// gguf-py.
 public enum DType: String, Sendable, Hashable, CaseIterable {
   case float64, float32, float16, bfloat16
   case int64, int32, int16, int8
   case uint64, uint32, uint16, uint8
   case bool
-  /// 4 bits and a scale, 32 elements a block.
+  /// 4 bits and a scale, 32 elements per block.
   case q4_0
-  /// 4 bits, a scale and a minimum, 32 elements a block.
+  /// 4 bits, a scale and a minimum, 32 elements per block.
   case q4_1
-  /// 5 bits and a scale, 32 elements a block.
+  /// 5 bits and a scale, 32 elements per block.
   case q5_0
-  /// 5 bits, a scale and a minimum, 32 elements a block.
+  /// 5 bits, a scale and a minimum, 32 elements per block.
   case q5_1
-  /// 8 bits and a scale, 32 elements a block.
+  /// 8 bits and a scale, 32 elements per block.
   case q8_0
-  /// 4 bits, 256 elements a block, whose eight parts have scales and minima of 6 bits.
+  /// 4 bits, 256 elements per block; its eight parts have scales and minima of 6 bits.
   case q4K = "q4_K"
   /// 5 bits, otherwise as ``q4K``.
   case q5K = "q5_K"
-  /// 6 bits, 256 elements a block, whose sixteen parts have scales of 8 bits.
+  /// 6 bits, 256 elements per block; its sixteen parts have scales of 8 bits.
   case q6K = "q6_K"
 
-  /// The number of bytes that `count` elements occupy; whole blocks of a quantized type, or it traps.
+  /// The number of bytes of `count` elements. Traps unless they are whole blocks of a quantized
+  /// type.
   public func byteCount(ofElements count: Int) -> Int {
     if !isQuantized { return count * stride }
     require(count % blockElements == 0, "\(count) elements are not whole blocks of \(self)")
@@ -64,7 +66,7 @@ extension DType: CustomStringConvertible {
 /// `bfloat16` has no Swift type; its elements are read as `UInt16` bit patterns through
 /// ``Tensor/withUnsafeBytes(_:)`` or converted first with ``Tensor/converted(to:)``.
 public protocol TensorElement: BitwiseCopyable, Sendable {
-  /// The element type that this Swift type stands for.
+  /// The corresponding element type.
   static var dtype: DType { get }
 }
 

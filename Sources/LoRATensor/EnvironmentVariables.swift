@@ -1,10 +1,10 @@
 import CLoRASystem
 
-/// The environment variables that this library follows: `LORA_THREADS`, the number of threads, and
+/// The environment variables that this library reads: `LORA_THREADS`, the number of threads, and
 /// `LORA_KERNELS`, the instruction set.
 public enum EnvironmentVariables {
-  /// What is wrong with the values that this process was given, and what is used instead, a sentence
-  /// each; empty if all is well. The library itself never prints: a program shows these.
+  /// The problems with the values in this process and the values used instead, one sentence each;
+  /// empty if there are none. The library itself never prints: a program shows these.
   ///
   /// ```text
   /// LORA_THREADS is 'two'; expected a number from 1 to 256; 8 threads are used

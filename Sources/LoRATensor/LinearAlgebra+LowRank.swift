@@ -1,4 +1,5 @@
-/// A matrix as U diag(s) Vᵀ with orthonormal columns of U and rows of Vᵀ, the values s descending.
+/// A singular value decomposition U diag(s) Vᵀ: orthonormal columns of U and rows of Vᵀ, descending
+/// singular values s.
 ///
 /// ```swift
 /// let svd = try SingularValueDecomposition(ofProduct: b, a, scale: 2)  // of 2 B A
@@ -24,9 +25,10 @@ public struct SingularValueDecomposition: Sendable {
     self.vt = vt
   }
 
-  /// The decomposition of `scale` B A, b [m, r] and a [r, n], float32, without ever forming the
-  /// product: from the QR decompositions of B and Aᵀ and the singular values of a matrix of their
-  /// R's. Has min(m, n, r) values. Takes about 6 (m + n) r² operations and some r³.
+  /// The decomposition of `scale` B A, b [m, r] and a [r, n], float32, without forming the product:
+  /// it uses the QR decompositions of B and Aᵀ and the singular values of a matrix made from their
+  /// R factors. It has min(m, n, r) singular values and takes about 6 (m + n) r² operations and
+  /// some r³.
   ///
   /// Traps if the factors do not fit each other.
   public init(
@@ -48,11 +50,11 @@ public struct SingularValueDecomposition: Sendable {
   /// The number of singular values, zeros included.
   public var count: Int { singularValues.elementCount }
 
-  /// The sum of the squares of the singular values, which is that of the matrix's elements.
+  /// The sum of the squared singular values, which equals the sum of the squared elements.
   public var energy: Double { singularValues.sumOfSquares() }
 
-  /// The smallest rank whose matrix keeps at least `share` (0 to 1) of the energy. At least 1, even
-  /// of a matrix of zeros. Traps if `share` is not from 0 to 1.
+  /// The smallest rank that keeps at least `share` (0 to 1) of the energy. At least 1, even for a
+  /// zero matrix. Traps if `share` is not from 0 to 1.
   public func rank(keeping share: Double) -> Int {
     require((0...1).contains(share), "a share of the energy of \(share)")
     let squares = singularValues.scalars().map { Double($0) * Double($0) }
@@ -65,8 +67,8 @@ public struct SingularValueDecomposition: Sendable {
     return max(1, count)
   }
 
-  /// The decomposition of the nearest matrix of rank `rank`: the largest values only. The same if
-  /// it has no more.
+  /// The decomposition of the nearest matrix of rank `rank`: the largest singular values only.
+  /// Returns this decomposition if it has no more.
   ///
   /// Source: Eckart and Young, *The approximation of one matrix by another of lower rank*, 1936.
   public func truncated(to rank: Int) -> SingularValueDecomposition {
@@ -77,8 +79,8 @@ public struct SingularValueDecomposition: Sendable {
       vt: vt[rows: 0..<rank])
   }
 
-  /// B = U diag(s), [m, rank], and A = Vᵀ, [rank, n], whose product is the nearest matrix of that
-  /// rank. Beyond ``count`` both are filled up with zeros.
+  /// The factors B = U diag(s), [m, rank], and A = Vᵀ, [rank, n], of the nearest matrix of that
+  /// rank. Beyond ``count`` both are padded with zeros.
   public func factors(rank: Int) -> (b: Tensor, a: Tensor) {
     let kept = truncated(to: rank)
     let b = kept.u * kept.singularValues

@@ -1,20 +1,20 @@
 extension Tensor {
   /// The `rank` largest singular values of a float32 matrix [m, n] and their vectors, from a random
-  /// projection refined by `iterations` multiplications with X Xᵀ.
+  /// projection refined with `iterations` multiplications by X Xᵀ.
   ///
   /// ```swift
   /// let svd = try x.singularValueDecomposition(rank: 16)
   /// svd.count  // 16
   /// ```
   ///
-  /// Takes about 4 m n (rank + oversampling)(iterations + 1) operations, nearly all of them products on
-  /// all threads; the exact decomposition takes several times m n min(m, n) on one. What it gives is nearly the best matrix of that rank; the
-  /// slower the singular values fall off, the more iterations it takes to tell those round the
-  /// `rank`-th apart. A rank near the smaller side is decomposed exactly. The projection depends on
-  /// the seed and the shape alone.
+  /// Takes about 4 m n (rank + oversampling)(iterations + 1) operations, nearly all of them
+  /// products on all threads; the exact decomposition takes several times m n min(m, n) on one. The
+  /// result is nearly the best matrix of that rank. The slower the singular values decay, the more
+  /// iterations it takes to separate those near the `rank`-th. If `rank` is close to the smaller
+  /// dimension, the decomposition is exact. The projection depends only on the seed and the shape.
   ///
-  /// Source: Halko, Martinsson and Tropp, *Finding structure with randomness*, 2011. Traps unless it
-  /// is a float32 matrix, and if `rank` is below 1.
+  /// Source: Halko, Martinsson and Tropp, *Finding structure with randomness*, 2011. Traps unless
+  /// this is a float32 matrix and `rank` is at least 1.
   public func singularValueDecomposition(
     rank: Int, iterations: Int = 4, oversampling: Int = 10, seed: UInt64 = 0
   ) throws(LinearAlgebraError) -> SingularValueDecomposition {

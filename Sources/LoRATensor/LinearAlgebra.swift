@@ -1,14 +1,14 @@
 import COpenBLAS
 
-/// What keeps a matrix from being decomposed.
+/// An error in decomposing a matrix.
 public enum LinearAlgebraError: Error, Sendable, Hashable, CustomStringConvertible {
-  /// An element is infinite or not a number; its place in row-major order.
+  /// An element is infinite or NaN; its index in row-major order.
   case nonFinite(index: Int, shape: Shape)
   /// The iteration did not converge.
   case didNotConverge(shape: Shape)
-  /// The matrix is larger than LAPACK can address with 32-bit numbers.
+  /// The matrix is too large for LAPACK's 32-bit integers.
   case tooLarge(shape: Shape)
-  /// The process may not have the address space that OpenBLAS, which holds LAPACK, wants.
+  /// The process lacks the address space that OpenBLAS, which contains LAPACK, needs.
   case noAddressSpace(limit: Int)
 
   /// What went wrong, where, and what to do.
@@ -41,7 +41,7 @@ extension Tensor {
   /// q.matrixProduct(with: r)  // x, but for rounding
   /// ```
   ///
-  /// Takes about 4 m n k operations on the calling thread. Traps unless it is a float32 matrix.
+  /// Takes about 4 m n k operations on the calling thread. Traps unless this is a float32 matrix.
   public func qrDecomposition() throws(LinearAlgebraError) -> (q: Tensor, r: Tensor) {
     let (m, n) = try decomposable()
     let k = min(m, n)
@@ -79,11 +79,11 @@ extension Tensor {
   /// svd.truncated(to: 8).product()  // the matrix of rank 8 that is nearest to x
   /// ```
   ///
-  /// By LAPACK's divide and conquer, accurate to float32 rounding of the largest singular value. The
-  /// signs of a pair of singular vectors are whatever comes out. Takes several times m n k operations
-  /// on the calling thread; for a product of thin factors
-  /// ``SingularValueDecomposition/init(ofProduct:_:scale:)`` takes far fewer. Traps unless it is a
-  /// float32 matrix.
+  /// Uses LAPACK's divide and conquer, accurate to float32 rounding of the largest singular value.
+  /// The signs of a pair of singular vectors are arbitrary. Takes several times m n k operations on
+  /// the calling thread; for a product of thin factors
+  /// ``SingularValueDecomposition/init(ofProduct:_:scale:)`` takes far fewer. Traps unless this is
+  /// a float32 matrix.
   public func singularValueDecomposition()
     throws(LinearAlgebraError) -> SingularValueDecomposition
   {
@@ -102,7 +102,8 @@ extension Tensor {
     return SingularValueDecomposition(u: u, singularValues: s, vt: vt)
   }
 
-  /// The singular values of a float32 matrix alone, [min(m, n)], in descending order: less work.
+  /// The singular values of a float32 matrix, [min(m, n)], in descending order. Less work than the
+  /// full decomposition.
   public func singularValues() throws(LinearAlgebraError) -> Tensor {
     let (m, n) = try decomposable()
     var s = Tensor.zeros([min(m, n)])

@@ -6,7 +6,7 @@
   import Darwin
 #endif
 
-/// A value that one task at a time can see.
+/// A value protected by a mutex.
 ///
 /// A pthread mutex rather than the standard library's `Mutex`, because ThreadSanitizer knows the
 /// former and reports races that are none with the latter when it is contended: users run it on

@@ -8,11 +8,11 @@ import CLoRASystem
   import Darwin
 #endif
 
-/// A file that could not be opened, read, mapped or written.
+/// An error in opening, reading, mapping or writing a file.
 public struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
   /// The file's path.
   public let path: String
-  /// What was tried, as in "open" or "write".
+  /// The operation that failed, such as "open" or "write".
   public let operation: String
   /// The system's reason.
   public let reason: String
@@ -28,19 +28,19 @@ public struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
     self.init(path: path, operation: operation, reason: String(cString: strerror(code)))
   }
 
-  /// What was tried, on which file, and why it failed.
+  /// The operation, the file, and why it failed.
   public var description: String { "cannot \(operation) '\(path)': \(reason)" }
 }
 
-/// A file mapped into memory for reading. Its pages are shared with every other process that maps
-/// it and are read from the disk when they are first touched.
+/// A read-only memory-mapped file. Its pages are shared with every other process that maps it and
+/// are read from the disk when first touched.
 ///
-/// A mapped file must stay as it is: base models are mapped, adapters are copied. Reading beyond the
-/// end of a file that was truncated meanwhile is the signal SIGBUS, which ends the process; no
-/// library can turn that into an error for whoever computes. What it can do: ``checkAll()`` finds a
-/// truncated file before the next pass, and ``exitOnTruncation()`` lets the process end with a
-/// message and status 1. A file that is overwritten at the same length gives its new numbers,
-/// silently; one that is replaced by renaming, as this library writes files, stays the old one here.
+/// A mapped file must not change: base models are mapped, adapters are copied. If a file is
+/// truncated meanwhile, reading beyond its end raises the signal SIGBUS, which ends the process; no
+/// library can turn that into an error. ``checkAll()`` finds a truncated file before the next pass,
+/// and ``exitOnTruncation()`` makes the process end with a message and status 1. A file that is
+/// overwritten at the same length silently gives its new values; a file that is replaced by
+/// renaming, as this library writes files, stays the old one here.
 ///
 /// Sendable, although it holds a pointer: the mapping is private, read-only, and lives as long as
 /// the object.
@@ -110,8 +110,8 @@ public final class MappedFile: @unchecked Sendable {
     close(descriptor)
   }
 
-  /// Throws ``FileError`` if a file that is mapped now, by anybody in this process, is shorter than
-  /// it was when it was opened. Costs a system call a file.
+  /// Throws ``FileError`` if a file that is currently mapped anywhere in this process is shorter
+  /// than when it was opened. Costs one system call per file.
   public static func checkAll() throws(FileError) {
     var path = [CChar](repeating: 0, count: 4096)
     var (had, has) = (0, 0)
@@ -123,12 +123,12 @@ public final class MappedFile: @unchecked Sendable {
         + "put it back and start again")
   }
 
-  /// From now on a read of a mapped file that is not there any more names the file on standard error
-  /// and ends this process with status 1, instead of the signal SIGBUS.
+  /// Makes reads beyond the end of a truncated mapped file name the file on standard error and end
+  /// this process with status 1, instead of raising SIGBUS.
   ///
-  /// For programs, which own their signals, not for libraries; `lora` calls it. Nothing is cleaned
-  /// up, as after a kill: files that this library was writing are left as drafts, never half in place.
-  /// Other causes of SIGBUS go to the handler that was there before.
+  /// Use this in programs, which own their signals, not in libraries; `lora` calls it. As after a
+  /// kill, nothing is cleaned up: files that this library was writing remain as drafts, never half
+  /// in place. Other causes of SIGBUS go to the previous handler.
   public static func exitOnTruncation() { _ = lora_exit_on_truncation() }
 
   /// Lets go of the memory behind some bytes that will hardly be read again; they are read from the
@@ -142,12 +142,12 @@ public final class MappedFile: @unchecked Sendable {
     _ = madvise(UnsafeMutableRawPointer(mutating: base + first), last - first, MADV_DONTNEED)
   }
 
-  /// The file's bytes, valid while the object lives.
+  /// The file's bytes, valid during the lifetime of the object.
   package var bytes: UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(start: base, count: byteCount)
   }
 
-  /// Calls `body` with the file's bytes, which are valid only during the call.
+  /// Calls `body` with the file's bytes, valid only during the call.
   public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
     try withExtendedLifetime(self) { try body(bytes) }
   }

@@ -12,15 +12,15 @@ import Synchronization
 /// The library's use of OpenBLAS.
 ///
 /// OpenBLAS has one thread count for the whole process, and its idle threads spin. The library
-/// calls it from the tiles of its own pool, so it sets that count to 1 before its first product.
-/// A program that uses OpenBLAS itself, with threads, sets ``managesOpenBLASThreads`` to false
-/// before it computes anything here, and chooses the count itself.
+/// calls it from the tiles of its own pool, so it sets that count to 1 before its first product. A
+/// program that uses OpenBLAS itself with threads sets ``managesOpenBLASThreads`` to false before
+/// the library computes anything, and sets the count itself.
 ///
-/// OpenBLAS reserves a buffer of 128 MiB for each thread that multiplies, and asks again for ever
-/// where the address space is limited (`ulimit -v`) to less. There the library's own kernels multiply
-/// instead, see ``usesOpenBLAS``. OpenBLAS's threads of its own, which it starts before a program's
-/// first line, ask too: under such a limit start the program with `OPENBLAS_NUM_THREADS=1`, as `lora`
-/// does for itself.
+/// OpenBLAS reserves a buffer of 128 MiB for each thread that multiplies, and retries forever if
+/// the address space is limited (`ulimit -v`) to less. The library's own kernels then multiply
+/// instead, see ``usesOpenBLAS``. OpenBLAS's own threads, which it starts before a program's first
+/// line, need buffers too: under such a limit start the program with `OPENBLAS_NUM_THREADS=1`, as
+/// `lora` does for itself.
 public enum MatrixEngine {
   private static let manages = Atomic<Bool>(true)
 
@@ -30,13 +30,13 @@ public enum MatrixEngine {
     set { manages.store(newValue, ordering: .relaxed) }
   }
 
-  /// The kernels that OpenBLAS chose for this machine, as in "Haswell" or "SkylakeX".
+  /// The kernels that OpenBLAS chose for this machine, such as "Haswell" or "SkylakeX".
   public static var openBLASCore: String {
     openblas_get_corename().map { String(cString: $0) } ?? "unknown"
   }
 
-  /// Whether OpenBLAS is used in this process: false where its buffers do not fit into a limited
-  /// address space. Found out at the first product.
+  /// Whether this process uses OpenBLAS: false if its buffers do not fit into a limited address
+  /// space. Determined at the first product.
   public static let usesOpenBLAS: Bool = {
     guard reserveBuffers() else { return false }
     if managesOpenBLASThreads { openblas_set_num_threads(1) }

@@ -1,23 +1,23 @@
 import CLoRAKernels
 
-/// How many threads the library's one pool uses.
+/// The number of threads of the library's thread pool.
 ///
-/// The pool is process-wide. Results never depend on the number: work is cut into tiles by shape
-/// alone, and every output is computed by one tile.
+/// The pool is process-wide. Results never depend on the number of threads: shapes alone determine
+/// the tiles, and one tile computes every output.
 public enum Threads {
-  /// The number of threads, the caller included. Setting 0 means one per processor, which is the
-  /// default unless the environment variable `LORA_THREADS` names another number.
+  /// The number of threads, including the caller. Setting 0 means one per processor, the default
+  /// unless the environment variable `LORA_THREADS` gives another number.
   public static var count: Int {
     get { Int(lk_thread_count()) }
     set { lk_set_thread_count(Int32(clamping: newValue)) }
   }
 }
 
-/// Which instruction set the kernels use, for reports and for measurements.
+/// The instruction set of the kernels, for reports and measurements.
 public enum KernelFamily: Int32, Sendable, CaseIterable {
   case reference, generic, avx2, avx512, avx512bf16, neon
 
-  /// The name, as in the environment variable `LORA_KERNELS`.
+  /// The name, as used in the environment variable `LORA_KERNELS`.
   public var name: String {
     lk_family_name(lk_family(rawValue: UInt32(rawValue))).map { String(cString: $0) } ?? "unknown"
   }
@@ -25,13 +25,13 @@ public enum KernelFamily: Int32, Sendable, CaseIterable {
   /// Whether this machine can run the family.
   public var isSupported: Bool { lk_family_is_supported(lk_family(rawValue: UInt32(rawValue))) }
 
-  /// The family in use: the best one that the machine supports, unless `LORA_KERNELS` names one.
+  /// The current family: the best one that the machine supports, unless `LORA_KERNELS` names one.
   public static var active: KernelFamily {
     KernelFamily(rawValue: Int32(lk_active_family().rawValue)) ?? .reference
   }
 
-  /// Makes `family` the one in use in the whole process; false if the machine can't run it.
-  /// Not to be called while other tasks compute.
+  /// Makes `family` the current one for the whole process; returns false if the machine can't run
+  /// it. Do not call this while other tasks compute.
   @discardableResult
   public static func select(_ family: KernelFamily) -> Bool {
     lk_select_family(lk_family(rawValue: UInt32(family.rawValue)))

@@ -1,22 +1,22 @@
 import CLoRAKernels
 
-/// What the products of linear layers are computed in. Their sums are float32 in any case.
+/// The precision of matrix products in linear layers. Sums are always float32.
 ///
-/// It belongs to a task: bind it with ``withValue(_:_:)`` round a computation. What is recorded for
-/// a backward pass keeps the precision that it was recorded with.
+/// The precision belongs to a task: bind it with ``withValue(_:_:)`` around a computation. A
+/// recorded operation keeps its precision for the backward pass.
 public enum ProductPrecision: String, Sendable, Hashable, Codable, CaseIterable {
-  /// Activations as they are, weights as they are stored: narrow ones are widened exactly.
+  /// Activations and weights are not rounded; narrow weights are widened exactly.
   case float32
-  /// Both factors rounded to bfloat16, where the CPU multiplies those faster (``isBfloat16Fast``);
-  /// otherwise as ``float32``.
+  /// Both factors are rounded to bfloat16 if the CPU multiplies bfloat16 faster
+  /// (``isBfloat16Fast``); otherwise as ``float32``.
   case bfloat16
-  /// ``bfloat16`` for weights that are stored so, ``float32`` for others.
+  /// ``bfloat16`` for weights stored in bfloat16, ``float32`` for others.
   case ofWeights
 
-  /// What applies to the current task: ``float32`` unless bound otherwise.
+  /// The precision of the current task: ``float32`` unless bound otherwise.
   @TaskLocal public static var current = ProductPrecision.float32
 
-  /// Calls `body` with `precision` in place of the one that applies.
+  /// Calls `body` with `precision` bound to the task.
   public static func withValue<R, E: Error>(
     _ precision: ProductPrecision, _ body: () throws(E) -> R
   ) throws(E) -> R {
@@ -26,8 +26,8 @@ public enum ProductPrecision: String, Sendable, Hashable, Codable, CaseIterable 
     return try result.get()
   }
 
-  /// Whether this CPU has products of bfloat16 that are faster than those of float32, and the
-  /// kernels in use take them.
+  /// Whether bfloat16 products are faster than float32 products on this CPU and supported by the
+  /// current kernels.
   public static var isBfloat16Fast: Bool { BlockedProduct.tile.is_rounding_fast }
 
   /// Whether a product with a weight of type `dtype` rounds its factors.

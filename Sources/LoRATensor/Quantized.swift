@@ -4,7 +4,7 @@ extension DType {
   /// The quantized types.
   public static let quantized: [DType] = [.q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4K, .q5K, .q6K]
 
-  /// Whether elements are stored in blocks of few bits that share scales.
+  /// Whether elements are stored in low-bit blocks that share scales.
   public var isQuantized: Bool {
     switch self {
     case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4K, .q5K, .q6K: true
@@ -12,14 +12,14 @@ extension DType {
     }
   }
 
-  /// Whether numbers can be converted to this type: false for ``q4K``, ``q5K`` and ``q6K``, which
-  /// are only read.
+  /// Whether tensors can be converted to this type: false for ``q4K``, ``q5K`` and ``q6K``, which
+  /// are read-only.
   public var isQuantizable: Bool { !isQuantized || blockElements == 32 }
 
-  /// The elements of a block; 1 for types that are not quantized.
+  /// The number of elements per block; 1 for types that are not quantized.
   public var blockElements: Int { isQuantized ? lk_block_elements(blockFormat) : 1 }
 
-  /// The bytes of a block, or of an element.
+  /// The number of bytes per block, or per element.
   public var blockBytes: Int { isQuantized ? lk_block_bytes(blockFormat) : stride }
 
   /// The kernels' name of a quantized type. Traps for others.

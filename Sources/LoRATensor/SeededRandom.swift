@@ -1,10 +1,10 @@
 import CLoRAKernels
 
-/// A counter-based random generator (Philox 4x32-10): the same seed and path give the same numbers
-/// on every machine, in any order of creation, at every thread count.
+/// A counter-based random generator (Philox 4x32-10): the same seed and path give the same values
+/// on every machine, in any order of creation, at any number of threads.
 ///
-/// A generator is named by a seed and a path, usually a parameter's name in its model, so that the
-/// initial values of a layer do not depend on which layers came before it.
+/// A seed and a path, usually a parameter's name in its model, determine a generator, so that the
+/// initial values of a layer do not depend on the layers before it.
 ///
 /// ```swift
 /// var random = SeededRandom(seed: 0, path: "layers.3.q_proj.lora_A")
@@ -17,7 +17,7 @@ public struct SeededRandom: RandomNumberGenerator, Sendable, Hashable, Codable {
   public let seed: UInt64
   /// The upper half of the counter, derived from the path.
   public let stream: UInt64
-  /// The lower half of the counter: how many blocks of four 32-bit words are used up.
+  /// The lower half of the counter: the number of used blocks of four 32-bit words.
   public private(set) var block: UInt64
 
   /// Creates the generator of `path` under `seed`.
@@ -25,7 +25,7 @@ public struct SeededRandom: RandomNumberGenerator, Sendable, Hashable, Codable {
     self.init(seed: seed, stream: Self.hash(path))
   }
 
-  /// Creates a generator from its raw parts, as to go on where another one stopped.
+  /// Creates a generator from its raw parts, for example to continue where another one stopped.
   public init(seed: UInt64, stream: UInt64, block: UInt64 = 0) {
     self.seed = seed
     self.stream = stream
@@ -37,7 +37,7 @@ public struct SeededRandom: RandomNumberGenerator, Sendable, Hashable, Codable {
     path.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
   }
 
-  /// The next 64 bits. Uses up a whole block: for drawing many numbers, take a tensor of them.
+  /// The next 64 bits. Uses a whole block; to draw many values, draw a tensor.
   public mutating func next() -> UInt64 {
     var words: (UInt32, UInt32, UInt32, UInt32) = (0, 0, 0, 0)
     withUnsafeMutableBytes(of: &words) { bytes in
@@ -59,7 +59,7 @@ public struct SeededRandom: RandomNumberGenerator, Sendable, Hashable, Codable {
     return first
   }
 
-  /// A float32 tensor of numbers drawn uniformly from `range`.
+  /// A float32 tensor of values drawn uniformly from `range`.
   public mutating func uniform(_ shape: Shape, in range: Range<Float>) -> Tensor {
     let first = advance(shape.elementCount)
     return Tensor(shape: shape) {
@@ -68,7 +68,7 @@ public struct SeededRandom: RandomNumberGenerator, Sendable, Hashable, Codable {
     }
   }
 
-  /// A float32 tensor of normally distributed numbers.
+  /// A float32 tensor of normally distributed values.
   public mutating func normal(
     _ shape: Shape, mean: Float = 0, standardDeviation: Float = 1
   ) -> Tensor {

@@ -1,4 +1,4 @@
-/// The extents of a tensor, outermost first. Elements lie in row-major order without gaps.
+/// The extents of a tensor, outermost first. Elements are contiguous in row-major order.
 ///
 /// ```swift
 /// let shape: Shape = [2, 3]
@@ -6,15 +6,15 @@
 /// shape.elementCount  // 6
 /// ```
 ///
-/// The shape `[]` is that of a scalar: no dimensions, one element.
+/// The shape `[]` is a scalar: no dimensions, one element.
 public struct Shape: Sendable, Hashable, RandomAccessCollection, ExpressibleByArrayLiteral {
   /// The extents.
   public let dimensions: [Int]
   /// The product of the extents; 1 for a scalar.
   public let elementCount: Int
 
-  /// Creates a shape. Traps on a negative extent and when the number of elements overflows:
-  /// readers of files check first with ``init(checking:)``.
+  /// Creates a shape. Traps on a negative extent and if the number of elements overflows: file
+  /// readers check first with ``init(checking:)``.
   public init(_ dimensions: [Int]) {
     guard let shape = Shape(checking: dimensions) else {
       misuse(
@@ -24,8 +24,8 @@ public struct Shape: Sendable, Hashable, RandomAccessCollection, ExpressibleByAr
     self = shape
   }
 
-  /// Creates a shape, or nothing if an extent is negative or if the number of elements (or of
-  /// bytes, at up to 16 an element) does not fit an `Int`.
+  /// Creates a shape; nil if an extent is negative or if the number of elements (or of bytes, at up
+  /// to 16 per element) does not fit an `Int`.
   public init?(checking dimensions: [Int]) {
     var count = 1
     var hasZero = false
@@ -58,7 +58,7 @@ public struct Shape: Sendable, Hashable, RandomAccessCollection, ExpressibleByAr
   /// The extent of the last dimension; 1 for a scalar.
   public var innermost: Int { dimensions.last ?? 1 }
 
-  /// The number of rows when all but the last dimension are flattened.
+  /// The number of rows if all but the last dimension are flattened.
   public var rowCount: Int { innermost == 0 ? 0 : elementCount / innermost }
 
   /// This shape with its last extent replaced.

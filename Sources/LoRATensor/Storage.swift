@@ -1,4 +1,4 @@
-/// The bytes behind one or several tensors: a buffer of the pool, or a region of a mapped file.
+/// The bytes of one or several tensors: a buffer of the pool, or a region of a mapped file.
 ///
 /// Sendable, although it holds a pointer: the bytes are written only by the code that created the
 /// storage, before anybody else can hold a reference to it, or through

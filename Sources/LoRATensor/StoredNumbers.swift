@@ -1,14 +1,14 @@
-/// A number that has no place in the type that it is to be stored in: too large for it, or not a
-/// finite number to begin with. What writes or merges weights says so instead of storing an infinity.
+/// A value that does not fit its storage type: too large, or not finite to begin with. Writing or
+/// merging weights throws it instead of storing an infinity.
 package struct UnstorableNumber: Error, Sendable, Hashable {
-  /// Where it is, one position for each dimension.
+  /// The position of the element, one index per dimension.
   package let position: [Int]
-  /// The number before it was rounded; infinite or NaN if it was that already.
+  /// The value before rounding, possibly infinite or NaN.
   package let value: Float
-  /// What it was to be stored as.
+  /// The storage type.
   package let type: DType
 
-  /// Creates a description from its parts.
+  /// Creates an error from its parts.
   package init(position: [Int], value: Float, type: DType) {
     self.position = position
     self.value = value
@@ -17,7 +17,7 @@ package struct UnstorableNumber: Error, Sendable, Hashable {
 }
 
 extension UnstorableNumber: CustomStringConvertible {
-  /// Which element, its value, and the limit that it passes.
+  /// The element, its value, and the limit it exceeds.
   package var description: String {
     let element = "element \(position)"
     guard value.isFinite else { return "\(element) is \(value), not a finite number" }

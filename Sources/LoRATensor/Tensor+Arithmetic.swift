@@ -8,7 +8,7 @@ extension Tensor {
   public static func + (a: Tensor, b: Tensor) -> Tensor { a.combined(with: b, lk_add) }
   /// The difference, with broadcasting.
   public static func - (a: Tensor, b: Tensor) -> Tensor { a.combined(with: b, lk_sub) }
-  /// The product element by element, with broadcasting.
+  /// The elementwise product, with broadcasting.
   public static func * (a: Tensor, b: Tensor) -> Tensor { a.combined(with: b, lk_mul) }
   /// The quotient, with broadcasting.
   public static func / (a: Tensor, b: Tensor) -> Tensor { a.combined(with: b, lk_div) }
@@ -58,7 +58,7 @@ extension Tensor {
     }
   }
 
-  /// Adds `factor` times `other` to this tensor, in place where nobody else sees the bytes.
+  /// Adds `factor` times `other` to this tensor, in place if nobody else shares its bytes.
   public mutating func add(_ other: Tensor, times factor: Float = 1) {
     require(shape == other.shape, "adding shape \(other.shape) to shape \(shape)")
     let n = elementCount
@@ -93,7 +93,8 @@ extension Tensor {
       })
   }
 
-  /// The elements repeated along extents of 1 and new outer dimensions, as NumPy broadcasts.
+  /// This tensor broadcast to `shape`: repeated along extents of 1 and new outer dimensions, as in
+  /// NumPy.
   package func expanded(to target: Shape) -> Tensor {
     if shape == target { return self }
     let padded = Array(repeating: 1, count: target.count - shape.count) + shape.dimensions
@@ -126,8 +127,8 @@ extension Tensor {
     }
   }
 
-  /// The sum over the dimensions that ``expanded(to:)`` would repeat: its transpose, which the
-  /// gradient of a broadcast needs.
+  /// The sum over the dimensions that ``expanded(to:)`` repeats: its transpose, needed for the
+  /// gradient of a broadcast.
   package func summed(to target: Shape) -> Tensor {
     if shape == target { return self }
     var result = self
@@ -199,7 +200,7 @@ extension Tensor {
     }
   }
 
-  /// The matrix `[c, r]` whose rows are this matrix's columns. Copies.
+  /// The transpose of this matrix. Copies.
   public func transposed() -> Tensor {
     require(shape.count == 2, "transposing shape \(shape); permuted(_:) takes other than matrices")
     return withUnsafeElements(of: Float.self) { x in
@@ -210,8 +211,8 @@ extension Tensor {
     }
   }
 
-  /// The tensor whose dimension `i` is this one's `order[i]`. Copies; for any element type, although
-  /// the rows of quantized ones must stay.
+  /// The tensor whose dimension `i` is this tensor's `order[i]`. Copies. Works for any element
+  /// type, but the innermost dimension of quantized types must stay innermost.
   public func permuted(_ order: [Int]) -> Tensor {
     require(order.sorted() == Array(shape.indices), "\(order) does not permute \(shape)")
     if order == Array(shape.indices) { return self }
@@ -304,11 +305,11 @@ extension Tensor {
     }
   }
 
-  /// The position of the first element that is not finite, or nil. Integer tensors are finite. Of a
-  /// quantized tensor it is the first element of the block whose scale is not finite.
+  /// The position of the first element that is not finite, or nil. Integer tensors are always
+  /// finite. In a quantized tensor it is the first element of the block whose scale is not finite.
   ///
-  /// Reads every element once, at memory speed on all threads: a mapped tensor's pages come into
-  /// memory with it.
+  /// Reads every element once, at memory speed on all threads, and so loads the pages of a mapped
+  /// tensor into memory.
   public func firstNonFiniteIndex() -> Int? {
     let n = elementCount
     if dtype == .float64 { return scalars(as: Double.self).firstIndex { !$0.isFinite } }

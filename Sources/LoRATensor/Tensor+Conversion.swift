@@ -1,10 +1,10 @@
 import CLoRAKernels
 
 extension Tensor {
-  /// The elements as another type. Floating-point types convert to each other with one rounding
-  /// to nearest even; integers to floating point and back likewise; float32 to quantized types as
-  /// gguf-py does, to those that are ``DType/isQuantizable`` (others trap). Shares the bytes if the
-  /// type is the same already.
+  /// The elements converted to another type. Floating-point types convert to each other with one
+  /// rounding to nearest even, and so do integers to floating point and back. Float32 converts to
+  /// quantized types as in gguf-py, if they are ``DType/isQuantizable`` (others trap). Shares the
+  /// bytes if the type is the same.
   public func converted(to target: DType) -> Tensor {
     if dtype == target { return self }
     if dtype.isQuantized { return dequantized().converted(to: target) }

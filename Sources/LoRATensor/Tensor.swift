@@ -6,7 +6,7 @@
   import Darwin
 #endif
 
-/// An array of numbers with a shape: an immutable value that is cheap to copy and safe to share.
+/// An immutable multidimensional array that is cheap to copy and safe to share.
 ///
 /// ```swift
 /// let x = Tensor([1, 2, 3, 4, 5, 6], shape: [2, 3])
@@ -15,10 +15,9 @@
 /// x[row: 1].scalars()         // [4, 5, 6]
 /// ```
 ///
-/// Elements are contiguous, in row-major order. Copies share their bytes, which lie in a pooled
-/// buffer or in a memory-mapped file; the only way to write, ``withUnsafeMutableBytes(_:)``, copies
-/// them first if anybody else can see them. Misuse of shapes is a programming error and traps with
-/// the shapes in the message.
+/// Elements are contiguous, in row-major order. Copies share their bytes, in a pooled buffer or a
+/// memory-mapped file. The only way to write, ``withUnsafeMutableBytes(_:)``, first copies bytes
+/// that are shared. Wrong shapes are programming errors and trap with the shapes in the message.
 public struct Tensor: Sendable {
   /// The extents, outermost first.
   public let shape: Shape
@@ -42,7 +41,8 @@ public struct Tensor: Sendable {
     self.offset = offset
   }
 
-  /// Creates a tensor whose bytes `fill` writes, all of them: the buffer starts uninitialized.
+  /// Creates a tensor whose bytes `fill` writes. The buffer is uninitialized, so `fill` must write
+  /// all of them.
   public init(
     shape: Shape, dtype: DType,
     initializingBytes fill: (UnsafeMutableRawBufferPointer) throws -> Void
@@ -53,7 +53,7 @@ public struct Tensor: Sendable {
     self.init(shape: shape, dtype: dtype, storage: storage)
   }
 
-  /// Creates a float32 tensor whose elements `fill` writes, all of them.
+  /// Creates a float32 tensor whose elements `fill` writes. It must write all of them.
   package init(shape: Shape, filling fill: (UnsafeMutablePointer<Float>) throws -> Void) rethrows {
     try self.init(shape: shape, dtype: .float32) { bytes in
       guard let base = bytes.baseAddress else { return }
@@ -94,7 +94,7 @@ public struct Tensor: Sendable {
     self.init(elements: scalars, shape: [scalars.count])
   }
 
-  /// Creates a float32 tensor without dimensions.
+  /// Creates a float32 scalar, a tensor without dimensions.
   public init(scalar: Float) {
     self.init(elements: [scalar], shape: [])
   }
@@ -109,10 +109,10 @@ public struct Tensor: Sendable {
   /// The number of elements.
   public var elementCount: Int { shape.elementCount }
 
-  /// The number of bytes that the elements occupy.
+  /// The number of bytes of the elements.
   public var byteCount: Int { dtype.byteCount(ofElements: elementCount) }
 
-  /// Whether the elements lie in a memory-mapped file.
+  /// Whether the elements are in a memory-mapped file.
   public var isMapped: Bool { storage.file != nil }
 }
 
@@ -127,8 +127,8 @@ extension Tensor {
     return try body(UnsafeRawBufferPointer(start: storage.base + offset, count: byteCount))
   }
 
-  /// Calls `body` with bytes that it may change. They are copied first if another tensor shares
-  /// them or if they lie in a file, so that nobody else sees the change.
+  /// Calls `body` with bytes that it may change. Bytes that another tensor shares or that are in a
+  /// file are copied first, so that nobody else sees the change.
   public mutating func withUnsafeMutableBytes<R, E: Error>(
     _ body: (UnsafeMutableRawBufferPointer) throws(E) -> R
   ) throws(E) -> R {
@@ -155,7 +155,7 @@ extension Tensor {
     file.releasePages(start..<start + byteCount)
   }
 
-  /// Calls `body` with the elements as `Element`. Traps if the tensor holds another type.
+  /// Calls `body` with the elements as `Element`. Traps for a different element type.
   public func withUnsafeElements<Element: TensorElement, R, E: Error>(
     of type: Element.Type = Element.self, _ body: (UnsafeBufferPointer<Element>) throws(E) -> R
   ) throws(E) -> R {
@@ -177,7 +177,7 @@ extension Tensor {
     return UnsafePointer((storage.base + offset).assumingMemoryBound(to: Float.self))
   }
 
-  /// The elements in row-major order. Traps if the tensor holds another type.
+  /// The elements in row-major order. Traps for a different element type.
   public func scalars<Element: TensorElement>(as type: Element.Type = Float.self) -> [Element] {
     withUnsafeElements(of: type) { Array($0) }
   }
@@ -224,7 +224,7 @@ extension Tensor {
 
 extension Tensor: Equatable {
   /// Whether type, shape and every bit are the same. (Two NaNs with the same bits are equal, zero
-  /// and minus zero are not: what tests of exactness want.)
+  /// and minus zero are not, as tests of exactness need.)
   public static func == (a: Tensor, b: Tensor) -> Bool {
     guard a.dtype == b.dtype, a.shape == b.shape else { return false }
     return memcmp(a.storage.base + a.offset, b.storage.base + b.offset, a.byteCount) == 0

@@ -1,14 +1,15 @@
-/// PyTorch's generator on the CPU (`torch.Generator`): the numbers that a file names by their seed alone.
+/// PyTorch's random generator on the CPU (`torch.Generator`), for files that name random values by
+/// their seed alone.
 ///
 /// ```swift
 /// var random = TorchGenerator(seed: 0)
 /// random.uniform([2, 3], in: -0.5..<0.5)  // torch.empty(2, 3).uniform_(-0.5, 0.5, generator=...)
 /// ```
 ///
-/// For everything of this library's own there is ``SeededRandom``.
+/// For everything else use ``SeededRandom``.
 ///
-/// Source: Matsumoto and Nishimura, *Mersenne Twister*, 1998 (MT19937), seeded as its authors' code is;
-/// how float32 numbers are made of it: PyTorch, `ATen/core/DistributionsHelper.h`.
+/// Source: Matsumoto and Nishimura, *Mersenne Twister*, 1998 (MT19937), seeded as in its authors'
+/// code; conversion to float32: PyTorch, `ATen/core/DistributionsHelper.h`.
 package struct TorchGenerator: Sendable {
   private var state: [UInt32]
   private var next = 624
@@ -42,8 +43,8 @@ package struct TorchGenerator: Sendable {
     next = 0
   }
 
-  /// A float32 tensor drawn as `uniform_` draws it: 24 bits a number, multiplied and added with one
-  /// rounding, as PyTorch does where the CPU has an instruction for it.
+  /// A float32 tensor as `uniform_` fills it: 24 bits per value, multiplied and added with one
+  /// rounding, as PyTorch does if the CPU has an instruction for it.
   package mutating func uniform(_ shape: Shape, in range: Range<Float>) -> Tensor {
     let width = range.upperBound - range.lowerBound
     return Tensor(shape: shape) { numbers in
@@ -54,7 +55,7 @@ package struct TorchGenerator: Sendable {
     }
   }
 
-  /// A matrix as `kaiming_uniform_` draws it: within √(6 / columns).
+  /// A matrix as `kaiming_uniform_` fills it: within √(6 / columns).
   package mutating func kaimingUniform(_ shape: Shape) -> Tensor {
     let bound = Float(3.0.squareRoot() * (2.0.squareRoot() / Double(shape.innermost).squareRoot()))
     return uniform(shape, in: -bound..<bound)
