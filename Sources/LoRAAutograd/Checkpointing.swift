@@ -1,11 +1,10 @@
 import LoRATensor
 
-/// Computes `body(x)` without keeping what happens inside for the backward pass, which computes it
-/// again instead: memory for one more forward computation.
+/// Computes `body(x)` without keeping its activations; the backward pass recomputes them. Saves
+/// memory at the cost of one more forward computation.
 ///
-/// `body` must compute the same on both runs. It runs the second time during the backward pass,
-/// outside of the scopes of the first: capture what it needs of them. The products' precision is
-/// kept.
+/// `body` must compute the same on both runs. The second run is during the backward pass, outside
+/// the scopes of the first, so capture everything it needs. The precision of products is kept.
 ///
 /// Source: Chen et al., *Training deep nets with sublinear memory cost*, 2016.
 public func checkpointed(

@@ -1,15 +1,15 @@
 public import LoRATensor
 
-/// The gradients of a scalar with respect to the trainable parameters that it depends on.
+/// The gradients of a scalar with respect to its trainable parameters.
 public struct Gradients: Sendable {
   private var values: [ObjectIdentifier: Tensor] = [:]
   /// The parameters that have a gradient. Keeps them alive, so that identifiers stay theirs.
   public private(set) var parameters: [Parameter] = []
 
-  /// No gradients.
+  /// Creates an empty set of gradients.
   public init() {}
 
-  /// The gradient of `parameter`, of the parameter's shape; nil if the scalar does not depend on it.
+  /// The gradient of `parameter`, in its shape; nil if the scalar does not depend on it.
   public subscript(parameter: Parameter) -> Tensor? {
     get { values[ObjectIdentifier(parameter)] }
     set {
@@ -20,10 +20,10 @@ public struct Gradients: Sendable {
     }
   }
 
-  /// Whether there is none.
+  /// Whether there are no gradients.
   public var isEmpty: Bool { values.isEmpty }
 
-  /// Adds `other`, as when accumulating over several batches.
+  /// Adds `other`, for example to accumulate over several batches.
   public mutating func add(_ other: Gradients) {
     for parameter in other.parameters {
       guard let gradient = other[parameter] else { continue }
@@ -47,7 +47,8 @@ public struct Gradients: Sendable {
     if !values.accumulate(at: key, shape: shape, body) { parameters.append(parameter) }
   }
 
-  /// The square root of the sum of squares over the gradients of `parameters`, in that order.
+  /// The norm of the gradients of `parameters`: the square root of the sum of squares, added in
+  /// that order.
   public func norm(over parameters: [Parameter]) -> Float {
     var sum = 0.0
     for parameter in parameters {
@@ -122,24 +123,25 @@ final class GradientTable {
   }
 }
 
-/// Where an operation's backward step puts the gradients of its inputs.
+/// The gradients of an operation's inputs, which its backward closure adds to.
 ///
-/// Inputs are numbered as they were given to ``Variable/record(_:inputs:recompute:backward:)``.
+/// Inputs are numbered in the order of the argument of
+/// ``Variable/record(_:inputs:recompute:backward:)``.
 public struct InputGradients {
   let inputs: [Node?]
   let table: GradientTable
 
-  /// Whether anybody wants the gradient of input `index`. Skip the work if not.
+  /// Whether input `index` needs a gradient. Skip the work if not.
   public func isNeeded(_ index: Int) -> Bool { inputs[index] != nil }
 
-  /// Adds `gradient`, of the input's shape, to what has reached input `index` from elsewhere.
+  /// Adds `gradient`, in the input's shape, to the gradient of input `index`.
   public func add(_ gradient: Tensor, to index: Int) {
     if let node = inputs[index] { table.add(gradient, to: node) }
   }
 
-  /// Lets `body` write the gradient of input `index` where it belongs: it computes
-  /// `d = contribution + beta d`, beta being 0 on uninitialized memory or 1. Saves a temporary and
-  /// a pass over it where matrix products can accumulate.
+  /// Lets `body` write the gradient of input `index` in place: it computes
+  /// `d = contribution + beta d`, where beta is 0 for uninitialized memory or 1. Saves a temporary
+  /// and a pass over it if matrix products can accumulate.
   package func accumulate(
     to index: Int, shape: Shape, _ body: (_ d: UnsafeMutablePointer<Float>, _ beta: Float) -> Void
   ) {
@@ -159,7 +161,7 @@ public struct InputGradients {
 }
 
 extension Variable {
-  /// Records a differentiable operation: the one door for the library's operations and yours.
+  /// Records a differentiable operation, for the library's operations and yours.
   ///
   /// ```swift
   /// func squared(_ x: Variable) -> Variable {
@@ -171,15 +173,15 @@ extension Variable {
   /// ```
   ///
   /// - Parameters:
-  ///   - value: the result of the forward computation.
-  ///   - inputs: what it was computed from.
-  ///   - recompute: computes `value` again, the same bits. Give it where that is much cheaper than
-  ///     the memory, and from what `backward` keeps anyway: backward steps that save the result with
-  ///     ``saved`` then keep nothing of it.
-  ///   - backward: given the gradient of the result, adds the gradients of the inputs that need
-  ///     one. It runs at most once, after the forward pass, outside of its scopes; what it captures
-  ///     is kept until then, so capture no more than it needs. It is dropped at once, and the result
-  ///     is a constant, if no input needs a gradient or nothing is being recorded.
+  ///   - value: the result of the forward pass.
+  ///   - inputs: the variables that it was computed from.
+  ///   - recompute: recomputes `value`, to the same bits. Pass it if recomputing is much cheaper
+  ///     than the memory and uses only what `backward` keeps anyway; backward closures that capture
+  ///     the result with ``saved`` then keep nothing of it.
+  ///   - backward: takes the gradient of the result and adds the gradients of the inputs that need
+  ///     one. It runs at most once, after the forward pass, outside its scopes. Its captures stay
+  ///     alive until then, so capture only what it needs. It is dropped at once, and the result is
+  ///     a constant, if no input needs a gradient or nothing is being recorded.
   public static func record(
     _ value: Tensor, inputs: [Variable], recompute: (@Sendable () -> Tensor)? = nil,
     backward: @escaping @Sendable (_ gradient: Tensor, _ inputs: InputGradients) -> Void
@@ -204,8 +206,8 @@ extension Variable {
 
   /// The gradients of this scalar with respect to the trainable parameters it was computed from.
   ///
-  /// Each recorded operation runs its backward step once and is then forgotten, its memory freed:
-  /// a second call on the same graph traps.
+  /// Each recorded operation runs its backward closure once and is then dropped, with its memory: a
+  /// second call on the same graph traps.
   public func gradients() -> Gradients {
     require(
       value.elementCount == 1,
@@ -214,7 +216,7 @@ extension Variable {
     return gradients(from: Tensor([1], shape: shape))
   }
 
-  /// The gradients of `sum(self * seed)`, seed being of this variable's shape.
+  /// The gradients of `sum(self * seed)`, with `seed` in this variable's shape.
   public func gradients(from seed: Tensor) -> Gradients {
     require(
       seed.shape == shape,
@@ -225,8 +227,8 @@ extension Variable {
     return gradients
   }
 
-  /// Adds the gradients of this scalar to `gradients`, in place: accumulating over batches then
-  /// takes no second set of them.
+  /// Adds the gradients of this scalar to `gradients`, in place, so that accumulating over batches
+  /// needs no second set.
   package func accumulateGradients(into gradients: inout Gradients) {
     require(
       value.elementCount == 1, "gradients of a variable of shape \(shape), which is not one number")

@@ -1,11 +1,11 @@
 public import LoRATensor
 
-/// Numbers that a method computes from parameters but treats as constants in its backward pass, as
-/// DoRA does with the norms that it divides by.
+/// Values that a method computes from parameters but treats as constants in its backward pass, such
+/// as the norms that DoRA divides by.
 ///
-/// Finite differences see through such a number and find another derivative than the backward pass.
-/// A comparison of both therefore runs inside ``during(_:)``, which computes each constant once and
-/// then holds it. Outside of that this is a plain computation.
+/// Finite differences do not treat such a value as constant and give a different derivative from
+/// the backward pass. A comparison of both therefore runs inside ``during(_:)``, which computes
+/// each constant once and then holds it. Elsewhere this is a plain computation.
 ///
 /// ```swift
 /// let norms = Variable(HeldConstants.value(of: self) { rowNorms() })
@@ -13,8 +13,7 @@ public import LoRATensor
 public enum HeldConstants {
   @TaskLocal private static var held: Locked<[ObjectIdentifier: Tensor]>?
 
-  /// The result of `compute`, or what it was the first time for the same `owner` where constants are
-  /// held.
+  /// The result of `compute`; inside ``during(_:)`` the first result for the same `owner`.
   public static func value(of owner: AnyObject, _ compute: () -> Tensor) -> Tensor {
     guard let held else { return compute() }
     let key = ObjectIdentifier(owner)

@@ -2,8 +2,8 @@ public import LoRATensor
 
 /// A tensor of a model that can be trained, saved and replaced.
 ///
-/// The value is immutable; an optimizer puts a new one in its place. A reader therefore always has
-/// one consistent value, whatever other tasks do, and keeps it as long as it likes.
+/// The value is immutable, and an optimizer replaces it. A reader therefore always has one
+/// consistent value, whatever other tasks do, for as long as it keeps it.
 public final class Parameter: Sendable {
   private struct State {
     var value: Tensor
@@ -15,13 +15,14 @@ public final class Parameter: Sendable {
   /// The extents, which never change.
   public let shape: Shape
 
-  /// Creates a parameter. Only float32 values can be trained; narrower ones are for frozen weights.
+  /// Creates a parameter. Only float32 values can be trained; narrower types are for frozen
+  /// weights.
   public init(_ value: Tensor, isTrainable: Bool = true) {
     shape = value.shape
     state = Locked(State(value: value, isTrainable: isTrainable))
   }
 
-  /// The current value. Setting one of another shape traps.
+  /// The current value. Setting a value of a different shape traps.
   public var value: Tensor {
     get { state.withLock { $0.value } }
     set {
@@ -31,8 +32,8 @@ public final class Parameter: Sendable {
     }
   }
 
-  /// Changes the value in place where nobody else holds its bytes; returns false, and does nothing,
-  /// where somebody does. Readers wait meanwhile: each sees the value before or the one after.
+  /// Changes the value in place if nobody else holds its bytes; otherwise returns false and does
+  /// nothing. Readers wait meanwhile and see the old value or the new one.
   package func updateInPlace(_ body: (UnsafeMutableRawBufferPointer) -> Void) -> Bool {
     state.withLock { state in
       guard state.value.isUniquelyOwned else { return false }
@@ -41,14 +42,14 @@ public final class Parameter: Sendable {
     }
   }
 
-  /// Whether a gradient is computed for this parameter. One that is not trainable is frozen: it
-  /// costs no gradient buffer, no optimizer state, and keeps no activation alive.
+  /// Whether a gradient is computed for this parameter. A frozen parameter needs no gradient buffer
+  /// and no optimizer state, and keeps no activation alive.
   public var isTrainable: Bool {
     get { state.withLock { $0.isTrainable } }
     set { state.withLock { $0.isTrainable = newValue } }
   }
 
-  /// Value and trainability, read together.
+  /// The value and whether it is trainable, read together.
   var snapshot: (value: Tensor, isTrainable: Bool) {
     state.withLock { ($0.value, $0.isTrainable) }
   }

@@ -1,12 +1,12 @@
 public import LoRATensor
 
-/// A value that a backward step will read: kept since the forward pass or, where its producer said
-/// how, computed again when it is first asked for.
+/// A value for a backward pass: kept from the forward pass or, if its producer can recompute it,
+/// recomputed on first use.
 ///
-/// Capture ``Variable/saved`` instead of ``Variable/value`` in a backward step, and call it there.
-/// Nothing is then kept of what is cheap to compute from what is kept anyway, as the output of a
-/// norm. All who saved one value share one recomputation, which is done once and held until the
-/// producer's own backward step, the last that could want it, begins.
+/// Capture ``Variable/saved`` instead of ``Variable/value`` in a backward closure, and call it
+/// there. Values that are cheap to recompute from values that are kept anyway, such as the output
+/// of a norm, then need no memory. Everyone who saved a value shares one recomputation, which is
+/// held until the producer's own backward step, the last possible user, begins.
 public struct SavedValue: Sendable {
   private enum Source: Sendable {
     case kept(Tensor)

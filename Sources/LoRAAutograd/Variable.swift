@@ -1,8 +1,8 @@
 public import LoRATensor
 import Synchronization
 
-/// A tensor in a computation that may be differentiated: a value and, if a gradient will be wanted,
-/// how it was computed.
+/// A tensor in a differentiable computation: a value and, if it needs a gradient, how it was
+/// computed.
 ///
 /// ```swift
 /// let w = Parameter(Tensor([3], shape: [1]))
@@ -11,10 +11,10 @@ import Synchronization
 /// gradients[w]?.scalars()  // [6]
 /// ```
 ///
-/// Operations on variables record themselves only where a trainable parameter is involved and
-/// recording is on; see ``withoutGradients(_:)``. A constant costs nothing.
+/// Operations record themselves only if a trainable parameter is involved and recording is on; see
+/// ``withoutGradients(_:)``. A constant costs nothing.
 public struct Variable: Sendable {
-  /// The numbers.
+  /// The value.
   public let value: Tensor
   /// How the value was computed; nil for what needs no gradient.
   package let node: Node?
@@ -36,8 +36,8 @@ public struct Variable: Sendable {
     self.init(value: value, node: nil)
   }
 
-  /// A parameter's current value. Its gradient will be reported under the parameter if it is
-  /// trainable now.
+  /// The current value of a parameter. If the parameter is trainable now, its gradient is reported
+  /// under it.
   public init(_ parameter: Parameter) {
     let (value, isTrainable) = parameter.snapshot
     guard isTrainable, GradientMode.isRecording else {
@@ -54,27 +54,27 @@ public struct Variable: Sendable {
   /// The extents of the value.
   public var shape: Shape { value.shape }
 
-  /// Whether a gradient will flow to or through this variable.
+  /// Whether this variable needs a gradient.
   public var requiresGradient: Bool { node != nil }
 
   /// The same value as a constant: gradients stop here.
   public func detached() -> Variable { Variable(value) }
 }
 
-/// Whether operations record how to differentiate them. Belongs to the task, not to the process.
+/// Whether operations record their backward pass. Belongs to the task, not to the process.
 public enum GradientMode {
   @TaskLocal static var recording = true
 
-  /// Whether operations record themselves in this task now.
+  /// Whether operations currently record themselves in this task.
   public static var isRecording: Bool { recording }
 }
 
-/// Runs `body` without recording anything: for inference and evaluation.
+/// Runs `body` without recording gradients, for inference and evaluation.
 public func withoutGradients<R>(_ body: () throws -> R) rethrows -> R {
   try GradientMode.$recording.withValue(false, operation: body)
 }
 
-/// Runs the asynchronous `body` without recording anything.
+/// Runs the asynchronous `body` without recording gradients.
 public func withoutGradients<R>(
   isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R
 ) async rethrows -> R {

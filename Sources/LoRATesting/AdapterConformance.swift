@@ -2,19 +2,19 @@ import LoRAAutograd
 public import LoRAModels
 import LoRATensor
 
-/// A law of adapters that a layer or a method does not keep.
+/// A violation of the rules for adapters by a layer or a method.
 public struct ConformanceFailure: Sendable, Hashable, CustomStringConvertible {
-  /// The law, as in "merged forward = unmerged forward".
+  /// The rule, such as "merged forward = unmerged forward".
   public let law: String
-  /// What was found instead.
+  /// The observed result.
   public let finding: String
 
-  /// Law and finding.
+  /// The rule and the observed result.
   public var description: String { "\(law): \(finding)" }
 }
 
-/// Checks that `method` works on `layer` as adapters must, whoever wrote them: call it from a test
-/// of your own layer or your own method.
+/// Checks that `method` works correctly on `layer`: call it in a test of your own layer or adapter
+/// method.
 ///
 /// ```swift
 /// @Test func blockDiagonalTakesLoRA() throws {
@@ -23,29 +23,29 @@ public struct ConformanceFailure: Sendable, Hashable, CustomStringConvertible {
 /// }
 /// ```
 ///
-/// What is checked, on a random batch:
-/// - a fresh adapter changes no bit of the output, and a trained one does change it;
+/// Checked on a random batch:
+/// - a fresh adapter changes no bit of the output, and a trained adapter changes it;
 /// - strength scales the change, and strength 0 is the base bit for bit;
-/// - the rows of a batch do not depend on each other;
+/// - the items of a batch do not depend on each other;
 /// - the gradients of the adapter's parameters and of the input match finite differences, and no
 ///   parameter of the base gets one;
-/// - merging gives the output of the unmerged layer, and unmerging its bits;
-/// - a fresh adapter with the same values under the same names computes the same bits, which is
-///   what saving and loading rely on;
+/// - merging gives the output of the unmerged layer, and unmerging restores its bits;
+/// - a fresh adapter with the same values under the same names computes the same bits, which saving
+///   and loading rely on;
 /// - the seed determines the initial values;
-/// - detaching gives back the output of the untouched layer, and its parameters, bit for bit.
+/// - detaching restores the output of the original layer, and its parameters, bit for bit.
 ///
-/// Use a rank of 2 or more and a scale other than 1: mistakes hide behind ones. The layer is as
-/// before afterwards.
+/// Use a rank of 2 or more and a scale other than 1; a rank or scale of 1 hides mistakes.
+/// Afterwards the layer is as before.
 ///
 /// - Parameters:
 ///   - method: the recipe to check.
-///   - layer: a linear layer without adapters, small: gradients cost hundreds of passes.
-///   - seed: of the batch and of the adapter's values.
-///   - tolerance: what results that are not to be equal in every bit may differ by, relative to the
-///     largest magnitude. A weight stored in 16 bits is merged with its own, larger rounding.
-/// - Returns: what does not hold; empty if everything does.
-/// - Throws: what the method throws when it makes the adapter, and what merging throws.
+///   - layer: a small linear layer without adapters; gradients cost hundreds of passes.
+///   - seed: the seed of the batch and of the adapter's values.
+///   - tolerance: the tolerance for results that need not be bit-identical, relative to the largest
+///     magnitude. A weight stored in 16 bits is merged with its own, larger rounding.
+/// - Returns: the broken rules; empty if there are none.
+/// - Throws: the errors of making the adapter and of merging.
 public func checkAdapter(
   _ method: some AdapterMethod, on layer: any LinearLayer, seed: UInt64 = 0,
   tolerance: Double = 1e-4

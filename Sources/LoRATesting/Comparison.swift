@@ -1,6 +1,6 @@
 public import LoRATensor
 
-/// How far a tensor is from what was expected: the worst element, and how bad it is.
+/// The comparison of a tensor with its expected value: the worst element and its error.
 ///
 /// ```swift
 /// let comparison = compare(layer(x).value, to: expected)
@@ -10,18 +10,19 @@ public struct Comparison: Sendable, Hashable {
   /// One rounding of float32 at 1: half the distance from 1 to the next larger number.
   public static let rounding = 0x1p-24
 
-  /// What is not comparable at all, as different shapes; nil if the elements were compared.
+  /// The reason why the tensors can't be compared, such as different shapes; nil if the elements
+  /// were compared.
   public var mismatch: String?
-  /// The position of the worst element, one index a dimension; nil if there are no elements.
+  /// The position of the worst element, one index per dimension; nil if there are no elements.
   public var index: [Int]?
-  /// The worst element as found.
+  /// The found value of the worst element.
   public var found: Double
-  /// The worst element as expected.
+  /// The expected value of the worst element.
   public var expected: Double
-  /// The largest absolute difference. Infinite if one side is not finite where the other differs,
-  /// and if shapes or types do not fit.
+  /// The largest absolute difference. Infinite if one side is not finite and the other differs, or
+  /// if shapes or types are incompatible.
   public var difference: Double
-  /// The largest magnitude among the expected elements: what relative errors are relative to.
+  /// The largest magnitude of the expected elements, the reference of relative errors.
   public var magnitude: Double
 
   /// The largest difference relative to the largest expected magnitude; 0 for equal tensors.
@@ -30,8 +31,8 @@ public struct Comparison: Sendable, Hashable {
     return magnitude > 0 ? difference / magnitude : .infinity
   }
 
-  /// The relative error in units of one float32 rounding, 2⁻²⁴: about the square root of the number
-  /// of operations behind an element is what a right float32 computation has.
+  /// The relative error in units of one float32 rounding, 2⁻²⁴. A correct float32 computation has
+  /// about the square root of the number of operations behind an element.
   public var roundings: Double { relativeError / Self.rounding }
 
   /// Whether no element differs by more than `limit`.
@@ -45,7 +46,7 @@ public struct Comparison: Sendable, Hashable {
 }
 
 extension Comparison: CustomStringConvertible {
-  /// The worst element, and how bad it is.
+  /// The worst element and its error.
   public var description: String {
     if let mismatch { return mismatch }
     guard let index else { return "no elements" }
@@ -58,7 +59,8 @@ extension Comparison: CustomStringConvertible {
 
 /// Compares `found` with `expected`, element by element, in double precision.
 ///
-/// Types may differ, shapes may not. Two NaNs are equal, and so are two infinities of one sign.
+/// Types may differ, shapes may not. Two NaNs are equal, and so are two infinities of the same
+/// sign.
 public func compare(_ found: Tensor, to expected: Tensor) -> Comparison {
   var result = Comparison(
     mismatch: nil, index: nil, found: 0, expected: 0, difference: 0, magnitude: 0)

@@ -1,35 +1,35 @@
 public import LoRAAutograd
 public import LoRATensor
 
-/// What a comparison of gradients with finite differences found.
+/// The result of comparing gradients with finite differences.
 public struct GradientReport: Sendable, Hashable {
   /// One derivative, computed both ways.
   public struct Element: Sendable, Hashable {
-    /// Which of the parameters or inputs it belongs to, in the order given.
+    /// The index of its parameter or input, in the given order.
     public var input: Int
-    /// The element of that tensor, one index a dimension.
+    /// The element of that tensor, one index per dimension.
     public var index: [Int]
-    /// What the backward pass gave.
+    /// The derivative from the backward pass.
     public var analytic: Double
-    /// What finite differences gave.
+    /// The derivative from finite differences.
     public var numeric: Double
-    /// The difference, relative to the largest derivative of the same tensor.
+    /// The difference relative to the largest derivative of the same tensor.
     public var error: Double
   }
 
   /// The element with the largest error; nil if there was nothing to compare.
   public var worst: Element?
-  /// How many derivatives were compared.
+  /// The number of compared derivatives.
   public var count = 0
-  /// The tolerance that was asked for.
+  /// The given tolerance.
   public var tolerance: Double
-  /// What went wrong before anything could be compared, as a result of another shape.
+  /// The problem that prevented a comparison, such as a result of a different shape.
   public var problem: String?
 
-  /// The largest error, relative to the largest derivative of its tensor.
+  /// The largest error relative to the largest derivative of its tensor.
   public var error: Double { problem == nil ? worst?.error ?? 0 : .infinity }
 
-  /// Whether every derivative is within the tolerance that was asked for.
+  /// Whether every derivative is within the given tolerance.
   public var isCorrect: Bool { isWithin(tolerance) }
 
   /// Whether every derivative is within `tolerance`.
@@ -37,7 +37,7 @@ public struct GradientReport: Sendable, Hashable {
 }
 
 extension GradientReport: CustomStringConvertible {
-  /// The worst derivative, both ways.
+  /// The worst derivative, computed both ways.
   public var description: String {
     if let problem { return problem }
     guard let worst else { return "no derivatives to compare" }
@@ -47,31 +47,31 @@ extension GradientReport: CustomStringConvertible {
   }
 }
 
-/// Compares the gradients that `body` propagates to its inputs with central finite differences.
+/// Compares the gradients of `body` with respect to its inputs with central finite differences.
 ///
 /// ```swift
 /// let report = checkGradients(at: [x, w]) { $0[0].linear(weight: $0[1]) }
 /// #expect(report.isCorrect, "\(report)")     // or XCTAssert(report.isCorrect, "\(report)")
 /// ```
 ///
-/// The result may have any shape: what is differentiated is its product with fixed random numbers,
-/// summed in double precision, which makes every element of the result count differently.
+/// The result may have any shape: its product with fixed random numbers, summed in double
+/// precision, is differentiated, so that every element of the result counts differently.
 ///
-/// Each derivative is extrapolated from two step sizes (Richardson): the error of the step falls
-/// with its fourth power, so that it may be large enough for float32's roundings to vanish beside
-/// it. `body` must be smooth within two steps around the inputs (stay away from the kink of ReLU)
-/// and compute the same for the same inputs. What it declares a constant of its backward pass is
-/// held at its first value, see `HeldConstants`.
+/// Each derivative is extrapolated from two step sizes (Richardson). The step's error falls with
+/// its fourth power, so steps can be large enough to make float32 rounding negligible. `body` must
+/// be smooth within two steps around the inputs (stay away from the kink of ReLU) and compute the
+/// same for the same inputs. Values that it declares constant in its backward pass are held at
+/// their first value, see `HeldConstants`.
 ///
 /// - Parameters:
 ///   - inputs: float32 tensors, each of which gets a gradient.
-///   - step: the smaller step, relative to the largest magnitude of an input's elements, which
-///     counts as at least 0.1.
-///   - tolerance: what ``GradientReport/isCorrect`` allows, relative to the largest derivative of
-///     the same input.
-///   - maximumElements: how many elements of each input are checked, drawn at random if it has
-///     more. Each costs four runs of `body`.
-///   - seed: of the random numbers.
+///   - step: the smaller step, relative to the largest magnitude of an input's elements or to 0.1
+///     if that is larger.
+///   - tolerance: the tolerance of ``GradientReport/isCorrect``, relative to the largest derivative
+///     of the same input.
+///   - maximumElements: the number of elements to check per input, drawn at random if it has more.
+///     Each costs four runs of `body`.
+///   - seed: the seed of the random numbers.
 ///   - body: the computation, given the inputs as variables.
 public func checkGradients(
   at inputs: [Tensor], step: Double = 0x1p-7, tolerance: Double = 1e-3, maximumElements: Int = 64,
@@ -85,16 +85,16 @@ public func checkGradients(
 
 /// Compares the gradients of `parameters`, which `body` reads, with central finite differences.
 ///
-/// The parameters are changed and put back while this runs. See
-/// ``checkGradients(at:step:tolerance:maximumElements:seed:_:)`` for how.
+/// The parameters are changed and restored meanwhile. For the method see
+/// ``checkGradients(at:step:tolerance:maximumElements:seed:_:)``.
 ///
 /// - Parameters:
-///   - parameters: trainable ones. A frozen one, or one that `body` does not read, has the gradient
-///     zero here.
-///   - step: the smaller step, as there.
-///   - tolerance: what ``GradientReport/isCorrect`` allows.
-///   - maximumElements: how many elements of each parameter are checked.
-///   - seed: of the random numbers.
+///   - parameters: trainable parameters. A parameter that is frozen or that `body` does not read
+///     has gradient zero here.
+///   - step: the smaller step, as in the other function.
+///   - tolerance: the tolerance of ``GradientReport/isCorrect``.
+///   - maximumElements: the number of elements to check per parameter.
+///   - seed: the seed of the random numbers.
 ///   - body: the computation, which reads the parameters.
 public func checkGradients(
   of parameters: [Parameter], step: Double = 0x1p-7, tolerance: Double = 1e-3,

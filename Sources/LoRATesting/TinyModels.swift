@@ -2,7 +2,8 @@ public import LoRAFormats
 public import LoRAModels
 public import LoRATensor
 
-/// Transformers of a few thousand random numbers: for tests that need a whole model, and no file.
+/// Transformers with a few thousand random parameters, for tests that need a whole model without a
+/// file.
 ///
 /// ```swift
 /// let model = try TinyModels.make(.llama)
@@ -10,21 +11,21 @@ public import LoRATensor
 /// let logits = model(TinyModels.tokens([2, 7]))
 /// ```
 ///
-/// The same seed gives the same model on every machine. Weights are ten times larger than a real
-/// model's before training, so that a mistake shows in the logits.
+/// The same seed gives the same model on every machine. Weights are ten times larger than in an
+/// untrained real model, so that mistakes show in the logits.
 public enum TinyModels {
-  /// The architectures of language models: those that ``make(_:seed:)`` takes.
+  /// The architectures of language models that ``make(_:seed:)`` accepts.
   public static var languageModels: [Architecture] {
     Architecture.all.filter {
       (try? configuration($0).randomModel()) is any PretrainedLanguageModel
     }
   }
 
-  /// The number of token ids of every tiny model.
+  /// The vocabulary size of every tiny model.
   public static let vocabularySize = 24
 
-  /// Two layers, four heads of size 4 that share two key heads where the architecture can do that, tied
-  /// embeddings except for Llama, three labels of a classifier.
+  /// The configuration: two layers; four heads of size 4, which share two key heads if the
+  /// architecture allows it; tied embeddings except for Llama; three labels for classifiers.
   public static func configuration(
     _ architecture: Architecture = .llama
   ) -> ModelConfiguration {
@@ -38,15 +39,15 @@ public enum TinyModels {
     return configuration
   }
 
-  /// A language model of ``configuration(_:)`` with random weights, all of them trainable. Throws for
-  /// an architecture of encoders: make those by `randomModel(standardDeviation:seed:)`.
+  /// A language model with ``configuration(_:)`` and random weights, all trainable. Throws for an
+  /// encoder architecture: make those with `randomModel(standardDeviation:seed:)`.
   public static func make(
     _ architecture: Architecture = .llama, seed: UInt64 = 0
   ) throws -> any PretrainedLanguageModel {
     try configuration(architecture).randomLanguageModel(standardDeviation: 0.2, seed: seed)
   }
 
-  /// Random token ids of every tiny model, int64.
+  /// Random token ids in the vocabulary of every tiny model, int64.
   public static func tokens(_ shape: Shape, seed: UInt64 = 0) -> Tensor {
     var random = SeededRandom(seed: seed, path: "TinyModels.tokens")
     let ids = (0..<shape.elementCount).map { _ in

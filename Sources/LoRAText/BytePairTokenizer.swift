@@ -1,11 +1,11 @@
 import Foundation
 import LoRAPatterns
 
-/// Byte-pair encoding with everything round it that a Hugging Face `tokenizer.json` can ask for.
+/// A byte-pair encoding tokenizer for Hugging Face's `tokenizer.json`.
 ///
-/// It gives the ids and the text that the package `tokenizers` (0.23) gives, for Llama's kind (byte
-/// fallback, "▁" for spaces) and for GPT-2's, Qwen's and Llama 3's (bytes as characters, a pattern
-/// that cuts words):
+/// It gives the same ids and text as the package `tokenizers` (0.23), for tokenizers like Llama's
+/// (byte fallback, "▁" for spaces) and like those of GPT-2, Qwen and Llama 3 (bytes as characters,
+/// a pattern that splits words):
 ///
 /// - model: `BPE`, with `byte_fallback`, `fuse_unk`, `ignore_merges`, affixes; no `dropout`
 /// - normalizers: `NFC` `NFD` `NFKC` `NFKD` `Lowercase` `Strip` `Prepend` `Replace` `Sequence`
@@ -13,9 +13,9 @@ import LoRAPatterns
 /// - post-processors: `TemplateProcessing` `ByteLevel` `Sequence`
 /// - decoders: `ByteLevel` `ByteFallback` `Fuse` `Strip` `Replace` `Metaspace` `Sequence`
 ///
-/// Anything else throws a ``TokenizerError`` that names it; nothing is skipped. The entries
-/// `truncation` and `padding` are the exception: they belong to batches, not to text (the published
-/// GPT-2 file cuts at 128 tokens), and are ignored.
+/// Anything else throws a ``TokenizerError`` that names it; nothing is skipped. The exceptions are
+/// the entries `truncation` and `padding`, which are ignored: they concern batches, not text (the
+/// published GPT-2 file truncates at 128 tokens).
 ///
 /// ```swift
 /// let tokenizer = try BytePairTokenizer(contentsOf: "tokenizers/qwen3")
@@ -23,25 +23,25 @@ import LoRAPatterns
 /// tokenizer.id(of: "<|im_end|>")           // 151645
 /// ```
 ///
-/// Encoding costs about a microsecond a word, less for words met before; a text without any place to
-/// cut costs O(n log n). A tokenizer is immutable and may be used from many tasks at once.
+/// Encoding takes about a microsecond per word, less for repeated words; a text that cannot be
+/// split takes O(n log n). A tokenizer is immutable and can be used from many tasks at once.
 public final class BytePairTokenizer: Tokenizer {
   let model: BytePairModel
   let added: AddedTokens
   let normalizer: Normalizer?
   let preTokenizer: PreTokenizer?
   let templates: [[TemplatePiece]]
-  /// What the post-processors put round a text.
+  /// The special tokens that the post-processors put around a text.
   public let template: SequenceTemplate
   let decoderPipeline: DecoderPipeline
 
-  /// The highest id plus one, added tokens included.
+  /// The highest id plus one, including added tokens.
   public let vocabularySize: Int
-  /// `bos_token` of `tokenizer_config.json` or `special_tokens_map.json`, else the token that the
-  /// template starts with, if any.
+  /// The id of `bos_token` in `tokenizer_config.json` or `special_tokens_map.json`, or of the token
+  /// that the template starts with, if any.
   public let beginningOfSequence: Int?
-  /// `eos_token` of `tokenizer_config.json` or `special_tokens_map.json`, else the token that the
-  /// template ends with, if any.
+  /// The id of `eos_token` in `tokenizer_config.json` or `special_tokens_map.json`, or of the token
+  /// that the template ends with, if any.
   public let endOfSequence: Int?
 
   /// Working memory: who encodes takes one, or makes one if others have them all.
@@ -55,14 +55,13 @@ public final class BytePairTokenizer: Tokenizer {
   /// Reads a tokenizer.
   ///
   /// - Parameters:
-  ///   - path: A `tokenizer.json`, or a directory with one (and with
-  ///     `tokenizer_config.json` and `special_tokens_map.json`, if they are there), or a directory
-  ///     with `vocab.json`, `merges.txt` and a `tokenizer_config.json` whose `tokenizer_class` is
-  ///     Qwen2's or GPT-2's. `add_bos_token` and `add_eos_token` count where no `tokenizer.json` has a
-  ///     post-processor.
-  ///   - endOfSequence: The id that ends a sequence where the tokenizer's files name none, as a
-  ///     model's configuration says it.
-  /// - Throws: ``TokenizerError``. Reading 150,000 tokens takes some tenths of a second.
+  ///   - path: A `tokenizer.json`; or a directory with one (and with `tokenizer_config.json` and
+  ///     `special_tokens_map.json`, if present); or a directory with `vocab.json`, `merges.txt` and
+  ///     a `tokenizer_config.json` whose `tokenizer_class` is Qwen2's or GPT-2's. `add_bos_token`
+  ///     and `add_eos_token` apply if no `tokenizer.json` has a post-processor.
+  ///   - endOfSequence: The end-of-sequence id if the tokenizer's files name none, as in a model's
+  ///     configuration.
+  /// - Throws: ``TokenizerError``. Reading 150,000 tokens takes a few tenths of a second.
   public convenience init(
     contentsOf path: String, endOfSequence: Int? = nil
   ) throws(TokenizerError) {
@@ -113,7 +112,7 @@ public final class BytePairTokenizer: Tokenizer {
     return text + pipeline.finish()
   }
 
-  /// The id of a token as the vocabulary or the added tokens spell it; nil if there is none.
+  /// The id of a token, spelled as in the vocabulary or the added tokens; nil if there is none.
   public func id(of token: String) -> Int? {
     let bytes = Array(token.utf8)
     if let id = added.id(of: bytes) { return id }
@@ -121,12 +120,12 @@ public final class BytePairTokenizer: Tokenizer {
     return id < 0 ? nil : Int(id)
   }
 
-  /// The token of an id, an added one in its normalized form; nil if there is none.
+  /// The token with this id, an added token in its normalized form; nil if there is none.
   public func token(of id: Int) -> String? {
     spelling(of: id, skippingSpecial: false).map { String(decoding: $0, as: UTF8.self) }
   }
 
-  /// A decoder whose cost for an id does not depend on how many came before.
+  /// A streaming decoder whose cost per id does not depend on the number of earlier ids.
   public func streamingDecoder(skipSpecialTokens: Bool) -> StreamingDecoder {
     StreamingDecoder(pipeline: decoderPipeline, of: self, skipSpecialTokens: skipSpecialTokens)
   }

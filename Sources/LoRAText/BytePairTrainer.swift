@@ -1,12 +1,12 @@
 import Foundation
 import LoRAJSON
 
-/// Learns a byte-level byte-pair tokenizer from text.
+/// A trainer of byte-level byte-pair tokenizers.
 ///
-/// Words are GPT-2's (a space belongs to the word behind it), every digit is a word of its own, and
-/// all 256 bytes are tokens, so that any text can be written. Then the most frequent pair of
-/// neighbouring tokens within words becomes a token, again and again; of equally frequent pairs the
-/// one with the lower ids. Equal documents give equal tokenizers, on every machine.
+/// Words are split as in GPT-2 (a space belongs to the following word), every digit is a separate
+/// word, and all 256 bytes are tokens, so that any text can be encoded. Then the most frequent pair
+/// of adjacent tokens within words becomes a token, repeatedly; of equally frequent pairs, the one
+/// with the lower ids. Equal documents give equal tokenizers on every machine.
 ///
 /// ```swift
 /// let trainer = BytePairTrainer(
@@ -17,22 +17,22 @@ import LoRAJSON
 /// trained.tokenizer.encode("Hello")          // starts with 0, "<s>"
 /// ```
 ///
-/// Cost: proportional to the text for counting its words, then to the number of different words; some
-/// seconds for 5 MB and 8,000 tokens.
+/// Cost: proportional to the text for counting its words, then to the number of distinct words; a
+/// few seconds for 5 MB and 8,000 tokens.
 public struct BytePairTrainer: Sendable {
-  /// How many tokens to make: the special ones, 256 for bytes, and the learned ones.
+  /// The size of the vocabulary: special tokens, 256 bytes, and learned tokens.
   public var vocabularySize: Int
-  /// Tokens with the ids from 0 on, found in text as they are spelled. Text that spells them is not
-  /// learned from.
+  /// The special tokens, with ids from 0, found in text by their spelling. Training ignores text
+  /// that spells them.
   public var specialTokens: [String]
-  /// Which special token every encoded text starts with, if any.
+  /// The special token that every encoded text starts with, if any.
   public var beginningOfSequence: String?
-  /// Which special token ends a text. It is named in the files, not added by encoding.
+  /// The special token that ends a text. The files name it; encoding does not add it.
   public var endOfSequence: String?
-  /// How often a pair must occur at least. Where none does, the vocabulary stays smaller.
+  /// The minimum frequency of a pair. If no pair reaches it, the vocabulary stays smaller.
   public var minimumFrequency: Int
 
-  /// A trainer for a vocabulary of the given size.
+  /// Creates a trainer for a vocabulary of the given size.
   public init(
     vocabularySize: Int, specialTokens: [String] = [], beginningOfSequence: String? = nil,
     endOfSequence: String? = nil, minimumFrequency: Int = 2
@@ -44,10 +44,11 @@ public struct BytePairTrainer: Sendable {
     self.minimumFrequency = minimumFrequency
   }
 
-  /// Learns a tokenizer.
+  /// Trains a tokenizer.
   ///
-  /// - Throws: ``TokenizerError`` if the vocabulary is too small for the special tokens and the bytes,
-  ///   if special tokens repeat or lack the two that are named, or if there is no text.
+  /// - Throws: ``TokenizerError`` if the vocabulary is too small for the special tokens and the
+  ///   bytes, if special tokens repeat or do not include the two named ones, or if there is no
+  ///   text.
   public func train(on documents: some Sequence<String>) throws(TokenizerError) -> TrainedTokenizer
   {
     try check()
@@ -209,9 +210,9 @@ public struct BytePairTrainer: Sendable {
   }
 }
 
-/// What ``BytePairTrainer`` has learned.
+/// The result of a ``BytePairTrainer``.
 public struct TrainedTokenizer: Sendable {
-  /// The tokenizer, as reading the files would give it.
+  /// The tokenizer, as read from the files.
   public let tokenizer: BytePairTokenizer
   /// The text of its `tokenizer.json`, which Hugging Face's `tokenizers` reads.
   public let definition: String
@@ -229,7 +230,7 @@ public struct TrainedTokenizer: Sendable {
     tokenizer = BytePairTokenizer(parts)
   }
 
-  /// Writes `tokenizer.json` and `tokenizer_config.json`, each whole or not at all.
+  /// Writes `tokenizer.json` and `tokenizer_config.json`, each completely or not at all.
   public func write(toDirectory path: String) throws(TokenizerError) {
     for (name, text) in [("tokenizer.json", definition), ("tokenizer_config.json", configuration)] {
       let file = path.hasSuffix("/") ? path + name : "\(path)/\(name)"

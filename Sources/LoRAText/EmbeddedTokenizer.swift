@@ -1,18 +1,18 @@
 import LoRAJSON
 
-/// A tokenizer as the fields that a GGUF file has under `tokenizer.ggml`.
+/// The fields of a tokenizer in a GGUF file, under `tokenizer.ggml`.
 package struct EmbeddedTokenizer: Sendable {
   /// The file, for errors.
   package var file: String
-  /// `model`: "llama" (SentencePiece's byte pairs with scores) or "gpt2" (byte-level merges).
+  /// `model`: "llama" (SentencePiece byte pairs with scores) or "gpt2" (byte-level merges).
   package var model: String
-  /// `pre`: how "gpt2" cuts words, by a name.
+  /// `pre`: the name of the word-splitting rule of "gpt2".
   package var preTokenizer: String?
   /// `tokens`, by id.
   package var tokens: [String]
-  /// `scores`, one a token.
+  /// `scores`, one per token.
   package var scores: [Double]?
-  /// `token_type`, one a token.
+  /// `token_type`, one per token.
   package var types: [Int]?
   /// `merges`, as "left right".
   package var merges: [String]?
@@ -47,8 +47,8 @@ extension EmbeddedTokenizer {
 }
 
 extension BytePairTokenizer {
-  /// Makes the tokenizer of a GGUF file's fields. Throws ``TokenizerError`` for one that is not
-  /// supported: another model than "llama" and "gpt2", or another way to cut words than those known.
+  /// Makes the tokenizer from a GGUF file's fields. Throws ``TokenizerError`` for an unsupported
+  /// tokenizer: a model other than "llama" and "gpt2", or an unknown word-splitting rule.
   package convenience init(_ fields: EmbeddedTokenizer) throws(TokenizerError) {
     self.init(try TokenizerDefinition(fields))
   }

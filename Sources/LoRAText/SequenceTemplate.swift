@@ -1,16 +1,16 @@
-/// The special tokens that a tokenizer's template puts round a text.
+/// The special tokens that a tokenizer's template puts around a text.
 ///
 /// ```swift
 /// let tokenizer = try BytePairTokenizer(contentsOf: "llama-2")
 /// tokenizer.template                 // before: [1], after: []
 /// ```
 public struct SequenceTemplate: Sendable, Hashable {
-  /// What stands before the text, as its beginning-of-sequence token.
+  /// The tokens before the text, such as its beginning-of-sequence token.
   public var before: [Int]
-  /// What stands after it, as the end-of-sequence token of a tokenizer with `add_eos_token`.
+  /// The tokens after it, such as the end-of-sequence token of a tokenizer with `add_eos_token`.
   public var after: [Int]
 
-  /// Creates a template from what stands before and after the text.
+  /// Creates a template from the tokens before and after the text.
   public init(before: [Int] = [], after: [Int] = []) {
     self.before = before
     self.after = after

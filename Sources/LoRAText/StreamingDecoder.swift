@@ -1,8 +1,8 @@
-/// Text out of ids that arrive one by one, as in generation.
+/// A decoder for ids that arrive one by one, as in generation.
 ///
-/// Each piece consists of whole characters' code points and is never taken back: the pieces joined
-/// equal what `decode` makes of all ids. A token that ends within a code point, or in a run of byte
-/// tokens that later ones may complete, yields an empty piece until its fate is known.
+/// Each piece consists of whole code points and is final: the joined pieces equal what `decode`
+/// returns for all ids. A token that ends within a code point, or in a run of byte tokens that
+/// later ones may complete, yields an empty piece until its text is determined.
 ///
 /// ```swift
 /// var decoder = tokenizer.streamingDecoder()
@@ -10,7 +10,7 @@
 /// print(decoder.finish())
 /// ```
 ///
-/// A continuation is decoded by `tokenizer.streamingDecoder(after: prompt)`.
+/// To decode a continuation use `tokenizer.streamingDecoder(after: prompt)`.
 public struct StreamingDecoder: Sendable {
   private enum State: Sendable {
     case pipeline(DecoderPipeline, BytePairTokenizer)
@@ -22,8 +22,8 @@ public struct StreamingDecoder: Sendable {
   private var prompt = DecodedPrompt("")
   private let skipSpecialTokens: Bool
 
-  /// A decoder for any tokenizer. It decodes all ids for each new one and emits what has become
-  /// longer, holding back a trailing U+FFFD.
+  /// A decoder for any tokenizer. It decodes all ids again for each new one and returns the
+  /// additional text, holding back a trailing U+FFFD.
   public init(decoding tokenizer: some Tokenizer, skipSpecialTokens: Bool) {
     state = .repeated(tokenizer, ids: [], emitted: [])
     self.skipSpecialTokens = skipSpecialTokens
@@ -48,7 +48,7 @@ public struct StreamingDecoder: Sendable {
     }
   }
 
-  /// The text that `id` settles; empty if none is settled yet.
+  /// The text that `id` completes; empty if there is none yet.
   public mutating func append(_ id: Int) -> String {
     prompt.removed(from: settle(id))
   }
@@ -76,7 +76,7 @@ public struct StreamingDecoder: Sendable {
     }
   }
 
-  /// The rest of the text, after the last id. The decoder is then as new.
+  /// The rest of the text, after the last id. Resets the decoder.
   public mutating func finish() -> String {
     defer { prompt = DecodedPrompt("") }
     return prompt.removed(from: rest())

@@ -1,8 +1,8 @@
-/// A prompt and its completion as the token ids that training sees.
+/// A prompt and its completion as token ids for training.
 public struct PromptEncoding: Sendable, Hashable {
-  /// The ids of both, and what ends a sequence.
+  /// The ids of both, and the end-of-sequence token.
   public var ids: [Int]
-  /// How many of them, from the first, are the prompt's: those of ``Tokenizer/encodePrompt(_:)``.
+  /// The number of prompt ids at the beginning: those of ``Tokenizer/encodePrompt(_:)``.
   public var promptLength: Int
 
   /// Creates an encoding.
@@ -16,8 +16,9 @@ public struct PromptEncoding: Sendable, Hashable {
 // what was trained is what is asked.
 
 extension Tokenizer {
-  /// The ids of a prompt that a model will continue: the text between what the template puts before
-  /// it, and nothing after it. A template's end-of-sequence token would end what is to go on.
+  /// The ids of a prompt for a model to continue: the template's tokens before the text, and the
+  /// text. The tokens after it are left out; an end-of-sequence token would end the text to
+  /// continue.
   ///
   /// ```swift
   /// let prompt = tokenizer.encodePrompt("Once upon a time")
@@ -28,23 +29,24 @@ extension Tokenizer {
     withoutEnd(encode(prompt, addSpecialTokens: true))
   }
 
-  /// The ids of a whole text, which end with the end-of-sequence token where the tokenizer has one:
-  /// what a model learns a text from.
+  /// The ids of a whole text for training. They end with the end-of-sequence token, if the
+  /// tokenizer has one.
   public func encodeDocument(_ text: String) -> [Int] {
     ended(encode(text, addSpecialTokens: true))
   }
 
-  /// Appends the ids of a whole text, as ``encodeDocument(_:)`` gives them, at half its memory.
+  /// Appends the ids of a whole text, as ``encodeDocument(_:)`` returns them, with half its memory.
   public func encodeDocument(_ text: String, into ids: inout [Int32]) {
     encode(text, addSpecialTokens: true, into: &ids)
     if let end = endOfSequence, ids.last.map(Int.init) != end { ids.append(Int32(end)) }
   }
 
-  /// The ids of a prompt and the completion that follows it, ended as a document is.
+  /// The ids of a prompt and the completion that follows it, with the end-of-sequence token of a
+  /// document.
   ///
   /// The prompt has the ids of ``encodePrompt(_:)``, and both together spell `prompt + completion`:
-  /// no token spans the two, and a space that the tokenizer puts before a text on its own is not put
-  /// between them.
+  /// no token spans the two, and the space that the tokenizer puts before a separate text is not
+  /// inserted between them.
   public func encode(prompt: String, completion: String) -> PromptEncoding {
     let start = encodePrompt(prompt)
     let whole = encode(prompt + completion, addSpecialTokens: true)
@@ -104,12 +106,12 @@ extension Tokenizer {
 }
 
 extension Tokenizer {
-  /// The text that `ids` add to that of `prompt`: what decoding both gives, without what decoding the
-  /// prompt gives.
+  /// The text that `ids` add to that of `prompt`: the decoded text of both, without the decoded
+  /// text of the prompt.
   ///
-  /// Not the same as decoding `ids` alone, which would take the first of them for a text's beginning
-  /// and lose its space. Where a prompt ends within a character, the completed character is of the
-  /// text.
+  /// This differs from decoding `ids` alone, which would treat the first id as the beginning of a
+  /// text and lose its space. If a prompt ends within a character, the completed character belongs
+  /// to the result.
   public func decode(
     _ ids: [Int], after prompt: [Int], skipSpecialTokens: Bool = true
   ) -> String {
@@ -117,7 +119,7 @@ extension Tokenizer {
     return head.removed(from: decode(prompt + ids, skipSpecialTokens: skipSpecialTokens))
   }
 
-  /// A decoder of the ids that follow `prompt`; its pieces joined are
+  /// A streaming decoder for the ids that follow `prompt`; its joined pieces equal
   /// ``decode(_:after:skipSpecialTokens:)``.
   public func streamingDecoder(
     after prompt: [Int], skipSpecialTokens: Bool = true

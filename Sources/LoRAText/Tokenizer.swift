@@ -1,7 +1,7 @@
-/// Text to token ids and back.
+/// A tokenizer: converts text to token ids and back.
 ///
-/// ``BytePairTokenizer`` reads what models on Hugging Face come with; conform a type of your own to
-/// bring another tokenizer. A conforming type only encodes and decodes; streaming comes with it.
+/// ``BytePairTokenizer`` reads the tokenizers of models on Hugging Face; conform your own type to
+/// use another tokenizer. It only has to encode and decode; streaming has a default implementation.
 ///
 /// ```swift
 /// let tokenizer = try BytePairTokenizer(contentsOf: "models/stories260k")
@@ -9,53 +9,53 @@
 /// tokenizer.decode(ids)                               // "Once upon a time"
 /// ```
 ///
-/// A prompt to continue is read by ``encodePrompt(_:)`` and its continuation by
-/// ``decode(_:after:skipSpecialTokens:)``: training and generation then see the same tokens, whatever
-/// the tokenizer puts round a text.
+/// Encode a prompt with ``encodePrompt(_:)`` and decode its continuation with
+/// ``decode(_:after:skipSpecialTokens:)``: training and generation then see the same tokens,
+/// whatever the tokenizer puts around a text.
 public protocol Tokenizer: Sendable {
-  /// The highest id plus one: the least number of rows that a model's embedding must have.
+  /// The highest id plus one: the smallest vocabulary size that a model's embedding must have.
   var vocabularySize: Int { get }
 
-  /// The id that starts a sequence, nil where the tokenizer's files name none.
+  /// The beginning-of-sequence id; nil if the tokenizer's files name none.
   var beginningOfSequence: Int? { get }
 
-  /// The id that ends a sequence, nil where the tokenizer's files name none.
+  /// The end-of-sequence id; nil if the tokenizer's files name none.
   var endOfSequence: Int? { get }
 
-  /// What the template puts round a text. Found by encoding where a conforming type does not say.
+  /// The special tokens that the template puts around a text. By default determined by encoding.
   var template: SequenceTemplate { get }
 
   /// The ids of `text`. Text that spells an added token ("<|im_end|>") becomes that token.
   ///
   /// - Parameters:
-  ///   - text: Any text, the empty one too.
-  ///   - addSpecialTokens: Whether to add what the tokenizer's template puts round a sequence, such
-  ///     as its beginning-of-sequence token.
+  ///   - text: Any text, including the empty text.
+  ///   - addSpecialTokens: Whether to add the special tokens of the tokenizer's template, such as
+  ///     its beginning-of-sequence token.
   func encode(_ text: String, addSpecialTokens: Bool) -> [Int]
 
-  /// Appends the ids of `text` to `ids`, at half the memory of the above: for texts of many megabytes.
-  /// A conforming type need not bring it.
+  /// Appends the ids of `text` to `ids`, with half the memory of the method above, for texts of
+  /// many megabytes. Has a default implementation.
   ///
   /// - Parameters:
-  ///   - text: Any text, the empty one too.
-  ///   - addSpecialTokens: Whether to add what the template puts round a sequence.
-  ///   - ids: What the text's ids are appended to.
+  ///   - text: Any text, including the empty text.
+  ///   - addSpecialTokens: Whether to add the special tokens of the template.
+  ///   - ids: The array to append the text's ids to.
   func encode(_ text: String, addSpecialTokens: Bool, into ids: inout [Int32])
 
-  /// The text of `ids`. Bytes that are not UTF-8 become U+FFFD, ids that name no token are skipped.
+  /// The text of `ids`. Invalid UTF-8 becomes U+FFFD, and unknown ids are skipped.
   ///
   /// - Parameters:
   ///   - ids: The ids of a whole text.
-  ///   - skipSpecialTokens: Whether special tokens are left out of the text.
+  ///   - skipSpecialTokens: Whether to leave special tokens out of the text.
   func decode(_ ids: [Int], skipSpecialTokens: Bool) -> String
 
-  /// The id of the token that is spelled `token`, as the vocabulary writes it ("Ġthe", "▁the").
+  /// The id of the token `token`, spelled as in the vocabulary ("Ġthe", "▁the").
   func id(of token: String) -> Int?
 
-  /// The token of `id` as the vocabulary writes it.
+  /// The token with this id, spelled as in the vocabulary.
   func token(of id: Int) -> String?
 
-  /// A decoder that is given one id after another.
+  /// A streaming decoder, which takes one id at a time.
   func streamingDecoder(skipSpecialTokens: Bool) -> StreamingDecoder
 }
 
@@ -75,13 +75,13 @@ extension Tokenizer {
     decode(ids, skipSpecialTokens: true)
   }
 
-  /// A decoder that decodes all ids again for each one that it is given: right for any tokenizer,
-  /// at a cost that grows with the square of the length. A conforming type may bring a better one.
+  /// A streaming decoder that decodes all ids again for each new one: correct for any tokenizer,
+  /// but its cost grows with the square of the length. A conforming type may provide a faster one.
   public func streamingDecoder(skipSpecialTokens: Bool) -> StreamingDecoder {
     StreamingDecoder(decoding: self, skipSpecialTokens: skipSpecialTokens)
   }
 
-  /// A decoder that is given one id after another, without special tokens.
+  /// A streaming decoder, which takes one id at a time and leaves out special tokens.
   public func streamingDecoder() -> StreamingDecoder {
     streamingDecoder(skipSpecialTokens: true)
   }

@@ -1,24 +1,25 @@
-/// Why a tokenizer could not be read or trained: which file and which place in it, what was expected
-/// there, what was found, and what to do about it.
+/// An error in reading or training a tokenizer: the file and the place in it, what was expected,
+/// what was found, and what to do.
 public struct TokenizerError: Error, Sendable, Hashable, CustomStringConvertible {
-  /// What kind of fault it is.
+  /// The kind of error.
   public enum Kind: Sendable, Hashable {
     /// A file is missing or cannot be read.
     case unreadable
     /// A file is not what its format requires.
     case malformed
-    /// The file asks for a component or an option that this library does not have. Nothing is ever
-    /// skipped: a tokenizer without one of its steps would give other ids.
+    /// The file requires a component or an option that this library does not support. Nothing is
+    /// skipped: a tokenizer without one of its steps would give different ids.
     case unsupported
     /// The parts of the file, or an argument, contradict each other.
     case inconsistent
   }
 
-  /// What kind of fault it is.
+  /// The kind of error.
   public var kind: Kind
-  /// The file; empty if the fault is in no file.
+  /// The file; empty if the error is not in a file.
   public var file: String
-  /// Where in the file, as a path of keys ("pre_tokenizer.pretokenizers[0]"); empty for the whole.
+  /// The place in the file, as a path of keys ("pre_tokenizer.pretokenizers[0]"); empty for the
+  /// whole file.
   public var place: String
   /// What was expected there.
   public var expected: String
@@ -27,7 +28,7 @@ public struct TokenizerError: Error, Sendable, Hashable, CustomStringConvertible
   /// What to do about it.
   public var advice: String
 
-  /// An error with all its parts.
+  /// Creates an error from its parts.
   public init(
     _ kind: Kind, file: String = "", place: String = "", expected: String, found: String,
     advice: String

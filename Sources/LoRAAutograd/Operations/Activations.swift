@@ -1,14 +1,14 @@
 package import CLoRAKernels
 public import LoRATensor
 
-/// A function of each element by itself.
+/// An elementwise activation function.
 public enum Activation: String, Sendable, Hashable, CaseIterable {
   case relu, tanh, sigmoid
   /// `x sigmoid(x)`, also called swish.
   case silu
   /// `x Φ(x)`, with the error function.
   case gelu
-  /// GELU's approximation by a hyperbolic tangent (`gelu_new`, `gelu_pytorch_tanh`).
+  /// GELU approximated with a hyperbolic tangent (`gelu_new`, `gelu_pytorch_tanh`).
   case geluTanh
   case exp, log, sqrt, square
 
@@ -50,12 +50,12 @@ extension Variable {
     }
   }
 
-  /// `softCap tanh(self / softCap)`, which never leaves the range of the cap.
+  /// `softCap tanh(self / softCap)`, which stays between -softCap and softCap.
   public func capped(at softCap: Float) -> Variable {
     scaled(by: 1 / softCap)(.tanh).scaled(by: softCap)
   }
 
-  /// `activation(self) * up`, the gated unit of a transformer's MLP, in one pass.
+  /// `activation(self) * up`, the gate of a transformer's feed-forward network, in one pass.
   /// `activation` is ``Activation/silu``, ``Activation/gelu`` or ``Activation/geluTanh``.
   public func gated(_ activation: Activation, by up: Variable) -> Variable {
     require(shape == up.shape, "gate \(shape) and up \(up.shape)")
@@ -117,7 +117,7 @@ extension Variable {
 
   /// Sets each element to zero with probability `rate` and scales the others by `1 / (1 - rate)`.
   ///
-  /// The draw is a function of `random` alone, so that recomputation draws the same.
+  /// The draw is a function of `random` alone, so recomputation draws the same elements.
   public func dropout(rate: Float, random: SeededRandom) -> Variable {
     require(rate >= 0 && rate < 1, "a dropout rate is in 0..<1, not \(rate)")
     if rate == 0 { return self }

@@ -20,7 +20,7 @@ extension Variable {
     }
   }
 
-  /// The product element by element, with broadcasting.
+  /// The elementwise product, with broadcasting.
   public static func * (a: Variable, b: Variable) -> Variable {
     let (p, q) = (a.shape, b.shape)
     let x = b.requiresGradient ? a.value : nil
@@ -85,7 +85,7 @@ extension Variable {
     sum(axis: axis).scaled(by: 1 / Float(max(shape[axis], 1)))
   }
 
-  /// The product of matrices `[m, k]` and `[k, n]`, or of two stacks of as many matrices each,
+  /// The matrix product of `[m, k]` and `[k, n]`, or of two stacks of equally many matrices,
   /// `[batch, m, k]` and `[batch, k, n]`.
   public func matrixProduct(with other: Variable) -> Variable {
     let isStack = shape.count == 3

@@ -2,24 +2,23 @@ import CLoRAKernels
 import LoRATensor
 
 extension Variable {
-  /// Scaled dot-product attention with grouped heads, this variable being the queries.
+  /// Scaled dot-product attention with grouped heads; this variable holds the queries.
   ///
   /// - Parameters:
-  ///   - keys: `[batch, keyPositions, keyHeads, size]`; heads `h` of the queries share key head
+  ///   - keys: `[batch, keyPositions, keyHeads, size]`; head `h` of the queries uses key head
   ///     `h / (heads / keyHeads)`.
-  ///   - values: of the keys' shape.
-  ///   - mask: which keys each query sees. Of one sequence's queries and keys, the last query stands
-  ///     at the last key's position.
-  ///   - scale: what scores are multiplied by, `1 / sqrt(size)` if nil.
-  ///   - softCap: what scaled scores s are capped at, c: they become `c tanh(s / c)`, as in Gemma 2;
-  ///     nil for none.
-  /// - Returns: the queries' shape, `[batch, positions, heads, size]`; zeros where a query sees
-  ///   nothing.
+  ///   - values: in the keys' shape.
+  ///   - mask: the keys that each query sees. Within a sequence the last query is at the last key's
+  ///     position.
+  ///   - scale: the factor of the scores, `1 / sqrt(size)` if nil.
+  ///   - softCap: the soft cap c of the scaled scores s, which become `c tanh(s / c)`, as in Gemma
+  ///     2; nil for none.
+  /// - Returns: the queries' shape, `[batch, positions, heads, size]`; zeros for a query that sees
+  ///   no key.
   ///
-  /// Memory grows linearly with the sequence: tiles of scores are computed, used and forgotten, and
-  /// again in the backward pass from the logarithm of each row's sum. Tiles that the mask empties are
-  /// never computed.
-  /// Source: Dao et al., *FlashAttention*, 2022.
+  /// Memory grows linearly with the sequence length: tiles of scores are computed, used and
+  /// dropped, and recomputed in the backward pass from the logarithm of each row's sum. Tiles that
+  /// the mask empties are never computed. Source: Dao et al., *FlashAttention*, 2022.
   public func attention(
     keys: Variable, values: Variable, mask: AttentionMask, scale: Float? = nil,
     softCap: Float? = nil

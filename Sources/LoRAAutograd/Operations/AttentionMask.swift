@@ -1,6 +1,6 @@
 import LoRATensor
 
-/// Which keys each query of an attention sees: one interval of them.
+/// The keys that each query of an attention sees, always one interval.
 ///
 /// ```swift
 /// .causal()                                    // a language model
@@ -10,11 +10,11 @@ import LoRATensor
 /// .cross(lengths: [20, 31])                    // a decoder that reads two encoded texts
 /// ```
 ///
-/// Queries and keys of one sequence have positions: the last query stands at the last key's, so that
-/// of T queries and S >= T keys query t is at position S - T + t. A query that sees nothing, as one of
-/// padding, has the output zero and the gradient zero, whatever it holds.
+/// Queries and keys of one sequence have positions. The last query is at the last key's position:
+/// of T queries and S >= T keys, query t is at position S - T + t. A query that sees no key, such
+/// as a padding token, has output zero and gradient zero, whatever its value.
 public struct AttentionMask: Sendable, Hashable {
-  /// What a query's own position means.
+  /// The meaning of a query's position.
   private enum Order: Sendable, Hashable {
     /// No key behind it is seen.
     case causal
@@ -39,28 +39,29 @@ public struct AttentionMask: Sendable, Hashable {
   /// How many positions to a side a query sees, its own included; nil: all.
   private var window: Int?
 
-  /// Every query sees the keys up to its own position, at most `window` of them, its own included.
+  /// Causal attention: every query sees the keys up to its own position, at most `window` of them,
+  /// including its own.
   public static func causal(window: Int? = nil) -> AttentionMask {
     AttentionMask(order: .causal, window: window)
   }
 
-  /// Every query sees the keys on both sides.
+  /// Bidirectional attention: every query sees the keys on both sides.
   ///
   /// - Parameters:
-  ///   - window: how many positions to a side are seen, the own included: keys whose distance is
-  ///     less. (ModernBERT's `local_attention` of 128 positions is a window of 65.)
-  ///   - lengths: the length of each batch item, 0 too; what follows is padding, which neither sees
-  ///     nor is seen. Nil if there is none.
+  ///   - window: the number of positions on each side, including the query's own: keys at a smaller
+  ///     distance are seen. (ModernBERT's `local_attention` of 128 positions is a window of 65.)
+  ///   - lengths: the length of each item, possibly 0; the rest is padding, which neither sees nor
+  ///     is seen. Nil if there is none.
   public static func bidirectional(window: Int? = nil, lengths: [Int]? = nil) -> AttentionMask {
     AttentionMask(
       order: .bidirectional, sequences: lengths.map { .padded($0) } ?? .whole, window: window)
   }
 
-  /// Several sequences one after the other in each batch item, which do not see each other.
+  /// Packed attention: several consecutive sequences in each item, which do not see each other.
   ///
   /// - Parameters:
-  ///   - lengths: those of each batch item's sequences, in their order. What follows the last is
-  ///     padding, which neither sees nor is seen.
+  ///   - lengths: the lengths of each item's sequences, in order. The rest is padding, which
+  ///     neither sees nor is seen.
   ///   - isCausal: whether a query sees only the keys up to its own position.
   ///   - window: as in ``causal(window:)`` or ``bidirectional(window:lengths:)``.
   public static func packed(
@@ -70,20 +71,21 @@ public struct AttentionMask: Sendable, Hashable {
       order: isCausal ? .causal : .bidirectional, sequences: .packed(lengths), window: window)
   }
 
-  /// Every query sees all keys, which are of another sequence; there may be any number of either.
+  /// Cross attention: every query sees all keys, which belong to another sequence; their numbers
+  /// are independent.
   ///
-  /// - Parameter lengths: the number of keys of each batch item, 0 too; what follows is padding. Nil
-  ///   if there is none.
+  /// - Parameter lengths: the number of keys of each item, possibly 0; the rest is padding. Nil if
+  ///   there is none.
   public static func cross(lengths: [Int]? = nil) -> AttentionMask {
     AttentionMask(order: .cross, sequences: lengths.map { .padded($0) } ?? .whole)
   }
 
-  /// The same for the keys of a batch whose items have these lengths; what follows is padding.
+  /// The same mask for a batch whose items have these lengths; the rest is padding.
   package func padded(to lengths: [Int]) -> AttentionMask {
     AttentionMask(order: order, sequences: .padded(lengths), window: window)
   }
 
-  /// The same for the keys of a batch whose items are several sequences each, of these lengths.
+  /// The same mask for a batch whose items are several sequences each, of these lengths.
   package func packed(_ lengths: [[Int]]) -> AttentionMask {
     AttentionMask(order: order, sequences: .packed(lengths), window: window)
   }

@@ -2,9 +2,9 @@ import CLoRAKernels
 import LoRATensor
 
 extension Variable {
-  /// `x * gain + bias` with one factor and one term for each element of the last dimension.
+  /// `x * gain + bias` with one factor and one term per element of the last dimension.
   ///
-  /// As the operators `*` and `+` compute it with broadcasting, without spreading the vectors out.
+  /// The same as `*` and `+` with broadcasting, without expanding the vectors.
   ///
   /// - Parameters:
   ///   - gain: `[columns]`.

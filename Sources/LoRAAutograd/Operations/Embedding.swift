@@ -2,10 +2,11 @@ import CLoRAKernels
 public import LoRATensor
 
 extension Variable {
-  /// The rows `ids` of this table, `[vocabulary, size]` of any floating-point type.
+  /// The embeddings of the tokens `ids`: rows of this table, `[vocabulary, size]` of any
+  /// floating-point type.
   ///
-  /// - Parameter ids: int64, of any shape, each in `0..<vocabulary`: the caller has checked ids that
-  ///   come from outside; one beyond the table traps.
+  /// - Parameter ids: int64, of any shape, each in `0..<vocabulary`. An id outside the table traps,
+  ///   so check ids that come from outside.
   /// - Returns: float32, the shape of `ids` with `size` appended.
   public func gathered(_ ids: Tensor) -> Variable {
     require(shape.count == 2, "gathering rows of shape \(shape), which is no matrix")

@@ -1,17 +1,17 @@
 import LoRATensor
 
 extension Variable {
-  /// `scale (b1 a1) ⊙ (b2 a2)`, the product of two low-rank matrices taken element by element.
+  /// `scale (b1 a1) ⊙ (b2 a2)`, the elementwise (Hadamard) product of two low-rank matrices.
   ///
-  /// Nothing of the size of the result is kept for the backward pass: the products, and the result
-  /// where an operation asks for it by ``saved``, are computed again.
+  /// The backward pass keeps nothing of the size of the result: it recomputes the products, and the
+  /// result if an operation uses ``saved``.
   ///
   /// - Parameters:
   ///   - b1: `[out, rank]`.
   ///   - a1: `[rank, in]`.
   ///   - b2: `[out, rank]`.
   ///   - a2: `[rank, in]`.
-  ///   - scale: what the product is multiplied by.
+  ///   - scale: the factor of the product.
   /// - Returns: `[out, in]`.
   public static func hadamardProduct(
     _ b1: Variable, _ a1: Variable, _ b2: Variable, _ a2: Variable, scale: Float

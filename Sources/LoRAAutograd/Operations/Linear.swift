@@ -7,9 +7,9 @@ public struct LowRankTerm: Sendable {
   public var a: Variable
   /// The up projection, `[out, rank]`.
   public var b: Variable
-  /// What the product is multiplied by.
+  /// The factor of the product.
   public var scale: Float
-  /// What the term is applied to, if not the layer's own input: that input after dropout.
+  /// The input of the term if it is not the layer's input: that input after dropout.
   public var input: Variable?
 
   /// Creates a term. Traps if the ranks of `a` and `b` differ.
@@ -28,9 +28,9 @@ extension Variable {
   /// `x weightᵀ + bias + Σ scale (x aᵀ) bᵀ` over the last dimension of `x`.
   ///
   /// - Parameters:
-  ///   - weight: `[out, in]`, of any floating-point type. Only a float32 one can be trained.
+  ///   - weight: `[out, in]`, of any floating-point type. Only float32 can be trained.
   ///   - bias: `[out]`.
-  ///   - lowRank: terms that are added in place, without forming `weight + scale b a`.
+  ///   - lowRank: terms to add in place, without forming `weight + scale b a`.
   /// - Returns: `[..., out]` for a receiver of `[..., in]`.
   public func linear(weight: Variable, bias: Variable? = nil, lowRank: [LowRankTerm] = [])
     -> Variable

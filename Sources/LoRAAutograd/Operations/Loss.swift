@@ -1,20 +1,20 @@
 import CLoRAKernels
 public import LoRATensor
 
-/// A target that counts for nothing, as in PyTorch.
+/// The target value that is ignored, as in PyTorch.
 public let ignoredTarget: Int64 = -100
 
-/// How per-token losses become one number.
+/// The reduction of per-token losses to a scalar.
 public enum LossReduction: Sendable, Hashable {
-  /// The sum over the targets that count.
+  /// The sum over the targets that are not ignored.
   case sum
-  /// The sum divided by the number of targets that count; 0 if there is none.
+  /// The mean over the targets that are not ignored; 0 if there are none.
   case mean
 }
 
 extension Variable {
   /// The cross-entropy of logits `[..., vocabulary]` with int64 targets of the leading shape.
-  /// Negative targets are ignored; one beyond the vocabulary traps.
+  /// Negative targets are ignored; a target outside the vocabulary traps.
   public func crossEntropy(targets: Tensor, reduction: LossReduction = .mean) -> Variable {
     let (rows, columns) = (shape.rowCount, shape.innermost)
     let count = targets.checkedTargetCount(rows: rows, vocabulary: columns)
@@ -52,16 +52,18 @@ extension Variable {
     }
   }
 
-  /// The cross-entropy of `self weightᵀ` with the targets, without ever forming all logits.
+  /// The cross-entropy of `self weightᵀ` with the targets, without forming all logits.
   ///
-  /// Rows are projected, reduced and differentiated chunk by chunk in one pass: memory does not
-  /// grow with `tokens * vocabulary`. The gradient is computed with the loss, where it is wanted.
+  /// Tokens are projected, reduced and differentiated in chunks in one pass, so memory does not
+  /// grow with `tokens * vocabulary`. If a gradient is needed, it is computed together with the
+  /// loss.
   ///
   /// - Parameters:
   ///   - weight: the output head, `[vocabulary, size]`, of any floating-point type.
-  ///   - targets: int64, of the leading shape; negative ones are ignored.
-  ///   - scale: what the sum of the losses is multiplied by; 1 / count gives the mean.
-  ///   - softCap: logits l become `softCap tanh(l / softCap)`; nil for none.
+  ///   - targets: int64, of the leading shape; negative targets are ignored.
+  ///   - scale: the factor of the sum of the losses; 1 / count gives the mean.
+  ///   - softCap: the soft cap of the logits l, which become `softCap tanh(l / softCap)`; nil for
+  ///     none.
   ///
   /// Source: Wijmans et al., *Cut your losses in large-vocabulary language models*, 2024.
   public func linearCrossEntropy(
@@ -96,8 +98,8 @@ extension Variable {
     }
   }
 
-  /// The negative log-likelihood of each target under `self weightᵀ`, in chunks, `[tokens]`;
-  /// 0 where a target is ignored. For evaluation: nothing is recorded.
+  /// The negative log-likelihood of each target under `self weightᵀ`, in chunks, `[tokens]`; 0 for
+  /// ignored targets. For evaluation: records no gradients.
   public func tokenLosses(weight: Tensor, targets: Tensor, softCap: Float? = nil) -> Tensor {
     let (rows, vocabulary) = (shape.rowCount, weight.shape[0])
     _ = targets.checkedTargetCount(rows: rows, vocabulary: vocabulary)

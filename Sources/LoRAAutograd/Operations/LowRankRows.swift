@@ -1,12 +1,12 @@
 import CLoRAKernels
 package import LoRATensor
 
-/// Low-rank terms of some rows of a batch: what rows with adapters of their own add to a layer's
-/// output.
+/// Low-rank terms for some rows of a matrix of activations, for batches in which items have
+/// different adapters.
 package struct LowRankRows: Sendable {
   /// The rows, counted over all dimensions but the last; ascending, disjoint.
   package let rows: [Range<Int>]
-  /// What is added to each of them, in this order.
+  /// The terms to add to each of them, in this order.
   package let terms: [LowRankTerm]
 
   package init(rows: [Range<Int>], terms: [LowRankTerm]) {

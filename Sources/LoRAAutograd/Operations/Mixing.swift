@@ -4,11 +4,11 @@ package import LoRATensor
 // adapter replaces.
 
 extension Variable {
-  /// This variable, `[..., size]`, with row `position` mixed with row `row` of `rows` for each pair:
-  /// `x + strength (row - x)`, the row itself, bit for bit, at strength 1.
+  /// This variable, `[..., size]`, with row `position` mixed with row `row` of `rows` for each
+  /// pair: `x + strength (row - x)`. At strength 1 this is the row itself, bit for bit.
   ///
   /// - Parameters:
-  ///   - pairs: `position` counts rows of this variable, each at most once.
+  ///   - pairs: `position` is a row of this variable, each used at most once.
   ///   - rows: `[count, size]`.
   package func mixingRows(
     _ pairs: [(position: Int, row: Int)], with rows: Variable, strength: Float
@@ -57,7 +57,7 @@ extension Variable {
   }
 
   /// This variable, `[..., out]`, with column `columns[i]` mixed with column `i` of `other`,
-  /// `[..., count]`: `x + strength (other - x)`, at strength 1 the other's bits.
+  /// `[..., count]`: `x + strength (other - x)`. At strength 1 these are the other's bits.
   package func mixingColumns(
     _ columns: [Int], with other: Variable, strength: Float
   ) -> Variable {
@@ -106,7 +106,7 @@ extension Variable {
   }
 
   /// The columns `ids` of this matrix, `[rows, columns]` float32, as rows: the shape of `ids` with
-  /// `rows` appended. What gathers from a factor `[rank, vocabulary]`.
+  /// `rows` appended. Looks up tokens in a factor `[rank, vocabulary]`.
   package func gatheredColumns(_ ids: Tensor) -> Variable {
     require(shape.count == 2, "gathering columns of shape \(shape)")
     let (rows, columns, count) = (shape[0], shape[1], ids.elementCount)

@@ -1,18 +1,18 @@
 import CLoRAKernels
 public import LoRATensor
 
-/// The angles of a rotary embedding, position after position.
+/// The angles of a rotary position embedding, for consecutive positions.
 public struct RotaryAngles: Sendable {
   /// Cosines and sines, `[positions, rotated / 2]`, float32.
   public let cosines: Tensor
   /// `[positions, rotary / 2]`, as the cosines.
   public let sines: Tensor
-  /// Whether pairs are neighbours, `(2i, 2i + 1)`, rather than `(i, i + rotated / 2)`.
+  /// Whether pairs are adjacent elements, `(2i, 2i + 1)`, rather than `(i, i + rotated / 2)`.
   public let isAdjacent: Bool
 
-  /// The angles `position * frequency` of `positions` for each of `frequencies`, cosines and sines
-  /// multiplied by `amplitude`. Frequencies and products are rounded to float32, because that is
-  /// how the models were trained; what follows is rounded once.
+  /// The angles `position * frequency` of `positions` for each of `frequencies`, with cosines and
+  /// sines multiplied by `amplitude`. Frequencies and products are rounded to float32, as in the
+  /// models' training; later values are rounded once.
   public init(
     positions: Range<Int>, frequencies: [Float], amplitude: Double = 1, isAdjacent: Bool = false
   ) {
@@ -32,14 +32,14 @@ public struct RotaryAngles: Sendable {
     self.isAdjacent = isAdjacent
   }
 
-  /// Angles from their cosines and sines.
+  /// Creates angles from their cosines and sines.
   package init(cosines: Tensor, sines: Tensor, isAdjacent: Bool) {
     self.cosines = cosines
     self.sines = sines
     self.isAdjacent = isAdjacent
   }
 
-  /// The angles of some of the positions, counted from the first. Shares memory.
+  /// The angles of some of the positions, by index. Shares memory.
   public subscript(range: Range<Int>) -> RotaryAngles {
     RotaryAngles(cosines: cosines[rows: range], sines: sines[rows: range], isAdjacent: isAdjacent)
   }

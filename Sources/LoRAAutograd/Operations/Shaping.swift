@@ -15,7 +15,7 @@ extension Variable {
     }
   }
 
-  /// The tensor whose dimension `i` is this one's `order[i]`.
+  /// The variable whose dimension `i` is this one's `order[i]`.
   public func permuted(_ order: [Int]) -> Variable {
     Self.record(value.permuted(order), inputs: [self]) { dy, inputs in
       var inverse = order

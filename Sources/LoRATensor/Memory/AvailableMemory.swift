@@ -6,8 +6,8 @@ public enum AvailableMemory {
   /// the system does not report it.
   ///
   /// On Linux this is the minimum of the machine's available memory, the limits of the process's
-  /// control groups (`memory.max` and `memory.high`, or version 1's), and its own limits (`ulimit
-  /// -v` and `-d`); elsewhere the minimum of the machine's memory and its own limits.
+  /// control groups (`memory.max` and `memory.high`, or version 1's), and its own limits
+  /// (`ulimit -v` and `-d`); elsewhere the minimum of the machine's memory and its own limits.
   public static var current: Int? { ProcessMemory.ofThisProcess.available }
 
   /// The limit of this process's address space in bytes (`ulimit -v`); nil for no limit.
