@@ -32,8 +32,9 @@ extension ConfigurationKey {
   public static func decoder(
     hiddenSize: Int = 4096, headCount: Int = 32, layerCount: Int = 32,
     intermediateSize: Int = 11008, maximumPositions: Int = 2048, keyValueHeadCount: Int? = nil,
-    vocabularySize: Int = 32000, headSize: Int? = nil, activationKey: String = "hidden_act",
-    activation: String = "silu", tiesWordEmbeddings: Bool = false, bos: Int? = 1, eos: [Int] = [2]
+    vocabularySize: Int = 32000, headSize: Int? = nil, normEpsilon: Double = 1e-6,
+    activationKey: String = "hidden_act", activation: String = "silu",
+    tiesWordEmbeddings: Bool = false, bos: Int? = 1, eos: [Int] = [2]
   ) -> [ConfigurationKey] {
     [
       .size(\.hiddenSize, "hidden_size", gguf: "embedding_length", default: hiddenSize),
@@ -52,7 +53,8 @@ extension ConfigurationKey {
         default: intermediateSize),
       .size(\.vocabularySize, "vocab_size", default: vocabularySize),
       .positive(
-        \.normEpsilon, "rms_norm_eps", gguf: "attention.layer_norm_rms_epsilon", default: 1e-6),
+        \.normEpsilon, "rms_norm_eps", gguf: "attention.layer_norm_rms_epsilon",
+        default: normEpsilon),
       .flag(\.tiesWordEmbeddings, "tie_word_embeddings", default: tiesWordEmbeddings),
       .rotary,
       .activation(activationKey, default: activation),
