@@ -37,10 +37,13 @@ QWEN3 = LLAMA + ["model.layers.{}.self_attn.q_norm", "model.layers.{}.self_attn.
 GEMMA2 = LLAMA[:-1] + [  # its head is the embedding, always
     "model.layers.{}.pre_feedforward_layernorm", "model.layers.{}.post_feedforward_layernorm",
 ]
+OLMO2 = [name for name in QWEN3 if not name.endswith("input_layernorm")] + [
+    "model.layers.{}.post_feedforward_layernorm",
+]
 ARCHITECTURES = {
     "llama": (gguf.MODEL_ARCH.LLAMA, LLAMA), "qwen2": (gguf.MODEL_ARCH.QWEN2, LLAMA),
     "qwen3": (gguf.MODEL_ARCH.QWEN3, QWEN3), "gemma2": (gguf.MODEL_ARCH.GEMMA2, GEMMA2),
-    "gpt2": (gguf.MODEL_ARCH.GPT2, GPT2),
+    "gpt2": (gguf.MODEL_ARCH.GPT2, GPT2), "olmo2": (gguf.MODEL_ARCH.OLMO2, OLMO2),
 }
 
 

@@ -109,6 +109,15 @@ MODELS = {
         family="gemma2", generation=4,
         settings=dict(GEMMA2, final_logit_softcapping=None, sliding_window=40,
                       tie_word_embeddings=False)),
+    "olmo2-grouped-tied": dict(family="olmo2", settings=dict(tie_word_embeddings=True)),
+    "olmo2-linear-biases-bfloat16": dict(
+        family="olmo2", dtype="bfloat16", adapter=TWO,
+        settings=dict(num_key_value_heads=4, attention_bias=True,
+                      rope_parameters=dict(rope_type="linear", factor=2.5, rope_theta=1000.0))),
+    "olmo2-v4": dict(
+        family="olmo2", generation=4,
+        settings=dict(num_key_value_heads=1, rms_norm_eps=1e-6,
+                      rope_parameters=dict(rope_type="default", rope_theta=500000.0))),
 }
 
 

@@ -12,13 +12,14 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from safetensors import safe_open
 from transformers import (
     AutoModelForCausalLM, GPT2Config, Gemma2Config, GenerationConfig, LlamaConfig, MistralConfig,
-    Qwen2Config, Qwen3Config,
+    Olmo2Config, Qwen2Config, Qwen3Config,
 )
 from transformers.utils.logging import disable_progress_bar
 
 disable_progress_bar()
 CONFIGURATIONS = {"llama": LlamaConfig, "qwen2": Qwen2Config, "mistral": MistralConfig,
-                  "gpt2": GPT2Config, "qwen3": Qwen3Config, "gemma2": Gemma2Config}
+                  "gpt2": GPT2Config, "qwen3": Qwen3Config, "gemma2": Gemma2Config,
+                  "olmo2": Olmo2Config}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)

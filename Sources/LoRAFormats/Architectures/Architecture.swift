@@ -78,7 +78,7 @@ extension Architecture: Hashable, CustomStringConvertible {
 // MARK: - The registry
 
 extension Architecture {
-  private static let builtIn = [llama, mistral, qwen2, qwen3, gemma2, gpt2, bert]
+  private static let builtIn = [llama, mistral, qwen2, qwen3, gemma2, olmo2, gpt2, bert]
   private static let registered = Locked<[Architecture]>([])
 
   /// The architectures that are known, the library's own first.
