@@ -11,7 +11,7 @@ public enum LinearAlgebraError: Error, Sendable, Hashable, CustomStringConvertib
   /// The process lacks the address space that OpenBLAS, which contains LAPACK, needs.
   case noAddressSpace(limit: Int)
 
-  /// What went wrong, where, and what to do.
+  /// The description of the error, the place, and what to do.
   public var description: String {
     switch self {
     case .nonFinite(let index, let shape):

@@ -10,7 +10,7 @@ import LoRATensor
   import Darwin
 #endif
 
-/// How well a model predicts a data set.
+/// The evaluation of a model on a data set: the mean loss.
 public struct Evaluation: Sendable, Hashable, Codable {
   /// The mean negative log-likelihood of the targets that are not ignored, natural logarithm.
   public let nll: Double

@@ -81,7 +81,7 @@ extension TrainingResult: CustomStringConvertible {
 }
 
 extension Int {
-  /// The whole part of a number that may be anything.
+  /// The whole part of a number that may not be finite.
   fileprivate init(clamping number: Double) {
     self = number.isNaN ? 0 : Int(exactly: number.rounded(.down)) ?? (number < 0 ? .min : .max)
   }

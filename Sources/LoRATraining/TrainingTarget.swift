@@ -9,7 +9,7 @@ public enum TrainingTarget: Sendable, Hashable {
   /// The base model, without adapters.
   case full
 
-  /// Which adapters apply during training.
+  /// The adapters that apply during training.
   var selection: AdapterSelection {
     switch self {
     case .adapter(let name): AdapterSelection(name)
@@ -34,7 +34,7 @@ public enum TrainingTarget: Sendable, Hashable {
 }
 
 extension TrainingTarget: CustomStringConvertible {
-  /// What is trained, in words.
+  /// A description of the target, in words.
   public var description: String {
     switch self {
     case .adapter(let name): "the adapter '\(name)'"

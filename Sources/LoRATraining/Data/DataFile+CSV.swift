@@ -22,7 +22,7 @@ extension DataFile {
     }
   }
 
-  /// A record a row of the table.
+  /// One record per row of the table.
   func forEachCSVRecord(_ body: (DataRecord) throws -> Void) throws {
     var columns: [String: Int] = [:]
     try forEachCSVRow { names, line in

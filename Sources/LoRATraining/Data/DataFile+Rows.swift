@@ -1,18 +1,18 @@
 package import LoRAJSON
 
-/// A row of a data file as it is written, before anything says what of it is learned.
+/// A record of a data file as written, before it is decided which part is learned.
 package enum DataRow {
   /// A whole text.
   case text(String)
-  /// Named values, in the file's order; of a table all are strings.
+  /// Named values, in the file's order; in a table all are strings.
   case fields([(name: String, value: JSONValue)])
   /// Token ids.
   case tokens([Int])
 }
 
 extension DataFile {
-  /// Calls `body` with each row, whatever its fields are called; what is no row of the format throws
-  /// as in ``forEachRecord(_:)``.
+  /// Calls `body` with each record, whatever its fields are called. Throws for an invalid record as
+  /// ``forEachRecord(_:)`` does.
   package func forEachRow(_ body: (DataRow) throws -> Void) throws {
     func row(_ value: JSONValue, line: Int, index: Int? = nil) throws -> DataRow {
       switch value {

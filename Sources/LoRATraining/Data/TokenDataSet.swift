@@ -12,17 +12,17 @@ public import LoRATensor
 /// Causal attention never looks to the right, so padding needs no mask and changes no result. A
 /// token takes four bytes. ``DataReader`` reads data sets from files.
 public struct TokenDataSet: TrainingData {
-  /// A row: where its tokens lie, and what they should predict.
+  /// An example: where its tokens lie, and its targets.
   struct Row: Sendable {
-    /// Where the row's tokens begin.
+    /// The index of its first token.
     var start: Int
     /// The number of positions.
     var length: Int
-    /// How many tokens from the first are given, not learned.
+    /// The number of prompt tokens at the beginning, which are not learned.
     var given: Int
     /// Where its targets begin among the explicit ones; nil where a target is the token that follows.
     var targets: Int?
-    /// The line of the file, or the row of the tensor, that it comes from, if it comes from one.
+    /// The line of the file, or the row of the tensor, that the example comes from, if any.
     var line: Int?
   }
 
@@ -165,8 +165,8 @@ public struct TokenDataSet: TrainingData {
     return hash.value
   }
 
-  /// Where the row at `index` comes from, counted from 1: "line 7", "row 3 (line 1)" of a list, or
-  /// "row 3" of data that is in no lines.
+  /// The place of the example at `index`, counted from 1: "line 7", "row 3 (line 1)" of a list, or
+  /// "row 3" of data without lines.
   public func place(of index: Int) -> String {
     rows[index].line.map { unit.place(index + 1, $0) } ?? "row \(index + 1)"
   }
@@ -193,7 +193,7 @@ public struct TokenDataSet: TrainingData {
     append(0..<row.length, of: row, to: &tokens, &targets)
   }
 
-  /// Appends the tokens and the targets of some positions of a row.
+  /// Appends the tokens and the targets of some positions of an example.
   func append(
     _ positions: Range<Int>, of row: Row, to tokens: inout [Int64], _ targets: inout [Int64]
   ) {

@@ -27,11 +27,11 @@ public protocol TrainingData<Batch>: Sendable {
 }
 
 extension TrainingData {
-  /// One loss a row.
+  /// One target per example.
   public func targetCount(of rows: [Int]) -> Int { rows.count }
-  /// As many as there are targets.
+  /// One token per target.
   public func tokenCount(of rows: [Int]) -> Int { targetCount(of: rows) }
-  /// Of the sizes alone.
+  /// The fingerprint of the sizes alone.
   public var fingerprint: UInt64 {
     var hash = ContentHash()
     for row in 0..<rowCount {

@@ -17,7 +17,8 @@ public struct NextToken: Objective, Hashable {
     model.loss(tokens: batch.tokens, targets: batch.targets, scale: scale)
   }
 
-  /// The workload of a model whose layers are known, with the data's longest rows; nil of another.
+  /// The workload of a model whose layers are known, with the data's longest examples; nil for
+  /// other models.
   public func workload(
     _ model: any LanguageModel, training target: TrainingTarget, on data: TokenDataSet,
     batchSize: Int

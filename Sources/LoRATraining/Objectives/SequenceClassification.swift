@@ -23,7 +23,8 @@ public struct SequenceClassification: Objective, Hashable {
     try data.check(for: model)
   }
 
-  /// The workload of a model whose layers are known, with the longest examples; nil of another.
+  /// The workload of a model whose layers are known, with the longest examples; nil for other
+  /// models.
   public func workload(
     _ model: any SequenceClassifier, training target: TrainingTarget, on data: LabelledDataSet,
     batchSize: Int
@@ -55,7 +56,7 @@ extension Trainer where Data == LabelledDataSet {
   }
 }
 
-/// How well a classifier labels a data set.
+/// The evaluation of a classifier on a data set: loss and accuracy.
 public struct LabelEvaluation: Sendable, Hashable, Codable {
   /// The mean cross-entropy of the labels, natural logarithm.
   public let loss: Double

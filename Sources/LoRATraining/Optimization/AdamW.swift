@@ -57,7 +57,7 @@ public struct AdamW: Optimizer, Hashable {
     [Self.mean: shape, Self.square: shape]
   }
 
-  /// Updates the moments and the value: in place where only the parameter holds it.
+  /// Updates the moments and the value, in place if only the parameter holds it.
   public func update(
     _ parameter: Parameter, gradient: Tensor, settings: UpdateSettings,
     state: inout ParameterState

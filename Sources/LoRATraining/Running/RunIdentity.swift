@@ -15,7 +15,7 @@ struct RunIdentity: Sendable, Hashable, Codable {
   var objective: String
   /// The optimizer with its settings.
   var optimizer: String
-  /// The number of rows of the data.
+  /// The number of examples.
   var rowCount: Int
   /// The content of the data.
   var data: String

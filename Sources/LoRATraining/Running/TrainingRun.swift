@@ -27,18 +27,18 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
   public internal(set) var result = TrainingResult()
 
   let order: BatchOrder
-  /// All trained parameters, in the order in which norms are added up.
+  /// All trained parameters, in the order in which their norms are added.
   let parameters: [NamedParameter]
   var optimizerState = OptimizerState()
-  /// Whether blocks are computed a second time instead of being kept.
+  /// Whether blocks are recomputed instead of kept.
   let isCheckpointed: Bool
-  /// The loss of the run's first batch, before anything was learned.
+  /// The loss of the run's first batch, before training.
   var firstLoss: Double?
   /// Whether this value has made a step: the first one checks what cannot be known before.
   private var hasStepped = false
   /// Whether this value has looked at what was learned, after the last step.
   private var hasEnded = false
-  /// The order of the rows in the current epoch.
+  /// The order of the examples in the current epoch.
   private var epoch: (index: Int, rows: [Int])?
   /// What the run is of, once it was asked for.
   private var identity: RunIdentity?
