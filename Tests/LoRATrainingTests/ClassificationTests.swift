@@ -89,6 +89,17 @@ import Testing
     }
   }
 
+  @Test func numbersThatAreNotFiniteNameTheirLayer() throws {
+    let model = try model()
+    let path = "bert.encoder.layer.1.output.dense"
+    let layer = try #require(model.linearLayers().first { $0.path == path }?.layer)
+    let weight = try #require(layer.weight)
+    weight.value = weight.value.converted(to: .float32).scaled(by: 3e38)
+    let error = try #require(
+      #expect(throws: NonFiniteOutput.self) { try model.evaluate(on: try data([0, 1, 2, 0, 1])) })
+    #expect(error.layer == path && error.cause == .base)
+  }
+
   /// The prediction of memory sees an encoder's blocks.
   @Test func memoryIsPredicted() throws {
     let model = try model()

@@ -74,9 +74,9 @@ public final class GenerationSession {
   /// Where the logits of what comes next stop being finite.
   private func failure() -> NonFiniteOutput {
     let sequence = Tensor(tokens, shape: [1, tokens.count])
-    guard let snapshot else { return NonFiniteOutput(of: model, tokens: sequence) }
+    guard let snapshot else { return NonFiniteOutput(of: model, TokenBatch(sequence)) }
     return AdapterScope.$current.withValue(snapshot) {
-      NonFiniteOutput(of: model, tokens: sequence)
+      NonFiniteOutput(of: model, TokenBatch(sequence))
     }
   }
 

@@ -81,7 +81,7 @@ extension LanguageModel {
     tokens: Tensor, targets: Tensor
   ) throws(NonFiniteOutput) -> Tensor {
     let losses = uncheckedTokenLosses(tokens: tokens, targets: targets)
-    if losses.firstNonFiniteIndex() != nil { throw NonFiniteOutput(of: self, tokens: tokens) }
+    if losses.firstNonFiniteIndex() != nil { throw NonFiniteOutput(of: self, TokenBatch(tokens)) }
     return losses
   }
 

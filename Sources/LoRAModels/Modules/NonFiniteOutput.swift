@@ -66,14 +66,14 @@ extension NonFiniteOutput: CustomStringConvertible {
 }
 
 extension NonFiniteOutput {
-  /// Looks for the cause by running `model` again on `tokens`, `[batch, positions]`, under the adapters
-  /// of the pass that failed: those that apply here.
-  init(of model: any LanguageModel, tokens: Tensor) {
-    let found = OutputProbe.firstFinding(in: model, tokens: tokens)
+  /// Looks for the cause by running `model` again on `batch`, under the adapters of the pass that failed:
+  /// those that apply here.
+  package init(of model: any TokenModel, _ batch: TokenBatch) {
+    let found = OutputProbe.firstFinding(in: model, batch)
     let isBase: Bool
     do {
       isBase = try model.withAdapters([:]) {
-        OutputProbe.firstFinding(in: model, tokens: tokens) != nil
+        OutputProbe.firstFinding(in: model, batch) != nil
       }
     } catch {
       // Adapters are merged: the weights are all there is.
@@ -115,11 +115,18 @@ final class OutputProbe: Sendable {
     }
   }
 
-  /// The first number that is not finite in a pass of `model` over `tokens`; nil if there is none.
-  static func firstFinding(in model: any LanguageModel, tokens: Tensor) -> Finding? {
+  /// The first number that is not finite in a pass of `model` over `batch`; nil if there is none.
+  static func firstFinding(in model: any TokenModel, _ batch: TokenBatch) -> Finding? {
     let probe = OutputProbe()
     $current.withValue(probe) {
-      withoutGradients { _ = model(tokens) }
+      withoutGradients {
+        let hidden = model.hiddenStates(batch)
+        switch model {
+        case let model as any LanguageModel: _ = model.logits(of: hidden)
+        case let model as any SequenceClassifier: _ = model.logits(of: hidden, batch)
+        default: break
+        }
+      }
     }
     return probe.found.withLock { $0 }
   }

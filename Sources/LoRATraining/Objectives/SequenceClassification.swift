@@ -71,8 +71,8 @@ extension SequenceClassifier {
   /// `Module.withAdapters(_:_:)`.
   ///
   /// Records no gradients and applies no dropout. Throws as ``LabelledDataSet/check(for:)`` does,
-  /// ``TrainingError/nonFiniteLoss(step:rows:value:)`` for losses that are not finite, and
-  /// `CancellationError` between batches if the task is cancelled.
+  /// `NonFiniteOutput` for losses that are not finite, and `CancellationError` between batches if the
+  /// task is cancelled.
   public func evaluate(
     on data: LabelledDataSet, batchSize: Int = 8
   ) throws -> LabelEvaluation {
@@ -90,10 +90,7 @@ extension SequenceClassifier {
       let loss = withoutGradients {
         Variable(logits).crossEntropy(targets: batch.labels, reduction: .sum).value.item()
       }
-      guard loss.isFinite else {
-        throw TrainingError.nonFiniteLoss(
-          step: start / batchSize + 1, rows: indexes, value: Double(loss))
-      }
+      guard loss.isFinite else { throw NonFiniteOutput(of: self, batch.tokens) }
       sum += Double(loss)
       for (index, label) in batch.labels.scalars(as: Int64.self).enumerated() {
         let row = logits[row: index].scalars(as: Float.self)
