@@ -173,7 +173,7 @@ import Testing
 
   /// Every method of PEFT's that is not built, and one that PEFT does not know either.
   @Test(arguments: [
-    "PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING", "MULTITASK_PROMPT_TUNING", "ADALORA",
+    "P_TUNING", "MULTITASK_PROMPT_TUNING", "ADALORA",
     "ADAPTION_PROMPT", "OFT", "BOFT", "FOURIERFT", "XLORA", "HRA", "LN_TUNING", "POLY", "VBLORA",
     "CPT", "BONE", "MISS", "SHIRA", "TRAINABLE_TOKENS", "RANDLORA", "NO_SUCH_TYPE",
   ])

@@ -119,8 +119,25 @@ struct PEFTAdapterTests {
     arguments: [
       Bad(
         #""peft_type": "BOFT""#, .unsupported,
-        "'BOFT' are not supported; supported are 'LORA', 'LOHA', 'LOKR', 'IA3', 'VERA'"),
-      Bad(#""peft_type": "PREFIX_TUNING""#, .unsupported, "'PREFIX_TUNING'"),
+        "'BOFT' are not supported; supported are 'LORA', 'LOHA', 'LOKR', 'IA3', 'VERA', 'PROMPT_TUNING'"
+      ),
+      Bad(#""peft_type": "P_TUNING""#, .unsupported, "'P_TUNING'"),
+      Bad(
+        #""peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4, "num_layers": 2, "token_dim": 8"#,
+        .missingKey,
+        "'num_attention_heads'"),
+      Bad(
+        #""peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4, "num_layers": 2, "token_dim": 8, "num_attention_heads": 3"#,
+        .invalidValue, "'token_dim'"),
+      Bad(
+        #""peft_type": "PROMPT_TUNING", "num_virtual_tokens": 0"#, .invalidValue,
+        "'num_virtual_tokens'"),
+      Bad(
+        #""peft_type": "PROMPT_TUNING", "num_virtual_tokens": 4, "num_transformer_submodules": 2"#,
+        .unsupported,
+        "'num_transformer_submodules'"),
+      Bad(#""peft_type": "PROMPT_TUNING""#, .missingKey, "'num_virtual_tokens'"),
+      Bad(#""peft_type": "VERA", "bias": "all""#, .unsupported, "'bias'"),
       Bad(#""peft_type": null"#, .missingKey, "'peft_type'"),
       Bad(#""peft_type": null, "fine_tune_type": "lora""#, .unsupported, "MLX"),
       Bad(#""r": 0"#, .invalidValue, "'r': expected a rank of 1 to 1048576, found 0"),

@@ -18,7 +18,7 @@ import Testing
   ]
 
   /// Whose frozen numbers are no parameters of their own, see PEFTRunTests.
-  static let shared = ["written-vera"]
+  static let shared = ["written-vera", "written-prompt", "written-prefix"]
 
   @Test(arguments: written + shared) func peftReadsWhatWeWrite(name: String) throws {
     let expected = try SafetensorsFile(path: Fixtures.path("peft/\(name)/expected.safetensors"))

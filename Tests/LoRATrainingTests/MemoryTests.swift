@@ -11,7 +11,8 @@ private func shape(
 ) -> ModelConfiguration {
   ModelConfiguration(
     architecture: architecture, hiddenSize: 64, intermediateSize: 192, layerCount: layers,
-    headCount: 4, keyValueHeadCount: [.gpt2, .bert].contains(architecture) ? 4 : 2, vocabularySize: vocabulary,
+    headCount: 4, keyValueHeadCount: [.gpt2, .bert].contains(architecture) ? 4 : 2,
+    vocabularySize: vocabulary,
     tiesWordEmbeddings: true,
     maximumPositions: positions)
 }

@@ -8,7 +8,9 @@ import Testing
 
 /// Methods beyond LoRA as PEFT computes and trains them; see Tests/Reference/peft_runs.py.
 @Suite struct PEFTRunTests {
-  static let names = ["vera", "vera-drawn"]
+  static let names = [
+    "vera", "vera-drawn", "prompt", "prompt-gpt2", "prefix", "prefix-gpt2",
+  ]
 
   /// One of peft_runs.py's folders.
   struct Reference {

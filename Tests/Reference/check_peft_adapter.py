@@ -31,7 +31,8 @@ def main():
     base = token_nll(model, ids)
     model = load_adapter(model, arguments.adapter)
     with torch.no_grad():
-        result = {"ids": ids, "logits": model(input_ids=ids).logits, "nll": token_nll(model, ids)}
+        logits = model(input_ids=ids).logits[:, -ids.shape[1]:]
+        result = {"ids": ids, "logits": logits, "nll": token_nll(model, ids)}
     write(arguments.out, result)
     print(f"mean NLL {base.mean():.6f} without, {result['nll'].mean():.6f} with the adapter")
     if arguments.expected:

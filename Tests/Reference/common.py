@@ -72,6 +72,7 @@ def read_ids(source):
 def token_nll(model, ids):
     """Negative natural log likelihood [rows, length - 1] of every token but the first."""
     with torch.no_grad():
-        logits = model(input_ids=ids).logits.double()
+        # Virtual tokens may come before those of `ids`.
+        logits = model(input_ids=ids).logits[:, -ids.shape[1]:].double()
     log_probability = torch.log_softmax(logits[:, :-1], dim=-1)
     return -log_probability.gather(-1, ids[:, 1:, None])[..., 0]

@@ -17,7 +17,7 @@ import sys
 
 import common
 import torch
-from common import fixture, fresh_folder, read_ids, write
+from common import fixture, fresh_folder, read_ids, token_nll, write
 from peft import (
     PeftModel, PrefixTuningConfig, PromptTuningConfig, VeraConfig, get_peft_model,
 )
@@ -48,15 +48,6 @@ def save(model, folder, base):
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             value.sort()
     common.write_json(path, config)
-
-
-def token_nll(model, ids):
-    """Of every token but the first, whatever virtual tokens come before them."""
-    with torch.no_grad():
-        logits = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.double()
-    logits = logits[:, -ids.shape[1]:]
-    log_probability = torch.log_softmax(logits[:, :-1], dim=-1)
-    return -log_probability.gather(-1, ids[:, 1:, None])[..., 0]
 
 
 def greedy(model, prompt, count):

@@ -51,6 +51,16 @@ extension AdapterDescription {
       problem: "\(format.title) files cannot hold \(problem)", remedy: remedy)
   }
 
+  /// Throws if the adapter changes the whole model rather than layers, which `format` has no place for.
+  func refuseModelChange(for format: AdapterFormat, _ file: String) throws(FormatError) {
+    guard format != .peft, let layer = layers.first(where: \.path.isEmpty) else { return }
+    throw FormatError(
+      .unsupported, file: file, subject: "the adapter",
+      problem:
+        "\(format.title) files cannot hold \(layer.change.methodName), which belongs to no layer",
+      remedy: "write it as PEFT")
+  }
+
   /// Throws if the adapter replaces parameters or rows of the base, which `format` has no place for.
   func refuseReplacements(for format: AdapterFormat, _ file: String) throws(FormatError) {
     let remedy = "write it as PEFT, or train it without"

@@ -36,7 +36,11 @@ extension PEFTAdapterConfiguration {
       // No language model, for which PEFT would want methods that classifiers lack.
       result.taskType = nil
     }
-    result.setTargets(layers, among: paths)
+    if method.options.type.isOfModel {
+      result.targets = .unspecified
+    } else {
+      result.setTargets(layers, among: paths)
+    }
     try result.setRanks(of: description)
     try result.setParameters(of: description)
     let options = result.method.options

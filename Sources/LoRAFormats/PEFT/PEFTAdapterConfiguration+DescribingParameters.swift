@@ -28,7 +28,8 @@ extension PEFTAdapterConfiguration {
     biases.removeAll { bias in modules.contains { ExactName($0) == ExactName(bias) } }
     let covered = modules.allSatisfy(savesExplicitly(modulePath:))
     if !covered || modules.isEmpty { savedModules = modules }
-    for layer in description.layers where !matches(path: layer.path) {
+    for layer in description.layers
+    where !matches(path: layer.path) && !method.options.type.isOfModel {
       throw Self.inexpressible(
         "layer '\(layer.path)'", "it lies in a module that is replaced as a whole")
     }

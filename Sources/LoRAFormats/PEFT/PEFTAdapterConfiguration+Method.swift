@@ -9,6 +9,8 @@ extension PEFTAdapterConfiguration {
       LoKr.self,
       IA3.self,
       VeRA.self,
+      PromptTuning.self,
+      PrefixTuning.self,
     ]
 
     var options: any PEFTMethod

@@ -44,7 +44,7 @@ extension PEFTAdapterConfiguration {
       case .random: false
       case .named(let name): .string(name)
       }
-    fields.append((method.initializationKey, start))
+    if !method.initializationKey.isEmpty { fields.append((method.initializationKey, start)) }
     let absent = method.options.type.absentKeys
     return (fields + rankFields + method.options.written).filter { key, value in
       !absent.contains(key) || !value.isNull

@@ -66,7 +66,8 @@ struct PEFTAdapterWriter {
     let sharedNames = configuration.method.options.type.sharedTensors
     for layer in description.layers {
       for (part, tensor) in try parts(of: layer) {
-        var name = "\(PEFTTensorName.prefix)\(layer.path).\(part)"
+        var name =
+          layer.path.isEmpty ? part : "\(PEFTTensorName.prefix)\(layer.path).\(part)"
         var type = layer.storedType
         if sharedNames.contains(part) {
           if let other = shared[part] {

@@ -78,8 +78,13 @@ struct PEFTAdapterReader {
     var adapter: String?
     var isFirst = true
     var saved: [(tensor: String, name: PEFTTensorName)] = []
-    let shared = configuration.method.options.type.sharedTensors
+    let type = configuration.method.options.type
+    let shared = type.sharedTensors
     for tensor in file.names where !shared.contains(tensor) {
+      if type.isOfModel, type.part(called: tensor) != nil {
+        try content.add(tensor, part: tensor, of: "", file: file.path)
+        continue
+      }
       let name = try PEFTTensorName(parsing: tensor, file: file.path)
       switch name.role {
       case .part(let part):

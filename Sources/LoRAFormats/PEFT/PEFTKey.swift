@@ -43,6 +43,15 @@ extension PEFTKey {
     }
   }
 
+  /// A text.
+  static func text(_ name: String, _ path: Path<String>) -> PEFTKey {
+    PEFTKey(name) { fields, method throws(FormatError) in
+      if let value = try fields.string(name) { method[keyPath: path] = value }
+    } written: {
+      .string($0[keyPath: path])
+    }
+  }
+
   /// A whole number.
   static func integer(_ name: String, _ path: Path<Int>) -> PEFTKey {
     PEFTKey(name) { fields, method throws(FormatError) in

@@ -13,7 +13,9 @@ protocol PEFTMethod: Sendable, Hashable {
 
   /// PEFT's name of it, its `peft_type`.
   static var peftType: String { get }
-  /// The key that says how the parameters start.
+  /// Whether an adapter is one change of the whole model, not one of each layer.
+  static var isOfModel: Bool { get }
+  /// The key that says how the parameters start; empty for a method without.
   static var initializationKey: String { get }
   /// What the configuration says of ranks.
   static var rankKeys: PEFTRankKeys { get }
@@ -88,6 +90,7 @@ enum PEFTRankKeys: Sendable {
 }
 
 extension PEFTMethod {
+  static var isOfModel: Bool { false }
   static var absentKeys: Set<String> { [] }
   func check(_ fields: JSONFields) throws(FormatError) {}
 

@@ -96,7 +96,8 @@ struct PEFTLayerReader {
     let ending = configuration.method.options.type.part(called: part)?.ending ?? ""
     throw FormatError(
       .missingTensor, file: file,
-      tensor: "\(PEFTTensorName.prefix)\(path).\(part)\(part.hasSuffix(".bias") ? "" : ending)",
+      tensor: path.isEmpty
+        ? part : "\(PEFTTensorName.prefix)\(path).\(part)\(part.hasSuffix(".bias") ? "" : ending)",
       "it is missing, although '\(others.first ?? path)' is there",
       remedy: "the file is incomplete: save the adapter again")
   }

@@ -6,6 +6,11 @@ extension LinearAdapter {
   func checkFit(_ module: any AdaptableModule, path: String) throws(AdapterError) {
     let effect = withoutGradients { self.effect }
     if case .parameters(let new) = effect { return try new.check(module, path: path) }
+    if case .virtualTokens(let tokens) = effect { return try tokens.check(module) }
+    if module is any VirtualTokenModel {
+      throw .unsupported(
+        layer: path, reason: "only virtual tokens can be attached to a whole model")
+    }
     if let layer = module as? any LinearLayer {
       if case .tokenRows(let new) = effect {
         try new.check(size: layer.inputSize, count: layer.outputSize, path: path)
@@ -27,7 +32,7 @@ extension LinearAdapter {
     case .computed(let effect) where effect.vectorChange == nil:
       throw .unsupported(
         layer: path, reason: "\(type(of: self)) can't be attached to an embedding")
-    case .lowRank, .normalized, .scaling, .parameters, .computed:
+    case .lowRank, .normalized, .scaling, .parameters, .computed, .virtualTokens:
       // The table is the transpose of the matrix that adapters are for.
       try checkSizes(inputs: shape[0], outputs: shape[1], path: path)
     }
@@ -40,6 +45,23 @@ extension LinearAdapter {
     }
     if let found = extents.outputSize, found != outputs {
       throw .shapeMismatch(layer: path, expected: expected, found: "\(found) outputs")
+    }
+  }
+}
+
+extension VirtualTokens {
+  /// Throws unless `module` is a model whose vectors, or keys and values, have this shape.
+  fileprivate func check(_ module: any AdaptableModule) throws(AdapterError) {
+    guard let model = module as? any VirtualTokenModel else { throw .noVirtualTokens(module) }
+    let (found, expected): (Shape, Shape) =
+      switch self {
+      case .embeddings(let vectors): (vectors.shape, [count, model.hiddenSize])
+      case .keysAndValues(let states):
+        (states.shape, [count, model.layerCount, 2, model.keyHeadCount, model.headSize])
+      }
+    guard found == expected else {
+      throw .shapeMismatch(
+        layer: "the model's input", expected: "virtual tokens \(expected)", found: "\(found)")
     }
   }
 }

@@ -1,3 +1,5 @@
+import LoRAAutograd
+
 /// Which adapters apply to a pass, and how strongly: `["support": 1, "polite": 0.4]`.
 ///
 /// The empty selection, `[:]`, is the base alone.
@@ -14,6 +16,24 @@ public struct AdapterSelection: Sendable, Hashable, ExpressibleByDictionaryLiter
   /// Creates a selection; strengths given twice for one name add up.
   public init(dictionaryLiteral elements: (String, Float)...) {
     strengths = Dictionary(elements, uniquingKeysWith: +)
+  }
+}
+
+extension AdapterSelection {
+  /// What is wrong with the strengths; nil if nothing is. Virtual tokens are there or not.
+  func strengthError(_ slots: [AdapterSlot]) -> AdapterError? {
+    for (name, strength) in strengths.sorted(by: { $0.key < $1.key })
+    where strength != 0 && strength != 1 {
+      for slot in slots {
+        for adapter in slot.adapters(named: name) {
+          guard case .virtualTokens = withoutGradients({ adapter.effect }) else { continue }
+          return .invalidValue(
+            parameter: "strength of '\(name)'", value: "\(strength)",
+            expected: "1 or 0: its virtual tokens are there or not")
+        }
+      }
+    }
+    return nil
   }
 }
 
@@ -116,6 +136,9 @@ extension Module {
       }
       let merged = Attachment.mergedNames(slots)
       if !merged.isEmpty { return .failure(.merged(adapters: merged)) }
+      for selection in selections {
+        if let error = selection.strengthError(slots) { return .failure(error) }
+      }
       return .success(
         selections.map { selection in
           Dictionary(

@@ -97,7 +97,7 @@ extension PEFTAdapterConfiguration.IA3: TrainableMethod {
   package static let recipes = [
     TrainingRecipe(
       name: "ia3", hyperparameters: [], targets: usualTargets, complete: setFeedForward,
-      options: { _, _ in .ia3(.init(feedForward: .names([]))) })
+      options: { _ in .ia3(.init(feedForward: .names([]))) })
   ]
 
   package func recipe(

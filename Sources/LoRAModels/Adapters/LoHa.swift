@@ -150,7 +150,7 @@ extension HadamardChange: AttachableChange {
 extension PEFTAdapterConfiguration.LoHa: TrainableMethod {
   package static let recipes = [
     TrainingRecipe(
-      name: "loha", hyperparameters: [.rank, .alpha], alpha: 8, options: { _, _ in .loha(.init()) })
+      name: "loha", hyperparameters: [.rank, .alpha], alpha: 8, options: { _ in .loha(.init()) })
   ]
   package var factorPairs: Int? { 2 }
 

@@ -269,7 +269,7 @@ extension KroneckerChange.Factor {
 extension PEFTAdapterConfiguration.LoKr: TrainableMethod {
   package static let recipes = [
     TrainingRecipe(
-      name: "lokr", hyperparameters: [.rank, .alpha], alpha: 8, options: { _, _ in .lokr(.init()) })
+      name: "lokr", hyperparameters: [.rank, .alpha], alpha: 8, options: { _ in .lokr(.init()) })
   ]
 
   package func checkTrainable(

@@ -219,10 +219,13 @@ extension PEFTAdapterConfiguration.LoRA: TrainableMethod {
     TrainingRecipe(
       name: "lora",
       hyperparameters: [.rank, .alpha, .dropout, .rankStabilization, .initialization],
-      options: { .lora(.init(dropout: $0, usesRankStabilizedScale: $1)) }),
+      options: { .lora(.init(dropout: $0.dropout, usesRankStabilizedScale: $0.isRankStabilized)) }),
     TrainingRecipe(
       name: "dora", hyperparameters: [.rank, .alpha, .dropout, .rankStabilization],
-      options: { .lora(.init(dropout: $0, usesRankStabilizedScale: $1, isDoRA: true)) }),
+      options: {
+        .lora(
+          .init(dropout: $0.dropout, usesRankStabilizedScale: $0.isRankStabilized, isDoRA: true))
+      }),
   ]
   package var recipeName: String { isDoRA ? "dora" : "lora" }
   package var factorPairs: Int? { 1 }

@@ -28,6 +28,10 @@ extension Module {
     var report = RequantizationReport()
     for (path, module) in modules {
       guard case .adapters(let active)? = snapshot.contribution(of: module.slot) else { continue }
+      if module is any VirtualTokenModel {
+        throw .unsupported(
+          layer: "the model's input", reason: "virtual tokens can't be merged into weights")
+      }
       let sum = try module.merging(active, path: path)
       let (weights, loss) = try module.stored(
         sum, quantized, MergeFailure(path: path, active: active))

@@ -21,6 +21,7 @@ extension Module {
       }
       let merged = Attachment.mergedNames(slots)
       if !merged.isEmpty { return .merged(adapters: merged) }
+      if let error = selection.strengthError(slots) { return error }
       for slot in slots {
         slot.withState { state in
           let here = Set(state.attached.map(\.name))

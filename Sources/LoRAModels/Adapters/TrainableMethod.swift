@@ -1,13 +1,9 @@
 package import LoRAFormats
-import LoRATensor
+package import LoRATensor
 
 /// A method of PEFT's configurations of which fresh adapters are made. The options of a method conform
 /// in the file of its adapter.
-package protocol TrainableMethod: Sendable {
-  /// The recipes that the command line offers, by name.
-  static var recipes: [TrainingRecipe] { get }
-  /// The name of the one of ``recipes`` that these options are.
-  var recipeName: String { get }
+package protocol TrainableMethod: OfferedMethod {
   /// How many pairs of factors of its rank a layer gets; nil where the rank alone does not say how
   /// large they are.
   var factorPairs: Int? { get }
@@ -20,8 +16,27 @@ package protocol TrainableMethod: Sendable {
   ) throws(AdapterError) -> any AdapterMethod
 }
 
-extension TrainableMethod {
+/// A method of PEFT's configurations that makes an adapter of a whole model.
+package protocol TrainableModelMethod: OfferedMethod {
+  /// The fresh adapter of `model`. Throws for options that can't be trained.
+  func makeAdapter(
+    for model: any VirtualTokenModel, using random: inout SeededRandom
+  ) throws(AdapterError) -> any LinearAdapter
+}
+
+/// A method of PEFT's configurations as the command line offers it.
+package protocol OfferedMethod: Sendable {
+  /// The recipes, by name.
+  static var recipes: [TrainingRecipe] { get }
+  /// The name of the one of ``recipes`` that these options are.
+  var recipeName: String { get }
+}
+
+extension OfferedMethod {
   package var recipeName: String { Self.recipes[0].name }
+}
+
+extension TrainableMethod {
   package var factorPairs: Int? { nil }
 
   package func checkTrainable(_ configuration: PEFTAdapterConfiguration) throws(AdapterError) {
@@ -34,7 +49,16 @@ extension TrainableMethod {
 package struct TrainingRecipe: Sendable {
   /// A hyperparameter that a method may have.
   package enum Hyperparameter: Sendable {
-    case rank, alpha, dropout, rankStabilization, initialization
+    case rank, alpha, dropout, rankStabilization, initialization, virtualTokens
+  }
+
+  /// Hyperparameters that PEFT has among a method's options.
+  package struct Values: Sendable {
+    package var dropout = 0.0
+    package var isRankStabilized = false
+    package var virtualTokens = 20
+
+    package init() {}
   }
 
   /// The name, as in "lora".
@@ -45,9 +69,8 @@ package struct TrainingRecipe: Sendable {
   package let rank: Int
   /// The alpha where none is given.
   package let alpha: Double
-  /// The options of PEFT's method, of a dropout and whether the scale is rank-stabilized.
-  package let options:
-    @Sendable (_ dropout: Double, _ isRankStabilized: Bool) -> PEFTAdapterConfiguration.Method
+  /// The options of PEFT's method.
+  package let options: @Sendable (Values) -> PEFTAdapterConfiguration.Method
   /// The targets where none are given.
   package let targets: @Sendable (any Module) -> PEFTAdapterConfiguration.Modules
   /// What else the configuration says for a model.
@@ -60,9 +83,7 @@ package struct TrainingRecipe: Sendable {
     },
     complete: @escaping @Sendable (inout PEFTAdapterConfiguration, any Module) -> Void = { _, _ in
     },
-    options:
-      @escaping @Sendable (_ dropout: Double, _ isRankStabilized: Bool)
-      -> PEFTAdapterConfiguration.Method
+    options: @escaping @Sendable (Values) -> PEFTAdapterConfiguration.Method
   ) {
     self.name = name
     self.hyperparameters = hyperparameters
@@ -75,7 +96,7 @@ package struct TrainingRecipe: Sendable {
 
   /// All that there are.
   package static let all: [TrainingRecipe] = PEFTAdapterConfiguration.Method.types.flatMap {
-    ($0 as? any TrainableMethod.Type)?.recipes ?? []
+    ($0 as? any OfferedMethod.Type)?.recipes ?? []
   }
 }
 
@@ -84,7 +105,9 @@ extension PEFTAdapterConfiguration {
   var trainable: (any TrainableMethod)? { method.anyOptions as? any TrainableMethod }
 
   /// The name of the recipe that the configuration is one of, as in "dora".
-  package var recipeName: String { trainable?.recipeName ?? method.peftType.lowercased() }
+  package var recipeName: String {
+    (method.anyOptions as? any OfferedMethod)?.recipeName ?? method.peftType.lowercased()
+  }
 
   /// Throws for a rank, alpha or dropout that nothing can be learned with.
   func checkScale(forPath path: String) throws(AdapterError) {

@@ -120,8 +120,8 @@ extension VeRAChange: AttachableChange {
 
 extension PEFTAdapterConfiguration.VeRA: TrainableMethod {
   package static let recipes = [
-    TrainingRecipe(name: "vera", hyperparameters: [.rank, .dropout], rank: 256) { dropout, _ in
-      .vera(Self(dropout: dropout))
+    TrainingRecipe(name: "vera", hyperparameters: [.rank, .dropout], rank: 256) {
+      .vera(Self(dropout: $0.dropout))
     }
   ]
   package var factorPairs: Int? { 1 }

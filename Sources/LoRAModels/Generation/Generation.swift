@@ -7,6 +7,7 @@ import LoRATensor
 public final class GenerationSession {
   private let model: any LanguageModel
   private let options: GenerationOptions
+  private let virtualTokenCount: Int
   let snapshot: AdapterSnapshot?
   let cache: KeyValueCache
   private var sampler: Sampler
@@ -27,19 +28,25 @@ public final class GenerationSession {
     _ model: any LanguageModel, prompt: [Int], options: GenerationOptions = GenerationOptions(),
     adapters: AdapterSelection? = nil
   ) throws {
-    try model.validate([prompt])
     try options.validate()
     self.model = model
     self.options = options
     snapshot = try model.passSnapshot(adapters)
+    // What applies decides how much room there is beside virtual tokens.
+    func limits() throws(SequenceError) -> (virtual: Int, positions: Int) {
+      try model.validate([prompt])
+      return (model.virtualTokenCount, model.maximumPositions)
+    }
+    let (virtual, positions) =
+      try snapshot.map { try AdapterScope.$current.withValue($0) { try limits() } } ?? limits()
+    virtualTokenCount = virtual
     sampler = Sampler(options)
     pending = prompt
     tokens = prompt
     cache = KeyValueCache(
       layerCount: model.layerCount,
       // The prompt fits: it was checked. The sum may not even be a number.
-      capacity: prompt.count
-        + min(options.maximumTokens, model.maximumPositions - prompt.count))
+      capacity: virtual + prompt.count + min(options.maximumTokens, positions - prompt.count))
   }
 
   /// The next token; nil once the limit, a stop token or the model's last position is reached.
@@ -51,7 +58,8 @@ public final class GenerationSession {
 
   /// Whether there is room for another token.
   var canContinue: Bool {
-    generated < options.maximumTokens && cache.count + pending.count <= cache.capacity
+    guard generated < options.maximumTokens else { return false }
+    return (cache.count == 0 ? virtualTokenCount : cache.count) + pending.count <= cache.capacity
   }
 
   /// The token that the cache does not hold yet, once the prompt has passed.

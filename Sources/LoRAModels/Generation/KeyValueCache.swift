@@ -66,6 +66,35 @@ public final class KeyValueCache {
     return rows.count == 1 ? rows[0] : .concatenated(rows)
   }
 
+  /// Whether a sequence holds positions. Traps if another one does not: passes that begin differ from
+  /// those that go on.
+  var hasBegun: Bool {
+    let counts = counts
+    guard counts.contains(where: { $0 > 0 }) else { return false }
+    require(
+      !counts.contains(0), "a pass of sequences of \(counts) positions: pass those that begin alone"
+    )
+    return true
+  }
+
+  /// The sequences of some rows of the batch, shared.
+  func only(_ rows: [Int]) -> KeyValueCache {
+    KeyValueCache(sequences: rows.map { sequences[$0] })
+  }
+
+  private init(sequences: [CachedSequence]) { self.sequences = sequences }
+
+  /// Puts the keys and values of virtual tokens at the start of every sequence.
+  func begin(with virtual: AppliedVirtualTokens, layerCount: Int) {
+    for layer in 0..<layerCount {
+      let (keys, values) = virtual.keysAndValues(layer: layer, batch: 1)
+      for sequence in sequences {
+        _ = sequence.append(keys: keys.value, values: values.value, layer: layer)
+      }
+    }
+    advance(by: virtual.prefixCount)
+  }
+
   /// Counts `positions` more of every sequence, once every layer has appended them.
   func advance(by positions: Int) {
     for sequence in sequences { sequence.count += positions }

@@ -19,6 +19,11 @@ extension Module {
     _ configuration: PEFTAdapterConfiguration, named name: String = "default", seed: UInt64 = 0,
     memoryLimit: Int? = nil
   ) throws(AdapterError) -> InjectionReport {
+    if let method = configuration.method.anyOptions as? any TrainableModelMethod {
+      return try inject(named: name, seed: seed) { model, random throws(AdapterError) in
+        try method.makeAdapter(for: model, using: &random)
+      }
+    }
     let configuration = configuration.resolvingTargets(forModelType: layout.modelType)
     guard configuration.targets != .unspecified else {
       throw .invalidValue(

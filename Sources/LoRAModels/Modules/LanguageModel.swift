@@ -65,7 +65,7 @@ extension LanguageModel {
     loss(hiddenStates(batch), targets: targets, scale: scale)
   }
 
-  private func loss(_ hidden: Variable, targets: Tensor, scale: Float) -> Variable {
+  func loss(_ hidden: Variable, targets: Tensor, scale: Float) -> Variable {
     if let weight = plainHeadWeight {
       return hidden.linearCrossEntropy(
         weight: weight, targets: targets, scale: scale, softCap: logitSoftCap)

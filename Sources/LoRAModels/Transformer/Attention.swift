@@ -45,8 +45,14 @@ struct Attention: Sendable {
         rotary.map { x.rotated(by: $0(positions)) } ?? x
       }
     } else {
+      var (keys, values) = (rotated(k, pass), v)
+      if pass.virtual.prefixCount > 0 {
+        let prefix = pass.virtual.keysAndValues(layer: layer, batch: batch)
+        keys = .concatenated([prefix.keys, keys], axis: 1)
+        values = .concatenated([prefix.values, values], axis: 1)
+      }
       y = rotated(q, pass).attention(
-        keys: rotated(k, pass), values: v, mask: mask.limited(to: pass.sequences), scale: scale,
+        keys: keys, values: values, mask: mask.limited(to: pass.sequences), scale: scale,
         softCap: softCap)
     }
     return output(y.reshaped(to: [batch, positions, heads * headSize]))
@@ -55,7 +61,10 @@ struct Attention: Sendable {
   /// Queries or keys, `[B, T, heads, D]`, with their positions.
   private func rotated(_ x: Variable, _ pass: TransformerPass) -> Variable {
     guard let rotary else { return x }
-    guard let positions = pass.positions else { return x.rotated(by: rotary(0..<x.shape[1])) }
+    guard let positions = pass.positions else {
+      let first = pass.virtual.prefixCount
+      return x.rotated(by: rotary(first..<first + x.shape[1]))
+    }
     // Each item has positions of its own: to the rotation all are one.
     return x.reshaped(to: [1, x.shape[0] * x.shape[1], x.shape[2], x.shape[3]])
       .rotated(by: rotary(positions)).reshaped(to: x.shape)

@@ -102,7 +102,8 @@ extension Block {
     let leavesNetwork = entersNetwork || training.contains([feedForward.down])
     var widths = linearLayers.flatMap { training.keptWidths(of: $0) }
     if attends {
-      widths += norms.attention?.keptWidths ?? (norms.feedForwardSum != nil && flowsIn ? [] : [size])
+      widths +=
+        norms.attention?.keptWidths ?? (norms.feedForwardSum != nil && flowsIn ? [] : [size])
     }
     widths += attention.keptWidths(attends: attends, training)
     if flowsOn {
@@ -110,7 +111,8 @@ extension Block {
       widths += norms.attentionSum?.keptWidths ?? []
     }
     if entersNetwork, arrangement != .parallelBehindOneNorm {
-      widths += norms.feedForward?.keptWidths ?? (norms.attentionSum != nil && flowsOn ? [] : [size])
+      widths +=
+        norms.feedForward?.keptWidths ?? (norms.attentionSum != nil && flowsOn ? [] : [size])
     }
     widths += feedForward.keptWidths(isEntered: entersNetwork)
     if leavesNetwork {

@@ -31,6 +31,8 @@ public final class Transformer: LanguageModel, TransformerModel {
   public let logitSoftCap: Float?
   /// The names of Hugging Face checkpoints.
   public let children: Named<any Module>
+  /// Where adapters are attached that put virtual tokens before the model's.
+  public let slot = AdapterSlot()
 
   init(
     configuration: ModelConfiguration, body: TransformerBody, head: any LinearLayer,
@@ -48,11 +50,12 @@ public final class Transformer: LanguageModel, TransformerModel {
 
   /// The hidden states after the last norm, `[batch, positions, hiddenSize]`.
   public func hiddenStates(_ tokens: Tensor, cache: KeyValueCache?) -> Variable {
-    body.hiddenStates(TokenBatch(tokens), cache: cache)
+    hiddenStates(TokenBatch(tokens), cache: cache)
   }
 
-  /// The same of whole sequences, which may be packed or padded.
-  public func hiddenStates(_ batch: TokenBatch) -> Variable { body.hiddenStates(batch) }
+  /// The same of whole sequences, which may be packed or padded. Traps for packed ones behind virtual
+  /// tokens.
+  public func hiddenStates(_ batch: TokenBatch) -> Variable { hiddenStates(batch, cache: nil) }
 }
 
 /// A transformer that tells labels of a sequence apart.

@@ -12,13 +12,22 @@ package struct TransformerBody: Sendable {
   let norm: (any Norm)?
 
   /// The hidden states after the last norm, `[B, T, C]`.
-  func hiddenStates(_ batch: TokenBatch, cache: KeyValueCache? = nil) -> Variable {
+  ///
+  /// - Parameters:
+  ///   - virtual: the virtual tokens before those of `batch`; a cache holds the keys and values of those
+  ///     that have some.
+  ///   - kept: how many of the virtual tokens' hidden states, the last ones, are given back too.
+  func hiddenStates(
+    _ batch: TokenBatch, cache: KeyValueCache? = nil,
+    behind virtual: AppliedVirtualTokens = AppliedVirtualTokens(), keeping kept: Int = 0
+  ) -> Variable {
     let tokens = batch.tokens
-    if let cache, let decoding = Decoding(of: tokens, cache: cache) {
+    if let cache, virtual.embeddings.isEmpty, let decoding = Decoding(of: tokens, cache: cache) {
       return hiddenStates(tokens, decoding)
     }
-    let pass = TransformerPass(sequences: batch.sequences, positions: batch.positions)
-    var x = embedding(batch, cache: cache)
+    let pass = TransformerPass(
+      sequences: batch.sequences, positions: batch.positions, virtual: virtual)
+    var x = embedding(batch, cache: cache, behind: virtual)
     for (index, block) in blocks.enumerated() {
       // The last block would be computed again at once: keeping it costs no memory.
       if cache == nil, index + 1 < blocks.count {
@@ -27,7 +36,9 @@ package struct TransformerBody: Sendable {
         x = block(x, pass, cache: cache, layer: index)
       }
     }
-    cache?.advance(by: tokens.shape[1])
+    cache?.advance(by: x.shape[1])
+    let (count, all) = (kept + tokens.shape[1], x.shape[1])
+    if all > count { x = x.sliced(axis: 1, all - count..<all) }
     return norm?(x) ?? x
   }
 
@@ -49,8 +60,11 @@ package struct TransformerBody: Sendable {
 struct TransformerPass: Sendable {
   /// The sequences of each batch item.
   let sequences: TokenBatch.Sequences
-  /// The position of every token, `[B * T]`; nil: those of each item are counted from 0.
+  /// The position of every token, `[B * T]`; nil: those of each item are counted from 0, or from the
+  /// virtual tokens on.
   let positions: [Int]?
+  /// The virtual tokens before each item.
+  let virtual: AppliedVirtualTokens
 }
 
 /// What makes vectors of tokens: a table, and perhaps those of positions and of types.
@@ -63,31 +77,37 @@ struct TokenEmbedding: Sendable {
   /// The norm of the sum.
   let norm: (any Norm)?
 
-  /// Tokens behind what the cache holds to vectors `[B, T, C]`.
-  func callAsFunction(_ batch: TokenBatch, cache: KeyValueCache?) -> Variable {
+  /// Tokens behind what the cache holds to vectors `[B, V + T, C]`, those of V virtual tokens first.
+  func callAsFunction(
+    _ batch: TokenBatch, cache: KeyValueCache?,
+    behind virtual: AppliedVirtualTokens = AppliedVirtualTokens()
+  ) -> Variable {
     let ids = batch.tokens
-    var x = scale.map { tokens(ids).scaled(by: $0) } ?? tokens(ids)
-    if let positions { x = x + positions(places(of: batch, cache: cache)) }
+    var x = virtual.before(scale.map { tokens(ids).scaled(by: $0) } ?? tokens(ids))
+    if let positions {
+      let starts =
+        cache?.counts ?? Array(repeating: virtual.prefixCount, count: batch.tokens.shape[0])
+      x = x + positions(places(of: batch, count: x.shape[1], starts: starts))
+    }
     if let types {
+      let shape: Shape = [ids.shape[0], x.shape[1]]
       x =
         x
         + types(
-          batch.types
-            ?? Tensor(Array(repeating: Int64(0), count: ids.elementCount), shape: ids.shape))
+          batch.types ?? Tensor(Array(repeating: Int64(0), count: shape.elementCount), shape: shape)
+        )
     }
     return norm?(x) ?? x
   }
 
   /// A position for every token: items of the batch may have adapters of their own, and sequences of a
   /// cache differ in length.
-  private func places(of batch: TokenBatch, cache: KeyValueCache?) -> Tensor {
-    let (items, count) = (batch.tokens.shape[0], batch.tokens.shape[1])
+  private func places(of batch: TokenBatch, count: Int, starts: [Int]) -> Tensor {
     if let positions = batch.positions {
       return Tensor(positions.map(Int64.init), shape: batch.tokens.shape)
     }
-    let starts = cache?.counts ?? Array(repeating: 0, count: items)
     return Tensor(
-      starts.flatMap { ($0..<$0 + count).map(Int64.init) }, shape: batch.tokens.shape)
+      starts.flatMap { ($0..<$0 + count).map(Int64.init) }, shape: [starts.count, count])
   }
 }
 

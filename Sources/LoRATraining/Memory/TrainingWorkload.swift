@@ -92,7 +92,7 @@ public struct TrainingWorkload: Sendable, Hashable {
       var ranks: [String: Int] = [:]
       let embeddings = Set(model.modules().filter { $0.module is Embedding }.map(\.path))
       for (path, adapter) in model.adapters(named: name) {
-        if embeddings.contains(path) { isEmbeddingTrained = true }
+        if embeddings.contains(path) || path.isEmpty { isEmbeddingTrained = true }
         let needs = adapter.memory
         ranks[path] = max(needs.rank, ranks[path] ?? 0)
         if needs.keptWidth > 0 { keptWidths[path, default: 0] += needs.keptWidth }
@@ -101,7 +101,7 @@ public struct TrainingWorkload: Sendable, Hashable {
       self.target = .adapter(ranks: ranks)
     }
     self.rows = rows
-    self.length = length
+    self.length = length + model.virtualTokenCount
     self.isCheckpointed = isCheckpointed
     if case .adapter(let name) = target {
       let count = model.adapterParameters(named: name)

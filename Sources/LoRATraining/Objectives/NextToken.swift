@@ -10,11 +10,13 @@ public struct NextToken: Objective, Hashable {
   /// The name.
   public var identifier: String { "NextToken" }
 
-  /// `scale` times the sum of the cross-entropies of the batch's targets.
+  /// `scale` times the sum of the cross-entropies of the batch's targets. Behind a prompt of virtual
+  /// tokens the mean is also over the rows' first tokens, which the last of these predicts, as in PEFT.
   public func loss(
     _ model: any LanguageModel, _ batch: TokenDataSet.Batch, scale: Float
   ) -> Variable {
-    model.loss(tokens: batch.tokens, targets: batch.targets, scale: scale)
+    model.promptedLoss(tokens: batch.tokens, targets: batch.targets, scale: scale)
+      ?? model.loss(tokens: batch.tokens, targets: batch.targets, scale: scale)
   }
 
   /// The workload of a model whose layers are known, with the data's longest examples; nil for

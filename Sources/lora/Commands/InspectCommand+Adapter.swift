@@ -148,7 +148,7 @@ private struct AdapterRow {
   }
 
   func cells(hasBase: Bool) -> [String] {
-    var cells = [layer.path, shape, layer.change.methodName]
+    var cells = [layer.path.isEmpty ? "the model" : layer.path, shape, layer.change.methodName]
     cells.append(layer.change.rankAndAlpha?.rank.map { "\($0)" } ?? "")
     cells.append(decimal(layer.change.scale, 4))
     cells.append(

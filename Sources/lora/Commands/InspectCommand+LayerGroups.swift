@@ -60,7 +60,7 @@ struct LayerGroup {
 
   /// The group in a line.
   var text: String {
-    let shown = names.prefix(12).joined(separator: ", ")
+    let shown = names.prefix(12).map { $0.isEmpty ? "the model" : $0 }.joined(separator: ", ")
     let others = names.count > 12 ? " and \(names.count - 12) more" : ""
     let place: String
     switch recipe.range {

@@ -26,6 +26,12 @@ struct RecipeOptions: ParsableArguments {
     help: "How LoRA's factors start; the base is left as it is. (default: kaiming)")
   var initialization: LoRA.Initialization?
   @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "The number of virtual tokens of prompt-tuning and prefix-tuning. (default: 20)",
+      valueName: "count"))
+  var virtualTokens: Int?
+  @Option(
     help: ArgumentHelp(
       "The layers to adapt: all-linear, a list such as q_proj,v_proj, or regex:EXPRESSION, which must "
         + "match whole paths. "
@@ -52,6 +58,7 @@ struct RecipeOptions: ParsableArguments {
     }
     try AdapterArgument.demandNoScale(initAdapter, "--init-adapter")
     try demand("--rank", rank, .atLeast(1))
+    try demand("--virtual-tokens", virtualTokens, .atLeast(1))
     try demand("--dropout", dropout, .from(0, below: 1))
     if config != nil, initAdapter != nil {
       throw ValidationError("--config and --init-adapter both fix the adapter; give one of them")
@@ -81,7 +88,7 @@ struct RecipeOptions: ParsableArguments {
   private var flags: AdapterRecipe {
     AdapterRecipe(
       method: trained, rank: rank, alpha: alpha, dropout: dropout, isRankStabilized: rslora,
-      initialization: initialization, targets: targets?.modules)
+      initialization: initialization, virtualTokens: virtualTokens, targets: targets?.modules)
   }
 
   /// Throws for a hyperparameter that nothing can be learned with, before any model is opened.
@@ -154,6 +161,12 @@ struct RecipeOptions: ParsableArguments {
     if let dropout {
       try demand(
         dropout == configuration.dropout, "--dropout \(dropout)", "\(configuration.dropout)")
+    }
+    if let virtualTokens {
+      let found = configuration.virtualTokenCount
+      try demand(
+        virtualTokens == found, "--virtual-tokens \(virtualTokens)",
+        found.map { "\($0)" } ?? "no virtual tokens")
     }
     if rslora {
       try demand(configuration.usesRankStabilizedScale, "--rslora", "the scale alpha / rank")

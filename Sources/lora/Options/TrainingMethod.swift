@@ -39,6 +39,7 @@ struct AdapterRecipe {
   var dropout: Double?
   var isRankStabilized = false
   var initialization: LoRA.Initialization?
+  var virtualTokens: Int?
   var targets: PEFTAdapterConfiguration.Modules?
 
   /// The flags among these that the method has no use for.
@@ -49,7 +50,8 @@ struct AdapterRecipe {
       ("--dropout", dropout != nil && !method.has(.dropout)),
       ("--rslora", isRankStabilized && !method.has(.rankStabilization)),
       ("--init", initialization != nil && !method.has(.initialization)),
-      ("--targets", targets != nil && method == .full),
+      ("--virtual-tokens", virtualTokens != nil && !method.has(.virtualTokens)),
+      ("--targets", targets != nil && (method == .full || method.has(.virtualTokens))),
     ].filter(\.1).map(\.0)
   }
 
@@ -64,8 +66,12 @@ struct AdapterRecipe {
   /// The recipe as PEFT writes it down, for `model`.
   func configuration(for model: any LanguageModel) -> PEFTAdapterConfiguration {
     let recipe = method.recipe ?? TrainingRecipe.all[0]
+    var values = TrainingRecipe.Values()
+    values.dropout = dropout ?? values.dropout
+    values.isRankStabilized = isRankStabilized
+    values.virtualTokens = virtualTokens ?? values.virtualTokens
     var result = PEFTAdapterConfiguration(
-      method: recipe.options(dropout ?? 0, isRankStabilized), rank: rank ?? recipe.rank,
+      method: recipe.options(values), rank: rank ?? recipe.rank,
       alpha: alpha ?? recipe.alpha, targets: targets ?? recipe.targets(model))
     recipe.complete(&result, model)
     if let initialization, initialization != .kaiming {

@@ -1,0 +1,200 @@
+public import LoRAAutograd
+public import LoRATensor
+
+/// What an adapter puts before the tokens of a model: positions that have no token.
+///
+/// The tokens' own positions go on behind them, and what is computed of them is dropped. They are put
+/// there once a sequence: a cache that has begun with them holds them.
+public enum VirtualTokens: Sendable {
+  /// Vectors before those of the tokens, `[count, hiddenSize]`: prompt tuning.
+  case embeddings(Variable)
+  /// Keys and values before those of every layer, without rotary positions, `[count, layers, 2, keyHeads,
+  /// headSize]`: prefix tuning.
+  case keysAndValues(Variable)
+
+  /// How many there are.
+  public var count: Int {
+    switch self {
+    case .embeddings(let vectors): vectors.shape[0]
+    case .keysAndValues(let states): states.shape[0]
+    }
+  }
+}
+
+/// A model that virtual tokens can be put before. Its ``AdaptableModule/slot`` holds the adapters that do.
+public protocol VirtualTokenModel: AdaptableModule {
+  /// The size of a hidden state.
+  var hiddenSize: Int { get }
+  /// The number of layers that have keys and values.
+  var layerCount: Int { get }
+  /// The number of heads of keys and values.
+  var keyHeadCount: Int { get }
+  /// The size of a head.
+  var headSize: Int { get }
+  /// The vectors of the tokens.
+  var inputEmbedding: Embedding { get }
+  /// The hidden states of the last virtual token, which predicts the first token, and of `tokens`,
+  /// `[batch, 1 + positions, hiddenSize]`; nil where no virtual token that applies has any.
+  func hiddenStatesFromLastVirtualToken(_ tokens: Tensor) -> Variable?
+}
+
+/// A recipe of an adapter of a whole model, as ``PromptTuning`` or ``PrefixTuning``.
+public protocol ModelAdapterMethod: Sendable {
+  /// What the recipe makes.
+  associatedtype Adapter: LinearAdapter
+  /// Makes the adapter of `model`. Throws ``AdapterError/invalidValue(parameter:value:expected:)`` for
+  /// hyperparameters that nothing can be learned with.
+  func makeAdapter(
+    for model: any VirtualTokenModel, using random: inout SeededRandom
+  ) throws(AdapterError) -> Adapter
+}
+
+extension Module {
+  /// Attaches a fresh adapter of the whole model, and enables it.
+  ///
+  /// ```swift
+  /// try model.inject(PrefixTuning(count: 20), named: "support")
+  /// ```
+  ///
+  /// Throws ``AdapterError`` for a model that virtual tokens can't be put before.
+  @discardableResult
+  public func inject(
+    _ method: some ModelAdapterMethod, named name: String = "default", seed: UInt64 = 0
+  ) throws(AdapterError) -> InjectionReport {
+    try inject(named: name, seed: seed) { model, random throws(AdapterError) in
+      try method.makeAdapter(for: model, using: &random)
+    }
+  }
+
+  func inject(
+    named name: String, seed: UInt64,
+    _ make: (any VirtualTokenModel, inout SeededRandom) throws(AdapterError) -> any LinearAdapter
+  ) throws(AdapterError) -> InjectionReport {
+    guard let model = self as? any VirtualTokenModel else { throw .noVirtualTokens(self) }
+    var random = SeededRandom(seed: seed, path: "")
+    let adapter = try make(model, &random)
+    var report = InjectionReport(layers: [], parameterCount: 0, warnings: structureProblems())
+    report.add(adapter, path: "")
+    try attach(["": adapter], named: name)
+    return report
+  }
+}
+
+extension AdapterError {
+  static func noVirtualTokens(_ module: any Module) -> AdapterError {
+    .unsupported(
+      layer: "the model's input",
+      reason: "virtual tokens can't be put before a \(type(of: module)), only before a transformer")
+  }
+}
+
+// MARK: - In a pass
+
+/// The virtual tokens of one pass.
+struct AppliedVirtualTokens: Sendable {
+  /// Those with keys and values, in the order of attachment.
+  private(set) var prefixes: [any LinearAdapter] = []
+  /// The vectors of the others.
+  private(set) var embeddings: [Variable] = []
+  /// How many of them have keys and values.
+  private(set) var prefixCount = 0
+
+  /// None.
+  init() {}
+
+  init(_ active: [ActiveAdapter]) {
+    for item in active {
+      guard case .virtualTokens(let tokens) = item.adapter.effect else { continue }
+      switch tokens {
+      case .embeddings(let vectors): embeddings.append(vectors)
+      case .keysAndValues:
+        prefixes.append(item.adapter)
+        prefixCount += tokens.count
+      }
+    }
+  }
+
+  /// How many there are.
+  var count: Int { embeddings.reduce(prefixCount) { $0 + $1.shape[0] } }
+
+  /// The keys and values of one layer for each of a batch, `[batch, prefixCount, keyHeads, headSize]`.
+  /// Made from the parameters anew, so that a block may be computed twice.
+  func keysAndValues(layer: Int, batch: Int) -> (keys: Variable, values: Variable) {
+    var parts: (keys: [Variable], values: [Variable]) = ([], [])
+    for adapter in prefixes {
+      guard case .virtualTokens(.keysAndValues(let states)) = adapter.effect else { continue }
+      let shape = states.shape
+      func part(_ index: Int) -> Variable {
+        states.sliced(axis: 1, layer..<layer + 1).sliced(axis: 2, index..<index + 1)
+          .reshaped(to: [1, shape[0], shape[3], shape[4]])
+      }
+      parts.keys.append(part(0))
+      parts.values.append(part(1))
+    }
+    func joined(_ parts: [Variable]) -> Variable {
+      let one = parts.count == 1 ? parts[0] : .concatenated(parts, axis: 1)
+      return batch == 1 ? one : .concatenated(Array(repeating: one, count: batch))
+    }
+    return (joined(parts.keys), joined(parts.values))
+  }
+
+  /// `x`, vectors of tokens, `[batch, tokens, hiddenSize]`, with the virtual tokens' before them.
+  func before(_ x: Variable) -> Variable {
+    if embeddings.isEmpty { return x }
+    let (batch, size) = (x.shape[0], x.shape[2])
+    let rows = embeddings.map { $0.reshaped(to: [1, $0.shape[0], size]) }
+    let prompt = rows.count == 1 ? rows[0] : .concatenated(rows, axis: 1)
+    let prompts = batch == 1 ? prompt : .concatenated(Array(repeating: prompt, count: batch))
+    return .concatenated([prompts, x], axis: 1)
+  }
+}
+
+extension AdapterSlot {
+  /// What applies to the pass that runs now, where its rows do not differ.
+  var virtualTokens: AppliedVirtualTokens {
+    if case .adapters(let active) = contribution() { return AppliedVirtualTokens(active) }
+    return AppliedVirtualTokens()
+  }
+}
+
+extension LanguageModel {
+  /// What prompt tuning minimizes: the cross-entropies of `targets`, and those of the first tokens,
+  /// which the last virtual token predicts; as PEFT has it `scale` times as many as there are of the
+  /// former. Nil without a prompt.
+  ///
+  /// Where the second token is not trained on, the row begins with what is not, and the first is not
+  /// either.
+  package func promptedLoss(tokens: Tensor, targets: Tensor, scale: Float) -> Variable? {
+    guard let hidden = (self as? any VirtualTokenModel)?.hiddenStatesFromLastVirtualToken(tokens)
+    else { return nil }
+    let (rows, count) = (tokens.shape[0], tokens.shape[1])
+    let (ids, wanted) = (tokens.scalars(as: Int64.self), targets.scalars(as: Int64.self))
+    var all: [Int64] = []
+    for row in 0..<rows {
+      let first = row * count
+      all.append(wanted[first] >= 0 ? ids[first] : -1)
+      all += wanted[first..<first + count]
+    }
+    let trained = all.count { $0 >= 0 }
+    let given = Float(wanted.count { $0 >= 0 })
+    return loss(
+      hidden, targets: Tensor(all, shape: [rows, count + 1]),
+      scale: trained == 0 ? scale : scale * given / Float(trained))
+  }
+}
+
+extension TokenModel {
+  /// How many virtual tokens come before a sequence that is passed now; of a batch whose rows differ the
+  /// most.
+  package var virtualTokenCount: Int {
+    guard let model = self as? any VirtualTokenModel else { return 0 }
+    return withoutGradients {
+      switch model.slot.contribution() {
+      case .none, .merged: 0
+      case .adapters(let active): AppliedVirtualTokens(active).count
+      case .rows(let rows):
+        rows.parts.map { AppliedVirtualTokens($0.adapters).count }.max() ?? 0
+      }
+    }
+  }
+}

@@ -1,0 +1,67 @@
+public import LoRAAutograd
+import LoRAFormats
+public import LoRATensor
+
+extension Transformer: VirtualTokenModel {
+  /// The longest sequence, behind the virtual tokens that apply now.
+  public var maximumPositions: Int {
+    max(0, configuration.maximumPositions - virtualTokenCount)
+  }
+  /// The size of a hidden state.
+  public var hiddenSize: Int { configuration.hiddenSize }
+  /// The number of heads of keys and values.
+  public var keyHeadCount: Int { configuration.keyValueHeadCount }
+  /// The size of a head.
+  public var headSize: Int { configuration.headSize }
+  /// The vectors of the tokens.
+  public var inputEmbedding: Embedding { body.embedding.tokens }
+
+  /// The hidden states of `batch` behind the virtual tokens that apply, or behind what the cache holds:
+  /// virtual tokens come before the first tokens of a sequence.
+  func hiddenStates(_ batch: TokenBatch, cache: KeyValueCache?) -> Variable {
+    guard cache?.hasBegun != true else { return body.hiddenStates(batch, cache: cache) }
+    // Items of the batch may have virtual tokens of their own, and not as many.
+    return slot.grouped(shape: batch.tokens.shape) { rows in
+      guard let rows else { return begun(batch, cache: cache) }
+      return begun(batch.only(rows), cache: cache?.only(rows))
+    }
+  }
+
+  /// The hidden states of the last virtual token, which predicts the first token, and of `tokens`.
+  public func hiddenStatesFromLastVirtualToken(_ tokens: Tensor) -> Variable? {
+    let virtual = slot.virtualTokens
+    if virtual.embeddings.isEmpty { return nil }
+    return body.hiddenStates(TokenBatch(tokens), behind: virtual, keeping: 1)
+  }
+
+  private func begun(_ batch: TokenBatch, cache: KeyValueCache?) -> Variable {
+    let virtual = slot.virtualTokens
+    guard virtual.count > 0 else { return body.hiddenStates(batch, cache: cache) }
+    if case .packed = batch.sequences {
+      misuse("packed sequences behind virtual tokens: give each an item of the batch")
+    }
+    if let cache, virtual.prefixCount > 0 {
+      cache.begin(with: virtual, layerCount: body.blocks.count)
+    }
+    // What follows a token changes nothing: padding is read as tokens.
+    return body.hiddenStates(
+      TokenBatch(batch.tokens, types: batch.types), cache: cache, behind: virtual)
+  }
+}
+
+extension TokenBatch {
+  /// Some items of the batch.
+  func only(_ items: [Int]) -> TokenBatch {
+    func rows(_ tensor: Tensor) -> Tensor {
+      .concatenated(items.map { tensor[rows: $0..<$0 + 1] })
+    }
+    let types = types.map(rows)
+    return switch sequences {
+    case .whole: TokenBatch(rows(tokens), types: types)
+    case .padded(let lengths):
+      TokenBatch(rows(tokens), lengths: items.map { lengths[$0] }, types: types)
+    case .packed(let lengths):
+      TokenBatch(rows(tokens), packed: items.map { lengths[$0] }, types: types)
+    }
+  }
+}

@@ -1,0 +1,185 @@
+import LoRAAutograd
+import LoRAFormats
+import LoRAModels
+import LoRATensor
+import LoRATesting
+import LoRATraining
+import TestSupport
+import Testing
+
+/// Prompt and prefix tuning in passes, generations and batches; see Tests/Reference/peft_runs.py.
+@Suite struct VirtualTokenTests {
+  static let names = ["prompt", "prompt-gpt2", "prefix", "prefix-gpt2"]
+
+  private static func prompt(_ reference: PEFTRunTests.Reference) -> [Int] {
+    reference.ids[row: 0].scalars(as: Int64.self).prefix(6).map(Int.init)
+  }
+
+  /// Greedy tokens, each from a pass over all before it.
+  private static func uncached(
+    _ model: any PretrainedLanguageModel, after prompt: [Int], count: Int
+  ) -> [Int] {
+    var ids = prompt
+    for _ in 0..<count {
+      let logits = withoutGradients {
+        model(Tensor(ids.map(Int64.init), shape: [1, ids.count])).value
+      }
+      let last = logits.reshaped(to: [ids.count, model.vocabularySize])[
+        rows: ids.count - 1..<ids.count
+      ].scalars()
+      ids.append(last.indices.max { last[$0] < last[$1] } ?? 0)
+    }
+    return Array(ids.dropFirst(prompt.count))
+  }
+
+  @Test(arguments: names) func generationIsPEFTs(name: String) throws {
+    let reference = try PEFTRunTests.Reference(name)
+    let model = try reference.model()
+    let prompt = Self.prompt(reference)
+    let options = GenerationOptions(maximumTokens: 12)
+    let base = try model.generate(after: prompt, options: options)
+    try model.loadAdapter(from: reference.folder + "/trained", named: "a")
+    let expected = try reference.file.tensor(named: "generated").scalars(as: Int64.self)
+      .map(Int.init)
+    #expect(try model.generate(after: prompt, options: options) == expected)
+    #expect(
+      try model.generate(after: Array(prompt.prefix(1)), options: options)
+        == Self.uncached(model, after: Array(prompt.prefix(1)), count: 12))
+    #expect(Self.uncached(model, after: prompt, count: 12) == expected)
+    #expect(try model.generate(after: prompt, options: options, adapters: [:]) == base)
+    #expect(base != expected)
+  }
+
+  /// Requests with adapters of their own give what each gives alone.
+  @Test func batchesKeepRequestsApart() throws {
+    let (prompts, prefixes) = (
+      try PEFTRunTests.Reference("prompt"), try PEFTRunTests.Reference("prefix")
+    )
+    let model = try prompts.model()
+    try model.inject(LoRA(rank: 2, alpha: 8, initialization: .gaussian), named: "lora")
+    for (path, parameter) in model.adapterParameters(named: "lora") {
+      var random = SeededRandom(seed: 3, path: path)
+      parameter.value = random.normal(parameter.shape, standardDeviation: 0.2)
+    }
+    try model.loadAdapter(from: prompts.folder + "/trained", named: "prompt")
+    try model.loadAdapter(from: prefixes.folder + "/trained", named: "prefix")
+    let ids = Self.prompt(prompts)
+    let selections: [AdapterSelection] = [
+      ["prompt": 1], [:], ["prefix": 1], ["lora": 1], ["prompt": 1, "prefix": 1],
+      ["prefix": 1, "lora": 0.5],
+    ]
+    let options = GenerationOptions(maximumTokens: 8)
+    let alone = try selections.map {
+      try model.generate(after: ids, options: options, adapters: $0)
+    }
+    let together = try model.generate(
+      selections.map { GenerationRequest(prompt: ids, options: options, adapters: $0) })
+    #expect(together == alone)
+    #expect(Set(alone.map { "\($0)" }).count >= 5)
+    // A pass over a batch whose rows differ.
+    let rows = prompts.ids
+    let two: [AdapterSelection] = [["prompt": 1], [:], ["prefix": 1, "lora": 1]]
+    let batch = try model.withAdapters(rows: two) { try prompts.losses(model) }
+    for (row, selection) in two.enumerated() {
+      let single = try model.withAdapters(selection) {
+        try prompts.losses(model)[rows: row..<row + 1]
+      }
+      #expect(largestDifference(batch[rows: row..<row + 1], single) < 1e-5)
+    }
+    #expect(rows.shape[0] == 3)
+  }
+
+  @Test(arguments: names) func gradientsAreThoseOfDifferences(name: String) throws {
+    let reference = try PEFTRunTests.Reference(name)
+    let model = try reference.model()
+    try model.loadAdapter(from: reference.folder + "/trained", named: "a", isTrainable: true)
+    let ids = reference.ids.sliced(axis: 1, 0..<9)
+    func loss() -> Variable {
+      model.loss(
+        tokens: ids.sliced(axis: 1, 0..<8), targets: ids.sliced(axis: 1, 1..<9), scale: 0.1)
+    }
+    let parameters = model.adapterParameters(named: "a").map(\.parameter)
+    #expect(parameters.count == 1)
+    let report = checkGradients(of: parameters, tolerance: 5e-3, maximumElements: 48) { loss() }
+    #expect(report.isCorrect, "\(report)")
+    let plain = loss().gradients()[parameters[0]]
+    let again = BlockCheckpointing.during(true) { loss() }.gradients()[parameters[0]]
+    #expect(plain != nil && plain == again)
+  }
+
+  @Test(arguments: names) func whatIsNotThereIsSaid(name: String) throws {
+    let reference = try PEFTRunTests.Reference(name)
+    let model = try reference.model()
+    try model.loadAdapter(from: reference.folder + "/trained", named: "a")
+    let adapted = try reference.losses(model)
+    #expect(throws: AdapterError.self) { try model.mergeAdapters(["a": 1]) }
+    #expect(throws: AdapterError.self) { try model.enableAdapters(["a": 0.5]) }
+    #expect(throws: AdapterError.self) { try model.withAdapters(["a": 2]) {} }
+    #expect(throws: AdapterError.self) { try model.setStrength(-1, of: "a") }
+    #expect(try reference.losses(model) == adapted)
+    // Room that virtual tokens take.
+    let count = try #require(
+      PEFTAdapterFile(path: reference.folder + "/trained").description.layers.first
+    ).change.tensors[0].tensor.shape[0]
+    let limit = model.configuration.maximumPositions
+    #expect(model.maximumPositions == limit - count)
+    #expect(throws: SequenceError.self) {
+      try model.generate(after: Array(repeating: 3, count: limit - count + 1))
+    }
+    let rest = try model.generate(
+      after: Array(repeating: 3, count: limit - count - 2),
+      options: GenerationOptions(maximumTokens: 10))
+    #expect(rest.count == 3)
+    #expect(throws: AdapterError.self) {
+      try Linear(weight: Parameter(.zeros([4, 4]))).inject(PromptTuning())
+    }
+    let other = try TinyModels.make()
+    #expect(throws: AdapterError.self) {
+      try other.loadAdapter(from: reference.folder + "/trained")
+    }
+    #expect(other.adapterNames.isEmpty)
+  }
+
+  @Test(arguments: ["prompt", "prefix"]) func otherFormatsRefuseThem(name: String) throws {
+    let file = try AdapterFile(path: PEFTRunTests.Reference(name).folder + "/trained")
+    for format in AdapterFormat.allCases where format != .peft {
+      let error = #expect(throws: FormatError.self) {
+        try file.write(as: format, to: try ScratchFolder.make() + "/out")
+      }
+      #expect(error?.kind == .unsupported && "\(error!)".contains("\(name) tuning"))
+    }
+  }
+
+  /// Fresh adapters train, are saved, and read again compute the same.
+  @Test(arguments: ["prompt", "prompt-vocabulary", "prefix", "prefix-zero"])
+  func freshOnesTrain(kind: String) throws {
+    let reference = try PEFTRunTests.Reference("prompt")
+    let model = try reference.model()
+    let base = try reference.losses(model)
+    switch kind {
+    case "prompt": try model.inject(PromptTuning(count: 3), named: "a", seed: 4)
+    case "prompt-vocabulary":
+      try model.inject(PromptTuning(count: 3, initialization: .vocabulary), named: "a", seed: 4)
+    case "prefix": try model.inject(PrefixTuning(count: 3), named: "a", seed: 4)
+    default: try model.inject(PrefixTuning(count: 3, startsAtZero: true), named: "a", seed: 4)
+    }
+    var options = reference.run.options
+    options.duration = .steps(40)
+    let rows = try reference.file.tensor(named: "ids")[rows: 0..<2]
+    var losses: [Double] = []
+    try Trainer(
+      model, training: .adapter("a"), on: try TokenDataSet(rows: rows), options: options
+    ).run {
+      losses.append($0.loss)
+      return .continue
+    }
+    #expect((losses.last ?? 0) < (losses.first ?? 0) - 0.01)
+    let trained = try reference.losses(model)
+    let folder = try ScratchFolder.make()
+    try model.saveAdapter("a", to: folder)
+    try model.loadAdapter(from: folder, named: "b", enabled: false)
+    #expect(try model.withAdapters(["b": 1]) { try reference.losses(model) } == trained)
+    try model.detach("a")
+    #expect(try reference.losses(model) == base)
+  }
+}
