@@ -10,8 +10,8 @@ import LoRATensor
 /// Architecture.register(
 ///   Architecture(
 ///     "mine", className: "MineForCausalLM",
-///     keys: ConfigurationKey.decoder + [.flag("attention_bias", default: false)],
-///     tensors: Architecture.llama.tensors
+///     keys: ConfigurationKey.decoder() + [.flag("attention_bias", default: false)],
+///     tensors: .decoder()
 ///   ) { configuration in
 ///     TransformerStructure(configuration) { layer in
 ///       .init(
