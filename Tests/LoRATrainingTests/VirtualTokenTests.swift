@@ -150,6 +150,46 @@ import Testing
     }
   }
 
+  /// Prefixes of encoders as the `adapters` package computes them; see
+  /// Tests/Reference/encoder_prefixes.py.
+  @Test(arguments: ["bert-classifier", "bert-former-names"])
+  func encodersAgreeWithAdapters(name: String) throws {
+    let folder = Fixtures.path("encoders/\(name)")
+    let model = try PretrainedModel(path: folder).sequenceClassifier
+    let expected = try SafetensorsFile(path: folder + "/expected.safetensors")
+    let reference = try SafetensorsFile(path: folder + "/prefix.safetensors")
+    let lengths = try expected.tensor(named: "lengths").scalars(as: Int64.self).map(Int.init)
+    let batch = TokenBatch(
+      try expected.tensor(named: "ids"), lengths: lengths,
+      types: try expected.tensor(named: "types"))
+    func logits() -> Tensor { withoutGradients { model(batch).value } }
+    let base = logits()
+    let adapter = PrefixTuningAdapter(
+      states: Parameter(try reference.tensor(named: "states")),
+      layerCount: model.configuration.layerCount,
+      keyHeadCount: model.configuration.keyValueHeadCount)
+    try model.attach(["": adapter], named: "a")
+    let adapted = logits()
+    #expect(largestDifference(adapted, try reference.tensor(named: "logits")) < 1e-4)
+    #expect(largestDifference(adapted, base) > 1e-2)
+    let labels = Tensor((0..<batch.count).map { Int64($0 % 2) })
+    let report = checkGradients(of: [adapter.states], tolerance: 5e-3, maximumElements: 32) {
+      model.loss(batch, labels: labels, scale: 0.2)
+    }
+    #expect(report.isCorrect, "\(report)")
+    let saved = try ScratchFolder.make()
+    try model.saveAdapter("a", to: saved)
+    try model.loadAdapter(from: saved, named: "b", enabled: false)
+    #expect(try model.withAdapters(["b": 1]) { logits() } == adapted)
+    try model.detach("a")
+    try model.detach("b")
+    #expect(logits() == base)
+    #expect(throws: AdapterError.self) { try model.inject(PromptTuning(count: 2)) }
+    #expect(model.adapterNames.isEmpty)
+    try model.inject(PrefixTuning(count: 2, startsAtZero: true), named: "c")
+    #expect(logits() != base)
+  }
+
   /// Fresh adapters train, are saved, and read again compute the same.
   @Test(arguments: ["prompt", "prompt-vocabulary", "prefix", "prefix-zero"])
   func freshOnesTrain(kind: String) throws {

@@ -53,6 +53,13 @@ extension VirtualTokens {
   /// Throws unless `module` is a model whose vectors, or keys and values, have this shape.
   fileprivate func check(_ module: any AdaptableModule) throws(AdapterError) {
     guard let model = module as? any VirtualTokenModel else { throw .noVirtualTokens(module) }
+    if case .embeddings = self, !model.takesPrompts {
+      throw .unsupported(
+        layer: "the model's input",
+        reason:
+          "an encoder's first token stands for the whole text, so vectors can't come before it: "
+          + "prefix tuning can be used instead")
+    }
     let (found, expected): (Shape, Shape) =
       switch self {
       case .embeddings(let vectors): (vectors.shape, [count, model.hiddenSize])

@@ -33,6 +33,8 @@ public protocol VirtualTokenModel: AdaptableModule {
   var headSize: Int { get }
   /// The vectors of the tokens.
   var inputEmbedding: Embedding { get }
+  /// Whether vectors can come before those of the tokens, beside keys and values.
+  var takesPrompts: Bool { get }
   /// The hidden states of the last virtual token, which predicts the first token, and of `tokens`,
   /// `[batch, 1 + positions, hiddenSize]`; nil where no virtual token that applies has any.
   func hiddenStatesFromLastVirtualToken(_ tokens: Tensor) -> Variable?
@@ -98,6 +100,8 @@ struct AppliedVirtualTokens: Sendable {
   private(set) var embeddings: [Variable] = []
   /// How many of them have keys and values.
   private(set) var prefixCount = 0
+  /// Whether the tokens' positions are counted from those with keys and values on, as a decoder's are.
+  var shiftsPositions = true
 
   /// None.
   init() {}
@@ -113,6 +117,9 @@ struct AppliedVirtualTokens: Sendable {
       }
     }
   }
+
+  /// The position of the first of what comes behind those with keys and values.
+  var firstPosition: Int { shiftsPositions ? prefixCount : 0 }
 
   /// How many there are.
   var count: Int { embeddings.reduce(prefixCount) { $0 + $1.shape[0] } }

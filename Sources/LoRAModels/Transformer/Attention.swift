@@ -52,7 +52,8 @@ struct Attention: Sendable {
         values = .concatenated([prefix.values, values], axis: 1)
       }
       y = rotated(q, pass).attention(
-        keys: keys, values: values, mask: mask.limited(to: pass.sequences), scale: scale,
+        keys: keys, values: values,
+        mask: mask.limited(to: pass.sequences, behind: pass.virtual.prefixCount), scale: scale,
         softCap: softCap)
     }
     return output(y.reshaped(to: [batch, positions, heads * headSize]))
@@ -62,7 +63,7 @@ struct Attention: Sendable {
   private func rotated(_ x: Variable, _ pass: TransformerPass) -> Variable {
     guard let rotary else { return x }
     guard let positions = pass.positions else {
-      let first = pass.virtual.prefixCount
+      let first = pass.virtual.firstPosition
       return x.rotated(by: rotary(first..<first + x.shape[1]))
     }
     // Each item has positions of its own: to the rotation all are one.

@@ -1,12 +1,17 @@
-public import LoRAAutograd
+package import LoRAAutograd
 import LoRAFormats
-public import LoRATensor
+package import LoRATensor
 
-extension Transformer: VirtualTokenModel {
+extension Transformer {
   /// The longest sequence, behind the virtual tokens that apply now.
   public var maximumPositions: Int {
     max(0, configuration.maximumPositions - virtualTokenCount)
   }
+}
+
+extension TransformerModel {
+  /// The number of blocks.
+  public var layerCount: Int { body.blocks.count }
   /// The size of a hidden state.
   public var hiddenSize: Int { configuration.hiddenSize }
   /// The number of heads of keys and values.
@@ -15,6 +20,15 @@ extension Transformer: VirtualTokenModel {
   public var headSize: Int { configuration.headSize }
   /// The vectors of the tokens.
   public var inputEmbedding: Embedding { body.embedding.tokens }
+  /// Whether it is a decoder: an encoder's first hidden state stands for the whole sequence.
+  public var takesPrompts: Bool { self is any LanguageModel }
+
+  /// The hidden states of the last virtual token, which predicts the first token, and of `tokens`.
+  public func hiddenStatesFromLastVirtualToken(_ tokens: Tensor) -> Variable? {
+    let virtual = slot.virtualTokens
+    if virtual.embeddings.isEmpty { return nil }
+    return body.hiddenStates(TokenBatch(tokens), behind: virtual, keeping: 1)
+  }
 
   /// The hidden states of `batch` behind the virtual tokens that apply, or behind what the cache holds:
   /// virtual tokens come before the first tokens of a sequence.
@@ -27,18 +41,16 @@ extension Transformer: VirtualTokenModel {
     }
   }
 
-  /// The hidden states of the last virtual token, which predicts the first token, and of `tokens`.
-  public func hiddenStatesFromLastVirtualToken(_ tokens: Tensor) -> Variable? {
-    let virtual = slot.virtualTokens
-    if virtual.embeddings.isEmpty { return nil }
-    return body.hiddenStates(TokenBatch(tokens), behind: virtual, keeping: 1)
-  }
-
   private func begun(_ batch: TokenBatch, cache: KeyValueCache?) -> Variable {
-    let virtual = slot.virtualTokens
+    var virtual = slot.virtualTokens
     guard virtual.count > 0 else { return body.hiddenStates(batch, cache: cache) }
     if case .packed = batch.sequences {
       misuse("packed sequences behind virtual tokens: give each an item of the batch")
+    }
+    guard self is any LanguageModel else {
+      // An encoder's tokens keep their places, as the papers' and the adapters package's do.
+      virtual.shiftsPositions = false
+      return body.hiddenStates(batch, behind: virtual)
     }
     if let cache, virtual.prefixCount > 0 {
       cache.begin(with: virtual, layerCount: body.blocks.count)

@@ -4,7 +4,7 @@ public import LoRATensor
 
 /// A model of any `Architecture`, built of what its `TransformerStructure` says: ``Transformer``,
 /// ``TransformerClassifier`` or ``TransformerEncoder``, by its head.
-package protocol TransformerModel: PretrainedTokenModel {
+package protocol TransformerModel: PretrainedTokenModel, VirtualTokenModel {
   /// What makes hidden states.
   var body: TransformerBody { get }
 }
@@ -16,8 +16,9 @@ extension TransformerModel {
   public var maximumPositions: Int { configuration.maximumPositions }
   /// The number of types of tokens.
   public var typeCount: Int { body.embedding.types?.weight.shape[0] ?? 0 }
-  /// The hidden states after the last norm, `[batch, positions, hiddenSize]`.
-  public func hiddenStates(_ batch: TokenBatch) -> Variable { body.hiddenStates(batch) }
+  /// The hidden states after the last norm, `[batch, positions, hiddenSize]`. Traps for packed sequences
+  /// behind virtual tokens.
+  public func hiddenStates(_ batch: TokenBatch) -> Variable { hiddenStates(batch, cache: nil) }
 }
 
 /// A decoder with its output head.
@@ -67,6 +68,8 @@ public final class TransformerClassifier: SequenceClassifier, TransformerModel {
   private let head: ClassificationHead
   /// The names of Hugging Face checkpoints.
   public let children: Named<any Module>
+  /// Where adapters are attached that put virtual tokens before the model's.
+  public let slot = AdapterSlot()
 
   init(
     configuration: ModelConfiguration, body: TransformerBody, head: ClassificationHead,
@@ -94,6 +97,8 @@ public final class TransformerEncoder: TransformerModel {
   package let body: TransformerBody
   /// The names of Hugging Face checkpoints.
   public let children: Named<any Module>
+  /// Where adapters are attached that put virtual tokens before the model's.
+  public let slot = AdapterSlot()
 
   init(configuration: ModelConfiguration, body: TransformerBody, children: Named<any Module>) {
     self.configuration = configuration

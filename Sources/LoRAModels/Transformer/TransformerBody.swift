@@ -86,7 +86,7 @@ struct TokenEmbedding: Sendable {
     var x = virtual.before(scale.map { tokens(ids).scaled(by: $0) } ?? tokens(ids))
     if let positions {
       let starts =
-        cache?.counts ?? Array(repeating: virtual.prefixCount, count: batch.tokens.shape[0])
+        cache?.counts ?? Array(repeating: virtual.firstPosition, count: batch.tokens.shape[0])
       x = x + positions(places(of: batch, count: x.shape[1], starts: starts))
     }
     if let types {
@@ -112,11 +112,11 @@ struct TokenEmbedding: Sendable {
 }
 
 extension AttentionMask {
-  /// The same among the sequences of a batch.
-  func limited(to sequences: TokenBatch.Sequences) -> AttentionMask {
+  /// The same among the sequences of a batch, behind `count` more keys that each of them sees.
+  func limited(to sequences: TokenBatch.Sequences, behind count: Int) -> AttentionMask {
     switch sequences {
     case .whole: self
-    case .padded(let lengths): padded(to: lengths)
+    case .padded(let lengths): padded(to: lengths.map { $0 + count })
     case .packed(let lengths): packed(lengths)
     }
   }
