@@ -136,6 +136,9 @@ struct PEFTAdapterTests {
         #""peft_type": "PROMPT_TUNING", "num_virtual_tokens": 4, "num_transformer_submodules": 2"#,
         .unsupported,
         "'num_transformer_submodules'"),
+      Bad(
+        #""peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4, "num_layers": 2147483648"#,
+        .invalidValue, "'num_layers'"),
       Bad(#""peft_type": "PROMPT_TUNING""#, .missingKey, "'num_virtual_tokens'"),
       Bad(#""peft_type": "VERA", "bias": "all""#, .unsupported, "'bias'"),
       Bad(#""peft_type": null"#, .missingKey, "'peft_type'"),

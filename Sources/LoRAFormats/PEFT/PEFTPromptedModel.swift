@@ -20,7 +20,11 @@ struct PEFTPromptedModel: Sendable, Hashable {
       _ name: String, _ path: any WritableKeyPath<PEFTPromptedModel, Int?> & Sendable
     ) -> PEFTKey<Method> {
       PEFTKey(name) { fields, method throws(FormatError) in
-        method[keyPath: model][keyPath: path] = try fields.size(name)
+        let value = try fields.size(name)
+        if let value, value > 1 << 20 {
+          throw fields.error(.invalidValue, name, "expected 1 to 1048576, found \(value)")
+        }
+        method[keyPath: model][keyPath: path] = value
       } written: {
         $0[keyPath: model][keyPath: path].map { .integer(Int64($0)) } ?? .null
       }

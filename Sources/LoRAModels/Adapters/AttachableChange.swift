@@ -47,9 +47,17 @@ public final class AdaptedLayers: Sendable {
     largestSizes = (layers.map(\.inputSize).max() ?? 0, layers.map(\.outputSize).max() ?? 0)
   }
 
-  /// What all layers share: what `make` made when the first one asked, of the largest sizes.
-  func shared<Value: Sendable>(_ make: (_ inputs: Int, _ outputs: Int) -> Value) -> Value {
-    value.withLock { value in
+  /// What all layers share: `given`, or what `make` made of the largest sizes when the first one asked.
+  /// Throws ``AdapterError/notEnoughMemory(rank:needed:available:)`` before factors of this rank are made
+  /// that the machine has no room for.
+  func shared<Value: Sendable>(
+    _ given: Value?, rank: Int, _ make: (_ inputs: Int, _ outputs: Int) -> Value
+  ) throws(AdapterError) -> Value {
+    if let given { return given }
+    var demand = AdapterDemand()
+    demand.add(rank: rank, inputs: largestSizes.inputs, outputs: largestSizes.outputs)
+    try demand.check(limit: nil)
+    return value.withLock { value in
       if let known = value as? Value { return known }
       let made = make(largestSizes.inputs, largestSizes.outputs)
       value = made

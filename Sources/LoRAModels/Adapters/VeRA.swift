@@ -76,9 +76,9 @@ public final class VeRAAdapter: LinearAdapter {
   private let dropout: (rate: Float, stream: UInt64)
 
   fileprivate init(_ change: VeRAChange, _ place: AdapterPlace) throws(AdapterError) {
-    let layer = try place.linearLayer(for: "VeRA")
+    let (layer, rank) = (try place.linearLayer(for: "VeRA"), change.rankScale.elementCount)
     let (inputs, outputs) = (layer.inputSize, layer.outputSize)
-    let (a, b) = change.projections ?? place.layers.shared(change.draw)
+    let (a, b) = try place.layers.shared(change.projections, rank: rank, change.draw)
     guard a.shape[1] >= inputs, b.shape[0] >= outputs, change.outputScale.shape == [outputs] else {
       throw .shapeMismatch(
         layer: place.layer, expected: "\(inputs) inputs and \(outputs) outputs at most",
