@@ -44,7 +44,7 @@ extension PEFTAdapterConfiguration {
       switch module.kind {
       case .linear: true
       case .head, .convolution: targets != .allLinear
-      case .embedding: targets != .allLinear && lora != nil
+      case .embedding: targets != .allLinear && method.options.type.adaptsEmbeddings
       case .other: false
       }
     return isTargetable && matches(path: module.path)

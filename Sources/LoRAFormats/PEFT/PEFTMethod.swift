@@ -15,6 +15,8 @@ protocol PEFTMethod: Sendable, Hashable {
   static var peftType: String { get }
   /// Whether an adapter is one change of the whole model, not one of each layer.
   static var isOfModel: Bool { get }
+  /// Whether embeddings can have an adapter too.
+  static var adaptsEmbeddings: Bool { get }
   /// The key that says how the parameters start; empty for a method without.
   static var initializationKey: String { get }
   /// What the configuration says of ranks.
@@ -91,6 +93,7 @@ enum PEFTRankKeys: Sendable {
 
 extension PEFTMethod {
   static var isOfModel: Bool { false }
+  static var adaptsEmbeddings: Bool { false }
   static var absentKeys: Set<String> { [] }
   func check(_ fields: JSONFields) throws(FormatError) {}
 

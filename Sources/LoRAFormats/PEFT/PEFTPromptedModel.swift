@@ -2,9 +2,22 @@ import LoRAJSON
 
 extension PEFTAdapterConfiguration {
   /// The number of virtual tokens; nil for methods without.
-  package var virtualTokenCount: Int? {
-    (method.options as? PromptTuning)?.count ?? (method.options as? PrefixTuning)?.count
-  }
+  package var virtualTokenCount: Int? { (method.options as? any PEFTPromptedMethod)?.count }
+}
+
+/// A method of PEFT's that puts virtual tokens before those of a model.
+protocol PEFTPromptedMethod: PEFTMethod {
+  /// The number of virtual tokens.
+  var count: Int { get set }
+}
+
+extension PEFTPromptedMethod {
+  static var isOfModel: Bool { true }
+  static var initializationKey: String { "" }
+  static var rankKeys: PEFTRankKeys { .none }
+  static var absentKeys: Set<String> { ["target_modules", "exclude_modules"] }
+  static var parts: [PEFTPart] { [PEFTPart("prompt_embeddings")] }
+  static func defaultTargets(forModelType _: String) -> PEFTAdapterConfiguration.Modules? { nil }
 }
 
 /// What the configurations of prompt learning methods note of the model: PEFT fills in what is null.

@@ -75,6 +75,7 @@ extension PEFTAdapterConfiguration.LoRA: PEFTMethod {
   static let peftType = "LORA"
   static let initializationKey = "init_lora_weights"
   static let rankKeys = PEFTRankKeys.rankAndAlpha("lora_alpha")
+  static let adaptsEmbeddings = true
   static let keys: [PEFTKey<Self>] = [
     .refused(
       "layer_replication", "layers of the base would have to be stacked anew", written: .null,

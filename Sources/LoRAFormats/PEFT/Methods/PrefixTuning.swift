@@ -39,12 +39,8 @@ package struct PrefixChange: LayerChange {
   package var extents: String { "\(states.shape[0]) virtual tokens" }
 }
 
-extension PEFTAdapterConfiguration.PrefixTuning: PEFTMethod {
+extension PEFTAdapterConfiguration.PrefixTuning: PEFTPromptedMethod {
   static let peftType = "PREFIX_TUNING"
-  static let initializationKey = ""
-  static let rankKeys = PEFTRankKeys.none
-  static let isOfModel = true
-  static let absentKeys: Set = ["target_modules", "exclude_modules"]
   static let keys: [PEFTKey<Self>] =
     PEFTPromptedModel.keys(\.count, \.model) + [
       PEFTKey("init_weights") { fields, options throws(FormatError) in
@@ -58,9 +54,6 @@ extension PEFTAdapterConfiguration.PrefixTuning: PEFTMethod {
       },
       .flag("prefix_projection", \.isProjected), .ignored("encoder_hidden_size", written: .null),
     ]
-  static let parts = [PEFTPart("prompt_embeddings")]
-
-  static func defaultTargets(forModelType _: String) -> PEFTAdapterConfiguration.Modules? { nil }
 
   func check(_ fields: JSONFields) throws(FormatError) {
     for (key, value) in [

@@ -33,12 +33,8 @@ package struct PromptChange: LayerChange {
   package var extents: String { "\(embeddings.shape[0]) virtual tokens" }
 }
 
-extension PEFTAdapterConfiguration.PromptTuning: PEFTMethod {
+extension PEFTAdapterConfiguration.PromptTuning: PEFTPromptedMethod {
   static let peftType = "PROMPT_TUNING"
-  static let initializationKey = ""
-  static let rankKeys = PEFTRankKeys.none
-  static let isOfModel = true
-  static let absentKeys: Set = ["target_modules", "exclude_modules"]
   static let keys: [PEFTKey<Self>] =
     PEFTPromptedModel.keys(\.count, \.model) + [
       .text("prompt_tuning_init", \.initialization),
@@ -46,9 +42,6 @@ extension PEFTAdapterConfiguration.PromptTuning: PEFTMethod {
       .ignored("tokenizer_kwargs", written: .null),
       .ignored("tokenizer_name_or_path", written: .null),
     ]
-  static let parts = [PEFTPart("prompt_embeddings")]
-
-  static func defaultTargets(forModelType _: String) -> PEFTAdapterConfiguration.Modules? { nil }
 
   func change(_ layer: inout PEFTLayerReader) throws(FormatError) -> PromptChange {
     let part = try layer.require("prompt_embeddings")
