@@ -97,6 +97,14 @@ extension Tensor {
     }
   }
 
+  /// The numbers that ``forEachTile(_:)`` widens at a time; 0 of a plain type.
+  package var widenedElementCount: Int {
+    guard dtype.isQuantized, shape.count == 2, shape[1] > 0 else { return 0 }
+    return min(shape[0], widenedRowCount) * shape[1]
+  }
+
+  private var widenedRowCount: Int { max(256, (1 << 20) / shape[1] / 256 * 256) }
+
   /// Calls `body` with consecutive rows of this weight, where they lie and their type: all rows of a
   /// plain type at once; of a quantized one as many as have about a million elements, as float32, in
   /// memory that all of them share. The division follows from the shape alone.
@@ -108,7 +116,7 @@ extension Tensor {
         body(0..<out, data, inner > 0 ? dtype.element : LK_F32)
       }
     }
-    let most = max(256, (1 << 20) / inner / 256 * 256)
+    let most = widenedRowCount
     withScratch(min(out, most) * inner) { numbers in
       for first in stride(from: 0, to: out, by: most) {
         let rows = first..<min(out, first + most)

@@ -283,6 +283,30 @@ import Testing
     #expect(model.adapterNames.isEmpty && logits() == base)
   }
 
+  /// A batch without the tokens that are trained is a batch like any other.
+  @Test func rowsOfTokensThatABatchLacksHaveAGradientOfZero() throws {
+    let untied = try Transformer(
+      randomFor: TinyModels.configuration(.llama), standardDeviation: 0.2, seed: 3)
+    untied.setTrainable(false)
+    let size = untied.configuration.hiddenSize
+    try untied.attach(
+      AdapterDescription(
+        layers: [],
+        replacedRows: [
+          .init(path: "model.embed_tokens", ids: [1, 2], rows: .zeros([2, size]))
+        ]), named: "x", isTrainable: true)
+    let (targets, other) = (
+      Tensor([Int64(4), 5, 6], shape: [1, 3]), Tensor([Int64(3), 5, 4], shape: [1, 3])
+    )
+    let without = untied.loss(tokens: other, targets: targets, scale: 1).gradients()
+    let parameter = try #require(untied.adapterParameters(named: "x").first?.parameter)
+    #expect(without[parameter] == .zeros([2, size]))
+    let with = untied.loss(
+      tokens: Tensor([Int64(3), 1, 2], shape: [1, 3]), targets: targets, scale: 1
+    ).gradients()
+    #expect(try #require(with[parameter]).scalars().contains { $0 != 0 })
+  }
+
   private func expectError(
     _ text: String, sourceLocation: SourceLocation = #_sourceLocation,
     _ body: () throws(AdapterError) -> Void

@@ -259,6 +259,92 @@ private func expectPrediction(
     }
   }
 
+  private typealias Description = AdapterDescription
+
+  /// New values of parameters, as PEFT's `modules_to_save` has them.
+  private static func saved(_ names: String...) -> Attachment {
+    { model in
+      let values = model.namedParameters().filter { names.contains($0.path) }
+      try model.attach(
+        Description(
+          layers: [],
+          replacements: values.map {
+            .init(path: $0.path, value: $0.parameter.value, storedType: .float32)
+          }), named: "a", isTrainable: true)
+    }
+  }
+
+  private typealias Attachment = @Sendable (any PretrainedLanguageModel) throws -> Void
+
+  private static func tokenRows(_ model: any PretrainedLanguageModel) throws {
+    try model.attach(
+      Description(
+        layers: [],
+        replacedRows: [.init(path: "model.embed_tokens", ids: [0, 7, 9], rows: .zeros([3, 64]))]),
+      named: "a", isTrainable: true)
+  }
+
+  private static func lora(_ targets: LayerSelector) -> Attachment {
+    { try $0.inject(LoRA(rank: 8), named: "a", into: targets) }
+  }
+
+  /// Quantizes weights, some types a block as GGUF files have them.
+  private static func quantized(_ then: @escaping Attachment) -> Attachment {
+    { model in
+      for (path, parameter) in model.namedParameters() where parameter.shape.count == 2 {
+        parameter.value = parameter.value.converted(
+          to: path.contains("mlp") ? .q4_0 : path.contains("self_attn.o") ? .float16 : .q8_0)
+      }
+      try then(model)
+    }
+  }
+
+  private static let whatIsTrained: [(name: String, isTied: Bool, attach: Attachment)] = [
+    ("head", false, lora(["lm_head"])), ("tied head", true, lora(["lm_head"])),
+    ("embedding", false, lora(["embed_tokens"])),
+    ("saved head", false, saved("lm_head.weight")),
+    ("saved embedding", false, saved("model.embed_tokens.weight")),
+    ("saved tied embedding", true, saved("model.embed_tokens.weight")),
+    ("both saved", false, saved("model.embed_tokens.weight", "lm_head.weight")),
+    ("saved layer", false, saved("model.layers.1.mlp.up_proj.weight")),
+    ("saved norm", false, saved("model.layers.1.input_layernorm.weight")),
+    ("saved last norm", false, saved("model.norm.weight")),
+    ("token rows", false, { try tokenRows($0) }), ("tied token rows", true, { try tokenRows($0) }),
+    ("quantized", false, quantized(lora(.allLinear))),
+    ("quantized embedding and head", true, quantized(lora(["q_proj"]))),
+  ]
+
+  /// A whole training step with whatever an adapter may hold, and on weights of mixed types: what the
+  /// pool holds at last is what was predicted, to within a tenth.
+  @Test func whateverIsTrainedIsCounted() async {
+    await #expect(processExitsWith: .success) {
+      let (rows, length, vocabulary) = (4, 128, 8192)
+      for (name, isTied, attach) in Self.whatIsTrained {
+        var configuration = shape(layers: 4, vocabulary: vocabulary)
+        configuration.tiesWordEmbeddings = isTied
+        let model = try random(configuration)
+        model.setTrainable(false)
+        try attach(model)
+        BufferPool.shared.trim()
+        let data = try TokenDataSet(
+          rows: (0..<rows).map { row in (0...length).map { (row * 31 + $0 * 7) % vocabulary } })
+        var options = TrainingOptions(duration: .steps(3), batchSize: rows, shuffles: false)
+        options.checkpointing = .never
+        let trainer = try Trainer(
+          model, training: .adapter("a"), on: data, options: options)
+        let predicted = try #require(trainer.predictedMemory)
+        let weights = model.namedParameters().reduce(0) { $0 + $1.parameter.value.byteCount }
+        #expect(predicted.weights == weights, "\(name)")
+        try trainer.run()
+        let statistics = BufferPool.shared.statistics
+        let found = statistics.liveBytes + statistics.cachedBytes - weights
+        let expected = predicted.total - predicted.weights - predicted.process
+        #expect(
+          abs(found - expected) <= expected / 10, "\(name): \(found), predicted \(predicted)")
+      }
+    }
+  }
+
   /// Every tensor counts in the type that it has, until all of them get another.
   @Test func weightsCountAsTheyAreStored() throws {
     for name in [

@@ -13,19 +13,22 @@ extension Variable {
   package func mixingRows(
     _ pairs: [(position: Int, row: Int)], with rows: Variable, strength: Float
   ) -> Variable {
-    if pairs.isEmpty { return self }
+    // Rows of tokens that a batch lacks have a gradient all the same: zero.
+    if pairs.isEmpty, !rows.requiresGradient { return self }
     let size = shape.innermost
     require(
       rows.shape.count == 2 && rows.shape[1] == size, "rows \(rows.shape) in \(shape)")
     let (new, rowsShape, shape) = (rows.value, rows.shape, shape)
     var y = value
-    y.withUnsafeMutableBytes { bytes in
-      new.withUnsafeElements(of: Float.self) { new in
-        guard let y = bytes.baseAddress?.assumingMemoryBound(to: Float.self) else { return }
-        for (position, row) in pairs {
-          for column in 0..<size {
-            let (old, value) = (y[position * size + column], new[row * size + column])
-            y[position * size + column] = strength == 1 ? value : old + strength * (value - old)
+    if !pairs.isEmpty {
+      y.withUnsafeMutableBytes { bytes in
+        new.withUnsafeElements(of: Float.self) { new in
+          guard let y = bytes.baseAddress?.assumingMemoryBound(to: Float.self) else { return }
+          for (position, row) in pairs {
+            for column in 0..<size {
+              let (old, value) = (y[position * size + column], new[row * size + column])
+              y[position * size + column] = strength == 1 ? value : old + strength * (value - old)
+            }
           }
         }
       }

@@ -25,6 +25,8 @@ private struct TrainingPlan {
   let workload: TrainingWorkload
   private let blocks: [Block]
   private let isLanguageModel: Bool
+  /// The blocks of which something is trained that is no linear layer, as a norm.
+  private var otherBlocks: Set<Int> = []
   private let parameterCount: Int
   private let training: TrainedLayers
   /// The numbers of the low-rank factors of the blocks' layers.
@@ -46,6 +48,15 @@ private struct TrainingPlan {
         let kept = workload.keptWidths[path] ?? 0
         layers[ObjectIdentifier(layer)] = .init(rank: rank, keptWidth: kept)
         count += rank * (layer.inputSize + layer.outputSize)
+      }
+      let linear = Set(model.linearLayers().map(\.path))
+      let places = Dictionary(
+        uniqueKeysWithValues: blocks.enumerated().map { (ObjectIdentifier($1), $0) })
+      for (path, module) in model.modules() {
+        guard let index = places[ObjectIdentifier(module)] else { continue }
+        if ranks.keys.contains(where: { $0.hasPrefix(path + ".") && !linear.contains($0) }) {
+          otherBlocks.insert(index)
+        }
       }
     }
     training = TrainedLayers(isFull: workload.target == .full, layers: layers)
@@ -79,14 +90,19 @@ private struct TrainingPlan {
   // MARK: Activations
 
   private var firstTrainedBlock: Int {
-    workload.isEmbeddingTrained
-      ? 0 : blocks.firstIndex { training.contains($0.linearLayers) } ?? blocks.count
+    if workload.isEmbeddingTrained { return 0 }
+    return blocks.indices.first { index in
+      otherBlocks.contains(index) || training.contains(blocks[index].linearLayers)
+    } ?? blocks.count
   }
 
   var activationBytes: Int {
     let first = firstTrainedBlock
     let kept = blocks.indices.dropFirst(first).map { index in
-      let flowsIn = training.isFull || workload.isEmbeddingTrained || index > first
+      // A norm in a block counts as if the block's input was trained: at most what it reads more.
+      let flowsIn =
+        training.isFull || workload.isEmbeddingTrained || index > first
+        || otherBlocks.contains(index)
       return buffers(blocks[index].keptWidths(flowsIn: flowsIn, training))
     }
     // The input of the last norm.
@@ -114,5 +130,6 @@ private struct TrainingPlan {
     let panel =
       (256 + 128 * Threads.count) * widest + Threads.count * 2 * 64 * (workload.length + 1)
     return block + (panel + workload.adapterScratch) * MemoryLayout<Float>.stride
+      + workload.widenedBytes
   }
 }

@@ -16,7 +16,7 @@ public import LoRATensor
 public struct TrainingWorkload: Sendable, Hashable {
   /// What is trained.
   public enum Target: Sendable, Hashable {
-    /// Low-rank adapters: their ranks by the paths of the adapted layers.
+    /// Adapters: their ranks by the paths of the adapted layers, 1 for what is not of low rank.
     case adapter(ranks: [String: Int])
     /// The model itself, in float32.
     case full
@@ -40,10 +40,12 @@ public struct TrainingWorkload: Sendable, Hashable {
   /// The model's shape.
   public var configuration: ModelConfiguration
   /// The type of the weights in memory.
-  public var weightType: DType { didSet { otherWeightBytes = 0 } }
+  public var weightType: DType { didSet { (otherWeightBytes, widenedBytes) = (0, 0) } }
   /// The bytes that the weights of a loaded model have beyond those of its configuration in
   /// `weightType`: biases, and in a GGUF model types that differ.
   private(set) var otherWeightBytes = 0
+  /// The bytes that the quantized weights of a loaded model are widened to, a part at a time.
+  private(set) var widenedBytes = 0
   /// What is trained.
   public var target: Target
   /// The number of rows in a batch.
@@ -112,6 +114,11 @@ public struct TrainingWorkload: Sendable, Hashable {
         $0 + $1.parameter.value.byteCount
       }
       otherWeightBytes = stored - memory.weights
+      // Each size has a buffer of its own in the pool.
+      let widened = Set(
+        model.namedParameters().map(\.parameter.value.widenedElementCount).filter { $0 > 0 }
+          .map { BufferPool.sizeClass($0 * MemoryLayout<Float>.stride) })
+      widenedBytes = widened.reduce(0, +)
     }
   }
 }
