@@ -38,7 +38,7 @@ public enum TrainingError: Error, Sendable, Hashable {
   case duplicateParameter(path: String)
   /// A saved state belongs to a different run: the part that differs, its saved value and its
   /// current value.
-  case differentRun(part: TrainingState.Part, saved: String, current: String)
+  case differentRun(part: RunPart, saved: String, current: String)
 }
 
 extension TrainingError: CustomStringConvertible {

@@ -1,7 +1,6 @@
 public import LoRAAutograd
 public import LoRAModels
 import LoRATensor
-public import Logging
 
 /// The cross-entropy of each sequence's label, the training objective of classifiers.
 public struct SequenceClassification: Objective, Hashable {
@@ -36,25 +35,6 @@ public struct SequenceClassification: Objective, Hashable {
 }
 
 extension SequenceClassification: TestedObjective {}
-
-extension Trainer where Data == LabelledDataSet {
-  /// Creates a trainer for a classifier, or for an adapter on it, with the labels of sequences.
-  ///
-  /// Throws ``TrainingError`` and `SequenceError` for examples that the model can't read, options
-  /// out of range or no trainable parameters, and `AdapterError` for an adapter that is not
-  /// attached.
-  public init(
-    _ model: any SequenceClassifier, training target: TrainingTarget, on data: LabelledDataSet,
-    options: TrainingOptions = TrainingOptions(), logger: Logger = .silent
-  ) throws {
-    func make(_ module: some SequenceClassifier) throws -> Self {
-      try Self(
-        module, as: model, training: target, on: data, objective: SequenceClassification(),
-        options: options, logger: logger)
-    }
-    self = try make(model)
-  }
-}
 
 /// The evaluation of a classifier on a data set: loss and accuracy.
 public struct LabelEvaluation: Sendable, Hashable, Codable {
