@@ -22,7 +22,7 @@ extension AdapterFile {
   ) throws -> (written: AdapterDescription, notes: [AdapterNote]) {
     try Self.refuseCrossing(format, path)
     try description.refuseModelChange(for: format, path)
-    let fitted = try fitted(to: format, path, options)
+    let fitted = try format.codec.fit(self, to: path, options)
     if format.isFolder {
       try AtomicFolder.write(fitted.parts, as: .adapter(format), to: path) { draft in
         try check(draft, fitted.notes)
@@ -49,39 +49,6 @@ extension AdapterFile {
       self.description = description
       self.notes = notes
       self.parts = parts
-    }
-  }
-
-  private func fitted(
-    to format: AdapterFormat, _ path: String, _ options: Options
-  ) throws -> Fitted {
-    switch format {
-    case .peft:
-      return try fittedPEFT(to: path, options)
-    case .mlx:
-      var (file, notes) = try MLXAdapterFile.fitting(
-        description, template: mlxConfiguration,
-        modelType: try options.basePath.flatMap { path throws(FormatError) in
-          try AdapterBase.modelType(path: path)
-        }, file: path)
-      provenance.fill(&file.configuration)
-      return Fitted(file.description, notes, parts: try file.parts(of: path))
-    case .gguf:
-      return try fittedGGUF(to: path, options)
-    case .kohya, .lycoris:
-      var description = description
-      description.metadata = provenance.added(to: description.metadata, for: format)
-      let (file, notes) = try KohyaAdapterFile.fitting(
-        description, isLyCORIS: format == .lycoris, file: path)
-      return Fitted(file.description, notes, parts: [try file.part(path: path)])
-    case .diffusers:
-      let (file, notes) = try DiffusersAdapterFile.fitting(
-        description, provenance: provenance, file: path)
-      return Fitted(file.description, notes, parts: [try file.part(path: path)])
-    case .loralib:
-      let (file, _, notes) = try LoralibAdapterFile.fitting(
-        description, alpha: options.alpha, file: path)
-      return Fitted(file.description, notes, parts: [try file.part(path: path)])
     }
   }
 

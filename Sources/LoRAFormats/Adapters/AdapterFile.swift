@@ -65,62 +65,11 @@ public struct AdapterFile: Sendable {
   public init(path: String, options: Options = Options()) throws(FormatError) {
     self.path = path
     format = try AdapterFormat(detecting: path)
-    let only =
-      FileSystem.isFolder(path)
-        && !FileSystem.exists(FileSystem.join(path, PEFTAdapterConfiguration.fileName))
-      ? AdapterFormat.onlyFile(in: path) : nil
-    let filePath = only ?? path
-    switch format {
-    case .peft:
-      let components = AdapterFormat.components(in: path)
-      if components.isEmpty
-        || FileSystem.exists(
-          FileSystem.join(path, PEFTAdapterConfiguration.fileName))
-      {
-        let file = try PEFTAdapterFile(path: path)
-        if let component = ImageModuleNames.component(ofFolder: path, file.description) {
-          (description, provenance, notes) = try Self.parts(
-            [(component, file)])
-        } else {
-          description = file.description
-          peftConfiguration = file.configuration
-          provenance = Provenance(file.configuration)
-          notes = file.notes
-        }
-      } else {
-        var files: [(component: String, file: PEFTAdapterFile)] = []
-        for component in components {
-          files.append(
-            (component, try PEFTAdapterFile(path: FileSystem.join(path, component))))
-        }
-        (description, provenance, notes) = try Self.parts(files)
-      }
-    case .mlx:
-      let file = try MLXAdapterFile(path: filePath, alpha: options.alpha)
-      description = file.description
-      mlxConfiguration = file.hasConfiguration ? file.configuration : nil
-      provenance = Provenance(
-        baseModelName: file.configuration.baseModelName, dropout: file.configuration.dropout)
-      (notes, assumesScale) = (file.notes, file.assumesScale)
-    case .gguf:
-      description = try Self.readGGUF(path, options)
-      provenance = Provenance(metadata: description.metadata)
-    case .kohya, .lycoris:
-      let modules = try options.basePath.map { path throws(FormatError) in
-        try Self.modules(ofModel: path)
-      }
-      description = try KohyaAdapterFile(path: path, modules: modules ?? []).description
-      provenance = Provenance(metadata: description.metadata)
-    case .diffusers:
-      let file = try DiffusersAdapterFile(path: filePath)
-      description = file.description
-      provenance = file.provenance
-      (notes, assumesScale) = (file.notes, file.assumesScale)
-    case .loralib:
-      description = try LoralibAdapterFile(
-        path: path, alpha: options.alpha, groups: options.mergedGroups
-      ).description
-    }
+    let content = try format.codec.read(path, options)
+    description = content.description
+    (peftConfiguration, mlxConfiguration) = (content.peftConfiguration, content.mlxConfiguration)
+    (notes, assumesScale) = (content.notes, content.assumesScale)
+    provenance = content.provenance
     try description.checkScales(file: path)
     if let note = description.noteOfOverflow { notes.append(note) }
     if let note = noteOfOtherWeights() { notes.append(note) }
@@ -156,45 +105,12 @@ public struct AdapterFile: Sendable {
   /// The note about a second adapter in the folder, which its configuration does not describe.
   private func noteOfOtherWeights() -> AdapterNote? {
     guard format.isFolder, FileSystem.isFolder(path) else { return nil }
-    let others =
-      format == .peft
-      ? [MLXAdapterFile.weightsFile, MLXAdapterFile.arraysFile] : [PEFTAdapterFile.weightsFile]
+    let others = AdapterFormat.codecs.filter { $0.format != format }.flatMap(\.weightsFiles)
     guard let other = others.first(where: { FileSystem.exists(FileSystem.join(path, $0)) }) else {
       return nil
     }
     return AdapterNote(
       text: "the folder also holds '\(other)', another format's weights, which are not read")
-  }
-
-  /// The PEFT adapters of an image model's parts as one.
-  private static func parts(
-    _ files: [(component: String, file: PEFTAdapterFile)]
-  ) throws(FormatError) -> (AdapterDescription, Provenance, [AdapterNote]) {
-    var result = AdapterDescription(layers: [])
-    var provenance = Provenance()
-    var notes: [AdapterNote] = []
-    for (component, file) in files {
-      var part = file.description
-      for index in part.layers.indices {
-        part.layers[index].path = "\(component).\(part.layers[index].path)"
-      }
-      for index in part.replacements.indices {
-        part.replacements[index].path = "\(component).\(part.replacements[index].path)"
-      }
-      for index in part.replacedRows.indices {
-        part.replacedRows[index].path = "\(component).\(part.replacedRows[index].path)"
-      }
-      result.layers += part.layers
-      result.replacements += part.replacements
-      result.replacedRows += part.replacedRows
-      result.metadata.merge(part.metadata) { first, _ in first }
-      provenance.fill(from: Provenance(file.configuration))
-      notes += file.notes.map { AdapterNote(layer: $0.layer, text: "\(component): \($0.text)") }
-    }
-    let description = AdapterDescription(
-      layers: result.layers, replacements: result.replacements,
-      replacedRows: result.replacedRows, metadata: result.metadata)
-    return (description, provenance, notes)
   }
 
   /// The paths of a model's modules, by the names of its weights.

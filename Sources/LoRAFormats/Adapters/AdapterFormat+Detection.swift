@@ -11,8 +11,8 @@ extension AdapterFormat {
       return
     }
     let start = try FileSystem.firstBytes(of: path, count: 9)
-    if start.starts(with: Array("GGUF".utf8)) {
-      self = .gguf
+    if let codec = Self.codecs.first(where: { !$0.magic.isEmpty && start.starts(with: $0.magic) }) {
+      self = codec.format
       return
     }
     if NPZFile.isOne(startingWith: start, path: path) {
@@ -42,25 +42,21 @@ extension AdapterFormat {
     let configuration = FileSystem.join(path, PEFTAdapterConfiguration.fileName)
     if FileSystem.exists(configuration) {
       let object = try FileSystem.readObject(configuration)
-      let isPEFT = object["peft_type"] != nil
-      let isMLX = object["fine_tune_type"] != nil || object["lora_parameters"] != nil
-      switch (isPEFT, isMLX) {
-      case (true, false): return .peft
-      case (false, true): return .mlx
-      case (true, true):
+      let codecs = codecs.filter { $0.describes(object) }
+      switch codecs.count {
+      case 1: return codecs[0].format
+      case 2...:
         // Converters write both: the weights tell.
-        let holds = { (names: [String]) in
-          names.contains { FileSystem.exists(FileSystem.join(path, $0)) }
+        let holding = codecs.filter { codec in
+          codec.weightsFiles.contains { FileSystem.exists(FileSystem.join(path, $0)) }
         }
-        let hasPEFT = holds([PEFTAdapterFile.weightsFile])
-        let hasMLX = holds([MLXAdapterFile.weightsFile, MLXAdapterFile.arraysFile])
-        if hasPEFT != hasMLX { return hasPEFT ? .peft : .mlx }
+        if holding.count == 1 { return holding[0].format }
         throw FormatError(
           .invalidValue, file: configuration,
           problem: "it has fields of PEFT ('peft_type') and of MLX ('lora_parameters'), and the "
-            + "folder has the weights of \(hasPEFT ? "both" : "neither")",
+            + "folder has the weights of \(holding.isEmpty ? "neither" : "both")",
           remedy: "remove those of the format that the factors do not have")
-      case (false, false):
+      default:
         throw FormatError(
           .missingKey, file: configuration,
           problem: "it is neither PEFT's ('peft_type') nor MLX's ('fine_tune_type', "
@@ -94,6 +90,14 @@ extension AdapterFormat {
       .map { FileSystem.join(folder, $0) }.first { FileSystem.exists($0) }
   }
 
+  /// The same where `path` is a folder and has no `adapter_config.json`.
+  static func fileWithoutConfiguration(at path: String) -> String? {
+    guard FileSystem.isFolder(path),
+      !FileSystem.exists(FileSystem.join(path, PEFTAdapterConfiguration.fileName))
+    else { return nil }
+    return onlyFile(in: path)
+  }
+
   /// The folders within one that have an adapter's configuration, in natural order.
   static func adapterFolders(in path: String) -> [String] {
     FileSystem.names(in: path).filter { name in
@@ -121,33 +125,9 @@ extension AdapterFormat {
 
   // MARK: - Tensor files
 
-  /// What each format's tensors are called.
-  private static let looks: [(format: AdapterFormat, example: String)] = [
-    (.peft, "base_model.model.<path>.lora_A.weight"), (.mlx, "<path>.lora_a"),
-    (.kohya, "lora_unet_<path>.lora_down.weight"),
-    (.lycoris, "lora_unet_<path>.hada_w1_a, .lokr_w1, .dora_scale"),
-    (.diffusers, "unet.<path>.lora_A.weight"), (.loralib, "<path>.lora_A"),
-  ]
-
   /// The format that a tensor's name belongs to.
   private static func format(ofTensor name: String) -> AdapterFormat? {
-    if name.hasPrefix("base_model.model.") { return .peft }
-    if name.hasSuffix(".lora_a") || name.hasSuffix(".lora_b") { return .mlx }
-    let pieces = name.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-    if pieces.count == 2 {
-      let part = String(pieces[1])
-      let isLyCORIS =
-        pieces[0].hasPrefix(ImageModuleNames.genericPrefix) || part.hasPrefix("hada_")
-        || part.hasPrefix("lokr_") || part == "lora_mid.weight" || part == "dora_scale"
-        || KohyaAdapterFile.unsupportedParts.contains { $0.part == part }
-      let isPrefixed =
-        pieces[0].hasPrefix("lora_") || pieces[0].hasPrefix(ImageModuleNames.genericPrefix)
-      if isLyCORIS, isPrefixed { return .lycoris }
-      if KohyaAdapterFile.parts.contains(part) { return isLyCORIS ? .lycoris : .kohya }
-    }
-    if DiffusersAdapterFile.key(name) != nil { return .diffusers }
-    if name.hasSuffix(".lora_A") || name.hasSuffix(".lora_B") { return .loralib }
-    return nil
+    codecs.first { $0.hasTensor(named: name) }?.format
   }
 
   /// The format of an archive of arrays: MLX's older adapters.
@@ -164,16 +144,18 @@ extension AdapterFormat {
 
   private static func safetensors(_ path: String) throws(FormatError) -> AdapterFormat {
     let file = try SafetensorsFile(path: path)
-    if DiffusersAdapterFile.isMarked(file) { return .diffusers }
+    if let codec = codecs.first(where: { $0.marks(file) }) { return codec.format }
     var examples: [AdapterFormat: String] = [:]
     for name in file.names {
       if let format = format(ofTensor: name), examples[format] == nil { examples[format] = name }
     }
     // LyCORIS's files hold kohya's tensors too.
     if examples[.lycoris] != nil { examples[.kohya] = nil }
-    let found = looks.map(\.format).filter { examples[$0] != nil }
+    let found = codecs.map(\.format).filter { examples[$0] != nil }
     guard let format = found.first else {
-      let looked = looks.map { "'\($0.example)' (\($0.format.title))" }.joined(separator: ", ")
+      let looked = codecs.compactMap { codec in
+        codec.example.map { "'\($0)' (\(codec.format.title))" }
+      }.joined(separator: ", ")
       throw FormatError(
         .unexpectedTensor, file: path,
         problem: "no adapter's format has tensors of these names: \(listed(file.names, limit: 3)); "
