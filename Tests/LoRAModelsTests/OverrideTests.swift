@@ -285,8 +285,8 @@ import Testing
 
   /// A batch without the tokens that are trained is a batch like any other.
   @Test func rowsOfTokensThatABatchLacksHaveAGradientOfZero() throws {
-    let untied = try Transformer(
-      randomFor: TinyModels.configuration(.llama), standardDeviation: 0.2, seed: 3)
+    let untied = try TinyModels.configuration(.llama).randomLanguageModel(
+      standardDeviation: 0.2, seed: 3)
     untied.setTrainable(false)
     let size = untied.configuration.hiddenSize
     try untied.attach(

@@ -233,8 +233,6 @@ extension PEFTAdapterConfiguration.LoRA: TrainableMethod {
   package func checkTrainable(
     _ configuration: PEFTAdapterConfiguration
   ) throws(AdapterError) {
-    try AdapterError.refuse(biases != .none, "bias", biases.rawValue)
-    try AdapterError.refuse(trainedTokens != nil, "trainable_token_indices", "given")
     guard isDoRA else {
       _ = try initialization(of: configuration)
       return

@@ -10,11 +10,18 @@ public struct InjectionReport: Sendable, Hashable {
   /// What is legal but probably not meant, as a rank above a layer's smaller side.
   public var warnings: [String]
 
-  mutating func add(_ adapter: any LinearAdapter, path: String) {
-    layers.append(path)
-    for (_, parameter) in adapter.namedParameters() where parameter.isTrainable {
+  /// Counts what adapters that share parameters have together.
+  mutating func addParameters(of adapters: [any LinearAdapter]) {
+    var seen: Set<ObjectIdentifier> = []
+    for (_, parameter) in adapters.flatMap({ $0.namedParameters() })
+    where parameter.isTrainable && seen.insert(ObjectIdentifier(parameter)).inserted {
       parameterCount += parameter.shape.elementCount
     }
+  }
+
+  mutating func add(_ adapter: any LinearAdapter, path: String) {
+    layers.append(path)
+    addParameters(of: [adapter])
     if layers.count == 1, adapter.change == nil {
       warnings.append(
         "adapters of type \(type(of: adapter)) can't be saved: the type has no 'change', which says "

@@ -171,7 +171,7 @@ extension Module {
   }
 
   /// The path of the output head if its weight is the table of the embedding at `path`.
-  private func pathOfHead(tiedTo path: String) -> String? {
+  func pathOfHead(tiedTo path: String) -> String? {
     let all = modules()
     guard let head = outputHead, let weight = head.weight,
       let table = all.first(where: { $0.path == path })?.module as? Embedding,

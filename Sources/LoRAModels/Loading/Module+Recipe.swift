@@ -11,9 +11,12 @@ extension Module {
   /// try model.inject(recipe, named: "support")
   /// ```
   ///
+  /// What the configuration trains along begins as the base has it: whole modules (`modules_to_save`,
+  /// and the head of a classifier), biases, rows of tokens (`trainable_token_indices`).
+  ///
   /// All or nothing, as ``inject(_:named:into:seed:memoryLimit:)``. Throws ``AdapterError`` also for what of the
-  /// configuration can't be trained here: other initializations than ``LoRA/Initialization``, and
-  /// biases, tokens and whole modules that are trained along.
+  /// configuration can't be trained here, as other initializations than ``LoRA/Initialization``, or is
+  /// not in the model.
   @discardableResult
   public func inject(
     _ configuration: PEFTAdapterConfiguration, named name: String = "default", seed: UInt64 = 0,
@@ -51,7 +54,9 @@ extension Module {
       adapters[path] = adapter
       report.add(adapter, path: path)
     }
-    try attach(adapters, named: name)
+    let along = try trainedAlong(configuration, layers: report.layers)
+    report.addParameters(of: along.map(\.adapter))
+    try attach(adapters.map { ($0.key, $0.value) } + along, named: name, enabled: true)
     report.warnings += configuration.unmatched(
       layers: report.layers, among: adaptableModules().map(\.path))
     return report
@@ -65,8 +70,6 @@ extension PEFTAdapterConfiguration {
       throw .invalidValue(
         parameter: field, value: text, expected: "an expression that can be matched: \(problem)")
     }
-    let modules = savedModules.map { "'\($0)'" }.joined(separator: ", ")
-    try AdapterError.refuse(!savedModules.isEmpty, "modules_to_save", modules)
     guard let trainable else {
       throw .invalidValue(
         parameter: "peft_type", value: method.peftType,

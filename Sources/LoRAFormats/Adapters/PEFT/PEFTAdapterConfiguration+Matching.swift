@@ -40,7 +40,7 @@ extension PEFTAdapterConfiguration {
   }
 
   /// Whether `modules_to_save` itself says so.
-  func savesExplicitly(modulePath path: String) -> Bool {
+  package func savesExplicitly(modulePath path: String) -> Bool {
     Self.names(savedModules, holdPath: path)
   }
 
