@@ -74,7 +74,7 @@ import Testing
 
   @Test func wholeModules() throws {
     try check(
-      recipe(saved: ["lm_head", "norm"]), trains: ["lm_head.weight", "model.norm.weight"])
+      recipe(saved: ["lm_head", "model.norm"]), trains: ["lm_head.weight", "model.norm.weight"])
     try check(
       recipe(saved: ["embed_tokens", "input_layernorm"]),
       trains: ["model.embed_tokens.weight"]

@@ -1,4 +1,5 @@
 import LoRAJSON
+import LoRATensor
 
 /// One format of adapters: how its files are known, read and written.
 ///

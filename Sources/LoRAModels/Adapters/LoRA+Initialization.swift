@@ -1,5 +1,5 @@
-public import LoRAAutograd
-public import LoRATensor
+import LoRAAutograd
+import LoRATensor
 
 extension LoRA {
   /// How the factors of a fresh adapter start. None of them changes what the model computes, and none
