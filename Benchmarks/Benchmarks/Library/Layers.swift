@@ -55,10 +55,16 @@ func layers() {
     let parameter = Parameter(.zeros([1024, 4096]))
     let gradients = (Variable(parameter) * Variable(parameter)).sum().gradients()
     let group = ParameterGroup([("weight", parameter)], learningRate: 1e-3)
-    return (group, gradients, OptimizerState())
-  } _: { state in
-    AdamW().step(state.1, groups: [state.0], state: &state.2)
+    return OptimizerStep(group: group, gradients: gradients)
+  } _: { step in
+    AdamW().step(step.gradients, groups: [step.group], state: &step.state)
   }
+}
+
+private struct OptimizerStep {
+  let group: ParameterGroup
+  let gradients: Gradients
+  var state = OptimizerState()
 }
 
 private struct AdaptedLinear {

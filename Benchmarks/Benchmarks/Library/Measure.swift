@@ -28,7 +28,7 @@ let countsOnly = ProcessInfo.processInfo.environment["LORA_BENCHMARK_COUNTS"] !=
 ///   - isPooled: whether the library's buffers are counted.
 func measure<State>(
   _ name: String, flops: Double = 0, dtype: DType = .float32, isPooled: Bool = true,
-  prepare: @escaping @Sendable () throws -> State, _ body: @escaping @Sendable (inout State) -> Void
+  prepare: @escaping @Sendable () throws -> State, _ body: @escaping @Sendable (inout State) throws -> Void
 ) {
   var metrics: [BenchmarkMetric] = countsOnly ? [] : [.wallClock]
   if isPooled { metrics += [.poolAllocations, .poolPeakBytes] }
@@ -36,13 +36,13 @@ func measure<State>(
   Benchmark(name, configuration: .init(metrics: metrics)) { benchmark in
     var state = try prepare()
     // Twice, so that the pool has what an iteration needs.
-    for _ in 0..<2 { body(&state) }
+    for _ in 0..<2 { try body(&state) }
     let limit = flops > 0 && !countsOnly ? ArithmeticLimit.measure(dtype) : 0
     let pool = BufferPool.shared
     pool.resetPeak()
     let before = pool.statistics
     benchmark.startMeasurement()
-    let time = ContinuousClock().measure { body(&state) }
+    let time = try ContinuousClock().measure { try body(&state) }
     benchmark.stopMeasurement()
     let after = pool.statistics
     if isPooled {

@@ -18,10 +18,8 @@ func wholeModels() {
     try smallModel()
   } _: { model in
     let prompt = (0..<64).map { $0 * 23 % 1536 }
-    guard
-      let session = try? GenerationSession(
-        model, prompt: prompt, options: GenerationOptions(maximumTokens: 32))
-    else { return }
+    let session = try GenerationSession(
+      model, prompt: prompt, options: GenerationOptions(maximumTokens: 32))
     while try session.next() != nil {}
   }
 }
