@@ -28,7 +28,8 @@ let countsOnly = ProcessInfo.processInfo.environment["LORA_BENCHMARK_COUNTS"] !=
 ///   - isPooled: whether the library's buffers are counted.
 func measure<State>(
   _ name: String, flops: Double = 0, dtype: DType = .float32, isPooled: Bool = true,
-  prepare: @escaping @Sendable () throws -> State, _ body: @escaping @Sendable (inout State) throws -> Void
+  prepare: @escaping @Sendable () throws -> State,
+  _ body: @escaping @Sendable (inout State) throws -> Void
 ) {
   var metrics: [BenchmarkMetric] = countsOnly ? [] : [.wallClock]
   if isPooled { metrics += [.poolAllocations, .poolPeakBytes] }
