@@ -22,7 +22,7 @@ public enum SafetensorsWriter {
 
   /// The file as one of several that are written together with ``AtomicFile/writeAll(_:)``. Throws
   /// ``FormatError`` as ``write(_:metadata:copies:to:)`` does.
-  public static func part(
+  package static func part(
     _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:],
     copies: Set<String> = [], path: String
   ) throws(FormatError) -> AtomicFile.Part {

@@ -3,16 +3,16 @@ import LoRATensor
 
 /// Rows of token ids from a file: JSON `[[id, ...], ...]`, or a `.safetensors` file with an int64
 /// or int32 tensor [rows, length].
-public struct TokenRows: Sendable, Hashable {
+package struct TokenRows: Sendable, Hashable {
   /// The rows; at least one, each with at least one id, none negative.
-  public let rows: [[Int]]
+  package let rows: [[Int]]
   /// The file that they come from, with the tensor's name after a `#` if it has one.
-  public let source: String
+  package let source: String
 
   /// Reads the rows that `specification` names: `FILE`, or `FILE#name` for one tensor of a
   /// safetensors file. Without a name `defaultName` is taken if the file has it, otherwise its only
   /// tensor.
-  public init(_ specification: String, defaultName: String? = nil) throws(FormatError) {
+  package init(_ specification: String, defaultName: String? = nil) throws(FormatError) {
     let (path, name) = Self.split(specification)
     guard Self.isSafetensors(path) else {
       guard name == nil else {
@@ -32,7 +32,7 @@ public struct TokenRows: Sendable, Hashable {
 
   /// Reads the tensor `name` of the safetensors file that `specification` names (what follows a `#`
   /// is ignored); nil if there is no such tensor or if it is another kind of file.
-  public static func ifPresent(
+  package static func ifPresent(
     _ name: String, in specification: String
   ) throws(FormatError) -> TokenRows? {
     let (path, _) = split(specification)
@@ -42,7 +42,7 @@ public struct TokenRows: Sendable, Hashable {
   }
 
   /// The largest id.
-  public var largestID: Int { rows.lazy.compactMap { $0.max() }.max() ?? 0 }
+  package var largestID: Int { rows.lazy.compactMap { $0.max() }.max() ?? 0 }
 
   /// The file of a specification, without a tensor's name.
   package static func file(of specification: String) -> String { split(specification).path }

@@ -1,14 +1,14 @@
 /// How two descriptions of an adapter agree: what was read from a file, and what another file made
 /// of it gives back.
-public struct AdapterAgreement: Sendable, Hashable {
+package struct AdapterAgreement: Sendable, Hashable {
   /// The layers whose factors are the same bits and whose scales are the same number, to one float32
   /// rounding.
-  public var identicalLayers: Int
+  package var identicalLayers: Int
   /// The other layers, which compute the same within rounding, with the relative difference.
-  public var roundedLayers: [String: Double]
+  package var roundedLayers: [String: Double]
 
   /// The greatest relative difference; 0 if all bits are the same.
-  public var greatestDifference: Double { roundedLayers.values.max() ?? 0 }
+  package var greatestDifference: Double { roundedLayers.values.max() ?? 0 }
 }
 
 extension AdapterDescription {
@@ -17,7 +17,7 @@ extension AdapterDescription {
   /// Where factors differ, as after folding a scale, both are applied to the same random input, in
   /// float64. Throws ``FormatError`` where the results differ by more than float32 roundings, or if
   /// a layer or a replaced parameter is missing or has changed.
-  public func agreement(
+  package func agreement(
     with other: AdapterDescription, file: String
   ) throws(FormatError) -> AdapterAgreement {
     func differs(_ what: String, _ problem: String) -> FormatError {

@@ -1,5 +1,5 @@
 import LoRAJSON
-public import LoRATensor
+package import LoRATensor
 
 /// The weights of a model, by the paths of its layers: what an adapter is checked against.
 ///
@@ -7,9 +7,9 @@ public import LoRATensor
 /// let base = try AdapterBase(path: "MODEL")
 /// try base.check(adapter.description, file: "adapter")
 /// ```
-public struct AdapterBase: Sendable {
+package struct AdapterBase: Sendable {
   /// The model's folder or GGUF file.
-  public let path: String
+  package let path: String
   private let content: Content
 
   private enum Content: Sendable {
@@ -18,7 +18,7 @@ public struct AdapterBase: Sendable {
   }
 
   /// Opens the Hugging Face directory or the GGUF file at `path`.
-  public init(path: String) throws(FormatError) {
+  package init(path: String) throws(FormatError) {
     self.path = path
     let kind = try PathContent(path)
     guard kind == .gguf else {
@@ -38,7 +38,7 @@ public struct AdapterBase: Sendable {
   }
 
   /// Whether what is at `path` has weights to compare with, rather than a `config.json` alone.
-  public static func hasWeights(path: String) -> Bool {
+  package static func hasWeights(path: String) -> Bool {
     !FileSystem.isFolder(path)
       || [ModelDirectory.singleFile, ModelDirectory.indexFile].contains { name in
         FileSystem.exists(FileSystem.join(path, name))
@@ -47,7 +47,7 @@ public struct AdapterBase: Sendable {
 
   /// The weight [out, in] of a linear layer, or the table of an embedding, as float32 and in Hugging
   /// Face's order of rows; nil if the model has no such layer.
-  public func weight(ofLayer path: String) throws(FormatError) -> Tensor? {
+  package func weight(ofLayer path: String) throws(FormatError) -> Tensor? {
     switch content {
     case .directory(let directory, let names):
       guard let name = Self.name(ofParameter: path + ".weight", directory, names) else {
@@ -130,7 +130,7 @@ public struct AdapterBase: Sendable {
   /// configuration says.
   ///
   /// The head of a task is no part of a base that was not made for it: PEFT has transformers make one.
-  public func check(_ adapter: AdapterFile) throws(FormatError) {
+  package func check(_ adapter: AdapterFile) throws(FormatError) {
     try check(adapter.description, file: adapter.path)
     for replacement in adapter.description.replacements {
       try check(replacement, adapter)
@@ -272,7 +272,7 @@ public struct AdapterBase: Sendable {
 
   /// Throws unless every layer of the adapter is one of the model and fits it: an adapter for another
   /// model, names with another prefix, factors that lie transposed.
-  public func check(_ description: AdapterDescription, file: String) throws(FormatError) {
+  package func check(_ description: AdapterDescription, file: String) throws(FormatError) {
     for layer in description.layers where !layer.path.isEmpty {
       guard let shape = shape(layer.path) else { throw unknown(layer.path, file) }
       try layer.change.check(fits: shape, layer: layer.path, file: file)

@@ -49,7 +49,7 @@ public struct AdapterFile: Sendable {
   /// `adapter_config.json` of a PEFT adapter; nil of other formats and of image models' parts.
   public internal(set) var peftConfiguration: PEFTAdapterConfiguration?
   /// `adapter_config.json` of an MLX adapter.
-  public internal(set) var mlxConfiguration: MLXAdapterConfiguration?
+  package internal(set) var mlxConfiguration: MLXAdapterConfiguration?
   /// What reading had to assume, could not match or leaves out: to be said to whoever uses the
   /// adapter.
   public internal(set) var notes: [AdapterNote] = []

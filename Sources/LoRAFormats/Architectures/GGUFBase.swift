@@ -1,4 +1,4 @@
-public import LoRATensor
+package import LoRATensor
 
 /// What a GGUF adapter needs to know of the model that it belongs to.
 ///
@@ -9,22 +9,22 @@ public import LoRATensor
 ///
 /// Make it from the GGUF file that the adapter will run on where there is one: whether that has an
 /// output head of its own, and all of its shapes, are then known and checked.
-public struct GGUFBase: Sendable, Hashable {
+package struct GGUFBase: Sendable, Hashable {
   /// The architecture as GGUF files name it, as in "llama".
-  public var architecture: String
+  package var architecture: String
   /// The number of query heads.
-  public var headCount: Int
+  package var headCount: Int
   /// The number of key and value heads.
-  public var keyValueHeadCount: Int
+  package var keyValueHeadCount: Int
   /// The extent of one head.
-  public var headSize: Int
+  package var headSize: Int
   /// Whether the file has a tensor `output.weight`. Models whose head is the embedding have none.
-  public var hasOutputHead: Bool
+  package var hasOutputHead: Bool
   /// The extents of the base's tensors by their names in the file, outermost first; nil if unknown.
-  public var shapes: [String: Shape]?
+  package var shapes: [String: Shape]?
 
   /// Creates a description from its parts.
-  public init(
+  package init(
     architecture: String, headCount: Int, keyValueHeadCount: Int, headSize: Int,
     hasOutputHead: Bool, shapes: [String: Shape]? = nil
   ) {
@@ -39,7 +39,7 @@ public struct GGUFBase: Sendable, Hashable {
   /// Reads what a `config.json` says. The file converted from it is taken to leave out
   /// `output.weight` if the head is the embedding. Throws if GGUF's names of the architecture are not
   /// known.
-  public init(configuration: ModelConfiguration) throws(FormatError) {
+  package init(configuration: ModelConfiguration) throws(FormatError) {
     guard let name = configuration.architecture.ggufName else {
       throw FormatError(
         .unsupported, file: "config.json", key: "model_type",
@@ -54,7 +54,7 @@ public struct GGUFBase: Sendable, Hashable {
 
   /// Reads what a model's GGUF file says. Throws if it is an adapter, if GGUF's names of its
   /// architecture are not known, or if heads differ between blocks.
-  public init(file: GGUFFile) throws(FormatError) {
+  package init(file: GGUFFile) throws(FormatError) {
     let architecture = try file.architecture()
     if let type = try file.string("general.type"), type != "model" {
       throw FormatError(

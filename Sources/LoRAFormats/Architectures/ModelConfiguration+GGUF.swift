@@ -7,7 +7,7 @@ extension ModelConfiguration {
   /// `output.weight`, and the factors of `rope_freqs.weight` become the settings that they follow
   /// from. Throws for an architecture that is not supported, and for a key of the architecture that
   /// nothing here knows: it may change what the model computes.
-  public init(_ file: GGUFFile) throws(FormatError) {
+  package init(_ file: GGUFFile) throws(FormatError) {
     let base = try GGUFBase(file: file)
     guard let architecture = Architecture(ggufName: base.architecture) else {
       throw FormatError(

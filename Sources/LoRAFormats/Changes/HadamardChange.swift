@@ -1,30 +1,30 @@
-public import LoRATensor
+package import LoRATensor
 
 /// W + s (B₁ A₁) ⊙ (B₂ A₂), the product taken element by element. r is the rank, s the scale.
 ///
 /// Source: Hyeon-Woo et al., *FedPara*, 2022; LyCORIS calls it LoHa.
-public struct HadamardChange: LayerChange {
+package struct HadamardChange: LayerChange {
   /// B₁, [out, r] (`hada_w1_a`).
-  public var b1: Tensor
+  package var b1: Tensor
   /// A₁, [r, in] (`hada_w1_b`).
-  public var a1: Tensor
+  package var a1: Tensor
   /// B₂, [out, r] (`hada_w2_a`).
-  public var b2: Tensor
+  package var b2: Tensor
   /// A₂, [r, in] (`hada_w2_b`).
-  public var a2: Tensor
+  package var a2: Tensor
   /// The cores of a convolution in Tucker form, [r, r, height, width]; B₁ and B₂ are then [r, out].
-  public var t1: Tensor?
+  package var t1: Tensor?
   /// The second core.
-  public var t2: Tensor?
+  package var t2: Tensor?
   /// The alpha that the scale comes from.
-  public var alpha: Double
+  package var alpha: Double
   /// s.
-  public var scale: Double
+  package var scale: Double
   /// `dora_scale`: see ``LowRankChange/magnitude``.
-  public var magnitude: Tensor?
+  package var magnitude: Tensor?
 
   /// Creates a change.
-  public init(
+  package init(
     b1: Tensor, a1: Tensor, b2: Tensor, a2: Tensor, t1: Tensor? = nil, t2: Tensor? = nil,
     alpha: Double, scale: Double, magnitude: Tensor? = nil
   ) {
@@ -40,25 +40,25 @@ public struct HadamardChange: LayerChange {
   }
 
   /// The rank.
-  public var rank: Int { a1.shape[0] }
+  package var rank: Int { a1.shape[0] }
 
   // MARK: As any change
 
   /// "LoHa".
-  public var methodName: String { "LoHa" }
+  package var methodName: String { "LoHa" }
   /// The factors and the cores.
-  public var tensors: [(name: String, tensor: Tensor)] {
+  package var tensors: [(name: String, tensor: Tensor)] {
     [("w1_a", b1), ("w1_b", a1), ("w2_a", b2), ("w2_b", a2)] + named("t1", t1) + named("t2", t2)
   }
   /// Whether a factor is zero.
-  public var hasNoEffect: Bool {
+  package var hasNoEffect: Bool {
     magnitude == nil
       && (isNothing(scale) || [a1, b1, a2, b2, t1, t2].contains { $0?.isZero ?? false })
   }
   /// The rank and the alpha.
-  public var rankAndAlpha: (rank: Int?, alpha: Double)? { (rank, alpha) }
+  package var rankAndAlpha: (rank: Int?, alpha: Double)? { (rank, alpha) }
   /// Outputs and inputs.
-  public var extents: String { "\(b1.shape[t1 == nil ? 0 : 1])x\(a1.shape[1])" }
+  package var extents: String { "\(b1.shape[t1 == nil ? 0 : 1])x\(a1.shape[1])" }
 }
 
 // MARK: - Numbers
@@ -72,7 +72,7 @@ extension HadamardChange {
   }
 
   /// The norm of s (B₁ A₁) ⊙ (B₂ A₂).
-  public var norm: Double? {
+  package var norm: Double? {
     let ((b1, a1), (b2, a2)) = matrices
     var square = 0.0
     for rows in rowTiles(of: b1, columns: a1.shape[1]) {
@@ -84,7 +84,7 @@ extension HadamardChange {
   }
 
   /// Costs a pass over the factors, and only where these are so large that it may be, their product.
-  public var isBeyondFloat32: Bool {
+  package var isBeyondFloat32: Bool {
     func isBeyond(_ number: Double) -> Bool {
       LoRAFormats.isBeyondFloat32(number, scale: scale)
     }
@@ -99,13 +99,13 @@ extension HadamardChange {
   }
 
   /// s (B₁ A₁) ⊙ (B₂ A₂).
-  public func weightChange() -> Tensor? {
+  package func weightChange() -> Tensor? {
     let ((b1, a1), (b2, a2)) = matrices
     return (b1.matrixProduct(with: a1) * b2.matrixProduct(with: a2)).scaled(by: Float(scale))
   }
 
   /// Whether the factors are those of such a weight.
-  public func check(fits weight: Shape, layer: String, file: String) throws(FormatError) {
+  package func check(fits weight: Shape, layer: String, file: String) throws(FormatError) {
     if let core = t1, core.shape.count != weight.count {
       throw .otherKind(layer, core.shape.count, weight, file)
     }

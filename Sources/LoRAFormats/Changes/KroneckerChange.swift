@@ -1,11 +1,11 @@
-public import LoRATensor
+package import LoRATensor
 
 /// W + s C₁ ⊗ C₂, the Kronecker product of two matrices, either of which may be a product itself.
 ///
 /// Source: Yeh et al., *Navigating text-to-image customization* (LyCORIS), 2024.
-public struct KroneckerChange: LayerChange {
+package struct KroneckerChange: LayerChange {
   /// One of the two matrices.
-  public enum Factor: Sendable {
+  package enum Factor: Sendable {
     /// As it is, [m, n].
     case whole(Tensor)
     /// A product of [m, r] and [r, n].
@@ -32,20 +32,20 @@ public struct KroneckerChange: LayerChange {
   }
 
   /// C₁ (`lokr_w1` or `lokr_w1_a`, `lokr_w1_b`).
-  public var first: Factor
+  package var first: Factor
   /// C₂ (`lokr_w2`, or `lokr_w2_a`, `lokr_w2_b` and perhaps `lokr_t2`).
-  public var second: Factor
+  package var second: Factor
   /// The rank that the file or its configuration names; nil where both factors are whole.
-  public var rank: Int?
+  package var rank: Int?
   /// The alpha that the scale comes from.
-  public var alpha: Double
+  package var alpha: Double
   /// s; 1 in LyCORIS where both factors are whole.
-  public var scale: Double
+  package var scale: Double
   /// `dora_scale`: see ``LowRankChange/magnitude``.
-  public var magnitude: Tensor?
+  package var magnitude: Tensor?
 
   /// Creates a change.
-  public init(
+  package init(
     first: Factor, second: Factor, rank: Int?, alpha: Double, scale: Double,
     magnitude: Tensor? = nil
   ) {
@@ -60,19 +60,19 @@ public struct KroneckerChange: LayerChange {
   // MARK: As any change
 
   /// "LoKr".
-  public var methodName: String { "LoKr" }
+  package var methodName: String { "LoKr" }
   /// The factors and the magnitudes.
-  public var tensors: [(name: String, tensor: Tensor)] {
+  package var tensors: [(name: String, tensor: Tensor)] {
     first.tensors("w1") + second.tensors("w2") + named("dora_scale", magnitude)
   }
   /// Whether a factor is zero.
-  public var hasNoEffect: Bool {
+  package var hasNoEffect: Bool {
     magnitude == nil && (isNothing(scale) || first.isZero || second.isZero)
   }
   /// The rank and the alpha.
-  public var rankAndAlpha: (rank: Int?, alpha: Double)? { (rank, alpha) }
+  package var rankAndAlpha: (rank: Int?, alpha: Double)? { (rank, alpha) }
   /// Those of both matrices.
-  public var extents: String {
+  package var extents: String {
     [first, second].map { factor in
       switch factor {
       case .whole(let c): c.shape.dimensions.map { "\($0)" }.joined(separator: "x")
@@ -87,16 +87,16 @@ public struct KroneckerChange: LayerChange {
 
 extension KroneckerChange {
   /// The norm of s C₁ ⊗ C₂.
-  public var norm: Double? { abs(scale) * first.norm * second.norm }
+  package var norm: Double? { abs(scale) * first.norm * second.norm }
 
   /// Costs a pass over the factors, and only where these are so large that it may be, their product.
-  public var isBeyondFloat32: Bool {
+  package var isBeyondFloat32: Bool {
     LoRAFormats.isBeyondFloat32(first.bound * second.bound, scale: scale)
       && LoRAFormats.isBeyondFloat32(first.greatest * second.greatest, scale: scale)
   }
 
   /// s C₁ ⊗ C₂.
-  public func weightChange() -> Tensor? {
+  package func weightChange() -> Tensor? {
     let (c, d) = (first.matrix, second.matrix)
     let columns = d.shape[1]
     let kernel = second.kernel
@@ -181,7 +181,7 @@ extension KroneckerChange {
   }
 
   /// Whether the factors are those of such a weight.
-  public func check(fits weight: Shape, layer: String, file: String) throws(FormatError) {
+  package func check(fits weight: Shape, layer: String, file: String) throws(FormatError) {
     guard weight.count == 2 else { return }
     let kernel = second.tensors("").map(\.tensor.shape.count).max() ?? 2
     guard kernel == 2 else { throw .otherKind(layer, kernel, weight, file) }
@@ -191,7 +191,7 @@ extension KroneckerChange {
 
   /// The relative difference where a scale may have moved into the first part of the second factor;
   /// nil if anything else differs.
-  public func difference(to other: any LayerChange) -> Double? {
+  package func difference(to other: any LayerChange) -> Double? {
     guard let other = other as? KroneckerChange else { return nil }
     func same(_ a: some Sequence<Tensor>, _ b: some Sequence<Tensor>) -> Bool {
       a.elementsEqual(b) { $0 == $1 }

@@ -1,41 +1,41 @@
-public import LoRATensor
+package import LoRATensor
 
 /// Inputs or outputs of a layer times a vector (IA3).
 ///
 /// Source: Liu et al., *Few-shot parameter-efficient fine-tuning is better and cheaper than
 /// in-context learning*, 2022.
-public struct ScalingChange: LayerChange {
+package struct ScalingChange: LayerChange {
   /// The factors, [out], or [in] where they scale inputs.
-  public var vector: Tensor
+  package var vector: Tensor
   /// Whether inputs are scaled, as IA3 does in feed-forward modules, rather than outputs.
-  public var scalesInput: Bool
+  package var scalesInput: Bool
 
   /// Creates a change.
-  public init(vector: Tensor, scalesInput: Bool) {
+  package init(vector: Tensor, scalesInput: Bool) {
     self.vector = vector
     self.scalesInput = scalesInput
   }
 
   /// "IA3".
-  public var methodName: String { "IA3" }
+  package var methodName: String { "IA3" }
   /// The vector.
-  public var tensors: [(name: String, tensor: Tensor)] { [("the scaling", vector)] }
+  package var tensors: [(name: String, tensor: Tensor)] { [("the scaling", vector)] }
   /// Whether every factor is 1.
-  public var hasNoEffect: Bool {
+  package var hasNoEffect: Bool {
     vector.withUnsafeElements(of: Float.self) { $0.allSatisfy { $0 == 1 } }
   }
   /// How many inputs or outputs.
-  public var extents: String { "\(vector.elementCount) \(scalesInput ? "inputs" : "outputs")" }
+  package var extents: String { "\(vector.elementCount) \(scalesInput ? "inputs" : "outputs")" }
 
   /// W times the vector, less W.
-  public func difference(from weight: Tensor) -> Tensor? {
+  package func difference(from weight: Tensor) -> Tensor? {
     let count = vector.elementCount
     guard weight.shape.count == 2, weight.shape[scalesInput ? 1 : 0] == count else { return nil }
     return weight * vector.adding(-1).reshaped(to: scalesInput ? [1, count] : [count, 1])
   }
 
   /// Whether the vector has one factor for each input, or output, of a matrix.
-  public func check(fits weight: Shape, layer: String, file: String) throws(FormatError) {
+  package func check(fits weight: Shape, layer: String, file: String) throws(FormatError) {
     let count = vector.elementCount
     guard weight.count == 2, weight[scalesInput ? 1 : 0] != count else { return }
     try FormatError.check([count], fits: weight, layer: layer, file: file)

@@ -7,7 +7,7 @@ import CLoRASystem
 #else
   import Darwin
 #endif
-public import LoRATensor
+package import LoRATensor
 
 /// Writes files so that a crash, a kill, a full disk or an error leaves the old file or the new one,
 /// and never a part.
@@ -23,34 +23,34 @@ public import LoRATensor
 ///
 /// Files that only mean something together, as an adapter's configuration and weights, are written
 /// by `AtomicFolder`.
-public enum AtomicFile {
+package enum AtomicFile {
   /// One of several files that are written together.
-  public struct Part {
+  package struct Part {
     /// The target.
-    public let path: String
+    package let path: String
     /// Writes the content.
-    public let body: (FileWriter) throws -> Void
+    package let body: (FileWriter) throws -> Void
 
     /// A file whose content `body` writes piece by piece.
-    public init(_ path: String, _ body: @escaping (FileWriter) throws -> Void) {
+    package init(_ path: String, _ body: @escaping (FileWriter) throws -> Void) {
       self.path = path
       self.body = body
     }
 
     /// A file with the given content.
-    public init(_ path: String, _ bytes: [UInt8]) {
+    package init(_ path: String, _ bytes: [UInt8]) {
       self.init(path) { writer in try writer.write(bytes) }
     }
   }
 
   /// Writes `bytes` to the file at `path`, whose folder must exist.
-  public static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
+  package static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
     try asFileError(path) { try writeAll([Part(path, bytes)]) }
   }
 
   /// Writes what `body` hands to the writer to the file at `path`, whose folder must exist. Throws
   /// `FileError`, or what `body` throws.
-  public static func write(
+  package static func write(
     to path: String, _ body: (FileWriter) throws -> Void
   ) throws {
     try withoutActuallyEscaping(body) { body in try writeAll([Part(path, body)]) }
@@ -61,7 +61,7 @@ public enum AtomicFile {
   ///
   /// The renames come one after the other at the end, in the order of `parts`: a kill between two of
   /// them leaves the first files new and the others old. Give what others refer to first.
-  public static func writeAll(_ parts: [Part]) throws {
+  package static func writeAll(_ parts: [Part]) throws {
     try writeAll(parts) { _ in }
   }
 

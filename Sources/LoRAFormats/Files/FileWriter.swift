@@ -5,14 +5,14 @@
 #else
   import Darwin
 #endif
-public import LoRATensor
+package import LoRATensor
 
 /// The draft of one file, which ``AtomicFile`` puts in its place when it is complete.
 ///
 /// Nobody else may read a draft: it gets the permissions of the result when it becomes one.
-public final class FileWriter {
+package final class FileWriter {
   /// The target, which errors name.
-  public let path: String
+  package let path: String
   /// Where the content is collected.
   let draft: String
   private var descriptor: Int32
@@ -60,7 +60,7 @@ public final class FileWriter {
   deinit { if descriptor >= 0 { close(descriptor) } }
 
   /// Appends `bytes`.
-  public func write(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
+  package func write(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
     guard let base = bytes.baseAddress else { return }
     var done = 0
     while done < bytes.count {
@@ -80,7 +80,7 @@ public final class FileWriter {
   }
 
   /// Appends `bytes`.
-  public func write(_ bytes: [UInt8]) throws(FileError) {
+  package func write(_ bytes: [UInt8]) throws(FileError) {
     var failure: FileError?
     bytes.withUnsafeBytes { buffer in
       do throws(FileError) { try write(buffer) } catch { failure = error }
@@ -89,7 +89,7 @@ public final class FileWriter {
   }
 
   /// Appends the UTF-8 of `text`.
-  public func write(_ text: String) throws(FileError) { try write(Array(text.utf8)) }
+  package func write(_ text: String) throws(FileError) { try write(Array(text.utf8)) }
 
   /// Brings the content safely onto the disk. The draft stays locked until ``release()``.
   func finish() throws(FileError) {

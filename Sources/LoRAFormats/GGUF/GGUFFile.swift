@@ -1,5 +1,5 @@
 import LoRAJSON
-public import LoRATensor
+package import LoRATensor
 
 /// A GGUF file: what llama.cpp keeps models and adapters in, named tensors behind typed key-values.
 ///
@@ -19,46 +19,46 @@ public import LoRATensor
 /// More than the header's size times a small factor is never allocated for it.
 ///
 /// Source: the specification of GGUF, `docs/gguf.md` in ggml's repository.
-public struct GGUFFile: Sendable {
+package struct GGUFFile: Sendable {
   /// How a file's bytes get into memory.
-  public typealias Access = SafetensorsFile.Access
+  package typealias Access = SafetensorsFile.Access
 
   /// Something that the file says about itself.
-  public struct KeyValue: Sendable, Hashable {
+  package struct KeyValue: Sendable, Hashable {
     /// The key, as in "general.architecture".
-    public var key: String
+    package var key: String
     /// The value.
-    public var value: GGUFValue
+    package var value: GGUFValue
 
     /// Creates a key with its value.
-    public init(key: String, value: GGUFValue) {
+    package init(key: String, value: GGUFValue) {
       self.key = key
       self.value = value
     }
   }
 
   /// What the header says about one tensor.
-  public struct Entry: Sendable, Hashable {
+  package struct Entry: Sendable, Hashable {
     /// The tensor's name.
-    public let name: String
+    package let name: String
     /// The extents, outermost first.
-    public let shape: Shape
+    package let shape: Shape
     /// How the elements are stored.
-    public let type: GGUFTensorType
+    package let type: GGUFTensorType
     /// Where the elements lie, counted from the beginning of the data.
-    public let byteRange: Range<Int>
+    package let byteRange: Range<Int>
   }
 
   /// The file's path.
-  public let path: String
+  package let path: String
   /// The version of the format: 2 or 3.
-  public let version: Int
+  package let version: Int
   /// What every tensor's offset is a multiple of.
-  public let alignment: Int
+  package let alignment: Int
   /// What the file says about itself, in its order.
-  public let keyValues: [KeyValue]
+  package let keyValues: [KeyValue]
   /// The tensors in the file's order.
-  public let entries: [Entry]
+  package let entries: [Entry]
 
   private let keyPositions: [ExactName: Int]
   private let positions: [ExactName: Int]
@@ -76,7 +76,7 @@ public struct GGUFFile: Sendable {
 
   /// Opens the file at `path` and checks its header. See ``SafetensorsFile/Access`` for what a
   /// mapped file needs.
-  public init(path: String, access: Access = .mapped) throws(FormatError) {
+  package init(path: String, access: Access = .mapped) throws(FormatError) {
     let header: GGUFHeader
     switch access {
     case .mapped:
@@ -128,33 +128,33 @@ public struct GGUFFile: Sendable {
 
 extension GGUFFile {
   /// The value of `key`; nil if there is none. Keys are compared byte by byte.
-  public subscript(key: String) -> GGUFValue? {
+  package subscript(key: String) -> GGUFValue? {
     keyPositions[ExactName(key)].map { keyValues[$0].value }
   }
 
   /// The text of `key`; nil if there is no such key. Throws if it is not a text.
-  public func string(_ key: String) throws(FormatError) -> String? {
+  package func string(_ key: String) throws(FormatError) -> String? {
     try read(key, "a string") { $0.stringValue }
   }
 
   /// The whole number of `key`, of any integer type; nil if there is no such key. Throws if it is
   /// not one, or too large.
-  public func int(_ key: String) throws(FormatError) -> Int? {
+  package func int(_ key: String) throws(FormatError) -> Int? {
     try read(key, "a whole number") { $0.intValue }
   }
 
   /// The floating-point number of `key`; nil if there is no such key. Throws if it is not one.
-  public func double(_ key: String) throws(FormatError) -> Double? {
+  package func double(_ key: String) throws(FormatError) -> Double? {
     try read(key, "a floating-point number") { $0.doubleValue }
   }
 
   /// The truth value of `key`; nil if there is no such key. Throws if it is not one.
-  public func bool(_ key: String) throws(FormatError) -> Bool? {
+  package func bool(_ key: String) throws(FormatError) -> Bool? {
     try read(key, "a truth value") { $0.boolValue }
   }
 
   /// The texts of `key`; nil if there is no such key. Throws if it is not an array of strings.
-  public func strings(_ key: String) throws(FormatError) -> [String]? {
+  package func strings(_ key: String) throws(FormatError) -> [String]? {
     try read(key, "an array of strings") { $0.strings }
   }
 
@@ -171,7 +171,7 @@ extension GGUFFile {
   }
 
   /// The key `general.architecture`, as in "llama". Throws if it is missing or not a text.
-  public func architecture() throws(FormatError) -> String {
+  package func architecture() throws(FormatError) -> String {
     let key = "general.architecture"
     guard let name = try string(key) else {
       throw FormatError(
@@ -185,17 +185,17 @@ extension GGUFFile {
 
 extension GGUFFile {
   /// The tensors' names in the file's order.
-  public var names: [String] { entries.map(\.name) }
+  package var names: [String] { entries.map(\.name) }
 
   /// What the header says about the tensor `name`; nil if there is none. Names are compared byte by
   /// byte.
-  public func entry(named name: String) -> Entry? {
+  package func entry(named name: String) -> Entry? {
     positions[ExactName(name)].map { entries[$0] }
   }
 
   /// The tensor `name`, in the type it is stored in. Throws if there is none (`missingTensor`) or if
   /// its elements are in blocks that nothing here can read (`unsupported`).
-  public func tensor(named name: String) throws(FormatError) -> Tensor {
+  package func tensor(named name: String) throws(FormatError) -> Tensor {
     let entry = try existing(name)
     guard let dtype = entry.type.dtype else {
       let readable = GGUFTensorType.allCases.filter { $0.dtype != nil }.map(\.name)

@@ -1,4 +1,4 @@
-public import LoRATensor
+package import LoRATensor
 
 // The names are the format's own.
 // swift-format-ignore: AlwaysUseLowerCamelCase
@@ -7,7 +7,7 @@ public import LoRATensor
 ///
 /// Source: `enum ggml_type` of ggml, whose numbers these are; sizes as in gguf-py's
 /// `GGML_QUANT_SIZES`.
-public enum GGUFTensorType: UInt32, Sendable, Hashable, CaseIterable {
+package enum GGUFTensorType: UInt32, Sendable, Hashable, CaseIterable {
   /// Float32 numbers.
   case f32 = 0
   /// IEEE half-precision numbers.
@@ -78,16 +78,16 @@ public enum GGUFTensorType: UInt32, Sendable, Hashable, CaseIterable {
   case q1_0 = 41
 
   /// The name that gguf-py and llama.cpp print, as in "Q4_K".
-  public var name: String { layout.name }
+  package var name: String { layout.name }
 
   /// The number of elements in a block; 1 for plain numbers.
-  public var blockSize: Int { layout.block }
+  package var blockSize: Int { layout.block }
 
   /// The number of bytes of a block.
-  public var bytesPerBlock: Int { layout.bytes }
+  package var bytesPerBlock: Int { layout.bytes }
 
   /// The type of tensors that hold such elements as they are; nil for blocks that no tensor holds.
-  public var dtype: DType? {
+  package var dtype: DType? {
     switch self {
     case .f32: .float32
     case .f16: .float16
@@ -110,7 +110,7 @@ public enum GGUFTensorType: UInt32, Sendable, Hashable, CaseIterable {
   }
 
   /// The type that holds a tensor's elements as they are; nil if the format has none.
-  public init?(_ dtype: DType) {
+  package init?(_ dtype: DType) {
     switch dtype {
     case .float32: self = .f32
     case .float16: self = .f16
@@ -183,5 +183,5 @@ public enum GGUFTensorType: UInt32, Sendable, Hashable, CaseIterable {
 
 extension GGUFTensorType: CustomStringConvertible {
   /// The name.
-  public var description: String { name }
+  package var description: String { name }
 }

@@ -8,7 +8,7 @@
 /// ```
 ///
 /// Source: the specification of GGUF version 3, `gguf_metadata_value_type`.
-public enum GGUFValue: Sendable, Hashable {
+package enum GGUFValue: Sendable, Hashable {
   /// An unsigned integer of 8 bits.
   case uint8(UInt8)
   /// A signed integer of 8 bits.
@@ -37,15 +37,15 @@ public enum GGUFValue: Sendable, Hashable {
   case float64(Double)
 
   /// An array of strings.
-  public static func strings(_ values: [String]) -> GGUFValue { .array(.string(values)) }
+  package static func strings(_ values: [String]) -> GGUFValue { .array(.string(values)) }
 
   /// The text; nil for other types.
-  public var stringValue: String? {
+  package var stringValue: String? {
     if case .string(let value) = self { value } else { nil }
   }
 
   /// The integer, whichever type it has; nil for other types and for what `Int` cannot hold.
-  public var intValue: Int? {
+  package var intValue: Int? {
     switch self {
     case .uint8(let value): Int(value)
     case .int8(let value): Int(value)
@@ -60,7 +60,7 @@ public enum GGUFValue: Sendable, Hashable {
   }
 
   /// The floating-point number; nil for other types.
-  public var doubleValue: Double? {
+  package var doubleValue: Double? {
     switch self {
     case .float32(let value): Double(value)
     case .float64(let value): value
@@ -69,26 +69,26 @@ public enum GGUFValue: Sendable, Hashable {
   }
 
   /// True or false; nil for other types.
-  public var boolValue: Bool? {
+  package var boolValue: Bool? {
     if case .bool(let value) = self { value } else { nil }
   }
 
   /// The array; nil for other types.
-  public var arrayValue: GGUFArray? {
+  package var arrayValue: GGUFArray? {
     if case .array(let value) = self { value } else { nil }
   }
 
   /// The texts of an array of strings; nil for other types.
-  public var strings: [String]? {
+  package var strings: [String]? {
     if case .array(.string(let values)) = self { values } else { nil }
   }
 
   /// The integers of an array of any integer type; nil for other types and for what `Int` cannot
   /// hold.
-  public var ints: [Int]? { arrayValue?.ints }
+  package var ints: [Int]? { arrayValue?.ints }
 
   /// The numbers of an array of float32 or float64 numbers; nil for other types.
-  public var doubles: [Double]? { arrayValue?.doubles }
+  package var doubles: [Double]? { arrayValue?.doubles }
 
   /// The number that stands for the type in a file.
   var typeCode: UInt32 {
@@ -120,7 +120,7 @@ public enum GGUFValue: Sendable, Hashable {
 }
 
 /// Values of one type under a key of a GGUF file; the type is known even when there are none.
-public enum GGUFArray: Sendable, Hashable {
+package enum GGUFArray: Sendable, Hashable {
   /// Unsigned integers of 8 bits.
   case uint8([UInt8])
   /// Signed integers of 8 bits.
@@ -149,7 +149,7 @@ public enum GGUFArray: Sendable, Hashable {
   case float64([Double])
 
   /// The number of values.
-  public var count: Int {
+  package var count: Int {
     switch self {
     case .uint8(let values): values.count
     case .int8(let values): values.count
@@ -168,7 +168,7 @@ public enum GGUFArray: Sendable, Hashable {
   }
 
   /// The integers, whichever type they have; nil for other types and for what `Int` cannot hold.
-  public var ints: [Int]? {
+  package var ints: [Int]? {
     switch self {
     case .uint8(let values): values.map { Int($0) }
     case .int8(let values): values.map { Int($0) }
@@ -184,7 +184,7 @@ public enum GGUFArray: Sendable, Hashable {
   }
 
   /// The floating-point numbers; nil for other types.
-  public var doubles: [Double]? {
+  package var doubles: [Double]? {
     switch self {
     case .float32(let values): values.map { Double($0) }
     case .float64(let values): values

@@ -1,4 +1,4 @@
-public import LoRATensor
+package import LoRATensor
 
 /// Writes GGUF files of version 3, byte for byte as gguf-py does: key-values and tensors in the
 /// given order, every tensor's data padded to the alignment.
@@ -8,9 +8,9 @@ public import LoRATensor
 ///   [.init(key: "general.architecture", value: .string("llama"))],
 ///   tensors: [.init(name: "output_norm.weight", tensor: norm)], to: "model.gguf")
 /// ```
-public enum GGUFWriter {
+package enum GGUFWriter {
   /// A tensor to be written.
-  public struct Item: Sendable {
+  package struct Item: Sendable {
     let name: String
     let shape: Shape
     let content: Content
@@ -25,7 +25,7 @@ public enum GGUFWriter {
     ///
     /// With `isCopy` it is copied from another file, whatever it holds; other tensors may have finite
     /// numbers only.
-    public init(name: String, tensor: Tensor, isCopy: Bool = false) {
+    package init(name: String, tensor: Tensor, isCopy: Bool = false) {
       self.name = name
       shape = tensor.shape
       content = .plain(tensor)
@@ -52,7 +52,7 @@ public enum GGUFWriter {
   /// if a key or a name occurs twice, if a name or shape is more than llama.cpp reads, if the
   /// format has no such element type (unsigned integers, booleans), or if a tensor that is not copied
   /// from another file as it is holds a number that is not finite; `FileError` if writing fails.
-  public static func write(
+  package static func write(
     _ keyValues: [GGUFFile.KeyValue], tensors: [Item], to path: String
   ) throws {
     try AtomicFile.writeAll([try part(keyValues, tensors: tensors, path: path)])
@@ -60,7 +60,7 @@ public enum GGUFWriter {
 
   /// The file as one of several that are written together with ``AtomicFile/writeAll(_:)``. Throws
   /// ``FormatError`` as ``write(_:tensors:to:)`` does.
-  public static func part(
+  package static func part(
     _ keyValues: [GGUFFile.KeyValue], tensors: [Item], path: String
   ) throws(FormatError) -> AtomicFile.Part {
     let alignment = try alignment(keyValues, path)

@@ -11,22 +11,22 @@
 /// refused: three quotation marks in a row, and characters that the parser drops.
 ///
 /// Source: Ollama, `parser/parser.go`.
-public struct OllamaModelfile: Sendable {
+package struct OllamaModelfile: Sendable {
   /// The base: a model's name, or the path of a GGUF file or a model directory.
-  public var from: String
+  package var from: String
   /// The adapter: the path of a GGUF file or of a folder with a PEFT adapter, absolute or relative
   /// to the Modelfile.
-  public var adapter: String?
+  package var adapter: String?
   /// The prompt's template in Ollama's (Go's) language, which is not Jinja; nil: the base's. Make
   /// sure that it lays conversations out as in training.
-  public var template: String?
+  package var template: String?
   /// The system message that conversations begin with; nil: none.
-  public var system: String?
+  package var system: String?
   /// Settings of generation, as in ("temperature", "0.2"); names may repeat, as "stop" does.
-  public var parameters: [(name: String, value: String)]
+  package var parameters: [(name: String, value: String)]
 
   /// Creates a Modelfile.
-  public init(
+  package init(
     from: String, adapter: String? = nil, template: String? = nil, system: String? = nil,
     parameters: [(name: String, value: String)] = []
   ) {
@@ -38,11 +38,11 @@ public struct OllamaModelfile: Sendable {
   }
 
   /// The file's usual name.
-  public static let fileName = "Modelfile"
+  package static let fileName = "Modelfile"
 
   /// The file's text. Throws ``FormatError`` (`invalidValue`) if a value cannot be written, naming
   /// its instruction; `file` is for errors.
-  public func text(file: String = fileName) throws(FormatError) -> String {
+  package func text(file: String = fileName) throws(FormatError) -> String {
     guard !from.isEmpty else {
       throw FormatError(.invalidValue, file: file, subject: "FROM", problem: "it is empty")
     }
@@ -70,12 +70,12 @@ public struct OllamaModelfile: Sendable {
 
   /// Writes the file to `path`, atomically. Throws ``FormatError`` if a value cannot be written,
   /// `FileError` if writing fails.
-  public func write(to path: String) throws {
+  package func write(to path: String) throws {
     try AtomicFile.writeAll([try part(path: path)])
   }
 
   /// The file as one of several that are written together with ``AtomicFile/writeAll(_:)``.
-  public func part(path: String) throws(FormatError) -> AtomicFile.Part {
+  package func part(path: String) throws(FormatError) -> AtomicFile.Part {
     AtomicFile.Part(path, Array(try text(file: path).utf8))
   }
 
@@ -87,7 +87,7 @@ public struct OllamaModelfile: Sendable {
   /// let (place, modelfile) = OllamaModelfile(from: "llama3.2").beside(adapter: path)
   /// try AtomicFile.writeAll([adapter, try modelfile.part(path: place)])
   /// ```
-  public func beside(adapter path: String) -> (path: String, modelfile: OllamaModelfile) {
+  package func beside(adapter path: String) -> (path: String, modelfile: OllamaModelfile) {
     var copy = self
     copy.adapter = "./" + FileSystem.name(of: path)
     return (FileSystem.join(FileSystem.folder(of: path), Self.fileName), copy)

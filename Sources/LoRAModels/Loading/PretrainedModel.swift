@@ -18,7 +18,7 @@ public struct PretrainedModel: Sendable {
   /// The folder that it was opened from; nil for a GGUF file.
   public let directory: ModelDirectory?
   /// The GGUF file that it was opened from; nil for a folder.
-  public let file: GGUFFile?
+  package let file: GGUFFile?
   /// The shape and options.
   public let configuration: ModelConfiguration
   /// What `generation_config.json` says: stop tokens and sampling.

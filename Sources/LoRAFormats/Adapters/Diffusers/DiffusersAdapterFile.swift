@@ -16,11 +16,11 @@ import LoRATensor
 /// Ranks and alphas are in the metadata, `lora_adapter_metadata`, which holds PEFT's configuration
 /// of every part, or, without a part's name before its fields, that of the only one. A file without
 /// has a scale of 1, as it has in diffusers.
-public struct DiffusersAdapterFile: Sendable {
+package struct DiffusersAdapterFile: Sendable {
   /// The factors; paths with the part of the pipeline in front.
-  public var description: AdapterDescription
+  package var description: AdapterDescription
   /// What of the metadata could not be matched with the factors.
-  public private(set) var notes: [AdapterNote] = []
+  package private(set) var notes: [AdapterNote] = []
   /// Whether the scale of some layers is not in the file, which has those of others.
   var assumesScale = false
 
@@ -31,10 +31,10 @@ public struct DiffusersAdapterFile: Sendable {
   var provenance = AdapterFile.Provenance()
 
   /// Creates an adapter in memory, see ``write(to:)``.
-  public init(description: AdapterDescription) { self.description = description }
+  package init(description: AdapterDescription) { self.description = description }
 
   /// Reads the file at `path`.
-  public init(path: String) throws(FormatError) {
+  package init(path: String) throws(FormatError) {
     let file = try SafetensorsFile(path: path, access: .copied)
     var table = FactorTable(file)
     let part = Self.partOfBareNames(file.names)
@@ -205,7 +205,7 @@ public struct DiffusersAdapterFile: Sendable {
 extension DiffusersAdapterFile {
   /// The adapter as diffusers can hold it, and what a reader has to know. Factors stay as they are:
   /// ranks and alphas go into the metadata.
-  public static func fitting(
+  package static func fitting(
     _ description: AdapterDescription, provenance: AdapterFile.Provenance = .init(),
     file: String = "adapter"
   ) throws(FormatError) -> (file: DiffusersAdapterFile, notes: [AdapterNote]) {
@@ -315,7 +315,7 @@ extension DiffusersAdapterFile {
 
   /// Writes the file at `path`, atomically, in diffusers' present names. Throws ``FormatError`` for
   /// what ``fitting(_:provenance:file:)`` refuses, `FileError` if writing fails.
-  public func write(to path: String) throws {
+  package func write(to path: String) throws {
     try AtomicFile.writeAll([try part(path: path)])
   }
 

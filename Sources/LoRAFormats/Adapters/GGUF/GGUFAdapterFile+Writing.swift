@@ -2,7 +2,7 @@ import LoRATensor
 
 extension GGUFAdapterFile {
   /// The type that factors are written in.
-  public enum FactorType: String, Sendable, Hashable, CaseIterable {
+  package enum FactorType: String, Sendable, Hashable, CaseIterable {
     /// The type that each had where it came from, which loses nothing; factors that a scale had to
     /// be folded into are float32.
     case asStored
@@ -16,13 +16,13 @@ extension GGUFAdapterFile {
   }
 
   /// What had to be changed to fit the format.
-  public struct Report: Sendable, Hashable {
+  package struct Report: Sendable, Hashable {
     /// The file's alpha; 0 stands for a scale of 1.
-    public var alpha: Double
+    package var alpha: Double
     /// The paths of the layers whose scale was folded into B, which rounds each of its numbers to
     /// float32 once. The factors of all others are as they were, unless a narrower type was asked
     /// for.
-    public var foldedLayers: [String]
+    package var foldedLayers: [String]
   }
 
   /// Writes an adapter to the file at `path`, for models of `base`, atomically.
@@ -36,7 +36,7 @@ extension GGUFAdapterFile {
   /// output head that the base shares with its embedding, layers that llama.cpp adds no adapter to.
   /// Throws `FileError` if writing fails.
   @discardableResult
-  public static func write(
+  package static func write(
     _ description: AdapterDescription, base: GGUFBase, as type: FactorType = .asStored,
     to path: String
   ) throws -> Report {
@@ -47,7 +47,7 @@ extension GGUFAdapterFile {
 
   /// The file as one of several that are written together with ``AtomicFile/writeAll(_:)``, and what
   /// had to be changed. Throws as ``write(_:base:as:to:)`` does.
-  public static func part(
+  package static func part(
     _ description: AdapterDescription, base: GGUFBase, as type: FactorType = .asStored,
     path: String
   ) throws(FormatError) -> (part: AtomicFile.Part, report: Report) {

@@ -15,13 +15,13 @@ import LoRATensor
 /// word (norms). Factors must be finite and of the base's shapes, if a base is given.
 ///
 /// Source: llama.cpp, `src/llama-adapter.cpp` and `convert_lora_to_gguf.py`.
-public struct GGUFAdapterFile: Sendable {
+package struct GGUFAdapterFile: Sendable {
   /// The architecture of the base as GGUF files name it.
-  public let architecture: String
+  package let architecture: String
   /// The file's alpha; 0 stands for a scale of 1.
-  public let alpha: Double
+  package let alpha: Double
   /// The factors, and what the file says about itself.
-  public let description: AdapterDescription
+  package let description: AdapterDescription
 
   enum Keys {
     static let architecture = "general.architecture"
@@ -36,7 +36,7 @@ public struct GGUFAdapterFile: Sendable {
   /// Reads the adapter in the file at `path`. A `base` is needed where rows are ordered by heads
   /// (Llama's query and key projections), unless the file was written by this library, which notes
   /// the heads.
-  public init(path: String, base: GGUFBase? = nil) throws(FormatError) {
+  package init(path: String, base: GGUFBase? = nil) throws(FormatError) {
     // Of a model, the commonest mistake, only the header is read.
     try Self.checkType(try GGUFFile(path: path))
     // The bytes are copied, so the file may be replaced afterwards.
@@ -44,7 +44,7 @@ public struct GGUFAdapterFile: Sendable {
   }
 
   /// Reads the adapter in `file`, see ``init(path:base:)``.
-  public init(file: GGUFFile, base: GGUFBase? = nil) throws(FormatError) {
+  package init(file: GGUFFile, base: GGUFBase? = nil) throws(FormatError) {
     try Self.checkType(file)
     architecture = try file.architecture()
     if let base, base.architecture != architecture {

@@ -7,7 +7,7 @@ extension KohyaAdapterFile {
   /// Every layer has its own alpha, so factors stay as they are. Exceptions: a scale of 0, since an
   /// alpha of 0 means the rank, and a scale on two whole factors of LoKr, whose alpha LyCORIS
   /// ignores; these go into a factor.
-  public static func fitting(
+  package static func fitting(
     _ description: AdapterDescription, isLyCORIS: Bool = false, file: String = "adapter"
   ) throws(FormatError) -> (file: KohyaAdapterFile, notes: [AdapterNote]) {
     let format = isLyCORIS ? AdapterFormat.lycoris : .kohya
@@ -89,7 +89,7 @@ extension KohyaAdapterFile {
   ///
   /// Throws ``FormatError`` for what ``fitting(_:isLyCORIS:file:)`` refuses or would change, and
   /// `FileError` if writing fails.
-  public func write(to path: String) throws {
+  package func write(to path: String) throws {
     try AtomicFile.writeAll([try part(path: path)])
   }
 

@@ -16,16 +16,16 @@ import LoRATensor
 /// In these names underscores stand for dots and for themselves. They are told apart by the names of
 /// the modules of Stable Diffusion 1, 2 and XL, in diffusers' and in the original spelling; names
 /// that begin with `lycoris_` by the modules of a model that the caller gives.
-public struct KohyaAdapterFile: Sendable {
+package struct KohyaAdapterFile: Sendable {
   /// The factors; paths as in diffusers' pipelines, "unet.mid_block.attentions.0.proj_in".
-  public var description: AdapterDescription
+  package var description: AdapterDescription
 
   /// Creates an adapter in memory, see ``write(to:)``.
-  public init(description: AdapterDescription) { self.description = description }
+  package init(description: AdapterDescription) { self.description = description }
 
   /// Reads the file at `path`. `modules` are the paths of the base model's layers, for names that
   /// begin with `lycoris_`.
-  public init(path: String, modules: [String] = []) throws(FormatError) {
+  package init(path: String, modules: [String] = []) throws(FormatError) {
     let file = try SafetensorsFile(path: path, access: .copied)
     self.init(description: try Self.read(file, modules: modules))
   }

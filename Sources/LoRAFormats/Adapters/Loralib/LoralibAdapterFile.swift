@@ -16,12 +16,12 @@ import LoRATensor
 /// published checkpoints of RoBERTa and DeBERTa have it, and biases. These replace the base's.
 ///
 /// Source: Hu et al., *LoRA: low-rank adaptation of large language models*, 2022.
-public struct LoralibAdapterFile: Sendable {
+package struct LoralibAdapterFile: Sendable {
   /// The factors.
-  public var description: AdapterDescription
+  package var description: AdapterDescription
 
   /// Creates an adapter in memory, see ``write(to:)``.
-  public init(description: AdapterDescription) { self.description = description }
+  package init(description: AdapterDescription) { self.description = description }
 
   /// Reads the file at `path`.
   ///
@@ -32,7 +32,7 @@ public struct LoralibAdapterFile: Sendable {
   ///   - groups: of a merged projection, which parts of its output have an adapter, loralib's
   ///     `enable_lora`: `[true, false, true]` for q and v of q, k, v. A pair of merged factors
   ///     becomes one of the sum of their ranks, the same function.
-  public init(path: String, alpha: Double? = nil, groups: [Bool]? = nil) throws(FormatError) {
+  package init(path: String, alpha: Double? = nil, groups: [Bool]? = nil) throws(FormatError) {
     let file = try SafetensorsFile(path: path, access: .copied)
     var table = FactorTable(file)
     var others: [String] = []
@@ -165,7 +165,7 @@ extension LoralibAdapterFile {
   /// The adapter as loralib can hold it, with one alpha for all layers, and what had to be done for
   /// that. `alpha` is the one to read it with; nil takes the commonest. Layers of another alpha get
   /// theirs folded into B.
-  public static func fitting(
+  package static func fitting(
     _ description: AdapterDescription, alpha: Double? = nil, file: String = "adapter"
   ) throws(FormatError) -> (file: LoralibAdapterFile, alpha: Double, notes: [AdapterNote]) {
     if let rows = description.replacedRows.first {
@@ -203,7 +203,7 @@ extension LoralibAdapterFile {
 
   /// Writes the file at `path`, atomically. Alpha is not in it. Throws ``FormatError`` for what
   /// loralib cannot hold, `FileError` if writing fails.
-  public func write(to path: String) throws {
+  package func write(to path: String) throws {
     try AtomicFile.writeAll([try part(path: path)])
   }
 

@@ -9,9 +9,9 @@ package import LoRAJSON
 /// ```
 ///
 /// Fields that this type does not hold, mostly of the training run, are kept and written again.
-public struct MLXAdapterConfiguration: Sendable, Hashable {
+package struct MLXAdapterConfiguration: Sendable, Hashable {
   /// `fine_tune_type`, as far as it is supported.
-  public enum Method: String, Sendable, Hashable {
+  package enum Method: String, Sendable, Hashable {
     /// Low-rank factors.
     case lora
     /// Low-rank factors and magnitudes.
@@ -19,17 +19,17 @@ public struct MLXAdapterConfiguration: Sendable, Hashable {
   }
 
   /// The method.
-  public var method: Method
+  package var method: Method
   /// `num_layers`: how many of the last blocks mlx-lm prepares; -1 for all.
-  public var blockCount: Int
+  package var blockCount: Int
   /// The rank of every layer.
-  public var rank: Int
+  package var rank: Int
   /// What the product of the factors is multiplied by: absolute, not divided by the rank.
-  public var scale: Double
+  package var scale: Double
   /// The probability of dropping an input of the factors while training.
-  public var dropout: Double
+  package var dropout: Double
   /// Which layers mlx-lm prepares: paths within a block, or whole paths; nil for its default.
-  public var keys: [String]?
+  package var keys: [String]?
 
   /// The object as it was read, for the fields that this type does not hold.
   package var original: JSONObject = [:]
@@ -38,7 +38,7 @@ public struct MLXAdapterConfiguration: Sendable, Hashable {
 
   /// The name of the model that was trained, `model`, or PEFT's field for it where a converter wrote
   /// that; nil if the file does not say.
-  public var baseModelName: String? {
+  package var baseModelName: String? {
     get {
       ["model", "base_model_name_or_path"].lazy.compactMap { original[$0]?.stringValue }
         .first { !$0.isEmpty }
@@ -60,7 +60,7 @@ public struct MLXAdapterConfiguration: Sendable, Hashable {
   }
 
   /// Creates a configuration.
-  public init(
+  package init(
     method: Method = .lora, blockCount: Int = -1, rank: Int, scale: Double, dropout: Double = 0,
     keys: [String]? = nil
   ) {
@@ -73,7 +73,7 @@ public struct MLXAdapterConfiguration: Sendable, Hashable {
   }
 
   /// Reads the text of the file; `file` is for errors.
-  public init(parsing bytes: [UInt8], file: String = "adapter_config.json") throws(FormatError) {
+  package init(parsing bytes: [UInt8], file: String = "adapter_config.json") throws(FormatError) {
     try self.init(try FileSystem.object(parsing: bytes, file: file), file: file)
   }
 
@@ -123,7 +123,7 @@ public struct MLXAdapterConfiguration: Sendable, Hashable {
   }
 
   /// The text of the file: keys sorted, four spaces, as mlx-lm writes it.
-  public func encoded() -> [UInt8] {
+  package func encoded() -> [UInt8] {
     var object = original
     object["fine_tune_type"] = .string(method.rawValue)
     if object["num_layers"] != nil || object["lora_layers"] == nil {

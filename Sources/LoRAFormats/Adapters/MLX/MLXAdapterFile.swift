@@ -14,14 +14,14 @@ import LoRATensor
 ///
 /// Before mlx-lm 0.9 it was one file, `adapters.npz`, without rank and scale: the rank is the
 /// factors', the scale the 20.0 that those programs computed with.
-public struct MLXAdapterFile: Sendable {
+package struct MLXAdapterFile: Sendable {
   /// `adapter_config.json`.
-  public var configuration: MLXAdapterConfiguration
+  package var configuration: MLXAdapterConfiguration
   /// The factors.
-  public var description: AdapterDescription
+  package var description: AdapterDescription
 
   /// What reading had to assume or could not match.
-  public private(set) var notes: [AdapterNote] = []
+  package private(set) var notes: [AdapterNote] = []
   /// Whether the scale is not in the file.
   var assumesScale = false
   /// Whether the configuration is a file's rather than made of an older file's factors.
@@ -41,7 +41,7 @@ public struct MLXAdapterFile: Sendable {
   private var names: MLXModuleNames?
 
   /// Creates an adapter in memory, see ``write(to:)``.
-  public init(configuration: MLXAdapterConfiguration, description: AdapterDescription) {
+  package init(configuration: MLXAdapterConfiguration, description: AdapterDescription) {
     self.configuration = configuration
     self.description = description
   }
@@ -53,7 +53,7 @@ public struct MLXAdapterFile: Sendable {
   ///   - path: the folder or the file.
   ///   - alpha: of a file without a configuration, what its scale is times its rank; nil: what
   ///     mlx-lm computed with when it wrote such files.
-  public init(path: String, alpha: Double? = nil) throws(FormatError) {
+  package init(path: String, alpha: Double? = nil) throws(FormatError) {
     let isFolder = FileSystem.isFolder(path)
     let folder = isFolder ? path : FileSystem.folder(of: path)
     try FolderJournal.check(folder)
@@ -225,7 +225,7 @@ extension MLXAdapterFile {
   ///   - file: for errors.
   ///
   /// Throws ``FormatError`` for what MLX has no place for, by the layer's name.
-  public static func fitting(
+  package static func fitting(
     _ description: AdapterDescription, template: MLXAdapterConfiguration? = nil,
     modelType: String? = nil, file: String = "adapters.safetensors"
   ) throws(FormatError) -> (file: MLXAdapterFile, notes: [AdapterNote]) {
@@ -311,7 +311,7 @@ extension MLXAdapterFile {
   ///
   /// Throws ``FormatError`` unless the configuration describes the factors, as that of
   /// ``fitting(_:template:modelType:file:)`` does, `FileError` if writing fails.
-  public func write(to path: String) throws {
+  package func write(to path: String) throws {
     try AtomicFolder.write(try parts(of: path), as: .adapter(.mlx), to: path)
   }
 

@@ -4,15 +4,15 @@ import LoRATensor
 
 extension PEFTAdapterConfiguration {
   /// What IA3 has.
-  public struct IA3: Sendable, Hashable {
+  package struct IA3: Sendable, Hashable {
     /// The modules whose inputs are scaled rather than their outputs (`feedforward_modules`). As in
     /// PEFT a name is any end of a path, here not only after a dot.
-    public var feedForward: Modules
+    package var feedForward: Modules
     /// Whether the base keeps its weights as [in, out], as GPT-2 does (`fan_in_fan_out`).
-    public var hasTransposedBase: Bool
+    package var hasTransposedBase: Bool
 
     /// Creates IA3's options.
-    public init(feedForward: Modules, hasTransposedBase: Bool = false) {
+    package init(feedForward: Modules, hasTransposedBase: Bool = false) {
       self.feedForward = feedForward
       self.hasTransposedBase = hasTransposedBase
     }
@@ -29,14 +29,14 @@ extension PEFTAdapterConfiguration {
   }
 
   /// Whether IA3 scales the inputs of the module at `path`; false for other methods.
-  public func scalesInput(forPath path: String) -> Bool {
+  package func scalesInput(forPath path: String) -> Bool {
     (method.options as? IA3)?.scalesInput(forPath: path) ?? false
   }
 }
 
 extension PEFTAdapterConfiguration.Method {
   /// `IA3`.
-  public static func ia3(_ options: PEFTAdapterConfiguration.IA3) -> Self { Self(options) }
+  package static func ia3(_ options: PEFTAdapterConfiguration.IA3) -> Self { Self(options) }
 }
 
 extension PEFTAdapterConfiguration.IA3: PEFTMethod {

@@ -4,16 +4,16 @@ import LoRATensor
 
 extension PEFTAdapterConfiguration {
   /// What LoHa has.
-  public struct LoHa: Sendable, Hashable {
+  package struct LoHa: Sendable, Hashable {
     /// The probability of dropping an output of the change while training.
-    public var rankDropout: Double
+    package var rankDropout: Double
     /// The probability of leaving out a layer's change while training.
-    public var moduleDropout: Double
+    package var moduleDropout: Double
     /// Whether convolutions are kept in Tucker form (`use_effective_conv2d`).
-    public var usesTuckerForm: Bool
+    package var usesTuckerForm: Bool
 
     /// Creates LoHa's options.
-    public init(
+    package init(
       rankDropout: Double = 0, moduleDropout: Double = 0, usesTuckerForm: Bool = false
     ) {
       self.rankDropout = rankDropout
@@ -25,7 +25,7 @@ extension PEFTAdapterConfiguration {
 
 extension PEFTAdapterConfiguration.Method {
   /// `LOHA`.
-  public static func loha(_ options: PEFTAdapterConfiguration.LoHa) -> Self { Self(options) }
+  package static func loha(_ options: PEFTAdapterConfiguration.LoHa) -> Self { Self(options) }
 }
 
 extension PEFTAdapterConfiguration.LoHa: PEFTMethod {

@@ -5,22 +5,22 @@ import LoRATensor
 extension PEFTAdapterConfiguration {
   /// What LoKr has. Which of its two matrices are products of rank r, and their sizes, follow from
   /// the layer's: see ``shapes(outputs:inputs:rank:)``.
-  public struct LoKr: Sendable, Hashable {
+  package struct LoKr: Sendable, Hashable {
     /// The probability of dropping an output of the change while training.
-    public var rankDropout: Double
+    package var rankDropout: Double
     /// The probability of leaving out a layer's change while training.
-    public var moduleDropout: Double
+    package var moduleDropout: Double
     /// Whether outputs that are kept are scaled up for those dropped (`rank_dropout_scale`).
-    public var scalesRankDropout: Bool
+    package var scalesRankDropout: Bool
     /// Whether convolutions are kept in Tucker form (`use_effective_conv2d`).
-    public var usesTuckerForm: Bool
+    package var usesTuckerForm: Bool
     /// Whether the first matrix may be a product too (`decompose_both`).
-    public var decomposesBoth: Bool
+    package var decomposesBoth: Bool
     /// The wanted extent of the first matrix; -1 for one near the square root.
-    public var factor: Int
+    package var factor: Int
 
     /// Creates LoKr's options.
-    public init(
+    package init(
       rankDropout: Double = 0, moduleDropout: Double = 0, scalesRankDropout: Bool = false,
       usesTuckerForm: Bool = false, decomposesBoth: Bool = false, factor: Int = -1
     ) {
@@ -36,7 +36,7 @@ extension PEFTAdapterConfiguration {
 
 extension PEFTAdapterConfiguration.Method {
   /// `LOKR`.
-  public static func lokr(_ options: PEFTAdapterConfiguration.LoKr) -> Self { Self(options) }
+  package static func lokr(_ options: PEFTAdapterConfiguration.LoKr) -> Self { Self(options) }
 }
 
 extension PEFTAdapterConfiguration.LoKr: PEFTMethod {
@@ -215,15 +215,15 @@ extension PEFTAdapterConfiguration.LoKr: PEFTMethod {
 
 extension PEFTAdapterConfiguration.LoKr {
   /// How PEFT divides a layer's weight [outputs, inputs] into C₁ ⊗ C₂.
-  public struct Shapes: Sendable, Hashable {
+  package struct Shapes: Sendable, Hashable {
     /// The extents of C₁.
-    public var first: (rows: Int, columns: Int) { (firstRows, firstColumns) }
+    package var first: (rows: Int, columns: Int) { (firstRows, firstColumns) }
     /// The extents of C₂.
-    public var second: (rows: Int, columns: Int) { (secondRows, secondColumns) }
+    package var second: (rows: Int, columns: Int) { (secondRows, secondColumns) }
     /// Whether C₁ is kept whole rather than as a product.
-    public var isFirstWhole: Bool
+    package var isFirstWhole: Bool
     /// Whether C₂ is.
-    public var isSecondWhole: Bool
+    package var isSecondWhole: Bool
 
     var firstRows: Int
     var firstColumns: Int
@@ -235,7 +235,7 @@ extension PEFTAdapterConfiguration.LoKr {
   /// at rank `rank`. Traps if one is not above 0.
   ///
   /// Source: the rule that LyCORIS and PEFT share, of Yeh et al., 2024.
-  public func shapes(outputs: Int, inputs: Int, rank: Int) -> Shapes {
+  package func shapes(outputs: Int, inputs: Int, rank: Int) -> Shapes {
     require(
       outputs > 0 && inputs > 0 && rank > 0,
       "LoKr of \(outputs) outputs, \(inputs) inputs and rank \(rank): all must be above 0")

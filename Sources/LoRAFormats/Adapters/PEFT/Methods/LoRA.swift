@@ -5,9 +5,9 @@ import LoRATensor
 
 extension PEFTAdapterConfiguration {
   /// What only LoRA has.
-  public struct LoRA: Sendable, Hashable {
+  package struct LoRA: Sendable, Hashable {
     /// Which of the base's biases were trained along, and are saved (`bias`).
-    public enum Biases: String, Sendable, Hashable {
+    package enum Biases: String, Sendable, Hashable {
       /// None.
       case none
       /// Those of the layers with an adapter.
@@ -17,7 +17,7 @@ extension PEFTAdapterConfiguration {
     }
 
     /// Tokens whose rows of an embedding were trained (`trainable_token_indices`).
-    public enum TrainedTokens: Sendable, Hashable {
+    package enum TrainedTokens: Sendable, Hashable {
       /// Of the model's input embedding.
       case ofInput([Int])
       /// By embedding: each key is the end of a module's path.
@@ -25,25 +25,25 @@ extension PEFTAdapterConfiguration {
     }
 
     /// The probability of dropping an input of the factors while training.
-    public var dropout: Double
+    package var dropout: Double
     /// Whether the scale is alpha / √rank (`use_rslora`).
-    public var usesRankStabilizedScale: Bool
+    package var usesRankStabilizedScale: Bool
     /// Whether the norms of weights are trained apart (`use_dora`).
-    public var isDoRA: Bool
+    package var isDoRA: Bool
     /// Whether the base keeps its weights as [in, out], as GPT-2 does (`fan_in_fan_out`). The
     /// factors in the file are the same either way.
-    public var hasTransposedBase: Bool
+    package var hasTransposedBase: Bool
     /// Which of the base's biases are saved along.
-    public var biases: Biases
+    package var biases: Biases
     /// Whether B has a bias of its own (`lora_bias`).
-    public var hasFactorBias: Bool
+    package var hasFactorBias: Bool
     /// The tokens whose embeddings were trained.
-    public var trainedTokens: TrainedTokens?
+    package var trainedTokens: TrainedTokens?
     /// Whether adapters of layers that share a weight share theirs (`ensure_weight_tying`).
-    public var keepsWeightsTied: Bool
+    package var keepsWeightsTied: Bool
 
     /// Creates LoRA's options.
-    public init(
+    package init(
       dropout: Double = 0, usesRankStabilizedScale: Bool = false, isDoRA: Bool = false,
       hasTransposedBase: Bool = false, biases: Biases = .none, hasFactorBias: Bool = false,
       trainedTokens: TrainedTokens? = nil, keepsWeightsTied: Bool = false
@@ -60,15 +60,15 @@ extension PEFTAdapterConfiguration {
   }
 
   /// What only LoRA has; nil for other methods.
-  public var lora: LoRA? { method.options as? LoRA }
+  package var lora: LoRA? { method.options as? LoRA }
 
   /// Whether the scale is alpha / √rank: rsLoRA.
-  public var usesRankStabilizedScale: Bool { lora?.usesRankStabilizedScale ?? false }
+  package var usesRankStabilizedScale: Bool { lora?.usesRankStabilizedScale ?? false }
 }
 
 extension PEFTAdapterConfiguration.Method {
   /// `LORA`: LoRA, rsLoRA and DoRA.
-  public static func lora(_ options: PEFTAdapterConfiguration.LoRA) -> Self { Self(options) }
+  package static func lora(_ options: PEFTAdapterConfiguration.LoRA) -> Self { Self(options) }
 }
 
 extension PEFTAdapterConfiguration.LoRA: PEFTMethod {
