@@ -5,7 +5,7 @@ public import LoRATensor
 /// first, then by name, behind a header padded with spaces to a multiple of 8 bytes, so that every
 /// tensor lies aligned.
 public enum SafetensorsWriter {
-  /// Writes `tensors` to the file at `path`, atomically (see ``AtomicFile``). Copies nothing: the
+  /// Writes `tensors` to the file at `path`, atomically (see `AtomicFile`). Copies nothing: the
   /// bytes go to the file from where they lie.
   ///
   /// `copies` names the tensors that are copied from another file as they are: the only ones that may
@@ -20,7 +20,7 @@ public enum SafetensorsWriter {
     try AtomicFile.writeAll([try part(tensors, metadata: metadata, copies: copies, path: path)])
   }
 
-  /// The file as one of several that are written together with ``AtomicFile/writeAll(_:)``. Throws
+  /// The file as one of several that are written together with `AtomicFile/writeAll(_:)`. Throws
   /// ``FormatError`` as ``write(_:metadata:copies:to:)`` does.
   package static func part(
     _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:],

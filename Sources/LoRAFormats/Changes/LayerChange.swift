@@ -2,8 +2,8 @@ public import LoRATensor
 
 /// What an adapter does to one layer's weight W [out, in], as data.
 ///
-/// A kind of change is a type: ``LowRankChange``, ``HadamardChange``, ``KroneckerChange`` and
-/// ``ScalingChange``. Weights of convolutions are [out, in, height, width], and their factors have
+/// A kind of change is a type: ``LowRankChange``, `HadamardChange`, `KroneckerChange` and
+/// `ScalingChange`. Weights of convolutions are [out, in, height, width], and their factors have
 /// those two extents more. What the first three requirements do not say has a default that claims
 /// nothing.
 public protocol LayerChange: Sendable {

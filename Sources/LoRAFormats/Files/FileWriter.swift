@@ -7,7 +7,7 @@
 #endif
 package import LoRATensor
 
-/// The draft of one file, which ``AtomicFile`` puts in its place when it is complete.
+/// The draft of one file, which `AtomicFile` puts in its place when it is complete.
 ///
 /// Nobody else may read a draft: it gets the permissions of the result when it becomes one.
 package final class FileWriter {

@@ -45,7 +45,7 @@ package enum GGUFWriter {
   private static let greatestName = 63
   private static let greatestDimensionCount = 4
 
-  /// Writes a file to `path`, atomically (see ``AtomicFile``). Copies nothing: the tensors' bytes go
+  /// Writes a file to `path`, atomically (see `AtomicFile`). Copies nothing: the tensors' bytes go
   /// to the file from where they lie.
   ///
   /// The alignment is 32 unless `general.alignment` is among the key-values. Throws ``FormatError``
@@ -58,7 +58,7 @@ package enum GGUFWriter {
     try AtomicFile.writeAll([try part(keyValues, tensors: tensors, path: path)])
   }
 
-  /// The file as one of several that are written together with ``AtomicFile/writeAll(_:)``. Throws
+  /// The file as one of several that are written together with `AtomicFile/writeAll(_:)`. Throws
   /// ``FormatError`` as ``write(_:tensors:to:)`` does.
   package static func part(
     _ keyValues: [GGUFFile.KeyValue], tensors: [Item], path: String

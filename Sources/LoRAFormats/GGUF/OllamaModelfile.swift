@@ -74,7 +74,7 @@ package struct OllamaModelfile: Sendable {
     try AtomicFile.writeAll([try part(path: path)])
   }
 
-  /// The file as one of several that are written together with ``AtomicFile/writeAll(_:)``.
+  /// The file as one of several that are written together with `AtomicFile/writeAll(_:)`.
   package func part(path: String) throws(FormatError) -> AtomicFile.Part {
     AtomicFile.Part(path, Array(try text(file: path).utf8))
   }

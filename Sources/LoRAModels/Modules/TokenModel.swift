@@ -11,7 +11,7 @@ public protocol TokenModel: Module {
   /// The number of types of tokens; 0, the default, for a model that knows none.
   var typeCount: Int { get }
   /// The hidden states, `[batch, positions, size]`. Tokens and types are checked by the caller: see
-  /// ``validate(_:)-(TokenBatch)``.
+  /// `validate(_:)`.
   func hiddenStates(_ batch: TokenBatch) -> Variable
 }
 
@@ -34,7 +34,7 @@ extension TokenModel {
     }
   }
 
-  /// Checks a batch that comes from outside: its sequences as ``validate(_:)-(Sequence<[Int]>)`` does,
+  /// Checks a batch that comes from outside: its sequences as `validate(_:)` does,
   /// and its types.
   public func validate(_ batch: TokenBatch) throws(SequenceError) {
     let ids = batch.tokens.scalars(as: Int64.self).map { Int($0) }

@@ -45,7 +45,7 @@ extension GGUFAdapterFile {
     return report
   }
 
-  /// The file as one of several that are written together with ``AtomicFile/writeAll(_:)``, and what
+  /// The file as one of several that are written together with `AtomicFile/writeAll(_:)`, and what
   /// had to be changed. Throws as ``write(_:base:as:to:)`` does.
   package static func part(
     _ description: AdapterDescription, base: GGUFBase, as type: FactorType = .asStored,

@@ -1,4 +1,4 @@
-package import LoRATensor
+public import LoRATensor
 
 extension PEFTAdapterFile {
   /// Writes the adapter into the folder at `path`, which is made if needed, so that PEFT loads it.
@@ -12,13 +12,13 @@ extension PEFTAdapterFile {
   /// Throws ``FormatError`` if the configuration does not describe the factors (another method, rank
   /// or scale, a path that its targets do not match) or if one is not finite, `FileError` if writing
   /// fails; then the folder's files are as before.
-  package func write(to path: String, storedType: DType? = nil) throws {
+  public func write(to path: String, storedType: DType? = nil) throws {
     try AtomicFolder.write(
       try parts(of: path, storedType: storedType), as: .adapter(.peft), to: path)
   }
 
   /// The files of the folder at `path`, not yet written: for folders that are written together.
-  /// Throws ``FormatError`` as ``write(to:storedType:)`` does.
+  /// Throws ``FormatError`` as `write(to:storedType:)` does.
   func parts(of path: String, storedType: DType? = nil) throws(FormatError) -> [AtomicFile.Part] {
     let weightsPath = FileSystem.join(path, Self.weightsFile)
     try description.checkScales(file: weightsPath)
