@@ -91,7 +91,7 @@ func gettingStarted() async throws {
 }
 
 /// Numerics.md.
-func numerics(model: Transformer, tokens: Tensor) throws {
+func numerics(model: any PretrainedLanguageModel, tokens: Tensor) throws {
   let before = model(tokens).value
   try model.inject(LoRA(), named: "a")
   try model.mergeAdapters(["a": 1])
