@@ -50,7 +50,7 @@ extension PretrainedTokenModel {
     guard let model = self as? any PretrainedLanguageModel else {
       throw wrongKind(
         file, "predicts no next tokens",
-        "it can't be scored, continued or trained as a language model")
+        "scoring, generating and training on texts need a language model")
     }
     return model
   }
