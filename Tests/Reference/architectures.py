@@ -8,16 +8,13 @@ Each directory: `<method>/` by PEFT, and expected.safetensors: `ids` [3, 24] int
 them from the stored weights of Tests/Fixtures/models/<model>.
 """
 
-import json
 import os
 
 import torch
-from peft import (
-    IA3Config, LoHaConfig, LoKrConfig, LoraConfig, PeftModel, get_peft_model,
-)
+from peft import IA3Config, LoHaConfig, LoKrConfig, LoraConfig, PeftModel
 
-from common import fixture, fresh_folder, read_ids, token_nll, write, write_json
-from tiny_models import load_model
+from common import fixture, fresh_folder, read_ids, token_nll, write
+from tiny_models import load_model, save_random_adapter
 
 MODELS = ["qwen3-untied", "gemma2-windows"]
 LAYERS = ["q_proj", "k_proj", "o_proj", "gate_proj", "down_proj"]
@@ -34,30 +31,6 @@ METHODS = {
 }
 
 
-def save_adapter(model, folder, config, seed):
-    """An adapter of random numbers, as PEFT saves it."""
-    torch.manual_seed(seed)
-    adapted = get_peft_model(model, config)
-    with torch.no_grad():
-        for name, parameter in sorted(adapted.named_parameters()):
-            if not parameter.requires_grad:
-                continue
-            if "magnitude" in name or "ia3" in name:
-                parameter.mul_(1 + 0.3 * torch.rand_like(parameter))
-            else:
-                parameter.add_(0.2 * torch.randn_like(parameter))
-    adapted.peft_config["default"].base_model_name_or_path = "base"
-    adapted.save_pretrained(folder)
-    os.remove(os.path.join(folder, "README.md"))
-    path = os.path.join(folder, "adapter_config.json")
-    with open(path) as file:
-        settings = json.load(file)
-    for key in ("target_modules", "exclude_modules", "modules_to_save", "feedforward_modules"):
-        if isinstance(settings.get(key), list):
-            settings[key].sort()
-    write_json(path, settings)
-
-
 if __name__ == "__main__":
     for index, name in enumerate(MODELS):
         model = fixture("models", name)
@@ -66,7 +39,8 @@ if __name__ == "__main__":
         expected = dict(ids=ids, nll=token_nll(load_model(model), ids))
         for number, (method, make) in enumerate(METHODS.items()):
             place = os.path.join(folder, method)
-            save_adapter(load_model(model, torch.float32), place, make(), 8000 + 10 * index + number)
+            save_random_adapter(
+                load_model(model, torch.float32), place, make(), 8000 + 10 * index + number, 0.2)
             adapted = PeftModel.from_pretrained(load_model(model), place).eval()
             expected["nll." + method] = token_nll(adapted, ids)
             expected["merged." + method] = token_nll(adapted.merge_and_unload(), ids)

@@ -17,7 +17,6 @@ each (AdamW, rate 0.01, no decay, no dropout), and `initial/<key>`, `final/<key>
 """
 
 import argparse
-import json
 import os
 
 import common
@@ -31,6 +30,8 @@ from transformers import (
     AutoModel, AutoModelForSequenceClassification, BertConfig, BertForMaskedLM,
     BertForSequenceClassification, BertModel,
 )
+
+from tiny_models import save_random_adapter
 
 BERT = dict(vocab_size=48, hidden_size=24, num_hidden_layers=2, num_attention_heads=3,
             intermediate_size=40, max_position_embeddings=32, type_vocab_size=2)
@@ -110,30 +111,6 @@ def load(folder, kind, dtype=torch.float64):
     return model.eval()
 
 
-def save_adapter(model, folder, config, seed):
-    """An adapter of random numbers, as PEFT saves it."""
-    torch.manual_seed(seed)
-    adapted = get_peft_model(model, config)
-    with torch.no_grad():
-        for name, parameter in sorted(adapted.named_parameters()):
-            if not parameter.requires_grad:
-                continue
-            if "magnitude" in name or "ia3" in name:
-                parameter.mul_(1 + 0.3 * torch.rand_like(parameter))
-            else:
-                parameter.add_(0.25 * torch.randn_like(parameter))
-    adapted.peft_config["default"].base_model_name_or_path = "base"
-    adapted.save_pretrained(folder)
-    os.remove(os.path.join(folder, "README.md"))
-    path = os.path.join(folder, "adapter_config.json")
-    with open(path) as file:
-        config = json.load(file)
-    for key in ("target_modules", "exclude_modules", "modules_to_save", "feedforward_modules"):
-        if isinstance(config.get(key), list):
-            config[key].sort()
-    common.write_json(path, config)
-
-
 def make(folder, name, seed, kind, settings, former=False, dtype="float32"):
     common.fresh_folder(folder)
     config = BertConfig(**{**BERT, **settings})
@@ -157,8 +134,8 @@ def make(folder, name, seed, kind, settings, former=False, dtype="float32"):
                     continue
                 place = os.path.join(folder, "adapters", method)
                 with torch.enable_grad():
-                    save_adapter(load(folder, kind, torch.float32), place, make_config(),
-                                 seed + 10 + index)
+                    save_random_adapter(load(folder, kind, torch.float32), place, make_config(),
+                                        seed + 10 + index, 0.25)
                 adapted = PeftModel.from_pretrained(load(folder, kind), place).eval()
                 expected["logits." + method] = adapted(**batch).logits
                 merged = adapted.merge_and_unload()

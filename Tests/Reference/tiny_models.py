@@ -141,6 +141,30 @@ def save_adapter(model_folder, folder, seed, b_std=0.15, **settings):
     common.write_json(path, config)
 
 
+def save_random_adapter(model, folder, config, seed, std):
+    """Writes an adapter of random numbers of any of PEFT's methods, as PEFT saves it."""
+    torch.manual_seed(seed)
+    adapted = get_peft_model(model, config)
+    with torch.no_grad():
+        for name, parameter in sorted(adapted.named_parameters()):
+            if not parameter.requires_grad:
+                continue
+            if "magnitude" in name or "ia3" in name:
+                parameter.mul_(1 + 0.3 * torch.rand_like(parameter))
+            else:
+                parameter.add_(std * torch.randn_like(parameter))
+    adapted.peft_config["default"].base_model_name_or_path = "base"
+    adapted.save_pretrained(folder)
+    os.remove(os.path.join(folder, "README.md"))
+    path = os.path.join(folder, "adapter_config.json")
+    with open(path) as file:
+        settings = json.load(file)
+    for key in ("target_modules", "exclude_modules", "modules_to_save", "feedforward_modules"):
+        if isinstance(settings.get(key), list):
+            settings[key].sort()
+    common.write_json(path, settings)
+
+
 class NearTie(Exception):
     """Two logits too close for a greedy choice that every implementation makes alike."""
 
