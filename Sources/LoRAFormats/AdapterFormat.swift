@@ -16,6 +16,9 @@ public enum AdapterFormat: String, Sendable, Hashable, CaseIterable {
   case diffusers
   /// Microsoft's loralib: a state dictionary of two matrices a layer.
   case loralib
+  /// AdapterHub's adapters package: a folder with `adapter_config.json` and `adapter.safetensors`,
+  /// bottleneck adapters.
+  case adapters
 
   /// The name as people write it.
   public var title: String {
@@ -27,11 +30,12 @@ public enum AdapterFormat: String, Sendable, Hashable, CaseIterable {
     case .lycoris: "LyCORIS"
     case .diffusers: "diffusers"
     case .loralib: "loralib"
+    case .adapters: "adapters"
     }
   }
 
   /// Whether an adapter is a folder rather than a file.
-  public var isFolder: Bool { self == .peft || self == .mlx }
+  public var isFolder: Bool { self == .peft || self == .mlx || self == .adapters }
 }
 
 /// What was done to an adapter so that a format could express it, or what a reader of the result has

@@ -53,10 +53,17 @@ private func expectPrediction(
   let model = try random(shape())
   model.setTrainable(false)
   try model.inject(method, named: "a", into: selector)
+  try expectPrediction(model, "\(method)", rows: rows, length: length)
+}
+
+/// The same of an adapter "a" that is attached.
+private func expectPrediction(
+  _ model: any PretrainedLanguageModel, _ name: String, rows: Int = 2, length: Int = 128
+) throws {
   let live = try keptBytes(model, rows: rows, length: length)
   let workload = TrainingWorkload(model, training: .adapter("a"), rows: rows, length: length)
   let expected = workload.memory.activations + rows * length * 64 * 4
-  #expect(abs(live - expected) <= expected / 10, "\(method): \(live), predicted \(expected)")
+  #expect(abs(live - expected) <= expected / 10, "\(name): \(live), predicted \(expected)")
 }
 
 /// What a training step keeps and allocates, what was predicted, and that less memory means the
@@ -230,6 +237,12 @@ private func expectPrediction(
       try expectPrediction(LoHa(rank: 4))
       try expectPrediction(LoKr(rank: 4))
       try expectPrediction(IA3(), into: ["k_proj", "v_proj", "down_proj"])
+      for method in [Bottleneck.houlsby(reductionFactor: 4), .pfeiffer(), .parallel()] {
+        let model = try random(shape())
+        model.setTrainable(false)
+        try model.inject(method, named: "a")
+        try expectPrediction(model, "\(method)")
+      }
     }
   }
 

@@ -2,7 +2,7 @@ package import CLoRAKernels
 public import LoRATensor
 
 /// An elementwise activation function.
-public enum Activation: String, Sendable, Hashable, CaseIterable {
+public enum Activation: String, Sendable, Hashable, Codable, CaseIterable {
   case relu, tanh, sigmoid
   /// `x sigmoid(x)`, also called swish.
   case silu

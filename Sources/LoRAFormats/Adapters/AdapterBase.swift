@@ -273,9 +273,17 @@ package struct AdapterBase: Sendable {
   /// Throws unless every layer of the adapter is one of the model and fits it: an adapter for another
   /// model, names with another prefix, factors that lie transposed.
   package func check(_ description: AdapterDescription, file: String) throws(FormatError) {
-    for layer in description.layers where !layer.path.isEmpty {
-      guard let shape = shape(layer.path) else { throw unknown(layer.path, file) }
-      try layer.change.check(fits: shape, layer: layer.path, file: file)
+    for layer in description.layers {
+      switch layer.change.site {
+      case .layer:
+        guard let shape = shape(layer.path) else { throw unknown(layer.path, file) }
+        try layer.change.check(fits: shape, layer: layer.path, file: file)
+      case .block:
+        guard layers.contains(where: { $0.hasPrefix(layer.path + ".") }) else {
+          throw unknown(layer.path, file)
+        }
+      case .model: continue
+      }
     }
   }
 

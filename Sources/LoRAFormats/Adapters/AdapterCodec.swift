@@ -12,6 +12,8 @@ protocol AdapterCodec: Sendable {
   var example: String? { get }
   /// What files of the format begin with; nil for safetensors files.
   var magic: [UInt8] { get }
+  /// The keys that its `adapter_config.json` is known by; empty for a format without one.
+  var configurationKeys: [String] { get }
   /// The files with factors that its folders may have; empty for a format of single files.
   var weightsFiles: [String] { get }
 
@@ -33,18 +35,21 @@ protocol AdapterCodec: Sendable {
 extension AdapterCodec {
   var example: String? { nil }
   var magic: [UInt8] { [] }
+  var configurationKeys: [String] { [] }
   var weightsFiles: [String] { [] }
 
   func hasTensor(named name: String) -> Bool { false }
   func marks(_ file: SafetensorsFile) -> Bool { false }
-  func describes(_ configuration: JSONObject) -> Bool { false }
+  func describes(_ configuration: JSONObject) -> Bool {
+    configurationKeys.contains { configuration[$0] != nil }
+  }
 }
 
 extension AdapterFormat {
   /// The codecs of all formats. Of two that could have a tensor the first has it.
   static let codecs: [any AdapterCodec] = [
     PEFTCodec(), MLXCodec(), KohyaCodec(format: .kohya), KohyaCodec(format: .lycoris),
-    DiffusersCodec(), LoralibCodec(), GGUFCodec(),
+    DiffusersCodec(), LoralibCodec(), GGUFCodec(), AdapterHubCodec(),
   ]
 
   /// The codec of this format.
@@ -65,4 +70,5 @@ struct AdapterContent: Sendable {
   var assumesScale = false
   var peftConfiguration: PEFTAdapterConfiguration?
   var mlxConfiguration: MLXAdapterConfiguration?
+  var adapterHubConfiguration: AdapterHubConfiguration?
 }

@@ -51,14 +51,18 @@ extension AdapterDescription {
       problem: "\(format.title) files cannot hold \(problem)", remedy: remedy)
   }
 
-  /// Throws if the adapter changes the whole model rather than layers, which `format` has no place for.
-  func refuseModelChange(for format: AdapterFormat, _ file: String) throws(FormatError) {
-    guard format != .peft, let layer = layers.first(where: \.path.isEmpty) else { return }
-    throw FormatError(
-      .unsupported, file: file, subject: "the adapter",
-      problem:
-        "\(format.title) files cannot hold \(layer.change.methodName), which belongs to no layer",
-      remedy: "write it as PEFT")
+  /// Throws if the adapter changes blocks or the whole model, which `format` has no place for.
+  func refuseOtherSites(for format: AdapterFormat, _ file: String) throws(FormatError) {
+    let homes: [ChangeSite: AdapterFormat] = [.model: .peft, .block: .adapters]
+    for layer in layers {
+      guard let home = homes[layer.change.site], home != format else { continue }
+      throw FormatError(
+        .unsupported, file: file, subject: "the adapter",
+        problem:
+          "\(format.title) files cannot hold the method \(layer.change.methodName), which changes no "
+          + "layer's weight",
+        remedy: "write it as \(home.title)")
+    }
   }
 
   /// Throws if the adapter replaces parameters or rows of the base, which `format` has no place for.

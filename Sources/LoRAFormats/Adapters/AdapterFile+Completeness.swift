@@ -8,6 +8,30 @@ extension AdapterFile {
       try peftConfiguration.checkComplete(description, for: layout, file: path)
     } else if let mlxConfiguration {
       try mlxConfiguration.checkComplete(description, for: layout, file: path)
+    } else if let adapterHubConfiguration {
+      try adapterHubConfiguration.checkComplete(description, for: layout, file: path)
+    }
+  }
+}
+
+extension AdapterHubConfiguration {
+  /// See ``AdapterFile/checkComplete(for:)``: every block has its networks, or is left out.
+  func checkComplete(
+    _ description: AdapterDescription, for layout: ModelLayout, file: String
+  ) throws(FormatError) {
+    let present = Set(description.layers.map { ExactName($0.path) })
+    let stems = Set(
+      description.layers.map { $0.path.split(separator: ".").dropLast().joined(separator: ".") })
+    let blocks = layout.modules.compactMap { BlockPath($0.path) }.filter { stems.contains($0.stem) }
+    for block in blocks where !leftOut.contains(block.index) {
+      let path = "\(block.stem).\(block.index)"
+      guard !present.contains(ExactName(path)) else { continue }
+      throw FormatError(
+        .missingTensor, file: file, subject: "block '\(path)'",
+        problem:
+          "'leave_out' in \(Self.fileName) does not name it, but the file has no networks for "
+          + "it",
+        remedy: "the adapter is incomplete, or made for another model")
     }
   }
 }

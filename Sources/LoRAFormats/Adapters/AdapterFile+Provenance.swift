@@ -86,7 +86,7 @@ extension AdapterFile.Provenance {
     case .kohya, .lycoris:
       add(Keys.kohyaBase, baseModelName)
       if let dropout, dropout > 0 { add(Keys.kohyaDropout, "\(dropout)") }
-    case .peft, .mlx, .diffusers, .loralib: break
+    case .peft, .mlx, .diffusers, .loralib, .adapters: break
     }
     return result
   }

@@ -21,7 +21,7 @@ extension AdapterFile {
     check: (_ draft: String, _ notes: [AdapterNote]) throws -> Void
   ) throws -> (written: AdapterDescription, notes: [AdapterNote]) {
     try Self.refuseCrossing(format, path)
-    try description.refuseModelChange(for: format, path)
+    try description.refuseOtherSites(for: format, path)
     let fitted = try format.codec.fit(self, to: path, options)
     if format.isFolder {
       try AtomicFolder.write(fitted.parts, as: .adapter(format), to: path) { draft in

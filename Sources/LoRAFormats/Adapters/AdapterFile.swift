@@ -50,6 +50,8 @@ public struct AdapterFile: Sendable {
   public internal(set) var peftConfiguration: PEFTAdapterConfiguration?
   /// `adapter_config.json` of an MLX adapter.
   package internal(set) var mlxConfiguration: MLXAdapterConfiguration?
+  /// `adapter_config.json` of one of the adapters package.
+  package internal(set) var adapterHubConfiguration: AdapterHubConfiguration?
   /// What reading had to assume, could not match or leaves out: to be said to whoever uses the
   /// adapter.
   public internal(set) var notes: [AdapterNote] = []
@@ -68,6 +70,7 @@ public struct AdapterFile: Sendable {
     let content = try format.codec.read(path, options)
     description = content.description
     (peftConfiguration, mlxConfiguration) = (content.peftConfiguration, content.mlxConfiguration)
+    adapterHubConfiguration = content.adapterHubConfiguration
     (notes, assumesScale) = (content.notes, content.assumesScale)
     provenance = content.provenance
     try description.checkScales(file: path)
@@ -147,6 +150,10 @@ extension AdapterFile {
       add("base model", mlxConfiguration.baseModelName)
       add("steps", original["iters"]?.intValue.map { "\($0)" })
       add("training data", original["data"]?.stringValue)
+    }
+    if let adapterHubConfiguration {
+      add("made with", adapterHubConfiguration.original["version"]?.stringValue)
+      add("base model", adapterHubConfiguration.modelName)
     }
     for (key, name) in Self.knownMetadata { add(name, description.metadata[key]) }
     return result

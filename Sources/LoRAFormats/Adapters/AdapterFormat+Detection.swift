@@ -53,15 +53,19 @@ extension AdapterFormat {
         if holding.count == 1 { return holding[0].format }
         throw FormatError(
           .invalidValue, file: configuration,
-          problem: "it has fields of PEFT ('peft_type') and of MLX ('lora_parameters'), and the "
-            + "folder has the weights of \(holding.isEmpty ? "neither" : "both")",
+          problem:
+            "it has fields of \(codecs.map(\.format.title).joined(separator: " and of ")), and "
+            + "the folder has the weights of \(holding.isEmpty ? "neither" : "both")",
           remedy: "remove those of the format that the factors do not have")
       default:
         throw FormatError(
           .missingKey, file: configuration,
-          problem: "it is neither PEFT's ('peft_type') nor MLX's ('fine_tune_type', "
-            + "'lora_parameters')",
-          remedy: "give an adapter's folder as PEFT or mlx-lm wrote it")
+          problem: "it has the fields of no format: "
+            + Self.codecs.filter { !$0.configurationKeys.isEmpty }.map { codec in
+              "'" + codec.configurationKeys.joined(separator: "' or '")
+                + "' (\(codec.format.title))"
+            }.joined(separator: ", "),
+          remedy: "give an adapter's folder as the program wrote it that trained it")
       }
     }
     if !components(in: path).isEmpty { return .peft }
@@ -73,7 +77,7 @@ extension AdapterFormat {
       .missingFile, file: path,
       problem: names.isEmpty
         ? "the folder is empty"
-        : "no adapter is in this folder: it has neither adapter_config.json (PEFT, MLX) nor "
+        : "no adapter is in this folder: it has neither adapter_config.json nor "
           + "folders of an image model's parts with one (unet, text_encoder, ...)",
       remedy: !folders.isEmpty
         ? "it holds \(kind(ofFolders: folders)): give one of \(listed(folders))"

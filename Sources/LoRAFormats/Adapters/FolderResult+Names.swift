@@ -6,11 +6,13 @@ extension FolderResult {
     let names = FileSystem.names(in: folder)
     var results: [FolderResult] = []
     let isMLX = names.contains(where: MLXAdapterFile.isWeightsFile)
+    let isAdapterHub = names.contains { AdapterHubFile.isWeightsFile($0) }
     let isPEFT =
       names.contains(where: PEFTAdapterFile.isWeightsFile)
       || !AdapterFormat.components(in: folder).isEmpty
-      || (!isMLX && names.contains(PEFTAdapterConfiguration.fileName))
+      || (!isMLX && !isAdapterHub && names.contains(PEFTAdapterConfiguration.fileName))
     if isPEFT { results.append(.adapter(.peft)) }
+    if isAdapterHub { results.append(.adapter(.adapters)) }
     if isMLX { results.append(.adapter(.mlx)) }
     if names.contains(ModelDirectory.configurationFile)
       || names.contains(where: ModelDirectory.isWeightsFile)
@@ -25,6 +27,9 @@ extension FolderResult {
     switch self {
     case .adapter(.mlx):
       name == MLXAdapterConfiguration.fileName || name == MLXAdapterFile.weightsFile
+    case .adapter(.adapters):
+      name == AdapterHubConfiguration.fileName || name == AdapterHubFile.headFile
+        || AdapterHubFile.isWeightsFile(name)
     case .adapter: name == PEFTAdapterConfiguration.fileName || PEFTAdapterFile.isWeightsFile(name)
     case .model: ModelDirectory.isFile(name)
     }
@@ -44,6 +49,12 @@ extension MLXAdapterFile {
 extension PEFTAdapterFile {
   fileprivate static func isWeightsFile(_ name: String) -> Bool {
     name == weightsFile || name == "adapter_model.bin"
+  }
+}
+
+extension AdapterHubFile {
+  fileprivate static func isWeightsFile(_ name: String) -> Bool {
+    name == weightsFile || name == pickleFile
   }
 }
 

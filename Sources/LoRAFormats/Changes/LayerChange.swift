@@ -1,6 +1,6 @@
 public import LoRATensor
 
-/// What an adapter does to one layer's weight W [out, in], as data.
+/// What an adapter does to one layer's weight W [out, in], or to a block or the model, as data.
 ///
 /// A kind of change is a type: ``LowRankChange``, `HadamardChange`, `KroneckerChange` and
 /// `ScalingChange`. Weights of convolutions are [out, in, height, width], and their factors have
@@ -13,6 +13,8 @@ public protocol LayerChange: Sendable {
   var tensors: [(name: String, tensor: Tensor)] { get }
   /// See ``AdapterDescription/Layer/hasNoEffect``.
   var hasNoEffect: Bool { get }
+  /// What the path of such a change leads to.
+  var site: ChangeSite { get }
 
   /// What the change is multiplied by; 1 for kinds without a scale.
   var scale: Double { get }
@@ -38,7 +40,19 @@ public protocol LayerChange: Sendable {
   func difference(to other: any LayerChange) -> Double?
 }
 
+/// What a change belongs to.
+public enum ChangeSite: Sendable, Hashable {
+  /// A layer with a weight.
+  case layer
+  /// A block of the model, as "model.layers.0".
+  case block
+  /// The model itself, whose path is empty.
+  case model
+}
+
 extension LayerChange {
+  /// A layer with a weight.
+  public var site: ChangeSite { .layer }
   /// 1.
   public var scale: Double { 1 }
   /// None.

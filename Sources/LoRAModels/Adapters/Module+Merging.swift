@@ -32,6 +32,10 @@ extension Module {
         throw .unsupported(
           layer: "the model's input", reason: "virtual tokens can't be merged into weights")
       }
+      if module is any AdaptableBlock {
+        throw .unsupported(
+          layer: path, reason: "what is added to a block's parts can't be merged into weights")
+      }
       let sum = try module.merging(active, path: path)
       let (weights, loss) = try module.stored(
         sum, quantized, MergeFailure(path: path, active: active))

@@ -32,6 +32,6 @@ extension Module {
     try attach(
       file.description, named: name, isTrainable: isTrainable,
       dropout: Float(file.provenance.dropout ?? 0), enabled: enabled)
-    return file.warnings(among: adaptableModules().map(\.path))
+    return file.warnings(among: pathsOfLayers)
   }
 }

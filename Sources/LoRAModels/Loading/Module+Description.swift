@@ -69,7 +69,7 @@ extension Module {
           throw .unsupported(layer: path, reason: "no file format has rows of a head alone")
         }
         replacedRows.append(.init(path: path, ids: new.ids, rows: new.rows.value))
-      case .lowRank, .normalized, .scaling, .computed, .virtualTokens:
+      case .lowRank, .normalized, .scaling, .computed, .block, .virtualTokens:
         layers.append(
           .init(
             path: path,

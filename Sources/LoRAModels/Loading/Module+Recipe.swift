@@ -58,7 +58,7 @@ extension Module {
     report.addParameters(of: along.map(\.adapter))
     try attach(adapters.map { ($0.key, $0.value) } + along, named: name, enabled: true)
     report.warnings += configuration.unmatched(
-      layers: report.layers, among: adaptableModules().map(\.path))
+      layers: report.layers, among: pathsOfLayers)
     return report
   }
 }

@@ -21,7 +21,7 @@ extension Module {
   private func savedModules(
     _ configuration: PEFTAdapterConfiguration
   ) throws(AdapterError) -> [(path: String, adapter: any LinearAdapter)] {
-    let modules = adaptableModules()
+    let modules = adaptableModules().filter { !($0.module is any AdaptableBlock) }
     for name in configuration.savedModules {
       var one = configuration
       one.savedModules = [name]

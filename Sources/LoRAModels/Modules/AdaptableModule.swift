@@ -30,6 +30,11 @@ extension Module {
     }
   }
 
+  /// The paths that a configuration's patterns are compared with.
+  var pathsOfLayers: [String] {
+    adaptableModules().filter { !($0.module is any AdaptableBlock) }.map(\.path)
+  }
+
   /// Where adapters can be attached, in the model's order.
   func adapterSlots() -> [AdapterSlot] {
     modules().compactMap { ($0.module as? any AdaptableModule)?.slot }

@@ -3,7 +3,10 @@ import LoRAFormats
 import LoRATensor
 
 /// One layer of a transformer: attention and a feed-forward network, each added to its input.
-package final class Block: Module {
+///
+/// Adapters of a block stand behind the layers that project back to the hidden size, before the norms of
+/// what is added.
+package final class Block: AdaptableBlock {
   /// The norms, each of which may be missing.
   struct Norms: Sendable {
     /// Of what the attention reads.
@@ -25,6 +28,7 @@ package final class Block: Module {
   let feedForward: FeedForward
   let arrangement: TransformerStructure.Block.Arrangement
   package let children: Named<any Module>
+  package let slot = AdapterSlot()
 
   init(
     norms: Norms, attention: Attention, feedForward: FeedForward,
@@ -41,7 +45,9 @@ package final class Block: Module {
     _ x: Variable, _ pass: TransformerPass, cache: KeyValueCache?, layer: Int
   ) -> Variable {
     let normed = norms.attention?(x) ?? x
-    let attended = attention(normed, pass, cache: cache, layer: layer)
+    let attended = slot.adapting(
+      .attention, attention(normed, pass, cache: cache, layer: layer), residual: x,
+      norm: norms.attentionSum.map { norm in { norm($0) } })
     var sum = x + (norms.attentionOutput?(attended) ?? attended)
     if let norm = norms.attentionSum { sum = norm(sum) }
     let input: Variable
@@ -50,13 +56,16 @@ package final class Block: Module {
     case .parallel: input = norms.feedForward?(x) ?? x
     case .parallelBehindOneNorm: input = normed
     }
-    let raised = feedForward(input)
+    let raised = slot.adapting(
+      .feedForward, feedForward(input), residual: sum,
+      norm: norms.feedForwardSum.map { norm in { norm($0) } })
     sum = sum + (norms.feedForwardOutput?(raised) ?? raised)
     return norms.feedForwardSum?(sum) ?? sum
   }
 
   /// The same of the hidden states `x`, `[rows, C]`, in place.
   func decode(_ x: UnsafeMutablePointer<Float>, size: Int, _ decoding: Decoding, layer: Int) {
+    guard slot.isUnused else { return decodeGenerally(x, size: size, decoding, layer: layer) }
     let count = decoding.rows * size
     withScratch(3 * count) { normed in
       let (input, output) = (normed + count, normed + 2 * count)
@@ -81,6 +90,23 @@ package final class Block: Module {
   }
 }
 
+extension Block {
+  /// The size of a hidden state.
+  package var hiddenSize: Int { attention.output.outputSize }
+
+  /// The general pass in the place of the short one. Virtual tokens are in the cache.
+  private func decodeGenerally(
+    _ x: UnsafeMutablePointer<Float>, size: Int, _ decoding: Decoding, layer: Int
+  ) {
+    let pass = TransformerPass(
+      sequences: .whole, positions: nil, virtual: AppliedVirtualTokens())
+    decoding.general(x, size) { self($0, pass, cache: decoding.cache, layer: layer) }
+      .withUnsafeElements(of: Float.self) { result in
+        if let from = result.baseAddress { x.update(from: from, count: result.count) }
+      }
+  }
+}
+
 // MARK: - Memory
 
 extension Block {
@@ -95,12 +121,16 @@ extension Block {
     // sum is kept.
     let size = attention.output.outputSize
     let attends = flowsIn || training.contains(attention.inputLayers)
-    let flowsOn = attends || training.contains([attention.output])
+    let flowsOn =
+      attends || training.contains([attention.output]) || training.changes(.attention, of: self)
     let isSequential = arrangement == .sequential
     let entersNetwork =
       (isSequential ? flowsOn : flowsIn) || training.contains(feedForward.inputLayers)
-    let leavesNetwork = entersNetwork || training.contains([feedForward.down])
-    var widths = linearLayers.flatMap { training.keptWidths(of: $0) }
+    let leavesNetwork =
+      entersNetwork || training.contains([feedForward.down])
+      || training.changes(.feedForward, of: self)
+    var widths =
+      linearLayers.flatMap { training.keptWidths(of: $0) } + training.keptWidths(of: self)
     if attends {
       widths +=
         norms.attention?.keptWidths ?? (norms.feedForwardSum != nil && flowsIn ? [] : [size])
@@ -114,7 +144,9 @@ extension Block {
       widths +=
         norms.feedForward?.keptWidths ?? (norms.attentionSum != nil && flowsOn ? [] : [size])
     }
-    widths += feedForward.keptWidths(isEntered: entersNetwork)
+    if entersNetwork || training.contains([feedForward.down]) {
+      widths += feedForward.keptWidths(isEntered: entersNetwork)
+    }
     if leavesNetwork {
       widths += norms.feedForwardOutput?.keptWidths ?? []
       widths += norms.feedForwardSum?.keptWidths ?? []
@@ -151,14 +183,45 @@ package struct TrainedLayers {
     }
   }
 
+  /// An adapter of a block.
+  package struct Change {
+    /// The parts that it changes.
+    package var parts: Set<BlockEffect.Part>
+    /// What it keeps, in numbers a token.
+    package var keptWidth: Int
+
+    /// Creates a description from its parts.
+    package init(parts: Set<BlockEffect.Part>, keptWidth: Int) {
+      self.parts = parts
+      self.keptWidth = keptWidth
+    }
+  }
+
   /// Whether the whole model is trained.
   package let isFull: Bool
   private let layers: [ObjectIdentifier: Layer]
+  private let blocks: [ObjectIdentifier: Change]
 
-  /// Creates a description from that of each layer.
-  package init(isFull: Bool, layers: [ObjectIdentifier: Layer]) {
+  /// Creates a description from that of each layer and block.
+  package init(
+    isFull: Bool, layers: [ObjectIdentifier: Layer], blocks: [ObjectIdentifier: Change] = [:]
+  ) {
     self.isFull = isFull
     self.layers = layers
+    self.blocks = blocks
+  }
+
+  /// Whether an adapter of the block itself is trained.
+  package func changes(_ block: Block) -> Bool { blocks[ObjectIdentifier(block)] != nil }
+
+  /// Whether one is trained that changes `part`.
+  func changes(_ part: BlockEffect.Part, of block: Block) -> Bool {
+    blocks[ObjectIdentifier(block)]?.parts.contains(part) ?? false
+  }
+
+  /// What one keeps.
+  func keptWidths(of block: Block) -> [Int] {
+    blocks[ObjectIdentifier(block)].map { [$0.keptWidth] } ?? []
   }
 
   /// Whether anything of `layers` is trained.

@@ -263,20 +263,3 @@ private final class TransformerBuilder {
     return ModuleGroup.tree(listed)
   }
 }
-
-extension Activation {
-  /// The activation by its name in `config.json`, where it is the value of `key`.
-  init(named name: String, key: String, isGate: Bool) throws(FormatError) {
-    switch name {
-    case "silu", "swish": self = .silu
-    case "gelu": self = .gelu
-    case "gelu_new", "gelu_pytorch_tanh", "gelu_fast": self = .geluTanh
-    case "relu" where !isGate: self = .relu
-    case "tanh" where !isGate: self = .tanh
-    default:
-      throw FormatError(
-        .unsupported, file: "config.json", subject: key, problem: "it is '\(name)'",
-        remedy: "supported are silu, gelu, gelu_new and gelu_pytorch_tanh")
-    }
-  }
-}

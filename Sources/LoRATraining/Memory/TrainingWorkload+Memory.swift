@@ -40,6 +40,7 @@ private struct TrainingPlan {
     isLanguageModel = model is any LanguageModel
     blocks = model?.body.blocks ?? []
     var layers: [ObjectIdentifier: TrainedLayers.Layer] = [:]
+    var changes: [ObjectIdentifier: TrainedLayers.Change] = [:]
     var count = 0
     if case .adapter(let ranks) = workload.target, let model {
       let inBlocks = Set(blocks.flatMap { $0.linearLayers.map { ObjectIdentifier($0) } })
@@ -57,9 +58,14 @@ private struct TrainingPlan {
         if ranks.keys.contains(where: { $0.hasPrefix(path + ".") && !linear.contains($0) }) {
           otherBlocks.insert(index)
         }
+        if let parts = workload.changedParts[path] {
+          changes[ObjectIdentifier(module)] = TrainedLayers.Change(
+            parts: parts, keptWidth: workload.keptWidths[path] ?? 0)
+        }
       }
     }
-    training = TrainedLayers(isFull: workload.target == .full, layers: layers)
+    training = TrainedLayers(
+      isFull: workload.target == .full, layers: layers, blocks: changes)
     factorCount = count
   }
 
@@ -92,7 +98,8 @@ private struct TrainingPlan {
   private var firstTrainedBlock: Int {
     if workload.isEmbeddingTrained { return 0 }
     return blocks.indices.first { index in
-      otherBlocks.contains(index) || training.contains(blocks[index].linearLayers)
+      otherBlocks.contains(index) || training.changes(blocks[index])
+        || training.contains(blocks[index].linearLayers)
     } ?? blocks.count
   }
 

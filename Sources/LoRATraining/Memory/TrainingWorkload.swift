@@ -56,6 +56,8 @@ public struct TrainingWorkload: Sendable, Hashable {
   public var isCheckpointed: Bool
   /// What adapters that are not of low rank keep of a token beside the rest, in numbers, by path.
   public var keptWidths: [String: Int] = [:]
+  /// Which parts of blocks their own adapters change, by the blocks' paths.
+  var changedParts: [String: Set<BlockEffect.Part>] = [:]
   /// What the adapter of one layer needs while it is computed, in numbers.
   public var adapterScratch = 0
   /// The numbers that are trained beside the low-rank factors of the blocks' layers: of embeddings, of
@@ -97,6 +99,9 @@ public struct TrainingWorkload: Sendable, Hashable {
         if embeddings.contains(path) || path.isEmpty { isEmbeddingTrained = true }
         let needs = adapter.memory
         ranks[path] = max(needs.rank, ranks[path] ?? 0)
+        if case .block(let effect) = withoutGradients({ adapter.effect }) {
+          changedParts[path] = effect.parts
+        }
         if needs.keptWidth > 0 { keptWidths[path, default: 0] += needs.keptWidth }
         adapterScratch = max(adapterScratch, needs.scratch)
       }

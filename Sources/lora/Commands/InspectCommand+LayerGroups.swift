@@ -35,7 +35,8 @@ struct LayerGroup {
       var found =
         recipes[key]
         ?? (
-          String(parts.last ?? ""),
+          // A block's own adapter needs no name beside "in 2 blocks".
+          layer.change.site == .block ? "networks" : String(parts.last ?? ""),
           Recipe(method: method, rank: rank, scale: layer.change.scale, blocks: 0)
         )
       found.recipe.blocks += 1

@@ -4,14 +4,11 @@ import LoRAJSON
 struct MLXCodec: AdapterCodec {
   let format = AdapterFormat.mlx
   let example: String? = "<path>.lora_a"
+  let configurationKeys = ["fine_tune_type", "lora_parameters"]
   let weightsFiles = [MLXAdapterFile.weightsFile, MLXAdapterFile.arraysFile]
 
   func hasTensor(named name: String) -> Bool {
     name.hasSuffix(".lora_a") || name.hasSuffix(".lora_b")
-  }
-
-  func describes(_ configuration: JSONObject) -> Bool {
-    configuration["fine_tune_type"] != nil || configuration["lora_parameters"] != nil
   }
 
   func read(_ path: String, _ options: AdapterFile.Options) throws(FormatError) -> AdapterContent {

@@ -6,9 +6,9 @@ struct PEFTCodec: AdapterCodec {
   let example: String? = "base_model.model.<path>.lora_A.weight"
   let weightsFiles = [PEFTAdapterFile.weightsFile]
 
-  func hasTensor(named name: String) -> Bool { name.hasPrefix("base_model.model.") }
+  let configurationKeys = ["peft_type"]
 
-  func describes(_ configuration: JSONObject) -> Bool { configuration["peft_type"] != nil }
+  func hasTensor(named name: String) -> Bool { name.hasPrefix("base_model.model.") }
 
   func read(_ path: String, _ options: AdapterFile.Options) throws(FormatError) -> AdapterContent {
     let components = AdapterFormat.components(in: path)

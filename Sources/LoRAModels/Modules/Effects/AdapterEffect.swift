@@ -12,8 +12,8 @@
 /// on the base alone, and all are added. At strength k an adapter changes the output by k times what
 /// it changes at strength 1.
 ///
-/// Everything but ``computed(_:)`` and ``virtualTokens(_:)`` can be attached to an ``Embedding`` too;
-/// the former can if it says what it adds to vectors.
+/// Everything but ``computed(_:)``, ``block(_:)`` and ``virtualTokens(_:)`` can be attached to an ``Embedding`` too;
+/// the first can if it says what it adds to vectors.
 public enum AdapterEffect: Sendable {
   /// Products of low rank are added (LoRA). Computed in one operation with the base.
   case lowRank(LowRankEffect)
@@ -27,6 +27,8 @@ public enum AdapterEffect: Sendable {
   case tokenRows(TokenRowReplacement)
   /// A change that only the adapter can compute is added.
   case computed(ComputedEffect)
+  /// Something is added to what the parts of an ``AdaptableBlock`` compute.
+  case block(BlockEffect)
   /// Positions without tokens come before those of a ``VirtualTokenModel``.
   case virtualTokens(VirtualTokens)
 }
@@ -38,6 +40,7 @@ extension AdapterEffect {
     case .lowRank(let effect): effect.extents
     case .normalized(let effect): effect.lowRank.extents
     case .scaling(let effect): effect.extents
+    case .block(let effect): (nil, effect.hiddenSize)
     case .parameters, .tokenRows, .computed, .virtualTokens: (nil, nil)
     }
   }
@@ -51,7 +54,7 @@ extension AdapterEffect {
     // A product with the new values instead of the old ones: its input is kept for their gradient.
     case .parameters, .tokenRows, .virtualTokens: AdapterMemory(rank: 1)
     // Only the number of its parameters is known.
-    case .computed: AdapterMemory(rank: max(1, count / (1 << 12)))
+    case .computed, .block: AdapterMemory(rank: max(1, count / (1 << 12)))
     }
   }
 
@@ -61,7 +64,7 @@ extension AdapterEffect {
     switch self {
     case .lowRank(let effect): effect.dropoutRate
     case .normalized(let effect): effect.lowRank.dropoutRate
-    case .scaling, .parameters, .tokenRows, .computed, .virtualTokens: nil
+    case .scaling, .parameters, .tokenRows, .computed, .block, .virtualTokens: nil
     }
   }
 }

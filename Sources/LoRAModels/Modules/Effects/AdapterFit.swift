@@ -7,6 +7,11 @@ extension LinearAdapter {
     let effect = withoutGradients { self.effect }
     if case .parameters(let new) = effect { return try new.check(module, path: path) }
     if case .virtualTokens(let tokens) = effect { return try tokens.check(module) }
+    if case .block(let change) = effect { return try change.check(module, path: path) }
+    if module is any AdaptableBlock {
+      throw .unsupported(
+        layer: path, reason: "\(type(of: self)) is for layers, and this is a block of them")
+    }
     if module is any VirtualTokenModel {
       throw .unsupported(
         layer: path, reason: "only virtual tokens can be attached to a whole model")
@@ -32,7 +37,7 @@ extension LinearAdapter {
     case .computed(let effect) where effect.vectorChange == nil:
       throw .unsupported(
         layer: path, reason: "\(type(of: self)) can't be attached to an embedding")
-    case .lowRank, .normalized, .scaling, .parameters, .computed, .virtualTokens:
+    case .lowRank, .normalized, .scaling, .parameters, .computed, .block, .virtualTokens:
       // The table is the transpose of the matrix that adapters are for.
       try checkSizes(inputs: shape[0], outputs: shape[1], path: path)
     }
@@ -69,6 +74,22 @@ extension VirtualTokens {
     guard found == expected else {
       throw .shapeMismatch(
         layer: "the model's input", expected: "virtual tokens \(expected)", found: "\(found)")
+    }
+  }
+}
+
+extension BlockEffect {
+  /// Throws unless `module` is a block of hidden states of this size.
+  fileprivate func check(_ module: any AdaptableModule, path: String) throws(AdapterError) {
+    guard let block = module as? any AdaptableBlock else {
+      throw .unsupported(
+        layer: path,
+        reason: "a change of a block's parts can't be attached to a \(type(of: module))")
+    }
+    if let hiddenSize, hiddenSize != block.hiddenSize {
+      throw .shapeMismatch(
+        layer: path, expected: "hidden states of \(block.hiddenSize)",
+        found: "networks for \(hiddenSize)")
     }
   }
 }

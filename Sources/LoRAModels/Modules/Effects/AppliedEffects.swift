@@ -28,8 +28,8 @@ struct AppliedEffects {
       case .scaling(let effect): scalings.append((effect, item.strength))
       case .parameters(let new): parameters.append((new, item.strength))
       case .tokenRows(let new): tokenRows.append((new, item.strength))
-      // Read by the model, see AppliedVirtualTokens.
-      case .virtualTokens: continue
+      // Read by blocks, see AdapterSlot.adapting, and by the model, see AppliedVirtualTokens.
+      case .block, .virtualTokens: continue
       }
     }
   }

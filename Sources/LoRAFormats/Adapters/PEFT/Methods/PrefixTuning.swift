@@ -33,6 +33,7 @@ package struct PrefixChange: LayerChange {
     (self.states, self.layerCount, self.keyHeadCount) = (states, layerCount, keyHeadCount)
   }
 
+  package var site: ChangeSite { .model }
   package var methodName: String { "prefix tuning" }
   package var tensors: [(name: String, tensor: Tensor)] { [("keys and values", states)] }
   package var hasNoEffect: Bool { false }

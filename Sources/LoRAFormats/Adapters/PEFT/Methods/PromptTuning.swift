@@ -27,6 +27,7 @@ package struct PromptChange: LayerChange {
 
   package init(embeddings: Tensor) { self.embeddings = embeddings }
 
+  package var site: ChangeSite { .model }
   package var methodName: String { "prompt tuning" }
   package var tensors: [(name: String, tensor: Tensor)] { [("the virtual tokens", embeddings)] }
   package var hasNoEffect: Bool { false }
