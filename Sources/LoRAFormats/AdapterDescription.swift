@@ -52,25 +52,25 @@ public struct AdapterDescription: Sendable {
     }
   }
 
-  /// New rows of an embedding's table (`trainable_token_indices`).
-  public struct ReplacedRows: Sendable {
+  /// New vectors of some tokens of an embedding (`trainable_token_indices`).
+  public struct ReplacedTokens: Sendable {
     /// The embedding's path in the base model, as in "model.embed_tokens".
     public var path: String
-    /// The tokens whose rows are new.
+    /// The tokens whose vectors are new.
     public var ids: [Int]
-    /// The rows, [ids, size], float32; they replace the table's.
-    public var rows: Tensor
+    /// The vectors, [ids, size], float32; they replace the table's rows.
+    public var vectors: Tensor
     /// The type that they had in their file.
     public var storedType: DType
 
-    /// Creates a set of rows. Traps unless there is one a token.
-    public init(path: String, ids: [Int], rows: Tensor, storedType: DType = .float32) {
+    /// Creates a replacement. Traps unless there is one vector for each token.
+    public init(path: String, ids: [Int], vectors: Tensor, storedType: DType = .float32) {
       require(
-        rows.shape.count == 2 && rows.shape[0] == ids.count,
-        "rows \(rows.shape) of \(path) for \(ids.count) tokens")
+        vectors.shape.count == 2 && vectors.shape[0] == ids.count,
+        "vectors \(vectors.shape) of \(path) for \(ids.count) tokens")
       self.path = path
       self.ids = ids
-      self.rows = rows
+      self.vectors = vectors
       self.storedType = storedType
     }
   }
@@ -79,8 +79,8 @@ public struct AdapterDescription: Sendable {
   public var layers: [Layer]
   /// Parameters of the base that the adapter replaces, ordered by path.
   public var replacements: [Replacement]
-  /// Rows of embeddings that the adapter replaces.
-  public var replacedRows: [ReplacedRows]
+  /// Token vectors of embeddings that the adapter replaces.
+  public var replacedTokens: [ReplacedTokens]
   /// Parameters of the base that the file repeats unchanged, as PEFT does for the table of an
   /// embedding with an adapter, ordered by path. They change nothing; that they differ from the
   /// base's shows that the adapter was made for another one.
@@ -90,12 +90,12 @@ public struct AdapterDescription: Sendable {
 
   /// Creates a description; layers and replacements are put in order.
   public init(
-    layers: [Layer], replacements: [Replacement] = [], replacedRows: [ReplacedRows] = [],
+    layers: [Layer], replacements: [Replacement] = [], replacedTokens: [ReplacedTokens] = [],
     baseCopies: [Replacement] = [], metadata: [String: String] = [:]
   ) {
     self.layers = layers.sorted { naturallyPrecedes($0.path, $1.path) }
     self.replacements = replacements.sorted { naturallyPrecedes($0.path, $1.path) }
-    self.replacedRows = replacedRows
+    self.replacedTokens = replacedTokens
     self.baseCopies = baseCopies.sorted { naturallyPrecedes($0.path, $1.path) }
     self.metadata = metadata
   }
@@ -103,14 +103,14 @@ public struct AdapterDescription: Sendable {
   /// Whether the model computes the same without the adapter, as it does before training. Reading
   /// allows that; the caller decides whether it makes sense.
   public var hasNoEffect: Bool {
-    layers.allSatisfy(\.hasNoEffect) && replacements.isEmpty && replacedRows.isEmpty
+    layers.allSatisfy(\.hasNoEffect) && replacements.isEmpty && replacedTokens.isEmpty
   }
 
   /// The number of numbers that were trained.
   public var parameterCount: Int {
     layers.reduce(0) { $0 + $1.parameterCount }
       + replacements.reduce(0) { $0 + $1.value.elementCount }
-      + replacedRows.reduce(0) { $0 + $1.rows.elementCount }
+      + replacedTokens.reduce(0) { $0 + $1.vectors.elementCount }
   }
 }
 

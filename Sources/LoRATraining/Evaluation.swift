@@ -52,12 +52,12 @@ extension LanguageModel {
         name: "the batch size", value: "\(batchSize)", expected: "at least 1")
     }
     try data.check(for: self)
-    let order = BatchOrder(rowCount: data.rowCount, batchSize: batchSize, seed: nil)
-    let rows = order.rows(ofEpoch: 0)
+    let order = BatchOrder(exampleCount: data.exampleCount, batchSize: batchSize, seed: nil)
+    let examples = order.examples(ofEpoch: 0)
     var sum = 0.0
     for step in 0..<order.stepsPerEpoch {
       try Task.checkCancellation()
-      for part in order.batches(ofStep: step, in: rows) {
+      for part in order.batches(ofStep: step, in: examples) {
         let batch = data.batch(of: part)
         sum += try tokenLosses(tokens: batch.tokens, targets: batch.targets).sum()
       }

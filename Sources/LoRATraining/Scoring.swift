@@ -59,7 +59,7 @@ public struct ScoringWindows: Sendable, Hashable {
 }
 
 /// The scores of the tokens of one example of a data set.
-public struct RowScore: Sendable, Hashable {
+public struct ExampleScore: Sendable, Hashable {
   /// The number of scored tokens.
   public internal(set) var tokens = 0
   /// The sum of the negative log-likelihoods, natural logarithm.
@@ -87,7 +87,7 @@ extension LanguageModel {
   public func score(
     _ data: TokenDataSet, windows: ScoringWindows? = nil, batchSize: Int = 8,
     keepsLosses: Bool = false, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
-  ) throws -> [RowScore] {
+  ) throws -> [ExampleScore] {
     guard batchSize >= 1 else {
       throw TrainingError.invalidOption(
         name: "the batch size", value: "\(batchSize)", expected: "at least 1")
@@ -98,17 +98,17 @@ extension LanguageModel {
         expected: "at most \(maximumPositions) tokens, the model's positions")
     }
     try data.check(for: self, ignoringLength: windows != nil)
-    var scores = [RowScore](repeating: RowScore(), count: data.rowCount)
-    let total = data.rows.reduce(0) { $0 + $1.length }
+    var scores = [ExampleScore](repeating: ExampleScore(), count: data.exampleCount)
+    let total = data.spans.reduce(0) { $0 + $1.length }
     var done = 0
-    var batch: [(row: Int, window: ScoringWindows.Window)] = []
+    var batch: [(example: Int, window: ScoringWindows.Window)] = []
     func run() throws {
       guard let length = batch.first?.window.positions.count else { return }
       try Task.checkCancellation()
       var (tokens, targets) = ([Int64](), [Int64]())
-      for (row, window) in batch {
+      for (example, window) in batch {
         let start = targets.count
-        data.append(window.positions, of: data.rows[row], to: &tokens, &targets)
+        data.append(window.positions, of: data.spans[example], to: &tokens, &targets)
         for index in 0..<window.firstScored - window.positions.lowerBound {
           targets[start + index] = Int64(TrainingExample.ignored)
         }
@@ -116,22 +116,22 @@ extension LanguageModel {
       let shape: Shape = [batch.count, length]
       let losses = try tokenLosses(
         tokens: Tensor(tokens, shape: shape), targets: Tensor(targets, shape: shape))
-      for (index, (row, window)) in batch.enumerated() {
+      for (index, (example, window)) in batch.enumerated() {
         let values: [Float] = losses[row: index].scalars()
         for (position, value) in values.enumerated() where targets[index * length + position] >= 0 {
-          scores[row].tokens += 1
-          scores[row].sum += Double(value)
-          if keepsLosses { scores[row].losses.append(value) }
+          scores[example].tokens += 1
+          scores[example].sum += Double(value)
+          if keepsLosses { scores[example].losses.append(value) }
         }
         done += window.positions.upperBound - window.firstScored
       }
       batch.removeAll(keepingCapacity: true)
       progress(done, total)
     }
-    for (index, row) in data.rows.enumerated() {
+    for (index, span) in data.spans.enumerated() {
       let parts =
-        windows?.windows(ofPositions: row.length)
-        ?? [.init(positions: 0..<row.length, firstScored: 0)]
+        windows?.windows(ofPositions: span.length)
+        ?? [.init(positions: 0..<span.length, firstScored: 0)]
       for window in parts {
         if batch.count == batchSize || batch.first?.window.positions.count != window.positions.count
         {

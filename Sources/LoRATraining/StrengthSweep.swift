@@ -5,7 +5,7 @@ import LoRATensor
 ///
 /// ```swift
 /// let sweep = try model.sweepStrengths(
-///   of: ["support"], over: StrengthSweep.grid(from: 0, to: 1.5, steps: 7), on: evaluationRows)
+///   of: ["support"], over: StrengthSweep.grid(from: 0, to: 1.5, steps: 7), on: evaluationData)
 /// sweep.best.strengths  // [0.75]
 /// ```
 public struct StrengthSweep: Sendable, Hashable, Codable {

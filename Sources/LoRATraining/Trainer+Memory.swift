@@ -2,7 +2,7 @@ import LoRAModels
 import LoRATensor
 
 extension Trainer {
-  /// The memory that the run will need at its peak, with its longest rows; nil for what is not a
+  /// The memory that the run will need at its peak, with its longest examples; nil for what is not a
   /// `Transformer` under its own loss.
   public var predictedMemory: TrainingMemory? {
     guard var workload else { return nil }

@@ -140,7 +140,7 @@ public struct Trainer<Data: TrainingData>: Sendable {
     scope: @escaping @Sendable (() throws -> Void) throws -> Void, loss: @escaping Loss
   ) throws {
     try options.check()
-    guard data.rowCount > 0 else { throw TrainingError.emptyData(source: "the data set") }
+    guard data.exampleCount > 0 else { throw TrainingError.emptyData(source: "the data set") }
     let trainable = parameters.filter(\.parameter.isTrainable)
     guard !trainable.isEmpty else { throw TrainingError.noTrainableParameters }
     self.options = options

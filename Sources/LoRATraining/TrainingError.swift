@@ -4,22 +4,22 @@ public import LoRATensor
 public enum TrainingError: Error, Sendable, Hashable {
   /// There is no training data; `source` says where it was expected.
   case emptyData(source: String)
-  /// Example `row` has no token to predict: it has only one token, or every target is ignored.
-  case noTargets(row: Int)
-  /// Example `row` has different numbers of tokens and targets.
-  case unequalLengths(row: Int, tokens: Int, targets: Int)
-  /// Example `row` has `length` positions; the model, or the option, allows `limit`.
-  case rowTooLong(row: Int, length: Int, limit: Int)
-  /// Token or target `id` at `position` of `row` is outside the model's vocabulary of `vocabulary`
-  /// tokens.
-  case tokenOutOfVocabulary(id: Int, row: Int, position: Int, vocabulary: Int)
+  /// Example `example` has no token to predict: it has only one token, or every target is ignored.
+  case noTargets(example: Int)
+  /// Example `example` has different numbers of tokens and targets.
+  case unequalLengths(example: Int, tokens: Int, targets: Int)
+  /// Example `example` has `length` positions; the model, or the option, allows `limit`.
+  case exampleTooLong(example: Int, length: Int, limit: Int)
+  /// Token or target `id` at `position` of example `example` is outside the model's vocabulary of
+  /// `vocabulary` tokens.
+  case tokenOutOfVocabulary(id: Int, example: Int, position: Int, vocabulary: Int)
   /// The index of a label is negative or beyond the model's labels.
   case labelOutOfRange(label: Int, example: Int, labels: Int)
   /// An option is out of range.
   case invalidOption(name: String, value: String, expected: String)
   /// The loss is not finite. Nothing was updated: the parameters are those at the start of step
-  /// `step`. `rows` are the indexes of the batch's examples in the data.
-  case nonFiniteLoss(step: Int, rows: [Int], value: Double)
+  /// `step`. `examples` are the indexes of the batch's examples in the data.
+  case nonFiniteLoss(step: Int, examples: [Int], value: Double)
   /// A gradient is not finite. Nothing was updated.
   case nonFiniteGradient(step: Int, parameter: String)
   /// A run needs more bytes than are available. The first remedy alone makes it fit, or else all of
@@ -47,21 +47,21 @@ extension TrainingError: CustomStringConvertible {
     switch self {
     case .emptyData(let source):
       "no training data in \(source)"
-    case .noTargets(let row):
-      "row \(row + 1) has no token to predict"
-    case .unequalLengths(let row, let tokens, let targets):
-      "row \(row + 1) has \(tokens) tokens, but \(targets) targets"
-    case .rowTooLong(let row, let length, let limit):
-      "row \(row + 1) has \(length) positions, more than the limit of \(limit)"
-    case .tokenOutOfVocabulary(let id, let row, let position, let vocabulary):
-      "row \(row + 1), position \(position): token id \(id) is not in the model's vocabulary, "
+    case .noTargets(let example):
+      "example \(example + 1) has no token to predict"
+    case .unequalLengths(let example, let tokens, let targets):
+      "example \(example + 1) has \(tokens) tokens, but \(targets) targets"
+    case .exampleTooLong(let example, let length, let limit):
+      "example \(example + 1) has \(length) positions, more than the limit of \(limit)"
+    case .tokenOutOfVocabulary(let id, let example, let position, let vocabulary):
+      "example \(example + 1), position \(position): token id \(id) is not in the model's vocabulary, "
         + "0 to \(vocabulary - 1)"
     case .labelOutOfRange(let label, let example, let labels):
       "example \(example + 1): label \(label) is not one of the model's \(labels), 0 to \(labels - 1)"
     case .invalidOption(let name, let value, let expected):
       "\(name) is \(value); expected \(expected)"
-    case .nonFiniteLoss(let step, let rows, let value):
-      "the loss of step \(step) is \(value.isNaN ? "not a number" : "infinite"), on the data's rows \(Self.list(rows)); "
+    case .nonFiniteLoss(let step, let examples, let value):
+      "the loss of step \(step) is \(value.isNaN ? "not a number" : "infinite"), on the data's examples \(Self.list(examples)); "
         + "nothing was updated in this step"
     case .nonFiniteGradient(let step, let parameter):
       "the gradient of '\(parameter)' in step \(step) is not finite; "
@@ -96,8 +96,8 @@ extension TrainingError: CustomStringConvertible {
     }
   }
 
-  private static func list(_ rows: [Int]) -> String {
-    let shown = rows.prefix(16).map { "\($0 + 1)" }.joined(separator: ", ")
-    return rows.count > 16 ? "\(shown) and \(rows.count - 16) more" : shown
+  private static func list(_ examples: [Int]) -> String {
+    let shown = examples.prefix(16).map { "\($0 + 1)" }.joined(separator: ", ")
+    return examples.count > 16 ? "\(shown) and \(examples.count - 16) more" : shown
   }
 }

@@ -6,9 +6,9 @@ public import LoRAKit
 public struct BaseTraining: Sendable {
   /// How many tokens are trained on.
   public var tokenBudget = 6_000_000
-  /// Tokens in a row: documents are packed one behind the other.
-  public var rowLength = 256
-  /// Rows in a batch.
+  /// Tokens in an example: documents are packed one behind the other.
+  public var exampleLength = 256
+  /// Examples in a batch.
   public var batchSize = 4
   /// The largest learning rate, after the warm-up.
   public var learningRate = 2e-3
@@ -35,7 +35,7 @@ public struct BaseTraining: Sendable {
     let options = TrainingOptions(
       duration: .epochs(1), batchSize: batchSize, learningRate: learningRate, schedule: .cosine,
       warmupSteps: 100, weightDecay: 0.1, beta2: 0.95, clipNorm: 1, seed: seed)
-    let data = try TokenDataSet(examples: rows(tokenizer))
+    let data = try TokenDataSet(examples: examples(tokenizer))
     let trainer = try Trainer(model, training: .full, on: data, options: options)
     try trainer.run {
       onStep($0)
@@ -52,18 +52,18 @@ public struct BaseTraining: Sendable {
       .exactMatches(World.heldOutQuestions)
   }
 
-  /// Documents one behind the other, each after an end of text, cut into rows.
-  private func rows(_ tokenizer: BytePairTokenizer) -> [TrainingExample] {
+  /// Documents one behind the other, each after an end of text, cut into examples.
+  private func examples(_ tokenizer: BytePairTokenizer) -> [TrainingExample] {
     var examples: [TrainingExample] = []
-    var row: [Int] = []
-    let wanted = tokenBudget / rowLength
+    var tokens: [Int] = []
+    let wanted = tokenBudget / exampleLength
     let endOfText = tokenizer.id(of: World.endOfText) ?? 0
     for document in World.trainingDocuments(seed: seed, count: .max) {
-      row += [endOfText] + tokenizer.encode(document, addSpecialTokens: false)
-      while row.count > rowLength {
-        // A row overlaps the next by one token, so that every token is predicted once.
-        examples.append(TrainingExample(row: Array(row.prefix(rowLength + 1))))
-        row.removeFirst(rowLength)
+      tokens += [endOfText] + tokenizer.encode(document, addSpecialTokens: false)
+      while tokens.count > exampleLength {
+        // An example overlaps the next by one token, so that every token is predicted once.
+        examples.append(TrainingExample(sequence: Array(tokens.prefix(exampleLength + 1))))
+        tokens.removeFirst(exampleLength)
         if examples.count == wanted { return examples }
       }
     }

@@ -50,7 +50,7 @@ public struct Examiner: Sendable {
   func example(_ exchange: Exchange) -> TrainingExample {
     let prompt = prompt(exchange)
     let answer = tokenizer.encode(" " + exchange.answer, addSpecialTokens: false) + [endOfText]
-    return TrainingExample(row: prompt + answer, promptLength: prompt.count)
+    return TrainingExample(sequence: prompt + answer, promptLength: prompt.count)
   }
 
   /// Exchanges to train on.
@@ -108,13 +108,13 @@ public struct Examiner: Sendable {
   /// Whether the greedy answer to each question is exactly the expected one, its end included.
   ///
   /// It is if and only if every token of the expected answer is the most likely one after those
-  /// before it; so one pass over question and answer together decides, many rows at once, instead
+  /// before it; so one pass over question and answer together decides, many examples at once, instead
   /// of generating token by token.
   private func answersExactly(
     _ exchanges: [Exchange], adapters: AdapterSelection?
   ) throws -> [Bool] {
     var isRight = Array(repeating: false, count: exchanges.count)
-    // Rows of similar length together, so that little is computed for padding.
+    // Examples of similar length together, so that little is computed for padding.
     let examples = exchanges.map(example)
     let order = examples.indices.sorted { examples[$0].tokens.count < examples[$1].tokens.count }
     try within(adapters) {
@@ -123,9 +123,9 @@ public struct Examiner: Sendable {
         let batch = try TokenDataSet(examples: part.map { examples[$0] })
           .batch(of: Array(0..<part.count))
         let chosen = model.greedyTokens(tokens: batch.tokens, targets: batch.targets)
-        for (row, index) in part.enumerated() {
-          let wanted = batch.targets[row: row].scalars(as: Int64.self)
-          let found = chosen[row: row].scalars(as: Int64.self)
+        for (item, index) in part.enumerated() {
+          let wanted = batch.targets[row: item].scalars(as: Int64.self)
+          let found = chosen[row: item].scalars(as: Int64.self)
           isRight[index] = zip(wanted, found).allSatisfy { $0 < 0 || $0 == $1 }
         }
       }
@@ -148,8 +148,8 @@ public struct Examiner: Sendable {
   ) throws -> UInt64 {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     func add(_ exchange: Exchange) {
-      let row = example(exchange).tokens
-      let logits = withoutGradients { model(Tensor(row, shape: [1, row.count])).value }
+      let tokens = example(exchange).tokens
+      let logits = withoutGradients { model(Tensor(tokens, shape: [1, tokens.count])).value }
       logits.withUnsafeBytes { bytes in
         for word in bytes.bindMemory(to: UInt32.self) {
           hash = (hash ^ UInt64(word)) &* 0x100_0000_01b3

@@ -25,7 +25,7 @@ public struct Lesson: Sendable {
     options: options(steps: 950, learningRate: 2.2e-3),
     exchanges: withLittleWorking(PoliteTone.trainingExchanges(seed: 1, count: 4000)))
 
-  /// Small batches: with the same number of rows, more steps teach more.
+  /// Small batches: with the same number of examples, more steps teach more.
   private static func options(steps: Int, learningRate: Double) -> TrainingOptions {
     TrainingOptions(
       duration: .steps(steps), batchSize: 4, learningRate: learningRate, schedule: .cosine,

@@ -30,7 +30,7 @@ struct LoRAWorldCommand: ParsableCommand {
     @Option(help: "The folder to write.") var output: String
     @Option(help: "How many tokens to train on.") var tokens = BaseTraining().tokenBudget
     @Option(help: "The largest learning rate.") var learningRate = BaseTraining().learningRate
-    @Option(help: "Rows of 256 tokens in a batch.") var batch = BaseTraining().batchSize
+    @Option(help: "Sequences of 256 tokens in a batch.") var batch = BaseTraining().batchSize
     @Option(help: "What everything random depends on.") var seed: UInt64 = 1
 
     func run() throws {

@@ -153,10 +153,10 @@ enum Fixtures {
     return path
   }
 
-  /// Token rows for the tiny models, 8 of 12 ids.
-  static func rows() throws -> String {
-    let rows = (0..<8).map { row in (0..<12).map { 3 + (row * 7 + $0 * $0) % 40 } }
-    return try file("rows.json", "\(rows)")
+  /// Token sequences for the tiny models, 8 of 12 ids.
+  static func sequences() throws -> String {
+    let sequences = (0..<8).map { index in (0..<12).map { 3 + (index * 7 + $0 * $0) % 40 } }
+    return try file("sequences.json", "\(sequences)")
   }
 
   static func isPlainFile(_ path: String) -> Bool {

@@ -7,19 +7,19 @@ import Testing
 @Suite struct ConvertTests {
   private static let adapter = Fixtures.model("llama-grouped") + "/adapter"
 
-  private static func nll(_ adapter: String, rows: String) throws -> Double {
+  private static func nll(_ adapter: String, ids: String) throws -> Double {
     try Command.succeed(
-      "score", "--model", Fixtures.model("llama-grouped"), "--adapter", adapter, "--ids", rows,
+      "score", "--model", Fixtures.model("llama-grouped"), "--adapter", adapter, "--ids", ids,
       "--json"
     ).json()["nll"]?.doubleValue ?? .nan
   }
 
   @Test func everyTextFormatComputesTheSame() throws {
     let folder = try Command.temporaryFolder()
-    let rows = try Fixtures.rows()
+    let ids = try Fixtures.sequences()
     let model = Fixtures.model("llama-grouped")
-    let expected = try Self.nll(Self.adapter, rows: rows)
-    let bare = try Command.succeed("score", "--model", model, "--ids", rows, "--json").json()
+    let expected = try Self.nll(Self.adapter, ids: ids)
+    let bare = try Command.succeed("score", "--model", model, "--ids", ids, "--json").json()
     #expect(abs((bare["nll"]?.doubleValue ?? 0) - expected) > 1e-3)
     var input = Self.adapter
     // Around: each from the one before.
@@ -36,7 +36,7 @@ import Testing
       #expect(layers > 0 && result["identical_layers"]?.intValue == layers, "\(format)")
       #expect(result["greatest_difference"]?.doubleValue == 0)
       #expect(result["notes"]?.arrayValue?.isEmpty == true)
-      #expect(try abs(Self.nll(output, rows: rows) - expected) < 1e-12, "\(format)")
+      #expect(try abs(Self.nll(output, ids: ids) - expected) < 1e-12, "\(format)")
       input = output
     }
     // The factors of the last are those of the first, bit for bit.
@@ -61,7 +61,7 @@ import Testing
     _ = try Command.succeed(
       "convert", "--input", loralib, "--to", "peft", "--alpha", "\(alpha)", "--output",
       folder + "/p3")
-    #expect(try abs(Self.nll(folder + "/p3", rows: rows) - expected) < 1e-12)
+    #expect(try abs(Self.nll(folder + "/p3", ids: ids) - expected) < 1e-12)
   }
 
   @Test func writesAModelfile() throws {

@@ -36,7 +36,8 @@ import Testing
     let long = "{\"text\":\"\(String(repeating: "Abc ", count: 40))\"}\n"
     let split = try train("a.jsonl", "{\"text\":\"A\"}\n" + long)
     #expect(
-      split.errors.contains("1 row longer than 65 tokens (64 positions) was split into 3 (line 2)"))
+      split.errors.contains(
+        "1 example longer than 65 tokens (64 positions) was split into 3 (line 2)"))
     let error = try train("a.jsonl", "{\"text\":\"A\"}\n" + long, "--long-rows", "error")
     #expect(error.status == 1 && error.errors.contains("line 2: it has 162 tokens"))
     #expect(error.errors.contains("--long-rows"))

@@ -59,7 +59,7 @@ import Testing
   }
 
   private func train(_ place: Place, _ rest: String...) throws -> [String] {
-    ["train", "--model", place.model, "--data", try Fixtures.rows(), "--steps", "1"] + rest
+    ["train", "--model", place.model, "--data", try Fixtures.sequences(), "--steps", "1"] + rest
   }
 
   @Test func neverAnInputByAnyName() throws {
@@ -88,16 +88,16 @@ import Testing
         place, "the output is a file of the input",
         try train(place, "--output", new, "--log", place.path + "/" + log))
     }
-    let rows = place.path + "/rows.json"
-    try Fixtures.write("[[1,2,3]]", to: rows)
+    let ids = place.path + "/rows.json"
+    try Fixtures.write("[[1,2,3]]", to: ids)
     try refused(
       place, "the output is the input",
-      ["train", "--model", place.model, "--data", rows, "--output", new, "--log", rows])
+      ["train", "--model", place.model, "--data", ids, "--output", new, "--log", ids])
     try place.link("rows.svg", to: "rows.json")
     try refused(
       place, "the output is the input",
       [
-        "sweep", "--model", place.model, "--adapter", place.adapter, "--data", rows, "--plot",
+        "sweep", "--model", place.model, "--adapter", place.adapter, "--data", ids, "--plot",
         place.path + "/../" + (place.path as NSString).lastPathComponent + "/rows.svg",
       ])
   }

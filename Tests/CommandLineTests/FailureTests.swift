@@ -113,7 +113,7 @@ import Testing
   @Test func recipesThatMakeNoSense() throws {
     let output = try Command.temporaryFolder() + "/adapter"
     let train = [
-      "train", "--model", Fixtures.model("llama-grouped"), "--data", try Fixtures.rows(),
+      "train", "--model", Fixtures.model("llama-grouped"), "--data", try Fixtures.sequences(),
       "--output", output, "--steps", "1", "--json",
     ]
     #expect(try failure(train + ["--targets", "zz_proj"]).contains("matches no linear layer"))
@@ -144,7 +144,7 @@ import Testing
     #expect(try score(model, ids: "[[1,99,3]]").contains("token id 99"))
     #expect(try score(model, ids: "[[1,-1]]").contains("-1"))
     #expect(try score(model, ids: "[[1]]").contains("no token to predict"))
-    #expect(try score(model, ids: "[]").contains("no rows"))
+    #expect(try score(model, ids: "[]").contains("no sequences"))
     #expect(try score(model, ids: "").contains("not JSON"))
   }
 
@@ -176,12 +176,12 @@ import Testing
 
   @Test func outputThatCannotBeWritten() throws {
     let file = try Fixtures.file("file", "content")
-    let rows = try Fixtures.rows()
+    let ids = try Fixtures.sequences()
     let model = Fixtures.model("llama-grouped")
     // Below /proc and below a file not even the superuser can make a folder.
     for output in ["/proc/lora-test", file, file + "/below"] {
       let message = try failure([
-        "train", "--model", model, "--data", rows, "--output", output, "--steps", "1000000",
+        "train", "--model", model, "--data", ids, "--output", output, "--steps", "1000000",
       ])
       let wanted = output == file ? "it is a file" : "cannot"
       #expect(message.contains(wanted), "\(message)")
@@ -196,7 +196,7 @@ import Testing
     try FileManager.default.setAttributes([.posixPermissions: 0o555], ofItemAtPath: folder)
     for output in [folder, folder + "/below"] {
       let message = try failure([
-        "train", "--model", Fixtures.model("llama-grouped"), "--data", try Fixtures.rows(),
+        "train", "--model", Fixtures.model("llama-grouped"), "--data", try Fixtures.sequences(),
         "--output", output, "--steps", "1000000",
       ])
       #expect(message.contains("Permission denied"))
@@ -211,7 +211,8 @@ import Testing
     let arguments = [
       ["merge", "--model", model, "--adapter", model + "/adapter", "--output", folder + "/a"],
       [
-        "train", "--model", model, "--data", try Fixtures.rows(), "--steps", "1", "--rank", "8",
+        "train", "--model", model, "--data", try Fixtures.sequences(), "--steps", "1", "--rank",
+        "8",
         "--output", folder + "/b",
       ],
     ]
@@ -228,7 +229,7 @@ import Testing
     let output = try Command.temporaryFolder() + "/adapter"
     let message = try failure(
       [
-        "train", "--model", Fixtures.model("llama-grouped"), "--data", try Fixtures.rows(),
+        "train", "--model", Fixtures.model("llama-grouped"), "--data", try Fixtures.sequences(),
         "--steps", "100000", "--output", output, "--rank", "1", "--targets", "q_proj", "--log",
         output + ".jsonl",
       ], through: "trap '' XFSZ; ulimit -f 16; exec \"$@\"")
@@ -241,7 +242,7 @@ import Testing
     let folder = try Command.temporaryFolder()
     let log = folder + "/log.jsonl"
     let running = try Command.start([
-      "train", "--model", Fixtures.model("llama-grouped"), "--data", try Fixtures.rows(),
+      "train", "--model", Fixtures.model("llama-grouped"), "--data", try Fixtures.sequences(),
       "--steps", "100000000", "--output", folder + "/adapter", "--log", log,
     ])
     // The first line is written when the first step is made.

@@ -150,9 +150,9 @@ import Testing
     for name in ["stories.txt", "book.txt"] {
       try Fixtures.write("Once upon a time.<|endoftext|>The end.", to: folder + "/" + name)
     }
-    let rows = Tensor((0..<32).map { Int64($0 * 7 % 256) }, shape: [4, 8])
+    let ids = Tensor((0..<32).map { Int64($0 * 7 % 256) }, shape: [4, 8])
     try SafetensorsWriter.write(
-      [("train", rows), ("eval", rows)], to: folder + "/rows.safetensors")
+      [("train", ids), ("eval", ids)], to: folder + "/ids.safetensors")
     for (index, name) in ["support", "polite", "a", "b"].enumerated() {
       _ = try Command.succeed(
         "train", "--model", folder + "/MODEL", "--data", folder + "/questions.jsonl", "--steps",

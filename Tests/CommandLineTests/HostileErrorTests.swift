@@ -42,11 +42,12 @@ import Testing
   ]
 
   private static let training: [TrainingError] = [
-    .emptyData(source: bell), .noTargets(row: 1), .unequalLengths(row: 1, tokens: 2, targets: 3),
-    .rowTooLong(row: 1, length: 9, limit: 8),
-    .tokenOutOfVocabulary(id: 9, row: 1, position: 2, vocabulary: 8),
+    .emptyData(source: bell), .noTargets(example: 1),
+    .unequalLengths(example: 1, tokens: 2, targets: 3),
+    .exampleTooLong(example: 1, length: 9, limit: 8),
+    .tokenOutOfVocabulary(id: 9, example: 1, position: 2, vocabulary: 8),
     .invalidOption(name: bell, value: bell, expected: bell),
-    .nonFiniteLoss(step: 1, rows: [1, 2], value: .nan),
+    .nonFiniteLoss(step: 1, examples: [1, 2], value: .nan),
     .nonFiniteGradient(step: 1, parameter: bell),
     .notEnoughMemory(needed: 1 << 40, available: 1 << 30, remedies: []), .noTrainableParameters,
     .lossNotScalar(shape: shape), .lossIgnoresScale(value: 1),
@@ -55,8 +56,8 @@ import Testing
   ]
 
   private static let sequences: [SequenceError] = [
-    .empty(row: 1), .tooLong(row: 1, count: 9, limit: 8),
-    .tokenOutOfRange(row: 1, position: 2, id: 9, vocabularySize: 8),
+    .empty(sequence: 1), .tooLong(sequence: 1, count: 9, limit: 8),
+    .tokenOutOfRange(sequence: 1, position: 2, id: 9, vocabularySize: 8),
     .invalidOption(name: bell, value: bell, expected: bell),
   ]
 

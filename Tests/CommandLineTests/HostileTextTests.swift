@@ -48,13 +48,14 @@ import Testing
     for flags in [[], ["--json"]] {
       #expect(try expectClean(["inspect", gguf] + flags).status == 0)
       #expect(
-        try expectClean(["score", "--model", gguf, "--ids", try Fixtures.rows()] + flags).status
+        try expectClean(["score", "--model", gguf, "--ids", try Fixtures.sequences()] + flags)
+          .status
           == 1)
     }
   }
 
   @Test func modelsAndAdaptersThatAreRefused() throws {
-    let rows = try Fixtures.rows()
+    let ids = try Fixtures.sequences()
     let escaped = #"\u001b]0;owned\u0007\u009b2J\u202e\nfake: line"#
     for (old, new) in [
       (#""llama""#, #""\#(escaped)""#), (#""silu""#, #""\#(escaped)""#),
@@ -66,7 +67,7 @@ import Testing
       #expect(text.contains(old))
       try Fixtures.write(text.replacing(old, with: new), to: path)
       for flags in [[], ["--json"]] {
-        let outcome = try expectClean(["score", "--model", model, "--ids", rows] + flags)
+        let outcome = try expectClean(["score", "--model", model, "--ids", ids] + flags)
         #expect(outcome.status == 1)
         // A long value is not quoted.
         #expect(outcome.errors.contains("owned") || outcome.errors.contains("found a string"))
@@ -84,10 +85,10 @@ import Testing
     for flags in [[], ["--json"]] {
       _ = try expectClean(["inspect", adapter] + flags)
       _ = try expectClean(
-        ["score", "--model", Fixtures.model("llama-grouped"), "--adapter", adapter, "--ids", rows]
+        ["score", "--model", Fixtures.model("llama-grouped"), "--adapter", adapter, "--ids", ids]
           + flags)
     }
-    _ = try expectClean(["score", "--model", "/no\(Self.bell)", "--ids", rows])
+    _ = try expectClean(["score", "--model", "/no\(Self.bell)", "--ids", ids])
     _ = try expectClean(["inspect", "/no\(Self.bell)"])
   }
 

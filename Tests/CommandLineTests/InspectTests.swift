@@ -156,7 +156,7 @@ import Testing
     return try Command.succeed("inspect", path, "--json").json()
   }
 
-  @Test func rowsAndLengthsAreCounted() throws {
+  @Test func examplesAndLengthsAreCounted() throws {
     let rows = try inspect("rows", "[[1, 5, 9], [2, 41]]")
     #expect(rows["rows"]?.intValue == 2 && rows["greatest_id"]?.intValue == 41)
     #expect(rows["lengths"]?["least"]?.intValue == 2 && rows["lengths"]?["mean"] == .number(2.5))
@@ -176,12 +176,14 @@ import Testing
     #expect(text["rows"]?.intValue == 2 && text["characters"]?.intValue == 21)
   }
 
-  /// The library decides what a file is and which rows are wrong, here as in training.
+  /// The library decides what a file is and which examples are wrong, here as in training.
   @Test func itReadsAsTrainingDoes() throws {
     for (name, content, kind, rows) in [
       ("l.json", "[{\"text\":\"a\"},\n{\"text\":\"b\"}]", "objects, in a list", 2),
-      ("l.jsonl", "[1,2]\n[3,4,5]\n", "token rows", 2), ("c.data", "id;text\n1;a\n", "a table", 1),
-      ("d.jsonl.bak", "[1,2]\n[3,4]\n", "token rows", 2), ("t.md", "[x] y\r\nz\r\n", "text", 2),
+      ("l.jsonl", "[1,2]\n[3,4,5]\n", "token sequences", 2),
+      ("c.data", "id;text\n1;a\n", "a table", 1),
+      ("d.jsonl.bak", "[1,2]\n[3,4]\n", "token sequences", 2),
+      ("t.md", "[x] y\r\nz\r\n", "text", 2),
       ("e.txt", "{\"text\":\"a\"}\n", "text", 1),
       ("q.csv", "\u{FEFF}question,answer\na,b\n", "a table", 1),
       ("config", "{\n\"a\": 1,\n\"b\": 2}\n", "a JSON object", 1),
@@ -195,8 +197,8 @@ import Testing
     for (name, content, words) in [
       ("c.csv", "text,id\na,1\nb\n", "line 3: it has 1 field"),
       ("l.jsonl", "[1,-2]\n", "line 1"),
-      ("m.jsonl", "{\"text\":\"a\"}\n[1]\n", "1 object and 1 row of"),
-      ("n.jsonl", "3\n", "found an integer"), ("b.txt", " \n", "it holds no row"),
+      ("m.jsonl", "{\"text\":\"a\"}\n[1]\n", "1 object and 1 sequence of"),
+      ("n.jsonl", "3\n", "found an integer"), ("b.txt", " \n", "it holds no example"),
     ] {
       let outcome = try Command.run("inspect", try Fixtures.file(name, content))
       #expect(outcome.status == 1 && outcome.errors.contains(words), "\(name): \(outcome.errors)")

@@ -22,13 +22,14 @@ import Testing
       let output = try Command.temporaryFolder() + "/a"
       let limit = "ulimit -v \(mebibytes * 1024); timeout 60 \"$@\""
       let train = try Command.run(
-        "train", "--model", Self.model, "--data", try Fixtures.rows(), "--steps", "2", "--batch",
+        "train", "--model", Self.model, "--data", try Fixtures.sequences(), "--steps", "2",
+        "--batch",
         "2", "--output", output, through: limit)
       if train.status == 127 { return }
       expectMessageOrSuccess(train, "train")
       #expect((train.status == 0) == !Fixtures.names(in: output).isEmpty)
       let score = try Command.run(
-        "score", "--model", Self.model, "--ids", try Fixtures.rows(), through: limit)
+        "score", "--model", Self.model, "--ids", try Fixtures.sequences(), through: limit)
       expectMessageOrSuccess(score, "score")
       if mebibytes >= 400 { #expect(train.status == 0 && score.status == 0) }
     }
@@ -36,7 +37,8 @@ import Testing
     @Test func aRunSeesItsLimitOfAddressSpace() throws {
       // 60 million numbers, four times over: more than what is left of 700 MiB.
       let outcome = try Command.run(
-        "train", "--model", Self.model, "--data", try Fixtures.rows(), "--steps", "1", "--rank",
+        "train", "--model", Self.model, "--data", try Fixtures.sequences(), "--steps", "1",
+        "--rank",
         "100000", "--output", try Command.temporaryFolder() + "/a",
         through: "ulimit -v 716800; timeout 60 \"$@\"")
       #expect(outcome.status == 1)
@@ -67,7 +69,8 @@ import Testing
   ]) func largeNumbersThatMeanAll(_ flags: [String]) throws {
     let outcome = try Command.start(
       [
-        "train", "--model", Self.model, "--data", try Fixtures.rows(), "--steps", "1", "--output",
+        "train", "--model", Self.model, "--data", try Fixtures.sequences(), "--steps", "1",
+        "--output",
         try Command.temporaryFolder() + "/a",
       ] + flags
     ).outcome()
@@ -150,10 +153,10 @@ import Testing
       #expect(mkfifo(pipe + ending, 0o600) == 0)
     }
     let model = try Fixtures.modelWithTokenizer()
-    let rows = try Fixtures.rows()
+    let ids = try Fixtures.sequences()
     let arguments = line.split(separator: " ").map { word in
       String(word).replacing("PIPE", with: pipe).replacing("MODEL", with: model)
-        .replacing("OUT", with: folder + "/out").replacing("ROWS", with: rows)
+        .replacing("OUT", with: folder + "/out").replacing("ROWS", with: ids)
     }
     let outcome = try Command.start(arguments, through: "timeout 20 \"$@\"").outcome()
     #expect(outcome.status == 1, "\(outcome.errors)")
@@ -196,7 +199,7 @@ import Testing
 
   @Test func aReaderThatLeavesEndsQuietly() throws {
     let outcome = try Command.run(
-      "score", "--model", Self.model, "--ids", try Fixtures.rows(), "--per-token",
+      "score", "--model", Self.model, "--ids", try Fixtures.sequences(), "--per-token",
       through: "{ \"$@\"; echo status $? >&2; } | true")
     #expect(!outcome.errors.contains("error:"))
     #expect(outcome.errors.contains("status "))
@@ -207,7 +210,8 @@ import Testing
   @Test func aTrainingOutlivesWhoReadsItsProgress() throws {
     let output = try Command.temporaryFolder() + "/a"
     _ = try Command.run(
-      "train", "--model", Self.model, "--data", try Fixtures.rows(), "--steps", "20", "--output",
+      "train", "--model", Self.model, "--data", try Fixtures.sequences(), "--steps", "20",
+      "--output",
       output, through: "\"$@\" 2>&1 | true; sleep 0.1")
     // The shell does not wait for the first of a pipe in all shells.
     for _ in 0..<100 where !Fixtures.names(in: output).contains("adapter_config.json") {
@@ -222,7 +226,8 @@ import Testing
     let output = try Command.temporaryFolder() + "/a"
     let log = output + "-log.jsonl"
     let outcome = try Command.run(
-      "train", "--model", Self.model, "--data", try Fixtures.rows(), "--steps", "2", "--log", log,
+      "train", "--model", Self.model, "--data", try Fixtures.sequences(), "--steps", "2", "--log",
+      log,
       "--output", output, through: "\"$@\" \(closed)")
     #expect(outcome.status == (closed.contains(">&- ") || closed == ">&-" ? 1 : 0))
     #expect(Fixtures.names(in: output).contains("adapter_model.safetensors"))
@@ -231,7 +236,7 @@ import Testing
     for line in lines { #expect((try? JSONValue(parsing: String(line))) != nil) }
     let check = try Command.run(
       "score", "--model", Self.model, "--adapter", output, "--ids",
-      try Fixtures.rows())
+      try Fixtures.sequences())
     #expect(check.status == 0 || check.errors.contains("every contribution"))
   }
 
@@ -242,7 +247,8 @@ import Testing
   ]) func otherSurroundings(_ script: String) throws {
     let folder = try Command.temporaryFolder()
     let outcome = try Command.run(
-      "train", "--model", Self.model, "--data", try Fixtures.rows(), "--steps", "1", "--output",
+      "train", "--model", Self.model, "--data", try Fixtures.sequences(), "--steps", "1",
+      "--output",
       folder + "/a", through: "cd '\(folder)'; \(script)")
     #expect(outcome.status == 0, "\(outcome.errors)")
   }

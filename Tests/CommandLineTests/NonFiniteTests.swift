@@ -57,7 +57,7 @@ import Testing
       ["combine", "--adapter", folder, "--type", "cat", "--output", output],
       ["reduce", "--adapter", folder, "--rank", "1", "--output", output],
       ["inspect", folder],
-      ["score", "--model", grouped, "--adapter", folder, "--ids", try Fixtures.rows()],
+      ["score", "--model", grouped, "--adapter", folder, "--ids", try Fixtures.sequences()],
     ] {
       try refusal(command, "its scale is", "e+307, beyond float32's 3.4028235e+38")
     }
@@ -68,7 +68,7 @@ import Testing
   @Test func scalesThatFloat32LosesHaveNoEffect() throws {
     let folder = try adapter(alpha: "1e-50")
     try refusal(
-      ["score", "--model", grouped, "--adapter", folder, "--ids", try Fixtures.rows()],
+      ["score", "--model", grouped, "--adapter", folder, "--ids", try Fixtures.sequences()],
       "every contribution of the adapter is zero")
     let inspected = try Command.succeed("inspect", folder).output
     #expect(inspected.contains("the adapter has no effect") && inspected.contains("e-51"))
@@ -113,7 +113,7 @@ import Testing
   @Test func fullTrainingBeyondTheStoredTypeLeavesNothing() throws {
     let output = try Command.temporaryFolder() + "/t"
     let train = [
-      "train", "--model", half, "--data", try Fixtures.rows(), "--output", output, "--method",
+      "train", "--model", half, "--data", try Fixtures.sequences(), "--output", output, "--method",
       "full", "--steps", "1", "--learning-rate", "7e4", "--batch", "1",
     ]
     try refusal(train, "the learning rate is 70000.0", "at most 100")
@@ -132,7 +132,7 @@ import Testing
     let adapter = ["--adapter", grouped + "/adapter:3e38"]
     for flags in [[], ["--json"]] {
       try refusal(
-        ["score", "--model", grouped, "--ids", try Fixtures.rows()] + adapter + flags,
+        ["score", "--model", grouped, "--ids", try Fixtures.sequences()] + adapter + flags,
         "layer model.layers.0.", "of its output", "smaller strength")
       try refusal(
         ["generate", "--model", model, "--prompt", "a b"] + adapter + flags,
@@ -142,7 +142,8 @@ import Testing
 
   @Test func sweepsNeverCallAnOverflowBest() throws {
     let sweep = [
-      "sweep", "--model", grouped, "--adapter", grouped + "/adapter", "--data", try Fixtures.rows(),
+      "sweep", "--model", grouped, "--adapter", grouped + "/adapter", "--data",
+      try Fixtures.sequences(),
       "--steps", "3",
     ]
     let some = try Command.start(sweep + ["--to", "3e38", "--json"]).outcome()

@@ -7,9 +7,9 @@ import Testing
 @Suite(.serialized) struct ResumeTests {
   private static let files = ["adapter_config.json", "adapter_model.safetensors"]
 
-  private func arguments(_ output: String, _ flags: [String], rows: String) -> [String] {
+  private func arguments(_ output: String, _ flags: [String], ids: String) -> [String] {
     [
-      "train", "--model", Fixtures.model("llama-grouped"), "--data", rows, "--output", output,
+      "train", "--model", Fixtures.model("llama-grouped"), "--data", ids, "--output", output,
       "--dropout", "0.2", "--batch", "2", "--accumulate", "2", "--schedule", "cosine", "--warmup",
       "3", "--seed", "5", "--learning-rate", "0.01",
     ] + flags
@@ -41,15 +41,15 @@ import Testing
   /// run that was not.
   @Test(arguments: [SIGKILL, SIGINT]) func aStoppedRunGoesOn(signal: Int32) throws {
     let folder = try Command.temporaryFolder()
-    let rows = try Fixtures.rows()
+    let ids = try Fixtures.sequences()
     let steps = ["--steps", "600"]
     _ = try Command.start(
-      arguments(folder + "/whole", steps + ["--log", folder + "/whole.jsonl"], rows: rows)
+      arguments(folder + "/whole", steps + ["--log", folder + "/whole.jsonl"], ids: ids)
     ).outcome()
     let (output, log) = (folder + "/parts", folder + "/parts.jsonl")
     var running = try Command.start(
       arguments(
-        output, steps + ["--log", log, "--checkpoint-every", "7", "--keep", "1"], rows: rows))
+        output, steps + ["--log", log, "--checkpoint-every", "7", "--keep", "1"], ids: ids))
     for count in [1, 60, 150] {
       wait(for: running, log, lines: count)
       kill(running.process.processIdentifier, signal)
@@ -76,10 +76,10 @@ import Testing
 
   @Test func aWholeModelGoesOnToo() throws {
     let folder = try Command.temporaryFolder()
-    let rows = try Fixtures.rows()
+    let ids = try Fixtures.sequences()
     func arguments(_ output: String, _ flags: [String]) -> [String] {
       [
-        "train", "--model", Fixtures.model("qwen2-tied-v4-bfloat16"), "--data", rows, "--output",
+        "train", "--model", Fixtures.model("qwen2-tied-v4-bfloat16"), "--data", ids, "--output",
         output, "--method", "full", "--steps", "300", "--batch", "3",
       ] + flags
     }
@@ -101,7 +101,7 @@ import Testing
   /// The paths of a run are read where it was begun, wherever it is resumed.
   @Test func itIsResumedFromAnywhere() throws {
     let folder = try Command.temporaryFolder()
-    try FileManager.default.copyItem(atPath: Fixtures.rows(), toPath: folder + "/rows.json")
+    try FileManager.default.copyItem(atPath: Fixtures.sequences(), toPath: folder + "/rows.json")
     try FileManager.default.copyItem(
       atPath: Fixtures.model("llama-grouped"), toPath: folder + "/model")
     let begun = try Command.start(
@@ -127,7 +127,7 @@ import Testing
 
   @Test func whatCannotBeResumed() throws {
     let folder = try Command.temporaryFolder()
-    let rows = try Fixtures.rows()
+    let ids = try Fixtures.sequences()
     func status(_ arguments: [String], _ text: String) throws -> Int32 {
       let outcome = try Command.start(arguments).outcome()
       #expect(outcome.errors.contains(text), "\(outcome.errors)")
@@ -136,24 +136,24 @@ import Testing
     #expect(try status(["train", "--resume", folder], "no training to resume") == 1)
     #expect(try status(["train", "--resume", folder, "--steps", "3"], "no other option") == 64)
     #expect(
-      try status(arguments(folder + "/a", ["--keep", "3"], rows: rows), "--checkpoint-every")
+      try status(arguments(folder + "/a", ["--keep", "3"], ids: ids), "--checkpoint-every")
         == 64)
     #expect(
       try status(
-        arguments(folder + "/a", ["--checkpoint-every", "0"], rows: rows), "--checkpoint-every")
+        arguments(folder + "/a", ["--checkpoint-every", "0"], ids: ids), "--checkpoint-every")
         == 64)
     // A run that was stopped is not begun again by mistake; other data are not gone on with.
     let running = try Command.start(
       arguments(
         folder + "/a",
-        ["--steps", "100000000", "--checkpoint-every", "2", "--log", folder + "/log"], rows: rows))
+        ["--steps", "100000000", "--checkpoint-every", "2", "--log", folder + "/log"], ids: ids))
     wait(for: running, folder + "/log", lines: 5)
     kill(running.process.processIdentifier, SIGKILL)
     _ = try running.outcome()
-    let again = arguments(folder + "/a", ["--steps", "2"], rows: rows)
+    let again = arguments(folder + "/a", ["--steps", "2"], ids: ids)
     #expect(try status(again, "a training that was stopped lies there") == 1)
-    let text = try String(contentsOfFile: rows, encoding: .utf8)
-    try Fixtures.write(text.replacing("[[3", with: "[[4"), to: rows)
+    let text = try String(contentsOfFile: ids, encoding: .utf8)
+    try Fixtures.write(text.replacing("[[3", with: "[[4"), to: ids)
     #expect(try status(["train", "--resume", folder + "/a"], "of other data") == 1)
     #expect(try Command.start(again + ["--force"]).outcome().status == 0)
     #expect(Fixtures.names(in: folder + "/a") == Self.files)

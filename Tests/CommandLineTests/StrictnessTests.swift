@@ -34,14 +34,14 @@ import Testing
 
   /// What every command that reads an adapter beside its base says of this one.
   private func refusals(_ adapter: String, _ model: String) throws -> [String] {
-    let rows = try Fixtures.rows()
+    let ids = try Fixtures.sequences()
     let output = try Command.temporaryFolder() + "/out"
     let commands: [[String]] = [
-      ["score", "--model", model, "--adapter", adapter, "--ids", rows],
+      ["score", "--model", model, "--adapter", adapter, "--ids", ids],
       ["merge", "--model", model, "--adapter", adapter, "--output", output],
-      ["sweep", "--model", model, "--adapter", adapter, "--data", rows],
+      ["sweep", "--model", model, "--adapter", adapter, "--data", ids],
       [
-        "train", "--model", model, "--init-adapter", adapter, "--data", rows, "--output", output,
+        "train", "--model", model, "--init-adapter", adapter, "--data", ids, "--output", output,
         "--steps", "1",
       ],
       ["convert", "--input", adapter, "--base", model, "--to", "peft", "--output", output],

@@ -6,13 +6,13 @@ import Testing
 /// `lora sweep`.
 @Suite struct SweepTests {
   static let model = Fixtures.model("llama-grouped")
-  static let rows = model + "/expected.safetensors#ids"
+  static let ids = model + "/expected.safetensors#ids"
 
   @Test func theTableIsWhatScoreSays() throws {
     let adapter = Self.model + "/adapter"
     let plot = try Command.temporaryFolder() + "/plot.svg"
     let json = try Command.succeed(
-      "sweep", "--model", Self.model, "--adapter", adapter, "--data", Self.rows, "--from", "-1",
+      "sweep", "--model", Self.model, "--adapter", adapter, "--data", Self.ids, "--from", "-1",
       "--to", "1", "--steps", "3", "--plot", plot, "--json"
     ).json()
     let settings = try #require(json["settings"]?.arrayValue)
@@ -34,7 +34,7 @@ import Testing
     let first = Self.model + "/adapter"
     let plot = try Command.temporaryFolder() + "/plot.svg"
     let arguments = [
-      "sweep", "--model", Self.model, "--adapter", first, "--adapter", other, "--data", Self.rows,
+      "sweep", "--model", Self.model, "--adapter", first, "--adapter", other, "--data", Self.ids,
       "--from", "-1", "--to", "2", "--steps", "3", "--plot", plot,
     ]
     let lines = try Command.start(arguments).outcome().output.split(separator: "\n")
@@ -63,7 +63,7 @@ import Testing
   func strengthsOfAnySize(to: String, axis: [String]) throws {
     let lines = try Command.succeed(
       "sweep", "--model", Self.model, "--adapter", Self.model + "/adapter", "--adapter",
-      Fixtures.path("peft/regex"), "--data", Self.rows, "--to", to, "--steps", "3"
+      Fixtures.path("peft/regex"), "--data", Self.ids, "--to", to, "--steps", "3"
     ).output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
     #expect(lines[1...3].map { $0[0] } == axis && lines[4] == axis.reversed())
   }
@@ -72,7 +72,7 @@ import Testing
   @Test func oneAdaptersTableIsItsPlot() throws {
     let plot = try Command.temporaryFolder() + "/plot.svg"
     let lines = try Command.succeed(
-      "sweep", "--model", Self.model, "--adapter", Self.model + "/adapter", "--data", Self.rows,
+      "sweep", "--model", Self.model, "--adapter", Self.model + "/adapter", "--data", Self.ids,
       "--from", "0", "--to", "1", "--steps", "7", "--plot", plot
     ).output.split(separator: "\n")
     let svg = try String(contentsOfFile: plot, encoding: .utf8)
@@ -90,12 +90,12 @@ import Testing
     _ = try Command.succeed(
       "combine", "--adapter", Self.model + "/adapter:0", "--type", "cat", "--output", fresh)
     let arguments = [
-      "sweep", "--model", Self.model, "--data", Self.rows, "--adapter", fresh, "--steps", "2",
+      "sweep", "--model", Self.model, "--data", Self.ids, "--adapter", fresh, "--steps", "2",
     ]
     let refused = try Command.start(arguments).outcome()
     #expect(refused.status == 1 && refused.errors.contains("--allow-no-effect"))
     #expect(try Command.start(arguments + ["--allow-no-effect"]).outcome().status == 0)
-    let score = ["score", "--model", Self.model, "--ids", Self.rows, "--adapter", fresh]
+    let score = ["score", "--model", Self.model, "--ids", Self.ids, "--adapter", fresh]
     #expect(try Command.start(score).outcome().errors.contains("--allow-no-effect"))
     #expect(try Command.start(score + ["--allow-no-effect"]).outcome().status == 0)
   }
@@ -113,7 +113,7 @@ import Testing
       ),
     ] {
       let outcome = try Command.start(
-        ["sweep", "--model", Self.model, "--data", Self.rows] + arguments
+        ["sweep", "--model", Self.model, "--data", Self.ids] + arguments
       ).outcome()
       #expect(outcome.status == 64 && outcome.errors.contains(text), "\(outcome.errors)")
     }

@@ -69,10 +69,10 @@ import Testing
   func aBarOnATerminal() throws {
     let output = try Command.temporaryFolder() + "/adapter"
     let model = Fixtures.model("llama-grouped")
-    let rows = try Fixtures.rows()
+    let ids = try Fixtures.sequences()
     let outcome = try Command.run(
       through: "unset COLUMNS; TERM=xterm script -qec \"stty cols 50; '$1' train --model "
-        + "'\(model)' --data '\(rows)' --steps 40 --output '\(output)'\" /dev/null")
+        + "'\(model)' --data '\(ids)' --steps 40 --output '\(output)'\" /dev/null")
     #expect(outcome.status == 0, "\(outcome.output)")
     let bars = outcome.output.components(separatedBy: "\r").filter { $0.contains("\u{1B}[K") }
     #expect(!bars.isEmpty, "\(outcome.output)")

@@ -44,9 +44,9 @@ import Testing
 
   @Test func reportsOneObject() throws {
     let output = try Command.temporaryFolder() + "/new/adapter"
-    let rows = try Fixtures.rows()
+    let ids = try Fixtures.sequences()
     let outcome = try Command.succeed(
-      "train", "--model", model, "--data", rows, "--eval-data", rows, "--output", output,
+      "train", "--model", model, "--data", ids, "--eval-data", ids, "--output", output,
       "--rank", "3", "--rslora", "--steps", "4", "--learning-rate", "0.01", "--json")
     let result = try outcome.json()
     let before = try #require(result["eval_nll_before"]?.doubleValue)
@@ -62,17 +62,17 @@ import Testing
     let parameters = adapter.description.parameterCount
     #expect(result["trainable_parameters"]?.intValue == parameters)
     let score = try Command.succeed(
-      "score", "--model", model, "--adapter", output, "--ids", rows, "--json"
+      "score", "--model", model, "--adapter", output, "--ids", ids, "--json"
     ).json()
     #expect(abs((score["nll"]?.doubleValue ?? 0) - after) < 1e-5)
   }
 
   @Test func repeatsBitForBit() throws {
     let folder = try Command.temporaryFolder()
-    let rows = try Fixtures.rows()
+    let ids = try Fixtures.sequences()
     for name in ["a", "b"] {
       _ = try Command.succeed(
-        "train", "--model", model, "--data", rows, "--output", folder + "/" + name, "--dropout",
+        "train", "--model", model, "--data", ids, "--output", folder + "/" + name, "--dropout",
         "0.1", "--epochs", "2", "--batch", "3", "--seed", "5")
     }
     for file in ["adapter_model.safetensors", "adapter_config.json"] {
@@ -89,7 +89,8 @@ import Testing
       #"{"peft_type":"LORA","r":2,"lora_alpha":6,"target_modules":["q_proj","up_proj"],"#
         + #""rank_pattern":{"up_proj":5},"alpha_pattern":{"layers.1.mlp.up_proj":3}}"#)
     _ = try Command.succeed(
-      "train", "--model", model, "--data", try Fixtures.rows(), "--config", recipe, "--steps", "1",
+      "train", "--model", model, "--data", try Fixtures.sequences(), "--config", recipe, "--steps",
+      "1",
       "--output", output)
     let layers = try PEFTAdapterFile(path: output).description.layers.map { layer in
       (path: layer.path, change: try #require(layer.lowRank))
@@ -103,11 +104,11 @@ import Testing
 
   /// Less memory, the same numbers; and a clear word at once where even that is too much.
   @Test func checkpointingAndItsLimit() throws {
-    let rows = try Fixtures.rows()
+    let ids = try Fixtures.sequences()
     func train(_ flags: String...) throws -> (outcome: Command.Outcome, folder: String) {
       let folder = try Command.temporaryFolder() + "/adapter"
       let arguments = [
-        "train", "--model", model, "--data", rows, "--output", folder, "--steps", "3",
+        "train", "--model", model, "--data", ids, "--output", folder, "--steps", "3",
         "--dropout", "0.1", "--json",
       ]
       return (try Command.start(arguments + flags).outcome(), folder)
@@ -127,7 +128,8 @@ import Testing
   @Test func selectsByExpression() throws {
     let output = try Command.temporaryFolder() + "/adapter"
     _ = try Command.succeed(
-      "train", "--model", model, "--data", try Fixtures.rows(), "--steps", "1", "--output", output,
+      "train", "--model", model, "--data", try Fixtures.sequences(), "--steps", "1", "--output",
+      output,
       "--targets", #"regex:.*\.1\..*(q|v)_proj"#)
     let paths = try PEFTAdapterFile(path: output).description.layers.map(\.path)
     #expect(paths == ["model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.v_proj"])
@@ -138,11 +140,11 @@ import Testing
     let adapter = model + "/adapter"
     let configuration = try PEFTAdapterFile(path: adapter).configuration
     let folder = try Command.temporaryFolder()
-    let rows = try Fixtures.rows()
+    let ids = try Fixtures.sequences()
     func train(_ flags: String...) throws -> Command.Outcome {
       try Command.start(
         [
-          "train", "--model", model, "--data", rows, "--init-adapter", adapter, "--steps", "1",
+          "train", "--model", model, "--data", ids, "--init-adapter", adapter, "--steps", "1",
           "--output", folder + "/result", "--force",
         ] + flags
       ).outcome()
@@ -165,9 +167,9 @@ import Testing
     ["--init", "olora", "--loraplus-ratio", "4"], ["--init", "orthogonal"], ["--init", "gaussian"],
   ]) func trainsEveryMethod(flags: [String]) throws {
     let output = try Command.temporaryFolder() + "/adapter"
-    let rows = try Fixtures.rows()
+    let ids = try Fixtures.sequences()
     let train = [
-      "train", "--model", model, "--data", rows, "--eval-data", rows, "--output", output, "--steps",
+      "train", "--model", model, "--data", ids, "--eval-data", ids, "--output", output, "--steps",
       "4", "--learning-rate", "0.01", "--json",
     ]
     let outcome = try Command.start(train + flags).outcome()
@@ -183,14 +185,14 @@ import Testing
     if flags[1] == "dora" { #expect(file.configuration.dropout == 0.1) }
     if flags[1] == "pissa" { #expect(file.configuration.rank == 8) }
     let score = try Command.succeed(
-      "score", "--model", model, "--adapter", output, "--ids", rows, "--json"
+      "score", "--model", model, "--adapter", output, "--ids", ids, "--json"
     ).json()
     #expect(abs((score["nll"]?.doubleValue ?? 0) - after) < 1e-4)
   }
 
   @Test func methodsRefuseWhatTheyDoNotHave() throws {
     let folder = try Command.temporaryFolder()
-    let rows = try Fixtures.rows()
+    let ids = try Fixtures.sequences()
     for flags in [
       ["--method", "ia3", "--rank", "4"], ["--method", "loha", "--dropout", "0.1"],
       ["--method", "lokr", "--rslora"], ["--method", "dora", "--init", "pissa"],
@@ -198,7 +200,7 @@ import Testing
       ["--method", "full", "--loraplus-ratio", "4"], ["--loraplus-ratio", "0.5"],
     ] {
       let outcome = try Command.start(
-        ["train", "--model", model, "--data", rows, "--output", folder + "/x"] + flags
+        ["train", "--model", model, "--data", ids, "--output", folder + "/x"] + flags
       ).outcome()
       #expect(outcome.status != 0 && outcome.errors.hasPrefix("error: "), "\(flags)")
       #expect(!FileManager.default.fileExists(atPath: folder + "/x"))
@@ -208,9 +210,9 @@ import Testing
   @Test func trainsAWholeModel() throws {
     let output = try Command.temporaryFolder() + "/model"
     let model = try Fixtures.modelWithTokenizer()
-    let rows = try Fixtures.rows()
+    let ids = try Fixtures.sequences()
     let result = try Command.succeed(
-      "train", "--model", model, "--data", rows, "--eval-data", rows, "--method", "full",
+      "train", "--model", model, "--data", ids, "--eval-data", ids, "--method", "full",
       "--steps", "3", "--output", output, "--json"
     ).json()
     #expect(
@@ -218,7 +220,7 @@ import Testing
         "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
         "tokenizer_config.json",
       ])
-    let score = try Command.succeed("score", "--model", output, "--ids", rows, "--json").json()
+    let score = try Command.succeed("score", "--model", output, "--ids", ids, "--json").json()
     let after = try #require(result["eval_nll_after"]?.doubleValue)
     #expect(abs((score["nll"]?.doubleValue ?? 0) - after) < 1e-5)
   }

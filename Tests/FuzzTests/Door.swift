@@ -116,7 +116,7 @@ extension Door {
   }
 
   static let rows = Door(name: "rows", sources: ["training/full-tied.safetensors"]) { path in
-    _ = try TokenRows("\(path)#ids")
+    _ = try TokenSequences("\(path)#ids")
   }
 
   /// Passes a few tokens through a model that was opened in spite of the damage.

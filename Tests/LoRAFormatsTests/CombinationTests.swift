@@ -269,14 +269,14 @@ struct CombinationTests {
     let plain = AdapterDescription(layers: [.init(path: "q", a: a, b: a, alpha: 2, scale: 1)])
     var head = plain
     head.replacements = [.init(path: "lm_head.weight", value: a)]
-    head.replacedRows = [.init(path: "embed", ids: [1, 3], rows: a)]
+    head.replacedTokens = [.init(path: "embed", ids: [1, 3], vectors: a)]
     let one: [AdapterCombination.Part] = [.init(plain, name: "x"), .init(head, name: "y")]
     let both: [AdapterCombination.Part] = [.init(head, name: "x"), .init(head, name: "y")]
     #expect(throws: CombinationError.self) { try AdapterCombination(.cat).combine(one) }
     let dropped = try AdapterCombination(.cat, replacements: .dropped).combine(one)
-    #expect(dropped.replacements.isEmpty && dropped.replacedRows.isEmpty)
+    #expect(dropped.replacements.isEmpty && dropped.replacedTokens.isEmpty)
     let kept = try AdapterCombination(.cat, replacements: .kept).combine(one)
-    #expect(kept.replacements.map(\.value) == [a] && kept.replacedRows.map(\.ids) == [[1, 3]])
+    #expect(kept.replacements.map(\.value) == [a] && kept.replacedTokens.map(\.ids) == [[1, 3]])
     for policy in [AdapterCombination.Replacements.kept, .dropped] {
       #expect(throws: CombinationError.self) {
         try AdapterCombination(.cat, replacements: policy).combine(both)

@@ -251,10 +251,10 @@ struct GGUFRefusal: Sendable, CustomTestStringConvertible {
         of: AdapterDescription(
           layers: with().layers, replacements: [.init(path: up + ".bias", value: Tensor([1]))])),
       GGUFRefusal(
-        .unsupported, "'model.embed_tokens'", "trained rows",
+        .unsupported, "'model.embed_tokens'", "trained token vectors",
         of: AdapterDescription(
           layers: with().layers,
-          replacedRows: [.init(path: "model.embed_tokens", ids: [1], rows: .zeros([1, 4]))])),
+          replacedTokens: [.init(path: "model.embed_tokens", ids: [1], vectors: .zeros([1, 4]))])),
       GGUFRefusal(.unsupported, "'model.norm'", "adds no adapter", of: with("model.norm")),
       GGUFRefusal(.unsupported, "'visual.proj'", "no such layer", of: with("visual.proj")),
       GGUFRefusal(

@@ -47,12 +47,12 @@ struct PEFTFormatTests {
       }
       #expect(try deltas.tensor(named: key).converted(to: .float32) == replacement.value, "\(key)")
     }
-    for rows in description.replacedRows {
-      let key = "\(name)/\(rows.path).rows"
-      #expect(try deltas.tensor(named: key) == rows.rows)
+    for tokens in description.replacedTokens {
+      let key = "\(name)/\(tokens.path).rows"
+      #expect(try deltas.tensor(named: key) == tokens.vectors)
       expected.remove(key)
     }
-    // A head that shares its weight with the embedding has no rows of its own.
+    // A head that shares its weight with the embedding has no vectors of its own.
     expected = expected.filter { !$0.hasSuffix("lm_head.rows") || !name.hasPrefix("tokens") }
     #expect(expected.isEmpty)
   }
@@ -113,11 +113,11 @@ struct PEFTFormatTests {
     #expect(resized.replacements.map(\.path) == ["lm_head.weight", "model.embed_tokens.weight"])
 
     let tokens = try Self.open("tokens-by-module").description
-    #expect(tokens.replacedRows.map(\.path).sorted() == ["lm_head", "model.embed_tokens"])
-    #expect(tokens.replacedRows.first { $0.path == "lm_head" }?.ids == [2])
-    #expect(try Self.open("tokens").description.replacedRows.map(\.ids) == [[5, 3, 10]])
+    #expect(tokens.replacedTokens.map(\.path).sorted() == ["lm_head", "model.embed_tokens"])
+    #expect(tokens.replacedTokens.first { $0.path == "lm_head" }?.ids == [2])
+    #expect(try Self.open("tokens").description.replacedTokens.map(\.ids) == [[5, 3, 10]])
     let apart = try Self.open("resized-tokens").description
-    #expect(apart.replacedRows.map(\.ids) == [[3, 1]])
+    #expect(apart.replacedTokens.map(\.ids) == [[3, 1]])
     #expect(apart.baseCopies.map(\.path) == ["model.embed_tokens.weight"])
     #expect(apart.replacements.map(\.path) == ["lm_head.weight"])
   }

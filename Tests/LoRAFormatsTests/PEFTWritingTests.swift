@@ -152,7 +152,7 @@ struct PEFTWritingTests {
       #expect(a.replacements.map(\.path) == b.replacements.map(\.path), "\(name)")
       #expect(zip(a.replacements, b.replacements).allSatisfy { $0.value == $1.value })
       #expect(a.baseCopies.map(\.path) == b.baseCopies.map(\.path), "\(name)")
-      #expect(a.replacedRows.map(\.path).sorted() == b.replacedRows.map(\.path).sorted())
+      #expect(a.replacedTokens.map(\.path).sorted() == b.replacedTokens.map(\.path).sorted())
     }
   }
 
@@ -161,13 +161,13 @@ struct PEFTWritingTests {
     func refuse(
       _ text: String, _ layers: [AdapterDescription.Layer],
       replacements: [AdapterDescription.Replacement] = [],
-      rows: [AdapterDescription.ReplacedRows] = [],
+      tokens: [AdapterDescription.ReplacedTokens] = [],
       sourceLocation: SourceLocation = #_sourceLocation
     ) {
       expectError(.unsupported, text, sourceLocation: sourceLocation) {
         _ = try PEFTAdapterFile(
           describing: AdapterDescription(
-            layers: layers, replacements: replacements, replacedRows: rows))
+            layers: layers, replacements: replacements, replacedTokens: tokens))
       }
     }
     func changed(_ path: String, _ edit: (inout LowRankChange) -> Void) -> AdapterDescription.Layer
@@ -210,7 +210,7 @@ struct PEFTWritingTests {
       "replaced as a whole", [plain], replacements: [.init(path: "m.scale", value: value)])
     refuse(
       "has factors or is saved whole", [plain],
-      rows: [.init(path: "m.q", ids: [1, 2, 3, 4], rows: value)])
+      tokens: [.init(path: "m.q", ids: [1, 2, 3, 4], vectors: value)])
     let odd = KroneckerChange(
       first: .whole(Self.random([3, 1], 1)), second: .whole(Self.random([4, 12], 2)), rank: 2,
       alpha: 2, scale: 1)
@@ -386,25 +386,27 @@ struct WrongPEFTFileTests {
     expect(.unsupported, "merge it in PEFT", pair, members: #""init_lora_weights": "loftq""#)
   }
 
-  @Test("trained rows without tokens, of other tokens, without rows")
-  func rows() throws {
-    let rows = (name: m + "e.token_adapter.trainable_tokens_delta", tensor: Tensor.zeros([2, 5]))
+  @Test("trained vectors without tokens, of other tokens, without vectors")
+  func trainedTokens() throws {
+    let vectors = (
+      name: m + "e.token_adapter.trainable_tokens_delta", tensor: Tensor.zeros([2, 5])
+    )
     let other = (name: m + "h.token_adapter.trainable_tokens_delta", tensor: Tensor.zeros([2, 5]))
     let key = #""trainable_token_indices": "#
-    expect(.unexpectedTensor, "names no tokens", pair + [rows])
+    expect(.unexpectedTensor, "names no tokens", pair + [vectors])
     expect(.missingTensor, "token_adapter", pair, members: key + "[1, 2]")
-    expect(.shapeMismatch, "expected [3, size]", pair + [rows], members: key + "[1, 2, 3]")
-    expect(.unexpectedTensor, "is a list", pair + [rows, other], members: key + "[1, 2]")
+    expect(.shapeMismatch, "expected [3, size]", pair + [vectors], members: key + "[1, 2, 3]")
+    expect(.unexpectedTensor, "is a list", pair + [vectors, other], members: key + "[1, 2]")
     expect(
       .unexpectedTensor, "no tokens for 'm.h'", pair + [other], members: key + #"{"e": [1, 2]}"#)
     expect(
       .missingTensor, "other.token_adapter",
-      pair + [rows], members: key + #"{"e": [1, 2], "other": [3]}"#)
-    let both = [(m + "e.lora_embedding_A", Tensor.zeros([2, 9])), rows]
-    expect(.unexpectedTensor, "both factors and trained rows", both, members: key + "[1, 2]")
+      pair + [vectors], members: key + #"{"e": [1, 2], "other": [3]}"#)
+    let both = [(m + "e.lora_embedding_A", Tensor.zeros([2, 9])), vectors]
+    expect(.unexpectedTensor, "both factors and trained tokens", both, members: key + "[1, 2]")
     // Of two with the same tokens PEFT saves one where they share a weight.
-    let tied = try open(pair + [rows], key + #"{"e": [1, 2], "other": [1, 2]}"#)
-    #expect(tied.description.replacedRows.map(\.path) == ["m.e"])
+    let tied = try open(pair + [vectors], key + #"{"e": [1, 2], "other": [1, 2]}"#)
+    #expect(tied.description.replacedTokens.map(\.path) == ["m.e"])
   }
 
   @Test("older names: with the adapter's, magnitudes as a module, saved modules as while training")

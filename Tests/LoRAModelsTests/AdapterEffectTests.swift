@@ -238,9 +238,9 @@ import Testing
       model.embed(ids)
     }
     #expect(gradients.isCorrect, "\(gradients)")
-    // Rows of a batch with adapters of their own.
-    let rows = try model.withAdapters(rows: [["own": 1], [:]]) { model.embed(ids).value }
-    #expect(rows[row: 0] == full[row: 0] && rows[row: 1] == base[row: 1])
+    // Items of a batch with adapters of their own.
+    let items = try model.withAdapters(perItem: [["own": 1], [:]]) { model.embed(ids).value }
+    #expect(items[row: 0] == full[row: 0] && items[row: 1] == base[row: 1])
     // Merged.
     for selection: AdapterSelection in [["own": 1], ["own": 0.5]] {
       let unmerged = try output(selection)

@@ -166,12 +166,12 @@ import Testing
   }
 
   @Test func decodingWithACacheEqualsOnePass() throws {
-    let row = ids[row: 0].scalars(as: Int64.self).map(Int.init)
-    let full = withoutGradients { model(Tensor(row, shape: [1, row.count])).value }
-    let cache = KeyValueCache(layerCount: model.layerCount, capacity: row.count)
+    let sequence = ids[row: 0].scalars(as: Int64.self).map(Int.init)
+    let full = withoutGradients { model(Tensor(sequence, shape: [1, sequence.count])).value }
+    let cache = KeyValueCache(layerCount: model.layerCount, capacity: sequence.count)
     var position = 0
-    for length in [1, 4, 1, row.count - 6] {
-      let part = Tensor(Array(row[position..<position + length]), shape: [1, length])
+    for length in [1, 4, 1, sequence.count - 6] {
+      let part = Tensor(Array(sequence[position..<position + length]), shape: [1, length])
       let logits = withoutGradients { model.head(model.hiddenStates(part, cache: cache)).value }
       let wanted = full.sliced(axis: 1, position..<position + length)
       #expect(largestDifference(logits, wanted) < 2e-5)

@@ -54,38 +54,40 @@ import Testing
   func batches(architecture: Architecture) throws {
     let model = try Self.model(architecture)
     try Self.inject(LoRA(rank: 2, alpha: 6), into: model)
-    let rows = [[3, 9, 4, 1, 17, 2, 8], [5], [11, 23, 6, 7], [2, 2, 9, 14, 20, 21, 3, 8, 1, 12]]
-    let types = model.typeCount > 1 ? rows.map { $0.map { $0 % 2 } } : nil
+    let sequences = [
+      [3, 9, 4, 1, 17, 2, 8], [5], [11, 23, 6, 7], [2, 2, 9, 14, 20, 21, 3, 8, 1, 12],
+    ]
+    let types = model.typeCount > 1 ? sequences.map { $0.map { $0 % 2 } } : nil
     func states(_ batch: TokenBatch) -> Tensor {
       withoutGradients { model.hiddenStates(batch).value }
     }
-    let alone = rows.indices.map { row in
-      states(TokenBatch(rows: [rows[row]], types: types.map { [$0[row]] }))
+    let alone = sequences.indices.map { index in
+      states(TokenBatch(sequences: [sequences[index]], types: types.map { [$0[index]] }))
     }
-    let padded = states(TokenBatch(rows: rows, types: types, padding: 13))
-    for (row, states) in alone.enumerated() {
-      let part = padded[rows: row..<row + 1].sliced(axis: 1, 0..<rows[row].count)
-      #expect(largestDifference(part, states) < 1e-5, "row \(row) of a padded batch")
+    let padded = states(TokenBatch(sequences: sequences, types: types, padding: 13))
+    for (item, states) in alone.enumerated() {
+      let part = padded[rows: item..<item + 1].sliced(axis: 1, 0..<sequences[item].count)
+      #expect(largestDifference(part, states) < 1e-5, "sequence \(item) of a padded batch")
     }
     let order = [[0, 1, 2], [3]]
-    let packed = order.map { $0.map { rows[$0].count } }
-    let joined = TokenBatch(rows: order.map { $0.flatMap { rows[$0] } }, padding: 13)
+    let packed = order.map { $0.map { sequences[$0].count } }
+    let joined = TokenBatch(sequences: order.map { $0.flatMap { sequences[$0] } }, padding: 13)
     let kinds = types.map { types in
-      TokenBatch(rows: order.map { $0.flatMap { types[$0] } }).tokens
+      TokenBatch(sequences: order.map { $0.flatMap { types[$0] } }).tokens
     }
     let together = states(TokenBatch(joined.tokens, packed: packed, types: kinds))
     for (item, members) in order.enumerated() {
       var start = 0
-      for row in members {
+      for sequence in members {
         let part = together[rows: item..<item + 1]
-          .sliced(axis: 1, start..<start + rows[row].count)
-        #expect(largestDifference(part, alone[row]) < 1e-5, "row \(row), packed")
-        start += rows[row].count
+          .sliced(axis: 1, start..<start + sequences[sequence].count)
+        #expect(largestDifference(part, alone[sequence]) < 1e-5, "sequence \(sequence), packed")
+        start += sequences[sequence].count
       }
     }
   }
 
-  /// One pass = behind a cache, piece by piece = in a batch = in a longer row.
+  /// One pass = behind a cache, piece by piece = in a batch = in a longer sequence.
   @Test(arguments: TinyModels.languageModels)
   func wayOfComputing(architecture: Architecture) throws {
     let model = try #require(try Self.model(architecture) as? any LanguageModel)
@@ -94,14 +96,14 @@ import Testing
     for selection: AdapterSelection in [[:], ["a": 0.7]] {
       try model.withAdapters(selection) {
         let whole = logits(model, tokens)
-        for row in 0..<3 {
-          let one = tokens[rows: row..<row + 1]
-          #expect(largestDifference(logits(model, one), whole[rows: row..<row + 1]) < 1e-5)
+        for item in 0..<3 {
+          let one = tokens[rows: item..<item + 1]
+          #expect(largestDifference(logits(model, one), whole[rows: item..<item + 1]) < 1e-5)
           // What follows changes nothing that came before.
           let short = one.sliced(axis: 1, 0..<9)
           #expect(
             largestDifference(
-              logits(model, short), whole[rows: row..<row + 1].sliced(axis: 1, 0..<9)) < 1e-5)
+              logits(model, short), whole[rows: item..<item + 1].sliced(axis: 1, 0..<9)) < 1e-5)
           let cache = KeyValueCache(layerCount: model.layerCount, capacity: 14)
           var start = 0
           for length in [6, 1, 2, 1, 4] {
@@ -109,8 +111,8 @@ import Testing
               model.hiddenStates(one.sliced(axis: 1, start..<start + length), cache: cache)
             }
             let part = withoutGradients { model.logits(of: hidden).value }
-            let expected = whole[rows: row..<row + 1].sliced(axis: 1, start..<start + length)
-            #expect(largestDifference(part, expected) < 1e-5, "row \(row) from \(start) on")
+            let expected = whole[rows: item..<item + 1].sliced(axis: 1, start..<start + length)
+            #expect(largestDifference(part, expected) < 1e-5, "item \(item) from \(start) on")
             start += length
           }
         }

@@ -148,8 +148,8 @@ import Testing
         let cached = try model.generate(after: prompt, options: options)
         var tokens = prompt
         for _ in 0..<8 {
-          let row = Tensor(tokens.map(Int64.init), shape: [1, tokens.count])
-          let logits = withoutGradients { model(row).value }
+          let sequence = Tensor(tokens.map(Int64.init), shape: [1, tokens.count])
+          let logits = withoutGradients { model(sequence).value }
           let last = logits.reshaped(to: [tokens.count, logits.shape.innermost])[
             row: tokens.count - 1
           ].scalars()
@@ -162,7 +162,7 @@ import Testing
     let choices: [AdapterSelection] = [["a": 1], [:], ["a": 0.5, "b": 1], ["a": 1]]
     let tokens = TinyModels.tokens([4, 6], seed: 8)
     let all = try withoutGradients {
-      try model.withAdapters(rows: choices) { model(tokens).value }
+      try model.withAdapters(perItem: choices) { model(tokens).value }
     }
     for (item, choice) in choices.enumerated() {
       let alone = try withoutGradients {

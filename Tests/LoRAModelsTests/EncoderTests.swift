@@ -35,8 +35,8 @@ import Testing
     let model = try PretrainedModel(path: Fixtures.path("encoders/\(name)")).model
     let found = withoutGradients { model.hiddenStates(reference.batch).value }
     let expected = try reference("hidden")
-    for (row, length) in reference.batch.lengths.enumerated() {
-      let (a, b) = (found[rows: row..<row + 1], expected[rows: row..<row + 1])
+    for (item, length) in reference.batch.lengths.enumerated() {
+      let (a, b) = (found[rows: item..<item + 1], expected[rows: item..<item + 1])
       #expect(
         largestDifference(a.sliced(axis: 1, 0..<length), b.sliced(axis: 1, 0..<length)) < 2e-5)
     }
@@ -123,20 +123,21 @@ import Testing
   @Test func batchesAreChecked() throws {
     let model = try PretrainedModel(path: Fixtures.path("encoders/bert-classifier"))
       .sequenceClassifier
-    #expect(throws: SequenceError.empty(row: 1)) {
-      try model.validate(TokenBatch(rows: [[1, 2], []]))
+    #expect(throws: SequenceError.empty(sequence: 1)) {
+      try model.validate(TokenBatch(sequences: [[1, 2], []]))
     }
-    #expect(throws: SequenceError.tooLong(row: 0, count: 33, limit: 32)) {
-      try model.validate(TokenBatch(rows: [Array(repeating: 1, count: 33)]))
+    #expect(throws: SequenceError.tooLong(sequence: 0, count: 33, limit: 32)) {
+      try model.validate(TokenBatch(sequences: [Array(repeating: 1, count: 33)]))
     }
-    #expect(throws: SequenceError.tokenOutOfRange(row: 1, position: 1, id: 48, vocabularySize: 48))
-    {
-      try model.validate(TokenBatch(rows: [[1, 2, 3], [1, 48]], padding: 99))
+    #expect(
+      throws: SequenceError.tokenOutOfRange(sequence: 1, position: 1, id: 48, vocabularySize: 48)
+    ) {
+      try model.validate(TokenBatch(sequences: [[1, 2, 3], [1, 48]], padding: 99))
     }
-    #expect(throws: SequenceError.typeOutOfRange(row: 0, position: 1, type: 2, typeCount: 2)) {
-      try model.validate(TokenBatch(rows: [[1, 2]], types: [[0, 2]]))
+    #expect(throws: SequenceError.typeOutOfRange(sequence: 0, position: 1, type: 2, typeCount: 2)) {
+      try model.validate(TokenBatch(sequences: [[1, 2]], types: [[0, 2]]))
     }
-    #expect(throws: SequenceError.tooLong(row: 2, count: 33, limit: 32)) {
+    #expect(throws: SequenceError.tooLong(sequence: 2, count: 33, limit: 32)) {
       let tokens = Tensor(Array(repeating: Int64(1), count: 80), shape: [2, 40])
       try model.validate(TokenBatch(tokens, packed: [[20, 20], [33, 7]]))
     }
@@ -147,7 +148,7 @@ import Testing
     let model = try #require(
       try TinyModels.configuration(.bert).randomModel(standardDeviation: 0.3, seed: 4)
         as? any SequenceClassifier)
-    let batch = TokenBatch(rows: [[3, 7, 1, 9], [4, 2]], types: [[0, 0, 1, 1], [0, 1]])
+    let batch = TokenBatch(sequences: [[3, 7, 1, 9], [4, 2]], types: [[0, 0, 1, 1], [0, 1]])
     let labels = Tensor([Int64(2), 0])
     // A key's bias adds the same to all scores of a query: its derivative is 0.
     let parameters = model.namedParameters().filter { !$0.path.hasSuffix("key.bias") }

@@ -49,12 +49,12 @@ struct ExpectedValues {
     stopped = try file.tensor(named: "stopped").scalars(as: Int64.self).map(Int.init)
   }
 
-  /// The first five tokens of the first row: what the generations continue.
+  /// The first five tokens of the first sequence: what the generations continue.
   var prompt: [Int] { ids[row: 0].scalars(as: Int64.self).prefix(5).map(Int.init) }
 }
 
 extension LanguageModel {
-  /// The per-token losses of whole rows, `[rows, length - 1]`.
+  /// The per-token losses of whole sequences, `[sequences, length - 1]`.
   func losses(_ ids: Tensor) -> Tensor {
     let length = ids.shape[1]
     do {

@@ -323,9 +323,9 @@ import Testing
       let ids = tokenizers.1.encode(trimmed)
       #expect(ids == tokenizers.0.encode(trimmed))
       #expect(tokenizers.1.decode(ids) == trimmed)
-      let row = Tensor(ids.map { Int64($0) }, shape: [1, ids.count])
-      let losses = try file.languageModel.losses(row)
-      #expect(try losses == directory.languageModel.losses(row))
+      let sequence = Tensor(ids.map { Int64($0) }, shape: [1, ids.count])
+      let losses = try file.languageModel.losses(sequence)
+      #expect(try losses == directory.languageModel.losses(sequence))
       sum += losses.scalars().reduce(0) { $0 + Double($1) }
       count += losses.elementCount
     }

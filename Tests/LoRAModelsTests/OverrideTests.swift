@@ -18,7 +18,7 @@ import Testing
     configuration.tiesWordEmbeddings = true
     model = try configuration.randomLanguageModel(standardDeviation: 0.2, seed: 3)
     model.setTrainable(false)
-    // With the tokens whose rows are replaced below.
+    // With the tokens whose vectors are replaced below.
     let ids: [Int64] = [3, 10, 0, 18, 7, 16, 14, 3, 21, 9, 7, 5]
     tokens = Tensor(ids, shape: [2, 6])
     let (model, tokens) = (model, tokens)
@@ -50,8 +50,8 @@ import Testing
           path: "model.layers.0.self_attn.o_proj.weight",
           value: normal([c.hiddenSize, c.headCount * c.headSize])),
       ],
-      replacedRows: [
-        .init(path: "model.embed_tokens", ids: [3, 0, 7], rows: normal([3, c.hiddenSize]))
+      replacedTokens: [
+        .init(path: "model.embed_tokens", ids: [3, 0, 7], vectors: normal([3, c.hiddenSize]))
       ])
   }
 
@@ -83,16 +83,16 @@ import Testing
       if change.isEmbedding { continue }
       parameter.value = parameter.value + delta
     }
-    // Rows replace the table's before factors are added; only the rows reach the tied head.
+    // Vectors replace the table's before factors are added; only the vectors reach the tied head.
     let table = try #require(parameters["model.embed_tokens.weight"])
-    let rows = description.replacedRows[0]
+    let replaced = description.replacedTokens[0]
     table.value =
-      TokenRowReplacement(ids: rows.ids, rows: Parameter(rows.rows)).replacing(
+      TokenVectorReplacement(ids: replaced.ids, vectors: Parameter(replaced.vectors)).replacing(
         LinearWeights(weight: table.value), strength: 1
       ).weight
     var factors = description
     factors.layers = factors.layers.filter { $0.path == "model.embed_tokens" }
-    (factors.replacements, factors.replacedRows) = ([], [])
+    (factors.replacements, factors.replacedTokens) = ([], [])
     try other.attach(factors, named: "factors")
     let expected = withoutGradients { other(tokens).value }
     #expect(largestDifference(adapted, expected) < 2e-5)
@@ -130,11 +130,11 @@ import Testing
     #expect(largestDifference(merged, adapted) < 2e-5)
   }
 
-  @Test("rows that the head shares leave it tied")
+  @Test("vectors that the head shares leave it tied")
   func savedTied() throws {
-    var rows = try description()
-    (rows.layers, rows.replacements) = ([], [])
-    try model.attach(rows, named: "x")
+    var replaced = try description()
+    (replaced.layers, replaced.replacements) = ([], [])
+    try model.attach(replaced, named: "x")
     let adapted = logits()
     try model.mergeAdapters(["x": 1])
     let folder = try Fixtures.temporaryFolder()
@@ -163,7 +163,7 @@ import Testing
     }
   }
 
-  @Test("gradients flow to a replaced weight at any strength, and shared rows are one parameter")
+  @Test("gradients flow to a replaced weight at any strength, and shared vectors are one parameter")
   func gradientsAtHalfStrength() throws {
     try model.attach(try description(), named: "x", isTrainable: true)
     let gradients = try model.withAdapters(["x": 0.5]) {
@@ -188,9 +188,9 @@ import Testing
     }
     #expect(again.replacements.map(\.path) == description.replacements.map(\.path))
     #expect(again.replacements.map(\.value) == description.replacements.map(\.value))
-    #expect(again.replacedRows.map(\.ids) == description.replacedRows.map(\.ids))
-    #expect(again.replacedRows.map(\.rows) == description.replacedRows.map(\.rows))
-    #expect(again.replacedRows.count == 1)
+    #expect(again.replacedTokens.map(\.ids) == description.replacedTokens.map(\.ids))
+    #expect(again.replacedTokens.map(\.vectors) == description.replacedTokens.map(\.vectors))
+    #expect(again.replacedTokens.count == 1)
   }
 
   @Test(
@@ -276,7 +276,7 @@ import Testing
     wrong.baseCopies = [.init(path: table.path, value: table.parameter.value)]
     try model.attach(wrong, named: "right")
     try model.detach("right")
-    wrong.replacedRows[0].ids[0] = model.vocabularySize
+    wrong.replacedTokens[0].ids[0] = model.vocabularySize
     expectError("token \(model.vocabularySize)") { () throws(AdapterError) in
       try model.attach(wrong, named: "x")
     }
@@ -284,7 +284,7 @@ import Testing
   }
 
   /// A batch without the tokens that are trained is a batch like any other.
-  @Test func rowsOfTokensThatABatchLacksHaveAGradientOfZero() throws {
+  @Test func vectorsOfTokensThatABatchLacksHaveAGradientOfZero() throws {
     let untied = try TinyModels.configuration(.llama).randomLanguageModel(
       standardDeviation: 0.2, seed: 3)
     untied.setTrainable(false)
@@ -292,8 +292,8 @@ import Testing
     try untied.attach(
       AdapterDescription(
         layers: [],
-        replacedRows: [
-          .init(path: "model.embed_tokens", ids: [1, 2], rows: .zeros([2, size]))
+        replacedTokens: [
+          .init(path: "model.embed_tokens", ids: [1, 2], vectors: .zeros([2, size]))
         ]), named: "x", isTrainable: true)
     let (targets, other) = (
       Tensor([Int64(4), 5, 6], shape: [1, 3]), Tensor([Int64(3), 5, 4], shape: [1, 3])

@@ -14,17 +14,17 @@ import Testing
     try PretrainedModel(path: Self.folder).sequenceClassifier
   }
 
-  /// The rows of the fixture, whose labels the training's file has.
+  /// The examples of the fixture, whose labels the training's file has.
   private func data(_ labels: [Int]) throws -> LabelledDataSet {
     let file = try SafetensorsFile(path: Self.folder + "/expected.safetensors")
     let ids = try file.tensor(named: "ids"), types = try file.tensor(named: "types")
     let lengths = try file.tensor(named: "lengths").scalars(as: Int64.self).map { Int($0) }
-    func row(_ tensor: Tensor, _ index: Int) -> [Int] {
+    func item(_ tensor: Tensor, _ index: Int) -> [Int] {
       tensor[row: index].scalars(as: Int64.self).prefix(lengths[index]).map { Int($0) }
     }
     return try LabelledDataSet(
       labels.indices.map {
-        .init(tokens: row(ids, $0), types: row(types, $0), label: labels[$0])
+        .init(tokens: item(ids, $0), types: item(types, $0), label: labels[$0])
       })
   }
 
@@ -74,11 +74,12 @@ import Testing
     #expect(throws: TrainingError.labelOutOfRange(label: 3, example: 1, labels: 3)) {
       try check(.init(tokens: [1], label: 3))
     }
-    #expect(throws: SequenceError.tokenOutOfRange(row: 1, position: 0, id: 99, vocabularySize: 48))
-    {
+    #expect(
+      throws: SequenceError.tokenOutOfRange(sequence: 1, position: 0, id: 99, vocabularySize: 48)
+    ) {
       try check(.init(tokens: [99], label: 0))
     }
-    #expect(throws: SequenceError.typeOutOfRange(row: 1, position: 1, type: 2, typeCount: 2)) {
+    #expect(throws: SequenceError.typeOutOfRange(sequence: 1, position: 1, type: 2, typeCount: 2)) {
       try check(.init(tokens: [1, 2], types: [0, 2], label: 0))
     }
     #expect(throws: TrainingError.emptyData(source: "mail.csv")) {

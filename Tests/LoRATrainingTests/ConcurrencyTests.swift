@@ -10,7 +10,7 @@ import Testing
   private let data: TokenDataSet
 
   init() throws {
-    data = try TokenDataSet(rows: patternRows(6, length: 20, vocabulary: 64, seed: 20))
+    data = try TokenDataSet(sequences: patternSequences(6, length: 20, vocabulary: 64, seed: 20))
   }
 
   /// A tiny model with two adapters, "x" and "y", that change its outputs.

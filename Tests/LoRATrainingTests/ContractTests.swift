@@ -163,7 +163,7 @@ import Testing
     let result = try trainer.run { $0.step == 3 ? .stop : .continue }
     #expect(result.steps == 3)
     for size in [Int.max, .max - 1, 1 << 62, 1 << 32] {
-      let order = BatchOrder(rowCount: 5, batchSize: size, accumulation: size, seed: 1)
+      let order = BatchOrder(exampleCount: 5, batchSize: size, accumulation: size, seed: 1)
       #expect(order.stepsPerEpoch == 1)
       #expect(order.batches(ofStep: 0, in: [0, 1, 2, 3, 4]) == [[0, 1, 2, 3, 4]])
     }

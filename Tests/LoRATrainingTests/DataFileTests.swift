@@ -204,11 +204,11 @@ import Testing
   }
 
   @Test(arguments: [
-    ("", "", "it is empty"), ("[\n[1],\n[]]", "row 2 (line 3)", "it is empty"),
-    ("[[1],\n[2, \"x\"]]", "row 2 (line 2)", "position 1"), ("[[1]", "line 1", "no ']'"),
+    ("", "", "it is empty"), ("[\n[1],\n[]]", "example 2 (line 3)", "it is empty"),
+    ("[[1],\n[2, \"x\"]]", "example 2 (line 2)", "position 1"), ("[[1]", "line 1", "no ']'"),
     ("[[1]] x", "line 1", "text follows"),
     ("[\n{\"text\":\"a\"},\n{\"txt\":1}]", "line 3", "'txt'"),
-    ("[{\"text\":\n\"a\n\"}]", "line 2", "control character"), ("[]", "", "no rows"),
+    ("[{\"text\":\n\"a\n\"}]", "line 2", "control character"), ("[]", "", "no examples"),
     ("[1]", "line 1", "an integer"), ("\"a\"", "", "a string"), ("[[1],]", "line 1", "not JSON"),
     ("nonsense", "", "not JSON"), ("[\n\n\"a]", "line 3", "not JSON"),
   ])
@@ -222,13 +222,13 @@ import Testing
 
   @Test(arguments: [",", ";", "\t"]) func tables(separator: String) throws {
     for end in ["\n", "\r\n", "\r"] {
-      let rows = [
+      let lines = [
         ["id", "prompt", "completion"], ["1", "a", "\"b\(separator) \"\"c\"\"\n\nd\""],
         ["2", "\"\"", "e"],
       ].map { $0.joined(separator: separator) }
       let expected = [pair("a", "b\(separator) \"c\"\n\nd", 2), pair("", "e", 5)]
-      #expect(try records("a.csv", rows.joined(separator: end) + end) == expected)
-      #expect(try records("a.csv", "\u{FEFF}" + rows.joined(separator: end)) == expected)
+      #expect(try records("a.csv", lines.joined(separator: end) + end) == expected)
+      #expect(try records("a.csv", "\u{FEFF}" + lines.joined(separator: end)) == expected)
     }
   }
 

@@ -6,7 +6,7 @@ import LoRAText
 import LoRATraining
 import Testing
 
-/// From files to rows: what becomes of long ones and of those without anything to predict.
+/// From files to examples: what becomes of long ones and of those without anything to predict.
 @Suite struct DataReaderTests {
   /// A token a byte; 1 begins a text and 2 ends it.
   private struct Bytes: Tokenizer {
@@ -23,11 +23,11 @@ import Testing
     func token(of id: Int) -> String? { String(UnicodeScalar(UInt8(id))) }
   }
 
-  /// Rows as text: what is read and what is learned of it, "Q:a>b$" learning "b$" being "Q:a|b$".
+  /// Examples as text: what is read and what is learned of it, "Q:a>b$" learning "b$" being "Q:a|b$".
   private func read(
-    _ name: String, _ content: String, length: Int, _ longRows: LongRows? = nil,
+    _ name: String, _ content: String, length: Int, _ longExamples: LongExamples? = nil,
     tokenizer: Bytes = Bytes()
-  ) throws -> (rows: [String], report: DataReport) {
+  ) throws -> (examples: [String], report: DataReport) {
     let path = FileManager.default.temporaryDirectory.appending(path: "\(UUID())-\(name)").path
     try Data(content.utf8).write(to: URL(filePath: path))
     defer { try? FileManager.default.removeItem(atPath: path) }
@@ -36,10 +36,10 @@ import Testing
       keyValueHeadCount: 1, vocabularySize: 128, tiesWordEmbeddings: true, maximumPositions: 64
     ).randomLanguageModel(standardDeviation: 0.1, seed: 5)
     let reader = try DataReader(
-      for: model, options: DataOptions(sequenceLength: length, longRows: longRows)
+      for: model, options: DataOptions(sequenceLength: length, longExamples: longExamples)
     ) { tokenizer }
     let (data, report) = try reader.read(path)
-    let rows = data.examples.map { example in
+    let examples = data.examples.map { example in
       let given = example.targets.prefix { $0 < 0 }.count
       let ids = example.tokens + example.targets.suffix(1)
       let letters = ids.map { $0 == 1 ? "^" : $0 == 2 ? "$" : Bytes().token(of: $0) ?? "" }
@@ -47,7 +47,7 @@ import Testing
         ? letters.joined()
         : letters[...given].joined() + "|" + letters[(given + 1)...].joined()
     }
-    return (rows, report)
+    return (examples, report)
   }
 
   private static let texts = """
@@ -59,23 +59,24 @@ import Testing
     """
 
   @Test func textsAreSplit() throws {
-    let (rows, report) = try read("a.jsonl", Self.texts, length: 5)
+    let (examples, report) = try read("a.jsonl", Self.texts, length: 5)
     // Every token but the first is predicted once.
-    #expect(rows == ["^abc$", "^abcde", "efghij", "jkl$", "^xyz$"])
+    #expect(examples == ["^abc$", "^abcde", "efghij", "jkl$", "^xyz$"])
     #expect(
       report.notes == [
-        "1 row longer than 6 tokens (5 positions) was split into 3 (line 2)",
-        "1 row with nothing to predict was left out (line 4)",
+        "1 example longer than 6 tokens (5 positions) was split into 3 (line 2)",
+        "1 example with nothing to predict was left out (line 4)",
       ])
   }
 
   @Test func textsAreCutOrLeftOutIfAsked() throws {
     let (cut, report) = try read("a.jsonl", Self.texts, length: 5, .truncate)
     #expect(cut == ["^abc$", "^abcde", "^xyz$"])
-    #expect(report.notes[0] == "1 row longer than 6 tokens (5 positions) was cut (line 2)")
+    #expect(report.notes[0] == "1 example longer than 6 tokens (5 positions) was cut (line 2)")
     let (rest, skipping) = try read("a.jsonl", Self.texts, length: 5, .skip)
     #expect(rest == ["^abc$", "^xyz$"])
-    #expect(skipping.notes[0] == "1 row longer than 6 tokens (5 positions) was left out (line 2)")
+    #expect(
+      skipping.notes[0] == "1 example longer than 6 tokens (5 positions) was left out (line 2)")
     do {
       _ = try read("a.jsonl", Self.texts, length: 5, .error)
       Issue.record("read")
@@ -85,9 +86,9 @@ import Testing
     }
   }
 
-  @Test func aPlainTextIsCutIntoRows() throws {
-    #expect(try read("a.txt", "abcdefgh\n", length: 4).rows == ["^abcd", "defgh", "h\n$"])
-    #expect(try read("a.txt", "abcdefgh", length: 4, .truncate).rows == ["^abcd"])
+  @Test func aPlainTextIsCutIntoExamples() throws {
+    #expect(try read("a.txt", "abcdefgh\n", length: 4).examples == ["^abcd", "defgh", "h\n$"])
+    #expect(try read("a.txt", "abcdefgh", length: 4, .truncate).examples == ["^abcd"])
     #expect(throws: FormatError.self) { try read("a.txt", "abcdefgh", length: 4, .error) }
     #expect(throws: FormatError.self) { try read("a.txt", "abcdefgh", length: 4, .skip) }
   }
@@ -98,24 +99,24 @@ import Testing
       {"prompt":"Qabcdefgh:","completion":"ij"}
       {"prompt":"Q:","completion":"abcdefghijk"}
       """
-    let (rows, report) = try read("a.jsonl", pairs, length: 7)
-    #expect(rows == ["^Q:a|b$", "^fgh:|ij$", "^Q:|abcde"])
+    let (examples, report) = try read("a.jsonl", pairs, length: 7)
+    #expect(examples == ["^Q:a|b$", "^fgh:|ij$", "^Q:|abcde"])
     #expect(report.truncated.lines == [2, 3] && report.cutCompletions.lines == [3])
     #expect(report.notes.contains { $0.contains("lost the end of its completion (line 3)") })
     let (split, _) = try read("a.jsonl", pairs, length: 7, .split)
     #expect(split == ["^Q:a|b$", "fgh:|ij$", "^Q:|abcde", "efghijk$"])
-    #expect(try read("a.jsonl", pairs, length: 7, .skip).rows == ["^Q:a|b$"])
+    #expect(try read("a.jsonl", pairs, length: 7, .skip).examples == ["^Q:a|b$"])
   }
 
-  @Test func tokenRowsAreTakenAsTheyAre() throws {
+  @Test func tokenSequencesAreTakenAsTheyAre() throws {
     // Longer than asked for texts, not longer than the model's positions.
-    let rows = "[[10,11,12,13,14,15,16,17],\n[20,21]]"
-    #expect(try read("a.json", rows, length: 4).rows.count == 2)
-    #expect(try read("a.json", rows, length: 4, .split).rows.count == 3)
-    #expect(throws: FormatError.self) { try read("a.json", rows, length: 4, .error) }
+    let sequences = "[[10,11,12,13,14,15,16,17],\n[20,21]]"
+    #expect(try read("a.json", sequences, length: 4).examples.count == 2)
+    #expect(try read("a.json", sequences, length: 4, .split).examples.count == 3)
+    #expect(throws: FormatError.self) { try read("a.json", sequences, length: 4, .error) }
     for (content, place, words) in [
-      ("[[1,2],\n[3]]", "row 2 (line 2)", "1 token"),
-      ("[[1,2],\n\n[3,200]]", "row 2 (line 3)", "vocabulary"),
+      ("[[1,2],\n[3]]", "example 2 (line 2)", "1 token"),
+      ("[[1,2],\n\n[3,200]]", "example 2 (line 3)", "vocabulary"),
       ("[\n\(Array(repeating: 5, count: 70))]", "line 2", "70 tokens"),
     ] {
       do {
@@ -127,17 +128,19 @@ import Testing
     }
   }
 
-  /// A row of one token more than positions is no long one, whatever becomes of long ones; the limit
+  /// An example of one token more than positions is no long one, whatever becomes of long ones; the limit
   /// that notes and errors name is the same.
-  @Test(arguments: [LongRows.truncate, .skip, .split])
-  func theLongestRowIsNotLong(longRows: LongRows) throws {
-    let rows = "[[5,6,7,8,9],\n[5,6,7,8,9,10]]"
-    let (_, report) = try read("a.json", rows, length: 4, longRows)
+  @Test(arguments: [LongExamples.truncate, .skip, .split])
+  func theLongestExampleIsNotLong(longExamples: LongExamples) throws {
+    let sequences = "[[5,6,7,8,9],\n[5,6,7,8,9,10]]"
+    let (_, report) = try read("a.json", sequences, length: 4, longExamples)
     #expect(report.truncated.count + report.skipped.count + report.split.count == 1)
     #expect(report.notes.count == 1)
-    #expect(report.notes[0].hasPrefix("1 row longer than 5 tokens (4 positions) was "))
-    let error = #expect(throws: FormatError.self) { try read("a.json", rows, length: 4, .error) }
-    #expect(error?.subject == "row 2 (line 2)")
+    #expect(report.notes[0].hasPrefix("1 example longer than 5 tokens (4 positions) was "))
+    let error = #expect(throws: FormatError.self) {
+      try read("a.json", sequences, length: 4, .error)
+    }
+    #expect(error?.subject == "example 2 (line 2)")
     #expect(error?.problem.contains("6 tokens, more than the 5 (4 positions)") == true)
   }
 
@@ -180,7 +183,8 @@ import Testing
       Issue.record("read")
     } catch let error as FormatError {
       #expect(
-        error.problem == "no row is left: 1 row with nothing to predict was left out (line 1)")
+        error.problem
+          == "no example is left: 1 example with nothing to predict was left out (line 1)")
     }
   }
 
@@ -192,8 +196,8 @@ import Testing
       #expect(error.subject == "line 3" && error.problem.contains("as on line 2"))
     }
     let ambiguous = "{\"prompt\":\"a\",\"completion\":\"b\",\"text\":\"c\"}\n"
-    let (rows, report) = try read("a.jsonl", ambiguous + ambiguous, length: 9)
-    #expect(rows == ["^a|b$", "^a|b$"])
+    let (examples, report) = try read("a.jsonl", ambiguous + ambiguous, length: 9)
+    #expect(examples == ["^a|b$", "^a|b$"])
     #expect(report.notes.count == 1 && report.notes[0].contains("'text'"))
     #expect(report.notes[0].contains("lines 1, 2"))
   }
@@ -205,7 +209,7 @@ import Testing
       _ = try read("a.jsonl", "{\"text\":\"\"}\n{\"text\":\" \"}", length: 9)
       Issue.record("read")
     } catch let error as FormatError {
-      #expect(error.problem.contains("no row is left: 2 rows with nothing to predict"))
+      #expect(error.problem.contains("no example is left: 2 examples with nothing to predict"))
     }
     #expect(throws: TrainingError.self) { try read("a.txt", "abc", length: 65) }
     #expect(throws: TrainingError.self) { try read("a.txt", "abc", length: 0) }

@@ -5,10 +5,10 @@ import Testing
 
 /// Batches and their order.
 @Suite struct DataTests {
-  @Test func rowsPredictTheirNextTokens() throws {
-    let data = try TokenDataSet(rows: [[1, 5, 7, 2], [1, 6, 2]])
+  @Test func sequencesPredictTheirNextTokens() throws {
+    let data = try TokenDataSet(sequences: [[1, 5, 7, 2], [1, 6, 2]])
     #expect(data.examples[1] == TrainingExample(tokens: [1, 6], targets: [6, 2]))
-    #expect(data.targetCount == 5 && data.longestRow == 3)
+    #expect(data.targetCount == 5 && data.longestExample == 3)
     let batch = data.batch(of: [1, 0])
     #expect(batch.tokens == Tensor([1, 6, 0, 1, 5, 7] as [Int64], shape: [2, 3]))
     #expect(batch.targets == Tensor([6, 2, -100, 5, 7, 2] as [Int64], shape: [2, 3]))
@@ -17,7 +17,7 @@ import Testing
   }
 
   @Test func paddingToAMultiple() throws {
-    var data = try TokenDataSet(rows: [[1, 5, 7, 2]])
+    var data = try TokenDataSet(sequences: [[1, 5, 7, 2]])
     data.paddingMultiple = 8
     data.paddingToken = 9
     #expect(data.batch(of: [0]).tokens.scalars(as: Int64.self) == [1, 5, 7, 9, 9, 9, 9, 9])
@@ -25,58 +25,64 @@ import Testing
   }
 
   @Test func promptsDoNotCount() {
-    let example = TrainingExample(row: [1, 4, 5, 6, 2], promptLength: 3)
+    let example = TrainingExample(sequence: [1, 4, 5, 6, 2], promptLength: 3)
     #expect(example.tokens == [1, 4, 5, 6] && example.targets == [-100, -100, 6, 2])
     #expect(example.targetCount == 2)
-    #expect(TrainingExample(row: [1, 2], promptLength: 9).targetCount == 0)
-    #expect(TrainingExample(row: [1, 2], promptLength: 0).targetCount == 1)
-    #expect(TrainingExample(row: [], promptLength: 0).tokens.isEmpty)
+    #expect(TrainingExample(sequence: [1, 2], promptLength: 9).targetCount == 0)
+    #expect(TrainingExample(sequence: [1, 2], promptLength: 0).targetCount == 1)
+    #expect(TrainingExample(sequence: [], promptLength: 0).tokens.isEmpty)
   }
 
-  @Test func tensorsOfRows() throws {
-    let wide = try TokenDataSet(rows: Tensor([1, 2, 3, 4, 5, 6] as [Int32], shape: [2, 3]))
+  @Test func tensorsOfSequences() throws {
+    let wide = try TokenDataSet(sequences: Tensor([1, 2, 3, 4, 5, 6] as [Int32], shape: [2, 3]))
     #expect(wide.examples.map(\.tokens) == [[1, 2], [4, 5]])
-    #expect(throws: TrainingError.self) { try TokenDataSet(rows: Tensor([1, 2], shape: [1, 2])) }
-    #expect(throws: TrainingError.self) { try TokenDataSet(rows: Tensor([1, 2] as [Int64])) }
+    #expect(throws: TrainingError.self) {
+      try TokenDataSet(sequences: Tensor([1, 2], shape: [1, 2]))
+    }
+    #expect(throws: TrainingError.self) { try TokenDataSet(sequences: Tensor([1, 2] as [Int64])) }
   }
 
   @Test func emptyDataIsAnError() {
     #expect(throws: TrainingError.emptyData(source: "a.json")) {
-      try TokenDataSet(rows: [], source: "a.json")
+      try TokenDataSet(sequences: [], source: "a.json")
     }
-    #expect(throws: TrainingError.noTargets(row: 1)) { try TokenDataSet(rows: [[1, 2], [1]]) }
-    #expect(throws: TrainingError.noTargets(row: 0)) {
-      try TokenDataSet(examples: [TrainingExample(row: [1, 2, 3], promptLength: 3)])
+    #expect(throws: TrainingError.noTargets(example: 1)) {
+      try TokenDataSet(sequences: [[1, 2], [1]])
     }
-    #expect(throws: TrainingError.unequalLengths(row: 0, tokens: 2, targets: 1)) {
+    #expect(throws: TrainingError.noTargets(example: 0)) {
+      try TokenDataSet(examples: [TrainingExample(sequence: [1, 2, 3], promptLength: 3)])
+    }
+    #expect(throws: TrainingError.unequalLengths(example: 0, tokens: 2, targets: 1)) {
       try TokenDataSet(examples: [TrainingExample(tokens: [1, 2], targets: [2])])
     }
   }
 
-  @Test func everyRowIsSeenOnceAnEpoch() {
-    let order = BatchOrder(rowCount: 23, batchSize: 4, accumulation: 2, seed: 7)
+  @Test func everyExampleIsSeenOnceAnEpoch() {
+    let order = BatchOrder(exampleCount: 23, batchSize: 4, accumulation: 2, seed: 7)
     #expect(order.batchesPerEpoch == 6 && order.stepsPerEpoch == 3)
-    let epochs = (0..<4).map { order.rows(ofEpoch: $0) }
-    for rows in epochs {
-      #expect(rows.sorted() == Array(0..<23))
-      let steps = (0..<3).map { order.batches(ofStep: $0, in: rows) }
-      #expect(steps.flatMap { $0 }.flatMap { $0 } == rows)
+    let epochs = (0..<4).map { order.examples(ofEpoch: $0) }
+    for examples in epochs {
+      #expect(examples.sorted() == Array(0..<23))
+      let steps = (0..<3).map { order.batches(ofStep: $0, in: examples) }
+      #expect(steps.flatMap { $0 }.flatMap { $0 } == examples)
       #expect(steps.map { $0.map(\.count) } == [[4, 4], [4, 4], [4, 3]])
     }
     #expect(Set(epochs).count == 4, "each epoch in its own order")
-    #expect(order.rows(ofEpoch: 2) == epochs[2])
-    let other = BatchOrder(rowCount: 23, batchSize: 4, seed: 8)
-    #expect(other.rows(ofEpoch: 0) != epochs[0])
-    let plain = BatchOrder(rowCount: 23, batchSize: 4, seed: nil)
-    #expect(plain.rows(ofEpoch: 3) == Array(0..<23))
+    #expect(order.examples(ofEpoch: 2) == epochs[2])
+    let other = BatchOrder(exampleCount: 23, batchSize: 4, seed: 8)
+    #expect(other.examples(ofEpoch: 0) != epochs[0])
+    let plain = BatchOrder(exampleCount: 23, batchSize: 4, seed: nil)
+    #expect(plain.examples(ofEpoch: 3) == Array(0..<23))
   }
 
   @Test func shufflesAreUniform() {
-    // Each row at each place: 4 rows, 4,000 epochs, expected 1,000 with a deviation of 27.
-    let order = BatchOrder(rowCount: 4, batchSize: 1, seed: 0)
+    // Each example at each place: 4 examples, 4,000 epochs, expected 1,000 with a deviation of 27.
+    let order = BatchOrder(exampleCount: 4, batchSize: 1, seed: 0)
     var counts = Array(repeating: Array(repeating: 0, count: 4), count: 4)
     for epoch in 0..<4000 {
-      for (place, row) in order.rows(ofEpoch: epoch).enumerated() { counts[place][row] += 1 }
+      for (place, example) in order.examples(ofEpoch: epoch).enumerated() {
+        counts[place][example] += 1
+      }
     }
     #expect(counts.allSatisfy { $0.allSatisfy { abs($0 - 1000) < 150 } })
   }

@@ -13,9 +13,9 @@ import Testing
     try PretrainedModel(path: Fixtures.path("models/\(name)")).languageModel
   }
 
-  private func rows(_ count: Int = 24, seed: UInt64 = 0) -> [[Int]] {
-    patternRows(count, length: 20, vocabulary: 64, seed: seed).enumerated().map { index, row in
-      Array(row.prefix(8 + index % 13))
+  private func sequences(_ count: Int = 24, seed: UInt64 = 0) -> [[Int]] {
+    patternSequences(count, length: 20, vocabulary: 64, seed: seed).enumerated().map { index, ids in
+      Array(ids.prefix(8 + index % 13))
     }
   }
 
@@ -31,7 +31,7 @@ import Testing
     let options = TrainingOptions(
       duration: .epochs(2), batchSize: 4, accumulation: 2, learningRate: 1e-2, seed: seed)
     let result = try Trainer(
-      model, training: .adapter("a"), on: TokenDataSet(rows: rows()), options: options
+      model, training: .adapter("a"), on: TokenDataSet(sequences: sequences()), options: options
     ).run()
     return (model.adapterValues("a"), result.losses)
   }
@@ -61,7 +61,7 @@ import Testing
       duration: .steps(2), batchSize: 4, accumulation: 2, learningRate: learningRate,
       clipNorm: clipNorm)
     _ = try Trainer(
-      model, training: .adapter("a"), on: TokenDataSet(rows: rows()), options: options,
+      model, training: .adapter("a"), on: TokenDataSet(sequences: sequences()), options: options,
       logger: logger
     ).run()
     #expect(messages.all.contains { $0.contains("nothing was learned") } == isNothing)
@@ -77,7 +77,8 @@ import Testing
     let pretrained = try PretrainedModel(path: path)
     let options = TrainingOptions(duration: .steps(2), batchSize: 4, learningRate: 1e-2)
     _ = try Trainer(
-      pretrained.languageModel, training: .full, on: TokenDataSet(rows: rows()), options: options
+      pretrained.languageModel, training: .full, on: TokenDataSet(sequences: sequences()),
+      options: options
     ).run()
     let output = try ScratchFolder.make() + "/trained"
     try pretrained.save(to: output)
@@ -104,7 +105,7 @@ import Testing
 
   @Test func trainingLeavesTheBaseAlone() throws {
     let model = try self.model()
-    let data = try TokenDataSet(rows: rows(4, seed: 9))
+    let data = try TokenDataSet(sequences: sequences(4, seed: 9))
     let batch = data.batch(of: [0, 1, 2, 3])
     let untouched = model(batch.tokens).value
     let base = model.values
@@ -117,7 +118,7 @@ import Testing
   }
 
   @Test func dropoutIsForTrainingOnly() throws {
-    let data = try TokenDataSet(rows: rows())
+    let data = try TokenDataSet(sequences: sequences())
     let with = try adapter(dropout: 0.5)
     let without = try adapter(dropout: 0)
     // B starts at zero, so the first loss shows no dropout; later ones do.
@@ -141,7 +142,7 @@ import Testing
 
   @Test func paddingChangesNoLoss() throws {
     let model = try self.model()
-    let data = try TokenDataSet(rows: rows(9))
+    let data = try TokenDataSet(sequences: sequences(9))
     var padded = data
     padded.paddingMultiple = 16
     padded.paddingToken = 5
@@ -155,7 +156,7 @@ import Testing
   }
 
   @Test func accumulationWeighsTargetsEqually() throws {
-    // Rows of different lengths: a mean of the batches' means would differ.
+    // Examples of different lengths: a mean of the batches' means would differ.
     func losses(_ batchSize: Int, _ accumulation: Int) throws -> [Double] {
       let model = try self.model()
       try model.inject(LoRA(rank: 2), named: "a")
@@ -163,7 +164,7 @@ import Testing
         duration: .epochs(3), batchSize: batchSize, accumulation: accumulation,
         learningRate: 1e-2, shuffles: false)
       return try Trainer(
-        model, training: .adapter("a"), on: TokenDataSet(rows: rows()), options: options
+        model, training: .adapter("a"), on: TokenDataSet(sequences: sequences()), options: options
       ).run().losses
     }
     #expect(largestRelativeDifference(try losses(2, 4), try losses(8, 1)) < 1e-5)
@@ -177,7 +178,7 @@ import Testing
     for ((path, old), new) in zip(narrow, model.values) {
       #expect(new.dtype == .float32 && new == old.converted(to: .float32), "\(path)")
     }
-    let data = try TokenDataSet(rows: rows())
+    let data = try TokenDataSet(sequences: sequences())
     let result = try Trainer(
       model, training: .full, on: data,
       options: TrainingOptions(duration: .epochs(6), learningRate: 3e-3)
@@ -193,29 +194,31 @@ import Testing
     #expect(model.values == base)
   }
 
-  @Test func rowsThatTheModelCannotReadAreErrors() throws {
+  @Test func examplesThatTheModelCannotReadAreErrors() throws {
     let model = try self.model()
     try model.inject(LoRA(), named: "a")
     let size = model.vocabularySize
-    func train(_ rows: [[Int]]) throws {
-      _ = try Trainer(model, training: .adapter("a"), on: TokenDataSet(rows: rows))
+    func train(_ sequences: [[Int]]) throws {
+      _ = try Trainer(model, training: .adapter("a"), on: TokenDataSet(sequences: sequences))
     }
     #expect(
-      throws: TrainingError.tokenOutOfVocabulary(id: size, row: 1, position: 1, vocabulary: size)
+      throws: TrainingError.tokenOutOfVocabulary(
+        id: size, example: 1, position: 1, vocabulary: size)
     ) { try train([[1, 2], [1, size, 2]]) }
     #expect(
-      throws: TrainingError.tokenOutOfVocabulary(id: size, row: 0, position: 2, vocabulary: size)
+      throws: TrainingError.tokenOutOfVocabulary(
+        id: size, example: 0, position: 2, vocabulary: size)
     ) { try train([[1, 2, size]]) }
     #expect(
-      throws: TrainingError.tokenOutOfVocabulary(id: -3, row: 0, position: 0, vocabulary: size)
+      throws: TrainingError.tokenOutOfVocabulary(id: -3, example: 0, position: 0, vocabulary: size)
     ) { try train([[-3, 2]]) }
     let limit = model.maximumPositions
     try train([Array(repeating: 1, count: limit + 1)])
-    #expect(throws: TrainingError.rowTooLong(row: 0, length: limit + 1, limit: limit)) {
+    #expect(throws: TrainingError.exampleTooLong(example: 0, length: limit + 1, limit: limit)) {
       try train([Array(repeating: 1, count: limit + 2)])
     }
-    #expect(throws: TrainingError.rowTooLong(row: 0, length: limit + 1, limit: limit)) {
-      try model.evaluate(on: TokenDataSet(rows: [Array(repeating: 1, count: limit + 2)]))
+    #expect(throws: TrainingError.exampleTooLong(example: 0, length: limit + 1, limit: limit)) {
+      try model.evaluate(on: TokenDataSet(sequences: [Array(repeating: 1, count: limit + 2)]))
     }
   }
 
@@ -223,7 +226,7 @@ import Testing
     let model = try self.model()
     try model.loadAdapter(from: Fixtures.path("models/llama-grouped/adapter"), named: "a")
     #expect(throws: TrainingError.noTrainableParameters) {
-      try Trainer(model, training: .adapter("a"), on: TokenDataSet(rows: rows()))
+      try Trainer(model, training: .adapter("a"), on: TokenDataSet(sequences: sequences()))
     }
   }
 }

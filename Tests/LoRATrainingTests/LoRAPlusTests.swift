@@ -31,8 +31,8 @@ import Testing
   }
 
   private struct Nothing: TrainingData {
-    var rowCount: Int { 1 }
-    func batch(of rows: [Int]) -> Int { 0 }
+    var exampleCount: Int { 1 }
+    func batch(of examples: [Int]) -> Int { 0 }
   }
 
   @Test func ratesArePEFTs() throws {

@@ -22,15 +22,15 @@ private func random(_ configuration: ModelConfiguration) throws -> any Pretraine
 }
 
 private func patterns(_ count: Int, length: Int) -> [[Int]] {
-  patternRows(count, length: length + 1, vocabulary: 96, seed: 1)
+  patternSequences(count, length: length + 1, vocabulary: 96, seed: 1)
 }
 
 /// The bytes that a forward pass leaves behind, by the pool's count.
 private func keptBytes(
-  _ model: any PretrainedLanguageModel, rows: Int, length: Int, checkpointed: Bool = false
+  _ model: any PretrainedLanguageModel, batchSize: Int, length: Int, checkpointed: Bool = false
 ) throws -> Int {
-  let data = try TokenDataSet(rows: patterns(rows, length: length))
-  let batch = data.batch(of: Array(0..<rows))
+  let data = try TokenDataSet(sequences: patterns(batchSize, length: length))
+  let batch = data.batch(of: Array(0..<batchSize))
   func loss() -> Variable {
     BlockCheckpointing.during(checkpointed) {
       model.loss(tokens: batch.tokens, targets: batch.targets, scale: 1)
@@ -49,20 +49,20 @@ private func keptBytes(
 private func expectPrediction(
   _ method: some AdapterMethod, into selector: LayerSelector = .allLinear
 ) throws {
-  let (rows, length) = (2, 128)
+  let (batch, length) = (2, 128)
   let model = try random(shape())
   model.setTrainable(false)
   try model.inject(method, named: "a", into: selector)
-  try expectPrediction(model, "\(method)", rows: rows, length: length)
+  try expectPrediction(model, "\(method)", batch: batch, length: length)
 }
 
 /// The same of an adapter "a" that is attached.
 private func expectPrediction(
-  _ model: any PretrainedLanguageModel, _ name: String, rows: Int = 2, length: Int = 128
+  _ model: any PretrainedLanguageModel, _ name: String, batch: Int = 2, length: Int = 128
 ) throws {
-  let live = try keptBytes(model, rows: rows, length: length)
-  let workload = TrainingWorkload(model, training: .adapter("a"), rows: rows, length: length)
-  let expected = workload.memory.activations + rows * length * 64 * 4
+  let live = try keptBytes(model, batchSize: batch, length: length)
+  let workload = TrainingWorkload(model, training: .adapter("a"), batchSize: batch, length: length)
+  let expected = workload.memory.activations + batch * length * 64 * 4
   #expect(abs(live - expected) <= expected / 10, "\(name): \(live), predicted \(expected)")
 }
 
@@ -81,7 +81,8 @@ private func expectPrediction(
       duration: .steps(4), batchSize: 2, accumulation: accumulation, learningRate: 1e-2)
     options.checkpointing = checkpointing
     let trainer = try Trainer(
-      model, training: target, on: TokenDataSet(rows: patterns(8, length: 20)), options: options)
+      model, training: target, on: TokenDataSet(sequences: patterns(8, length: 20)),
+      options: options)
     #expect(trainer.isCheckpointed == (checkpointing == .always))
     let result = try trainer.run()
     return (result.losses, target == .full ? model.values : model.adapterValues("a"))
@@ -113,7 +114,7 @@ private func expectPrediction(
       parameter.value = parameter.value.adding(0.05)
     }
     model.setTrainable(false)
-    let data = try TokenDataSet(rows: patterns(2, length: 20))
+    let data = try TokenDataSet(sequences: patterns(2, length: 20))
     let batch = data.batch(of: [0, 1])
     func gradients(checkpointed: Bool, changing: Bool) throws -> [Tensor?] {
       let loss = BlockCheckpointing.during(checkpointed) {
@@ -133,10 +134,10 @@ private func expectPrediction(
   /// The same of an encoder, whose norms lie behind the sums.
   @Test func anEncoderKeepsWhatThePredictionSays() async {
     await #expect(processExitsWith: .success) {
-      let (rows, length) = (2, 128)
+      let (batchSize, length) = (2, 128)
       var configuration = shape(.bert)
       configuration.labels = ["no", "yes"]
-      let batch = TokenBatch(rows: patterns(rows, length: length - 1))
+      let batch = TokenBatch(sequences: patterns(batchSize, length: length - 1))
       for target in [TrainingTarget.adapter("a"), .full] {
         for selector in [.allLinear, ["query", "value"], ["output.dense"]] as [LayerSelector] {
           let model = try #require(
@@ -151,7 +152,7 @@ private func expectPrediction(
           let live = BufferPool.shared.statistics.liveBytes - before
           withExtendedLifetime(kept) {}
           let workload = TrainingWorkload(
-            model, training: target, rows: rows, length: length)
+            model, training: target, batchSize: batchSize, length: length)
           let expected = workload.memory.activations
           #expect(
             abs(live - expected) <= expected / 10,
@@ -163,7 +164,7 @@ private func expectPrediction(
 
   @Test func aForwardPassKeepsWhatThePredictionSays() async {
     await #expect(processExitsWith: .success) {
-      let (rows, length) = (2, 128)
+      let (batch, length) = (2, 128)
       let selectors: [(LayerSelector, (String) -> Int)] = [
         (.allLinear, { _ in 4 }),
         (["q_proj", "v_proj"], { $0.hasSuffix("q_proj") || $0.hasSuffix("v_proj") ? 4 : 0 }),
@@ -178,16 +179,17 @@ private func expectPrediction(
           let model = try random(configuration)
           model.setTrainable(false)
           try model.inject(LoRA(rank: 4), named: "a", into: selector)
-          let live = try keptBytes(model, rows: rows, length: length, checkpointed: isCheckpointed)
+          let live = try keptBytes(
+            model, batchSize: batch, length: length, checkpointed: isCheckpointed)
           let workload = TrainingWorkload(
             configuration, weightType: .float32, training: .adapter(configuration, rank: rank),
-            rows: rows, length: length, isCheckpointed: isCheckpointed)
+            batchSize: batch, length: length, isCheckpointed: isCheckpointed)
           let loaded = TrainingWorkload(
-            model, training: .adapter("a"), rows: rows, length: length,
+            model, training: .adapter("a"), batchSize: batch, length: length,
             isCheckpointed: isCheckpointed)
           #expect(loaded == workload)
           // The gradient of the hidden states waits for the backward pass as well.
-          let hidden = rows * length * 64 * 4
+          let hidden = batch * length * 64 * 4
           let expected = workload.memory.activations + hidden
           #expect(
             abs(live - expected) <= expected / 20,
@@ -199,7 +201,7 @@ private func expectPrediction(
 
   @Test func aForwardPassOfGPT2KeepsWhatThePredictionSays() async {
     await #expect(processExitsWith: .success) {
-      let (rows, length) = (2, 128)
+      let (batch, length) = (2, 128)
       let configuration = shape(.gpt2)
       for names in [
         ["attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"], ["c_attn"], ["mlp.c_proj"],
@@ -211,17 +213,18 @@ private func expectPrediction(
             configuration, weightType: .float32,
             training: .adapter(configuration) { path in
               names.contains { path.hasSuffix(".\($0)") } ? 4 : 0
-            }, rows: rows, length: length, isCheckpointed: isCheckpointed)
+            }, batchSize: batch, length: length, isCheckpointed: isCheckpointed)
           // Without the process and the scratch: exact.
           #expect(workload.memory.weights == 4 * model.parameterCount)
           model.setTrainable(false)
           try model.inject(LoRA(rank: 4), named: "a", into: .names(names))
-          let live = try keptBytes(model, rows: rows, length: length, checkpointed: isCheckpointed)
+          let live = try keptBytes(
+            model, batchSize: batch, length: length, checkpointed: isCheckpointed)
           let loaded = TrainingWorkload(
-            model, training: .adapter("a"), rows: rows, length: length,
+            model, training: .adapter("a"), batchSize: batch, length: length,
             isCheckpointed: isCheckpointed)
           #expect(loaded == workload)
-          let expected = workload.memory.activations + rows * length * 64 * 4
+          let expected = workload.memory.activations + batch * length * 64 * 4
           #expect(
             abs(live - expected) <= expected / 20,
             "\(names), checkpointed \(isCheckpointed): \(live) bytes, predicted \(expected)")
@@ -249,7 +252,7 @@ private func expectPrediction(
   /// Embeddings, and heads, for which all logits are formed.
   @Test func adaptersOutsideOfTheBlocksAreCounted() async {
     await #expect(processExitsWith: .success) {
-      let (rows, length) = (2, 128)
+      let (batch, length) = (2, 128)
       for names in [
         ["embed_tokens"], ["lm_head"], ["embed_tokens", "q_proj"],
         ["lm_head", "embed_tokens", "up_proj"],
@@ -257,10 +260,11 @@ private func expectPrediction(
         let model = try random(shape())
         model.setTrainable(false)
         try model.inject(LoRA(rank: 4), named: "a", into: .names(names))
-        let live = try keptBytes(model, rows: rows, length: length)
-        let workload = TrainingWorkload(model, training: .adapter("a"), rows: rows, length: length)
-        let hidden = rows * length * 64 * 4
-        let logits = names.contains("lm_head") ? rows * length * 96 * 4 : 0
+        let live = try keptBytes(model, batchSize: batch, length: length)
+        let workload = TrainingWorkload(
+          model, training: .adapter("a"), batchSize: batch, length: length)
+        let hidden = batch * length * 64 * 4
+        let logits = names.contains("lm_head") ? batch * length * 96 * 4 : 0
         #expect(logits == 0 || workload.memory.loss >= 2 * logits + hidden)
         let expected = workload.memory.activations + hidden + logits
         #expect(abs(live - expected) <= expected / 10, "\(names): \(live), predicted \(expected)")
@@ -289,11 +293,13 @@ private func expectPrediction(
 
   private typealias Attachment = @Sendable (any PretrainedLanguageModel) throws -> Void
 
-  private static func tokenRows(_ model: any PretrainedLanguageModel) throws {
+  private static func tokenVectors(_ model: any PretrainedLanguageModel) throws {
     try model.attach(
       Description(
         layers: [],
-        replacedRows: [.init(path: "model.embed_tokens", ids: [0, 7, 9], rows: .zeros([3, 64]))]),
+        replacedTokens: [
+          .init(path: "model.embed_tokens", ids: [0, 7, 9], vectors: .zeros([3, 64]))
+        ]),
       named: "a", isTrainable: true)
   }
 
@@ -322,7 +328,8 @@ private func expectPrediction(
     ("saved layer", false, saved("model.layers.1.mlp.up_proj.weight")),
     ("saved norm", false, saved("model.layers.1.input_layernorm.weight")),
     ("saved last norm", false, saved("model.norm.weight")),
-    ("token rows", false, { try tokenRows($0) }), ("tied token rows", true, { try tokenRows($0) }),
+    ("token vectors", false, { try tokenVectors($0) }),
+    ("tied token vectors", true, { try tokenVectors($0) }),
     ("quantized", false, quantized(lora(.allLinear))),
     ("quantized embedding and head", true, quantized(lora(["q_proj"]))),
   ]
@@ -331,7 +338,7 @@ private func expectPrediction(
   /// pool holds at last is what was predicted, to within a tenth.
   @Test func whateverIsTrainedIsCounted() async {
     await #expect(processExitsWith: .success) {
-      let (rows, length, vocabulary) = (4, 128, 8192)
+      let (batch, length, vocabulary) = (4, 128, 8192)
       for (name, isTied, attach) in Self.whatIsTrained {
         var configuration = shape(layers: 4, vocabulary: vocabulary)
         configuration.tiesWordEmbeddings = isTied
@@ -340,8 +347,10 @@ private func expectPrediction(
         try attach(model)
         BufferPool.shared.trim()
         let data = try TokenDataSet(
-          rows: (0..<rows).map { row in (0...length).map { (row * 31 + $0 * 7) % vocabulary } })
-        var options = TrainingOptions(duration: .steps(3), batchSize: rows, shuffles: false)
+          sequences: (0..<batch).map { index in
+            (0...length).map { (index * 31 + $0 * 7) % vocabulary }
+          })
+        var options = TrainingOptions(duration: .steps(3), batchSize: batch, shuffles: false)
         options.checkpointing = .never
         let trainer = try Trainer(
           model, training: .adapter("a"), on: data, options: options)
@@ -365,12 +374,13 @@ private func expectPrediction(
     ] {
       let model = try PretrainedModel(path: Fixtures.path(name)).languageModel
       try model.inject(LoRA(rank: 2), named: "a")
-      var workload = TrainingWorkload(model, training: .adapter("a"), rows: 1, length: 16)
+      var workload = TrainingWorkload(model, training: .adapter("a"), batchSize: 1, length: 16)
       let stored = model.namedParameters().reduce(0) { $0 + $1.parameter.value.byteCount }
       #expect(workload.memory.weights == stored)
       workload.weightType = .float32
       let dense = TrainingWorkload(
-        model.configuration, weightType: .float32, training: workload.target, rows: 1, length: 16)
+        model.configuration, weightType: .float32, training: workload.target, batchSize: 1,
+        length: 16)
       #expect(workload.memory.weights == dense.memory.weights)
     }
   }
@@ -380,7 +390,7 @@ private func expectPrediction(
       let model = try random(shape(positions: 4096))
       model.setTrainable(false)
       try model.inject(LoRA(rank: 4), named: "a")
-      let bytes = try [512, 1024, 2048].map { try keptBytes(model, rows: 1, length: $0) }
+      let bytes = try [512, 1024, 2048].map { try keptBytes(model, batchSize: 1, length: $0) }
       for (short, long) in zip(bytes, bytes.dropFirst()) {
         #expect(Double(long) / Double(short) < 2.1, "\(bytes)")
       }
@@ -395,7 +405,7 @@ private func expectPrediction(
         let model = try random(shape(layers: 4))
         model.setTrainable(false)
         try model.inject(LoRA(rank: 4), named: "a", into: selector)
-        return try keptBytes(model, rows: 2, length: 128)
+        return try keptBytes(model, batchSize: 2, length: 128)
       }
       let buffer = 2 * 128 * 64 * 4
       let all = try kept(["q_proj", "v_proj"])
@@ -417,7 +427,7 @@ private func expectPrediction(
         var options = TrainingOptions(duration: .steps(6), batchSize: 2, shuffles: false)
         options.checkpointing = checkpointing
         let trainer = try Trainer(
-          model, training: .adapter("a"), on: TokenDataSet(rows: patterns(2, length: 64)),
+          model, training: .adapter("a"), on: TokenDataSet(sequences: patterns(2, length: 64)),
           options: options)
         var peaks: [Int] = []
         try trainer.run { report in
@@ -439,7 +449,7 @@ private func expectPrediction(
       maximumPositions: 32768)
     var workload = TrainingWorkload(
       configuration, weightType: .bfloat16, training: .adapter(configuration) { _ in 16 },
-      rows: 4, length: 1024)
+      batchSize: 4, length: 1024)
     let memory = workload.memory
     // Without the biases of queries, keys and values.
     #expect(memory.weights == 2 * 494_005_120)
@@ -454,7 +464,7 @@ private func expectPrediction(
   @Test func theTrainerChoosesAndRefuses() throws {
     let model = try random(shape())
     try model.inject(LoRA(rank: 4), named: "a")
-    let data = try TokenDataSet(rows: patterns(8, length: 400))
+    let data = try TokenDataSet(sequences: patterns(8, length: 400))
     func trainer(_ change: (inout TrainingOptions) -> Void) throws -> Trainer<TokenDataSet> {
       var options = TrainingOptions(batchSize: 8)
       change(&options)
@@ -483,7 +493,7 @@ private func expectPrediction(
     }
     #expect(needed == much.total && available == between)
     #expect(remedies.contains(.checkpointing))
-    #expect(remedies.contains { if case .batchSize(let rows) = $0 { rows < 8 } else { false } })
+    #expect(remedies.contains { if case .batchSize(let count) = $0 { count < 8 } else { false } })
     #expect((AvailableMemory.current ?? 0) > 1 << 20)
   }
 }

@@ -129,7 +129,7 @@ import Testing
     var losses: [Double] = []
     try Trainer(
       model, training: .adapter("a"),
-      on: try TokenDataSet(rows: reference.file.tensor(named: "ids")),
+      on: try TokenDataSet(sequences: reference.file.tensor(named: "ids")),
       options: reference.run.options
     ).run {
       losses.append($0.loss)

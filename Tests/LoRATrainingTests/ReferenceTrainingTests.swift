@@ -36,7 +36,7 @@ import Testing
     _ reference: ReferenceFile, _ run: Run, _ model: any PretrainedLanguageModel,
     _ target: TrainingTarget
   ) throws {
-    let data = try TokenDataSet(rows: reference.tensor("ids"))
+    let data = try TokenDataSet(sequences: reference.tensor("ids"))
     var reports: [StepReport] = []
     try Trainer(model, training: target, on: data, options: run.options).run {
       reports.append($0)
@@ -117,7 +117,7 @@ import Testing
       SharedRun.self, from: Data(contentsOf: URL(filePath: folder + "/run.json")))
     let model = try PretrainedModel(path: shared + "/models/stories260k").languageModel
     let inputs = try SafetensorsIDs(path: folder + "/inputs.safetensors")
-    let evaluation = try TokenDataSet(rows: inputs.tensor("eval"))
+    let evaluation = try TokenDataSet(sequences: inputs.tensor("eval"))
     try model.loadAdapter(
       from: folder + "/init", named: "a", isTrainable: true, allowsNoEffect: true)
     #expect(abs(try model.evaluate(on: evaluation).nll - run.eval_nll_before) < 1e-4)
@@ -128,7 +128,7 @@ import Testing
       epsilon: settings.eps, clipNorm: 0, shuffles: false)
     var reports: [StepReport] = []
     try Trainer(
-      model, training: .adapter("a"), on: TokenDataSet(rows: inputs.tensor("train")),
+      model, training: .adapter("a"), on: TokenDataSet(sequences: inputs.tensor("train")),
       options: options
     ).run {
       reports.append($0)

@@ -5,7 +5,7 @@ import LoRATensor
 import LoRATraining
 import Testing
 
-/// Scores of rows that are longer than a model's positions, against transformers.
+/// Scores of examples that are longer than a model's positions, against transformers.
 @Suite struct ScoringTests {
   @Test func windowsGiveWhatTransformersGives() throws {
     let model = try PretrainedModel(path: Fixtures.path("models/llama-grouped")).languageModel
@@ -14,8 +14,8 @@ import Testing
     let ids = (expected["ids"]?.arrayValue ?? []).compactMap(\.intValue)
     let results = try #require(expected["results"]?.arrayValue)
     #expect(ids.count == 150 && results.count == 8)
-    // A row before and one behind: windows of different rows share batches.
-    let data = try TokenDataSet(rows: [Array(ids.prefix(40)), ids, Array(ids.suffix(17))])
+    // An example before and one behind: windows of different examples share batches.
+    let data = try TokenDataSet(sequences: [Array(ids.prefix(40)), ids, Array(ids.suffix(17))])
     for result in results {
       let windows = try ScoringWindows(
         length: result["window"]?.intValue ?? 0, stride: result["stride"]?.intValue)
@@ -27,7 +27,7 @@ import Testing
         for (a, b) in zip(scores[1].losses, wanted) { #expect(abs(Double(a) - b) < 5e-5) }
         #expect(abs(scores[1].sum - wanted.reduce(0, +)) < 1e-3)
       }
-      let alone = try TokenDataSet(rows: [ids])
+      let alone = try TokenDataSet(sequences: [ids])
       let evaluation = try model.evaluate(on: alone, windows: windows)
       #expect(evaluation.tokens == wanted.count)
       #expect(abs(evaluation.nll - wanted.reduce(0, +) / Double(wanted.count)) < 1e-5)
@@ -38,7 +38,8 @@ import Testing
     let model = try PretrainedModel(path: Fixtures.path("models/llama-grouped")).languageModel
     let data = try TokenDataSet(
       examples: [
-        TrainingExample(row: [1, 5, 9, 30, 2], promptLength: 3), TrainingExample(row: [4, 6]),
+        TrainingExample(sequence: [1, 5, 9, 30, 2], promptLength: 3),
+        TrainingExample(sequence: [4, 6]),
         TrainingExample(tokens: [3, 4, 5, 6], targets: [4, -100, 6, 9]),
       ])
     let plain = try model.score(data, keepsLosses: true)
@@ -61,8 +62,8 @@ import Testing
     }
     #expect(try ScoringWindows(length: 9).stride == 4)
     let model = try PretrainedModel(path: Fixtures.path("models/llama-grouped")).languageModel
-    let data = try TokenDataSet(rows: [Array(repeating: 5, count: 70)])
-    #expect(throws: TrainingError.rowTooLong(row: 0, length: 69, limit: 64)) {
+    let data = try TokenDataSet(sequences: [Array(repeating: 5, count: 70)])
+    #expect(throws: TrainingError.exampleTooLong(example: 0, length: 69, limit: 64)) {
       try model.score(data)
     }
     #expect(throws: TrainingError.self) {

@@ -113,7 +113,7 @@ import Testing
     }
     try expectNames(LearningRateSchedule.self, ["constant", "linear", "cosine"])
     try expectNames(Checkpointing.self, ["automatic", "always", "never"])
-    try expectNames(LongRows.self, ["error", "truncate", "skip", "split"])
+    try expectNames(LongExamples.self, ["error", "truncate", "skip", "split"])
     try expectNames(ProductPrecision.self, ["float32", "bfloat16", "ofWeights"])
   }
 

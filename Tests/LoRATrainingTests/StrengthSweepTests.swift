@@ -34,7 +34,7 @@ import Testing
     let folder = Fixtures.path("models/llama-grouped")
     let model = try PretrainedModel(path: folder).languageModel
     let data = try TokenDataSet(
-      rows: TokenRows(folder + "/expected.safetensors#ids").rows)
+      sequences: TokenSequences(folder + "/expected.safetensors#ids").sequences)
     try model.loadAdapter(from: folder + "/adapter", named: "a", enabled: false)
     try model.loadAdapter(from: folder + "/adapter", named: "b", enabled: false)
     let base = try model.evaluate(on: data)
@@ -80,7 +80,8 @@ import Testing
   @Test func strengthsThatOverflowHaveNoLoss() throws {
     let folder = Fixtures.path("models/llama-grouped")
     let model = try PretrainedModel(path: folder).languageModel
-    let data = try TokenDataSet(rows: TokenRows(folder + "/expected.safetensors#ids").rows)
+    let data = try TokenDataSet(
+      sequences: TokenSequences(folder + "/expected.safetensors#ids").sequences)
     try model.loadAdapter(from: folder + "/adapter", named: "a", enabled: false)
     let sweep = try model.sweepStrengths(of: ["a"], over: [0, 1, 3e38], on: data)
     #expect(sweep.settings.map { $0.evaluation == nil } == [false, false, true])

@@ -2,7 +2,7 @@ import LoRAText
 import LoRATraining
 import Testing
 
-/// Texts and pairs as rows.
+/// Texts and pairs as examples.
 @Suite struct TextTests {
   private let a = 97
   private let b = 98
@@ -37,7 +37,7 @@ import Testing
     }
   }
 
-  @Test func packedRowsPredictEveryTokenOnce() throws {
+  @Test func packedExamplesPredictEveryTokenOnce() throws {
     let data = try TokenDataSet(
       texts: ["abc", "de"], tokenizer: Letters(), sequenceLength: 4)
     let stream = [1, a, b, c, 2, 1, d, e, 2]
@@ -48,12 +48,12 @@ import Testing
     #expect(longer.examples.map(\.tokens.count) == [5, 5, 1])
   }
 
-  @Test func separateRowsHoldOneTextEach() throws {
+  @Test func separateExamplesHoldOneTextEach() throws {
     let data = try TokenDataSet(
       texts: ["abc", "d"], tokenizer: Letters(), sequenceLength: 4, packing: .separate)
     #expect(data.examples.map(\.tokens) == [[1, a, b, c], [1, d]])
     #expect(data.examples.map(\.targets) == [[a, b, c, 2], [d, 2]])
-    #expect(throws: TrainingError.rowTooLong(row: 0, length: 4, limit: 3)) {
+    #expect(throws: TrainingError.exampleTooLong(example: 0, length: 4, limit: 3)) {
       try TokenDataSet(
         texts: ["abc", "d"], tokenizer: Letters(), sequenceLength: 3, packing: .separate)
     }
@@ -63,7 +63,7 @@ import Testing
     let plain = Letters(beginningOfSequence: nil, endOfSequence: nil)
     let data = try TokenDataSet(
       texts: ["ab", "c"], tokenizer: plain, sequenceLength: 9, packing: .packed)
-    #expect(data.examples == [TrainingExample(row: [a, b, c])])
+    #expect(data.examples == [TrainingExample(sequence: [a, b, c])])
     #expect(throws: TrainingError.emptyData(source: "a.txt")) {
       try TokenDataSet(texts: [], tokenizer: plain, sequenceLength: 9, source: "a.txt")
     }
@@ -89,7 +89,7 @@ import Testing
       sequenceLength: 8)
     #expect(data.examples[0].tokens == [1, a, 120, 121, b])
     #expect(data.examples[0].targets == [-100, -100, 121, b, 2])
-    #expect(throws: TrainingError.rowTooLong(row: 0, length: 5, limit: 4)) {
+    #expect(throws: TrainingError.exampleTooLong(example: 0, length: 5, limit: 4)) {
       try TokenDataSet(
         pairs: [PromptCompletion(prompt: "ab", completion: "cd")], tokenizer: Letters(),
         sequenceLength: 4)

@@ -29,18 +29,18 @@ struct Points: TrainingData {
     let x = random.uniform([count, 3], in: -1..<1)
     self.x = x
     y = Tensor(
-      (0..<count).map { row in
-        let x = x[row: row].scalars()
+      (0..<count).map { index in
+        let x = x[row: index].scalars()
         return x[0] * x[1] + 0.5 * x[2]
       }, shape: [count, 1])
   }
 
-  var rowCount: Int { x.shape[0] }
+  var exampleCount: Int { x.shape[0] }
 
-  func batch(of rows: [Int]) -> (x: Tensor, y: Tensor) {
+  func batch(of examples: [Int]) -> (x: Tensor, y: Tensor) {
     (
-      .concatenated(rows.map { x[rows: $0..<$0 + 1] }),
-      .concatenated(rows.map { y[rows: $0..<$0 + 1] })
+      .concatenated(examples.map { x[rows: $0..<$0 + 1] }),
+      .concatenated(examples.map { y[rows: $0..<$0 + 1] })
     )
   }
 
@@ -52,18 +52,19 @@ struct Points: TrainingData {
   }
 }
 
-/// Rows in which each token follows from the one before, with some noise.
-func patternRows(_ count: Int, length: Int, vocabulary: Int, seed: UInt64) -> [[Int]] {
+/// Sequences in which each token follows from the one before, with some noise.
+func patternSequences(_ count: Int, length: Int, vocabulary: Int, seed: UInt64) -> [[Int]] {
   var random = SeededRandom(seed: seed, path: "rows")
   return (0..<count).map { _ in
-    var row = [Int(random.next() % UInt64(vocabulary))]
-    while row.count < length {
+    var sequence = [Int(random.next() % UInt64(vocabulary))]
+    while sequence.count < length {
       let isNoise = random.nextUniform() < 0.2
-      row.append(
+      sequence.append(
         isNoise
-          ? Int(random.next() % UInt64(vocabulary)) : (row[row.count - 1] * 5 + 7) % vocabulary)
+          ? Int(random.next() % UInt64(vocabulary))
+          : (sequence[sequence.count - 1] * 5 + 7) % vocabulary)
     }
-    return row
+    return sequence
   }
 }
 

@@ -7,7 +7,7 @@ import LoRATraining
 import TestSupport
 import Testing
 
-/// Recipes of PEFT that train more than adapters: whole modules, biases, rows of tokens.
+/// Recipes of PEFT that train more than adapters: whole modules, biases, vectors of tokens.
 @Suite struct TrainedAlongTests {
   private func model(isTied: Bool = false) throws -> any PretrainedLanguageModel {
     var configuration = TinyModels.configuration(.qwen2)
@@ -50,12 +50,14 @@ import Testing
     #expect(paths.sorted() == expected.sorted())
     #expect(
       report.parameterCount == trained.reduce(0) { $0 + $1.parameter.shape.elementCount })
-    let rows = (0..<4).map { row in (0...9).map { (row * 5 + $0 * 3) % TinyModels.vocabularySize } }
+    let sequences = (0..<4).map { index in
+      (0...9).map { (index * 5 + $0 * 3) % TinyModels.vocabularySize }
+    }
     let before = model.adapterValues("a")
     var options = TrainingOptions(duration: .steps(5), batchSize: 2, learningRate: 1e-2)
     options.clipNorm = 0
     let result = try Trainer(
-      model, training: .adapter("a"), on: TokenDataSet(rows: rows), options: options
+      model, training: .adapter("a"), on: TokenDataSet(sequences: sequences), options: options
     ).run()
     #expect(result.losses.last ?? .nan < result.losses[0])
     for (item, old) in zip(trained, before) { #expect(item.parameter.value != old, "\(item.path)") }
@@ -97,11 +99,11 @@ import Testing
     try check(recipe { $0.biases = .all }, trains: names("qkv"))
   }
 
-  @Test func rowsOfTokens() throws {
+  @Test func vectorsOfTokens() throws {
     let name = "token_adapter.trainable_tokens_delta"
     try check(
       recipe { $0.trainedTokens = .ofInput([3, 5, 6]) }, trains: ["model.embed_tokens.\(name)"])
-    // The head that shares the table shares the rows: they are trained once.
+    // The head that shares the table shares the vectors: they are trained once.
     try check(
       recipe { $0.trainedTokens = .byModule([.init(key: "embed_tokens", value: [3, 5])]) },
       isTied: true, trains: ["model.embed_tokens.\(name)"])

@@ -9,9 +9,10 @@ import Testing
 /// The trainer's core on a toy model of its own modules.
 @Suite struct TrainerTests {
   private func trainer(
-    _ model: ToyNetwork, _ options: TrainingOptions, target: TrainingTarget = .full, rows: Int = 64
+    _ model: ToyNetwork, _ options: TrainingOptions, target: TrainingTarget = .full,
+    examples: Int = 64
   ) throws -> Trainer<Points> {
-    try Trainer(model, training: target, on: Points(count: rows, seed: 1), options: options) {
+    try Trainer(model, training: target, on: Points(count: examples, seed: 1), options: options) {
       Points.loss(model, $0, $1)
     }
   }
@@ -41,12 +42,12 @@ import Testing
 
   @Test func accumulatedBatchesEqualALargeOne() throws {
     let (large, small) = (ToyNetwork(seed: 5), ToyNetwork(seed: 5))
-    // 60 rows: the last step of an epoch has fewer rows and batches.
+    // 60 examples: the last step of an epoch has fewer examples and batches.
     let one = try trainer(
-      large, TrainingOptions(duration: .epochs(3), batchSize: 16), rows: 60
+      large, TrainingOptions(duration: .epochs(3), batchSize: 16), examples: 60
     ).run()
     let many = try trainer(
-      small, TrainingOptions(duration: .epochs(3), batchSize: 4, accumulation: 4), rows: 60
+      small, TrainingOptions(duration: .epochs(3), batchSize: 4, accumulation: 4), examples: 60
     ).run()
     #expect(one.steps == 12 && many.steps == 12)
     #expect(largestRelativeDifference(many.losses, one.losses) < 1e-5)
@@ -121,7 +122,7 @@ import Testing
         return .continue
       }
     }
-    #expect(error == .nonFiniteLoss(step: 2, rows: [6, 7], value: .infinity))
+    #expect(error == .nonFiniteLoss(step: 2, examples: [6, 7], value: .infinity))
     #expect(!before.isEmpty && model.values == before)
   }
 
@@ -153,7 +154,7 @@ import Testing
   @Test func misuseIsAnError() throws {
     let model = ToyNetwork(seed: 0)
     #expect(throws: TrainingError.emptyData(source: "the data set")) {
-      try trainer(model, TrainingOptions(), rows: 0)
+      try trainer(model, TrainingOptions(), examples: 0)
     }
     #expect(throws: AdapterError.self) {
       try trainer(model, TrainingOptions(), target: .adapter("none"))
@@ -246,7 +247,7 @@ import Testing
         Points.loss(model, batch, scale)
       }
       func check(_ model: ToyNetwork, on data: Points) throws {
-        throw TrainingError.noTargets(row: 0)
+        throw TrainingError.noTargets(example: 0)
       }
     }
     let data = Points(count: 8, seed: 1)
@@ -256,7 +257,7 @@ import Testing
       if case .lossIgnoresScale? = error as? TrainingError { return true }
       return false
     }
-    #expect(throws: TrainingError.noTargets(row: 0)) {
+    #expect(throws: TrainingError.noTargets(example: 0)) {
       try Trainer(ToyNetwork(seed: 0), training: .full, on: data, objective: Refusing())
     }
   }

@@ -22,10 +22,10 @@ import Testing
   }
 
   private func data(_ seed: UInt64 = 0) throws -> TokenDataSet {
-    let rows = patternRows(22, length: 20, vocabulary: 64, seed: seed).enumerated().map {
+    let sequences = patternSequences(22, length: 20, vocabulary: 64, seed: seed).enumerated().map {
       Array($1.prefix(8 + $0 % 13))
     }
-    return try TokenDataSet(rows: rows)
+    return try TokenDataSet(sequences: sequences)
   }
 
   private func model(_ name: String = "llama-grouped") throws -> any PretrainedLanguageModel {

@@ -76,17 +76,16 @@ import Testing
       selections.map { GenerationRequest(prompt: ids, options: options, adapters: $0) })
     #expect(together == alone)
     #expect(Set(alone.map { "\($0)" }).count >= 5)
-    // A pass over a batch whose rows differ.
-    let rows = prompts.ids
+    // A pass over a batch whose items differ.
     let two: [AdapterSelection] = [["prompt": 1], [:], ["prefix": 1, "lora": 1]]
-    let batch = try model.withAdapters(rows: two) { try prompts.losses(model) }
-    for (row, selection) in two.enumerated() {
+    let batch = try model.withAdapters(perItem: two) { try prompts.losses(model) }
+    for (item, selection) in two.enumerated() {
       let single = try model.withAdapters(selection) {
-        try prompts.losses(model)[rows: row..<row + 1]
+        try prompts.losses(model)[rows: item..<item + 1]
       }
-      #expect(largestDifference(batch[rows: row..<row + 1], single) < 1e-5)
+      #expect(largestDifference(batch[rows: item..<item + 1], single) < 1e-5)
     }
-    #expect(rows.shape[0] == 3)
+    #expect(prompts.ids.shape[0] == 3)
   }
 
   @Test(arguments: names) func gradientsAreThoseOfDifferences(name: String) throws {
@@ -205,10 +204,10 @@ import Testing
     }
     var options = reference.run.options
     options.duration = .steps(40)
-    let rows = try reference.file.tensor(named: "ids")[rows: 0..<2]
+    let sequences = try reference.file.tensor(named: "ids")[rows: 0..<2]
     var losses: [Double] = []
     try Trainer(
-      model, training: .adapter("a"), on: try TokenDataSet(rows: rows), options: options
+      model, training: .adapter("a"), on: try TokenDataSet(sequences: sequences), options: options
     ).run {
       losses.append($0.loss)
       return .continue

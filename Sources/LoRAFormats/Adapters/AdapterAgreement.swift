@@ -52,11 +52,11 @@ extension AdapterDescription {
     for replacement in replacements where values[ExactName(replacement.path)] != replacement.value {
       throw differs("'\(replacement.path)'", "it is not the same")
     }
-    let rows = other.replacedRows.map { [$0.path, "\($0.ids)"] }
-    guard rows == replacedRows.map({ [$0.path, "\($0.ids)"] }),
-      zip(other.replacedRows, replacedRows).allSatisfy({ $0.rows == $1.rows })
+    let tokens = other.replacedTokens.map { [$0.path, "\($0.ids)"] }
+    guard tokens == replacedTokens.map({ [$0.path, "\($0.ids)"] }),
+      zip(other.replacedTokens, replacedTokens).allSatisfy({ $0.vectors == $1.vectors })
     else {
-      throw differs("", "the rows of embeddings are not the same")
+      throw differs("", "the replaced token vectors are not the same")
     }
     return result
   }

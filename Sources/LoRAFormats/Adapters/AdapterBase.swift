@@ -136,14 +136,15 @@ package struct AdapterBase: Sendable {
       try check(replacement, adapter)
     }
     for copy in adapter.description.baseCopies { try check(copy: copy, adapter) }
-    for rows in adapter.description.replacedRows {
-      guard let shape = shape(rows.path) else { throw unknown(rows.path, adapter.path) }
-      guard shape.count == 2, rows.rows.shape[1] == shape[1],
-        rows.ids.allSatisfy({ (0..<shape[0]).contains($0) })
+    for tokens in adapter.description.replacedTokens {
+      guard let shape = shape(tokens.path) else { throw unknown(tokens.path, adapter.path) }
+      guard shape.count == 2, tokens.vectors.shape[1] == shape[1],
+        tokens.ids.allSatisfy({ (0..<shape[0]).contains($0) })
       else {
         throw FormatError(
-          .shapeMismatch, file: adapter.path, subject: "the rows of '\(rows.path)'",
-          problem: "they are \(rows.rows.shape) for the tokens up to \(rows.ids.max() ?? 0), the "
+          .shapeMismatch, file: adapter.path, subject: "the token vectors of '\(tokens.path)'",
+          problem:
+            "they are \(tokens.vectors.shape) for the tokens up to \(tokens.ids.max() ?? 0), the "
             + "base's table is \(shape)",
           remedy: "give the base that the adapter was made for")
       }

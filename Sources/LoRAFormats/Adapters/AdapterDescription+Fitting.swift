@@ -65,7 +65,8 @@ extension AdapterDescription {
     }
   }
 
-  /// Throws if the adapter replaces parameters or rows of the base, which `format` has no place for.
+  /// Throws if the adapter replaces parameters or token vectors of the base, which `format` has no
+  /// place for.
   func refuseReplacements(for format: AdapterFormat, _ file: String) throws(FormatError) {
     let remedy = "write it as PEFT, or train it without"
     if let replacement = replacements.first {
@@ -73,10 +74,10 @@ extension AdapterDescription {
         .unsupported, file: file, subject: "parameter '\(replacement.path)'",
         problem: "\(format.title) files cannot hold whole parameters of the base", remedy: remedy)
     }
-    if let rows = replacedRows.first {
+    if let tokens = replacedTokens.first {
       throw FormatError(
-        .unsupported, file: file, subject: "embedding '\(rows.path)'",
-        problem: "\(format.title) files cannot hold trained rows of an embedding", remedy: remedy)
+        .unsupported, file: file, subject: "embedding '\(tokens.path)'",
+        problem: "\(format.title) files cannot hold trained token vectors", remedy: remedy)
     }
   }
 

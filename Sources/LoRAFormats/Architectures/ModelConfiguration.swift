@@ -22,7 +22,7 @@ public struct ModelConfiguration: Sendable, Hashable {
   public var keyValueHeadCount: Int
   /// The extent of one head; even.
   public var headSize: Int
-  /// The number of token ids, which is the rows of the embedding.
+  /// The number of token ids, as many as the embedding has rows.
   public var vocabularySize: Int
   /// What is added to the mean square, or to GPT-2's variance, under a norm's root.
   public var normEpsilon: Double

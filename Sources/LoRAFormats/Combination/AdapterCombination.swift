@@ -73,7 +73,7 @@ public struct AdapterCombination: Sendable {
     case frequency
   }
 
-  /// What becomes of parameters and embedding rows that an adapter replaces whole, which no weight
+  /// What becomes of parameters and token vectors that an adapter replaces whole, which no weight
   /// applies to.
   public enum Replacements: String, Sendable, Hashable, CaseIterable {
     /// They are an error.
@@ -148,13 +148,13 @@ extension AdapterCombination {
         throw rankMismatch(zip(parts, ranks).map { ($0.name, $1) })
       }
     }
-    let (replaced, rows) = try replaced(by: parts)
+    let (replaced, tokens) = try replaced(by: parts)
     let combined = try Self.forEach(layers) { layer throws(CombinationError) in
       let result = try combine(layer, by: method, rank: rank ?? largest)
       try Self.checkNumbers(of: result, made: layer)
       return result
     }
-    return AdapterDescription(layers: combined, replacements: replaced, replacedRows: rows)
+    return AdapterDescription(layers: combined, replacements: replaced, replacedTokens: tokens)
   }
 
   /// What the adapters have of one layer.
@@ -302,11 +302,11 @@ extension AdapterCombination {
   private func replaced(
     by parts: [Part]
   ) throws(CombinationError) -> (
-    [AdapterDescription.Replacement], [AdapterDescription.ReplacedRows]
+    [AdapterDescription.Replacement], [AdapterDescription.ReplacedTokens]
   ) {
     var owners: [ExactName: String] = [:]
     for part in parts {
-      let paths = part.adapter.replacements.map(\.path) + part.adapter.replacedRows.map(\.path)
+      let paths = part.adapter.replacements.map(\.path) + part.adapter.replacedTokens.map(\.path)
       for path in paths {
         if replacements == .refused {
           throw CombinationError(
@@ -324,7 +324,7 @@ extension AdapterCombination {
     }
     guard replacements == .kept else { return ([], []) }
     return (
-      parts.flatMap(\.adapter.replacements), parts.flatMap(\.adapter.replacedRows)
+      parts.flatMap(\.adapter.replacements), parts.flatMap(\.adapter.replacedTokens)
     )
   }
 }

@@ -21,7 +21,9 @@ package enum ForeignFormat {
     ),
     (Array("%PDF".utf8), "a PDF document", "take the text out of it, as by pdftotext FILE"),
     (Array("{\\rtf".utf8), "an RTF document", "save it as plain text"),
-    (Array("GGUF".utf8), "a GGUF file", "data are text or token rows; a model goes to --model"),
+    (
+      Array("GGUF".utf8), "a GGUF file", "data are text or token sequences; a model goes to --model"
+    ),
     (
       Array("SQLite format 3".utf8), "an SQLite database", "export its table as CSV"
     ),

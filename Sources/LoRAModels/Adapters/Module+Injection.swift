@@ -216,7 +216,7 @@ extension Module {
 
   /// The parameters of the adapter called `name`, with paths as `layers.0.q_proj.lora_A.weight`.
   public func adapterParameters(named name: String) -> [NamedParameter] {
-    // Rows that a tied head shares with the embedding are one parameter.
+    // Vectors that a tied head shares with the embedding are one parameter.
     var seen: Set<ObjectIdentifier> = []
     return adapters(named: name).flatMap { path, adapter in
       adapter.namedParameters().compactMap { item -> NamedParameter? in

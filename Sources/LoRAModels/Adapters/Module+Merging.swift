@@ -88,7 +88,7 @@ extension AdaptableModule {
       let values = new.replacing(original, strength: strength)
       if index > 0 { base.add(values, less: original) } else { base = values }
     }
-    for (new, strength) in effects.tokenRows {
+    for (new, strength) in effects.tokenVectors {
       base = new.replacing(base, strength: strength)
     }
     // An embedding's table is the transpose of the weight that adapters are for.

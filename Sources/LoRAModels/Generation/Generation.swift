@@ -180,9 +180,9 @@ extension LanguageModel {
   func passSnapshot(_ selection: AdapterSelection?) throws(AdapterError) -> AdapterSnapshot? {
     if let selection { return try snapshot(selection) }
     if let current = AdapterScope.current {
-      guard current.groupOfRow == nil else {
+      guard current.groupOfItem == nil else {
         throw .invalidValue(
-          parameter: "the adapters of this scope", value: "a choice for each row of a batch",
+          parameter: "the adapters of this scope", value: "a choice for each item of a batch",
           expected: "one choice: a generation is one sequence (GenerationBatch has several)")
       }
       return current

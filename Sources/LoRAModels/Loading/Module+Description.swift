@@ -4,7 +4,7 @@ import LoRATensor
 
 extension Module {
   /// Attaches what `description` describes under `name`: factors to linear layers and embeddings,
-  /// whole new parameters and token rows beside the base's, which stay as they are.
+  /// whole new parameters and token vectors beside the base's, which stay as they are.
   ///
   /// All or nothing, and strict: everything described must belong to this model and fit it.
   ///
@@ -45,7 +45,7 @@ extension Module {
     let embeddings = Set(modules().filter { $0.module is Embedding }.map(\.path))
     let transposed = Set(linearLayers().filter(\.layer.storesTransposedWeight).map(\.path))
     var (layers, replacements) = ([AdapterDescription.Layer](), [AdapterDescription.Replacement]())
-    var replacedRows: [AdapterDescription.ReplacedRows] = []
+    var replacedTokens: [AdapterDescription.ReplacedTokens] = []
     for (path, adapter) in adapters {
       for (_, parameter) in adapter.namedParameters()
       where parameter.value.firstNonFiniteIndex() != nil {
@@ -59,16 +59,17 @@ extension Module {
             path: "\(path).\(name)",
             value: isTransposed ? parameter.value.permuted([1, 0]) : parameter.value)
         }
-      case .tokenRows(let new):
+      case .tokenVectors(let new):
         guard embeddings.contains(path) else {
-          // A tied head has the same rows as its embedding.
+          // A tied head has the same vectors as its embedding.
           let isShared = adapters.contains {
             $0.adapter === adapter && embeddings.contains($0.path)
           }
           if isShared { continue }
-          throw .unsupported(layer: path, reason: "no file format has rows of a head alone")
+          throw .unsupported(
+            layer: path, reason: "no file format has token vectors of a head alone")
         }
-        replacedRows.append(.init(path: path, ids: new.ids, rows: new.rows.value))
+        replacedTokens.append(.init(path: path, ids: new.ids, vectors: new.vectors.value))
       case .lowRank, .normalized, .scaling, .computed, .block, .virtualTokens:
         layers.append(
           .init(
@@ -77,7 +78,7 @@ extension Module {
       }
     }
     return AdapterDescription(
-      layers: layers, replacements: replacements, replacedRows: replacedRows)
+      layers: layers, replacements: replacements, replacedTokens: replacedTokens)
   }
 
   /// The adapters that `description` describes, with the paths of their modules.
@@ -97,11 +98,11 @@ extension Module {
       result.append((layer.path, try layer.change.makeAnyAdapter(at: place)))
     }
     result += try overrides(description.replacements, isTrainable)
-    for replaced in description.replacedRows {
-      let adapter = RowOverride(
-        ids: replaced.ids, rows: Parameter(replaced.rows, isTrainable: isTrainable))
+    for replaced in description.replacedTokens {
+      let adapter = TokenVectorOverride(
+        ids: replaced.ids, vectors: Parameter(replaced.vectors, isTrainable: isTrainable))
       result.append((replaced.path, adapter))
-      // A head that shares the table computes with the new rows too, as PEFT has it.
+      // A head that shares the table computes with the new vectors too, as PEFT has it.
       if let path = pathOfHead(tiedTo: replaced.path) { result.append((path, adapter)) }
     }
     return result

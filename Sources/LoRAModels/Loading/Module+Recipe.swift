@@ -12,7 +12,7 @@ extension Module {
   /// ```
   ///
   /// What the configuration trains along begins as the base has it: whole modules (`modules_to_save`,
-  /// and the head of a classifier), biases, rows of tokens (`trainable_token_indices`).
+  /// and the head of a classifier), biases, vectors of tokens (`trainable_token_indices`).
   ///
   /// All or nothing, as ``inject(_:named:into:seed:memoryLimit:)``. Throws ``AdapterError`` also for what of the
   /// configuration can't be trained here, as other initializations than ``LoRA/Initialization``, or is

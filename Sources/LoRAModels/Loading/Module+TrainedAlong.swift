@@ -2,7 +2,7 @@ import LoRAAutograd
 import LoRAFormats
 import LoRATensor
 
-// What PEFT trains beside an adapter's layers: whole modules, biases, rows of tokens. Each begins as
+// What PEFT trains beside an adapter's layers: whole modules, biases, vectors of tokens. Each begins as
 // the base has it, and the base's own stays as it is.
 
 extension Module {
@@ -14,7 +14,7 @@ extension Module {
     _ configuration: PEFTAdapterConfiguration, layers: [String]
   ) throws(AdapterError) -> [(path: String, adapter: any LinearAdapter)] {
     try savedModules(configuration) + biases(configuration, layers: layers)
-      + tokenRows(configuration)
+      + tokenVectors(configuration)
   }
 
   /// `modules_to_save`, and the head of a classifier.
@@ -48,7 +48,7 @@ extension Module {
   }
 
   /// `trainable_token_indices`: of the input's embedding, or by the ends of paths.
-  private func tokenRows(
+  private func tokenVectors(
     _ configuration: PEFTAdapterConfiguration
   ) throws(AdapterError) -> [(path: String, adapter: any LinearAdapter)] {
     guard let tokens = configuration.lora?.trainedTokens else { return [] }
@@ -79,8 +79,9 @@ extension Module {
           parameter: "trainable_token_indices", value: "\(id)",
           expected: "tokens below \(table.shape[0]), the rows of '\(path)'")
       }
-      let rows = Tensor.concatenated(ids.map { table[rows: $0..<$0 + 1].converted(to: .float32) })
-      let adapter = RowOverride(ids: ids, rows: Parameter(rows))
+      let vectors = Tensor.concatenated(
+        ids.map { table[rows: $0..<$0 + 1].converted(to: .float32) })
+      let adapter = TokenVectorOverride(ids: ids, vectors: Parameter(vectors))
       result.append((path, adapter))
       if let head = pathOfHead(tiedTo: path) { result.append((head, adapter)) }
     }

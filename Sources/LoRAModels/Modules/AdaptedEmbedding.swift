@@ -9,9 +9,9 @@ extension Embedding {
   func adapted(_ ids: Tensor, _ effects: AppliedEffects) -> Variable {
     let table = effects.value(of: weight, named: "weight")
     var vectors = table.gathered(ids)
-    for (new, strength) in effects.tokenRows {
+    for (new, strength) in effects.tokenVectors {
       vectors = vectors.mixingRows(
-        new.positions(of: ids), with: Variable(new.rows), strength: strength)
+        new.positions(of: ids), with: Variable(new.vectors), strength: strength)
     }
     var y = vectors
     if let factors = effects.factors(ofInputs: true) {
@@ -43,9 +43,9 @@ extension Embedding {
   /// The table that changes start from: the embedding's own where nothing replaces it, so that its
   /// norms are known the next time.
   private func table(_ table: Tensor, _ effects: AppliedEffects) -> Parameter {
-    if effects.tokenRows.isEmpty, table.isSame(as: weight.value) { return weight }
+    if effects.tokenVectors.isEmpty, table.isSame(as: weight.value) { return weight }
     var weights = LinearWeights(weight: table.converted(to: .float32))
-    for (new, strength) in effects.tokenRows {
+    for (new, strength) in effects.tokenVectors {
       weights = new.replacing(weights, strength: strength)
     }
     return Parameter(weights.weight, isTrainable: false)

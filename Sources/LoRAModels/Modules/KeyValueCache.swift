@@ -6,7 +6,7 @@ import LoRATensor
 /// Belongs to the generations that fill it, and to the adapters that were active when it was filled:
 /// continuing it under others would mix two models. Not Sendable.
 ///
-/// Each row of a batch is a sequence with a length of its own. ``init(joining:)`` makes a batch of
+/// Each item of a batch is a sequence with a length of its own. ``init(joining:)`` makes a batch of
 /// sequences that began apart, and they may part again.
 public final class KeyValueCache {
   /// The most positions that can be held of a sequence.
@@ -52,18 +52,18 @@ public final class KeyValueCache {
     )
     mask.checkCaching()
     let new = queries.shape[1]
-    let rows = sequences.enumerated().map { index, sequence in
-      func row(_ x: Variable) -> Variable {
+    let items = sequences.enumerated().map { index, sequence in
+      func item(_ x: Variable) -> Variable {
         sequences.count == 1 ? x : x.sliced(axis: 0, index..<index + 1)
       }
       let positions = sequence.count..<sequence.count + new
       let (allKeys, allValues) = sequence.append(
-        keys: rotate(row(keys), positions).value, values: row(values).value, layer: layer)
-      return rotate(row(queries), positions).attention(
+        keys: rotate(item(keys), positions).value, values: item(values).value, layer: layer)
+      return rotate(item(queries), positions).attention(
         keys: Variable(allKeys), values: Variable(allValues), mask: mask, scale: scale,
         softCap: softCap)
     }
-    return rows.count == 1 ? rows[0] : .concatenated(rows)
+    return items.count == 1 ? items[0] : .concatenated(items)
   }
 
   /// Whether a sequence holds positions. Traps if another one does not: passes that begin differ from
@@ -77,9 +77,9 @@ public final class KeyValueCache {
     return true
   }
 
-  /// The sequences of some rows of the batch, shared.
-  func only(_ rows: [Int]) -> KeyValueCache {
-    KeyValueCache(sequences: rows.map { sequences[$0] })
+  /// The sequences of some items of the batch, shared.
+  func only(_ items: [Int]) -> KeyValueCache {
+    KeyValueCache(sequences: items.map { sequences[$0] })
   }
 
   private init(sequences: [CachedSequence]) { self.sequences = sequences }

@@ -132,23 +132,23 @@ extension LanguageModel {
   }
 
   /// `rows` of all positions in parts that the same adapters of the head apply to, and that are not
-  /// too many: those of a batch's row each where its rows have adapters of their own.
+  /// too many: those of each item of the batch where items have adapters of their own.
   private func partsWithOneHead(
     _ rows: [Int], positions: Int
   ) -> [(rows: ArraySlice<Int>, scope: AdapterSnapshot?)] {
     let snapshot = AdapterScope.current
-    let isSplit = snapshot?.groupOfRow != nil && !head.slot.isUnused
+    let isSplit = snapshot?.groupOfItem != nil && !head.slot.isUnused
     var parts: [(rows: ArraySlice<Int>, scope: AdapterSnapshot?)] = []
     var start = 0
     while start < rows.count {
-      let batchRow = rows[start] / max(positions, 1)
+      let item = rows[start] / max(positions, 1)
       var end = start + 1
       while end < rows.count, end - start < 256,
-        !isSplit || rows[end] / max(positions, 1) == batchRow
+        !isSplit || rows[end] / max(positions, 1) == item
       {
         end += 1
       }
-      parts.append((rows[start..<end], isSplit ? snapshot?.only(row: batchRow) : snapshot))
+      parts.append((rows[start..<end], isSplit ? snapshot?.only(item: item) : snapshot))
       start = end
     }
     return parts

@@ -51,7 +51,7 @@ public final class Linear: LinearLayer {
 /// A table of vectors, one a token.
 ///
 /// Adapters attach to it as PEFT's do, the table being the transpose of W: A `[rank, vocabulary]`,
-/// B `[size, rank]`. So do ``ParameterOverride`` and ``RowOverride``.
+/// B `[size, rank]`. So do ``ParameterOverride`` and ``TokenVectorOverride``.
 public final class Embedding: AdaptableModule {
   /// `[vocabulary, size]`, in the type it is stored in.
   public let weight: Parameter
@@ -79,9 +79,9 @@ public final class Embedding: AdaptableModule {
 
   /// The vectors of `ids`, int64 of any shape; see `Variable.gathered(_:)`.
   public func callAsFunction(_ ids: Tensor) -> Variable {
-    let y = slot.grouped(shape: ids.shape) { rows in
-      guard let rows else { return lookUp(ids) }
-      return lookUp(.concatenated(rows.map { ids[rows: $0..<$0 + 1] }))
+    let y = slot.grouped(shape: ids.shape) { items in
+      guard let items else { return lookUp(ids) }
+      return lookUp(.concatenated(items.map { ids[rows: $0..<$0 + 1] }))
     }
     OutputProbe.current?.examine(output: y, of: self)
     return y
@@ -91,7 +91,7 @@ public final class Embedding: AdaptableModule {
     switch slot.contribution() {
     case .merged(let weights): Variable(weights.weight).gathered(ids)
     case .adapters(let active): adapted(ids, AppliedEffects(active))
-    case .none, .rows: Variable(weight).gathered(ids)
+    case .none, .items: Variable(weight).gathered(ids)
     }
   }
 }

@@ -61,16 +61,16 @@ extension LinearLayer {
         weight: Variable(weights.weight), bias: weights.bias.map { Variable($0) })
     case .adapters(let active):
       return adapted(x, AppliedEffects(active))
-    case .rows(let assignment):
+    case .items(let assignment):
       return adapted(x, assignment)
     }
   }
 
-  /// The output where rows of the batch have adapters of their own. The base is computed once for
-  /// all rows if the adapters are of low rank, else once for each group of rows.
-  private func adapted(_ x: Variable, _ assignment: RowAdapters) -> Variable {
+  /// The output where items of the batch have adapters of their own. The base is computed once for
+  /// all items if the adapters are of low rank, else once for each group of items.
+  private func adapted(_ x: Variable, _ assignment: ItemAdapters) -> Variable {
     assignment.check(x.shape)
-    let positions = x.shape.rowCount / max(assignment.rowCount, 1)
+    let positions = x.shape.rowCount / max(assignment.itemCount, 1)
     guard let parts = assignment.lowRankParts(positions: positions) else {
       return slot.grouped(x) { self($0) }
     }

@@ -7,8 +7,8 @@ final class OverriddenLayer: LinearLayer {
   private let layer: any LinearLayer
   /// New weights and how much of each.
   private let weights: [(parameter: Parameter, strength: Float)]
-  /// New rows and how much of each.
-  private let rows: [(new: TokenRowReplacement, strength: Float)]
+  /// New vectors and how much of each.
+  private let tokens: [(new: TokenVectorReplacement, strength: Float)]
   let bias: Parameter?
   var slot: AdapterSlot { layer.slot }
 
@@ -20,7 +20,7 @@ final class OverriddenLayer: LinearLayer {
       }
     }
     weights = values(named: "weight")
-    rows = effects.tokenRows
+    tokens = effects.tokenVectors
     bias = Self.bias(layer, values(named: "bias"))
   }
 
@@ -42,16 +42,16 @@ final class OverriddenLayer: LinearLayer {
 
   /// A weight that stands for itself; a mixture is computed term by term and never formed.
   var weight: Parameter? {
-    guard rows.isEmpty else { return nil }
+    guard tokens.isEmpty else { return nil }
     if weights.isEmpty { return layer.weight }
     return weights.count == 1 && weights[0].strength == 1 ? weights[0].parameter : nil
   }
 
   func project(_ x: Variable) -> Variable {
     var y = projectWhole(x)
-    for (new, strength) in rows {
+    for (new, strength) in tokens {
       y = y.mixingColumns(
-        new.ids, with: x.linear(weight: Variable(new.rows)), strength: strength)
+        new.ids, with: x.linear(weight: Variable(new.vectors)), strength: strength)
     }
     return y
   }
@@ -76,7 +76,7 @@ final class OverriddenLayer: LinearLayer {
       for (parameter, strength) in weights { sum.add(parameter.value - base, times: strength) }
     }
     var result = LinearWeights(weight: sum)
-    for (new, strength) in rows { result = new.replacing(result, strength: strength) }
+    for (new, strength) in tokens { result = new.replacing(result, strength: strength) }
     return result.weight
   }
 }

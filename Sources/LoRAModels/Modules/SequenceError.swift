@@ -1,28 +1,28 @@
 /// A sequence of token ids that a model can't take.
 public enum SequenceError: Error, Sendable, Hashable, CustomStringConvertible {
   /// There are no tokens.
-  case empty(row: Int)
+  case empty(sequence: Int)
   /// The sequence is longer than the model's positions.
-  case tooLong(row: Int, count: Int, limit: Int)
+  case tooLong(sequence: Int, count: Int, limit: Int)
   /// An id is negative or beyond the vocabulary.
-  case tokenOutOfRange(row: Int, position: Int, id: Int, vocabularySize: Int)
+  case tokenOutOfRange(sequence: Int, position: Int, id: Int, vocabularySize: Int)
   /// The type of a token is negative or one that the model does not have.
-  case typeOutOfRange(row: Int, position: Int, type: Int, typeCount: Int)
+  case typeOutOfRange(sequence: Int, position: Int, type: Int, typeCount: Int)
   /// An option of generation is out of its range.
   case invalidOption(name: String, value: String, expected: String)
 
   /// What is wrong, where, and what to do.
   public var description: String {
     switch self {
-    case .empty(let row):
-      "sequence \(row + 1) holds no tokens; give it at least one"
-    case .tooLong(let row, let count, let limit):
-      "sequence \(row + 1) has \(count) tokens; the model's limit is \(limit) positions; shorten it"
-    case .tokenOutOfRange(let row, let position, let id, let vocabularySize):
-      "sequence \(row + 1), position \(position): token id \(id) is not in 0..<\(vocabularySize); "
+    case .empty(let sequence):
+      "sequence \(sequence + 1) holds no tokens; give it at least one"
+    case .tooLong(let sequence, let count, let limit):
+      "sequence \(sequence + 1) has \(count) tokens; the model's limit is \(limit) positions; shorten it"
+    case .tokenOutOfRange(let sequence, let position, let id, let vocabularySize):
+      "sequence \(sequence + 1), position \(position): token id \(id) is not in 0..<\(vocabularySize); "
         + "was the text encoded with this model's tokenizer?"
-    case .typeOutOfRange(let row, let position, let type, let typeCount):
-      "sequence \(row + 1), position \(position): token type \(type) is not in "
+    case .typeOutOfRange(let sequence, let position, let type, let typeCount):
+      "sequence \(sequence + 1), position \(position): token type \(type) is not in "
         + "0..<\(max(1, typeCount)); the model has \(max(1, typeCount)), counted from 0"
     case .invalidOption(let name, let value, let expected):
       "\(name) is \(value); expected \(expected)"

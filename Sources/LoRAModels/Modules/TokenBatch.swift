@@ -4,7 +4,7 @@ public import LoRATensor
 ///
 /// ```swift
 /// TokenBatch(Tensor([Int64(1), 5, 7], shape: [1, 3]))     // one sequence an item, all equally long
-/// TokenBatch(rows: [[1, 5, 7], [1, 6]])                    // padded to 3 tokens
+/// TokenBatch(sequences: [[1, 5, 7], [1, 6]])                    // padded to 3 tokens
 /// TokenBatch(tokens, packed: [[5, 3, 4], [12]])            // three sequences in the first item
 /// ```
 ///
@@ -45,29 +45,29 @@ public struct TokenBatch: Sendable {
     self.init(tokens, .packed(lengths), types)
   }
 
-  /// Creates a batch of rows of any lengths, padded on the right to the longest.
+  /// Creates a batch of sequences of any lengths, padded on the right to the longest.
   ///
   /// - Parameters:
-  ///   - rows: the ids of each sequence.
+  ///   - sequences: the ids of each sequence.
   ///   - types: the types of each sequence's tokens, as many; nil: all are 0.
   ///   - padding: what padding reads as. It changes no number.
-  public init(rows: [[Int]], types: [[Int]]? = nil, padding: Int = 0) {
-    let lengths = rows.map(\.count)
+  public init(sequences: [[Int]], types: [[Int]]? = nil, padding: Int = 0) {
+    let lengths = sequences.map(\.count)
     if let types {
       require(
         types.map(\.count) == lengths,
-        "types of \(types.map(\.count)) tokens for rows of \(lengths)")
+        "types of \(types.map(\.count)) tokens for sequences of \(lengths)")
     }
     let longest = lengths.max() ?? 0
-    func padded(_ rows: [[Int]], _ padding: Int) -> Tensor {
+    func padded(_ sequences: [[Int]], _ padding: Int) -> Tensor {
       Tensor(
-        rows.flatMap { row in
-          row.map(Int64.init) + repeatElement(Int64(padding), count: longest - row.count)
-        }, shape: [rows.count, longest])
+        sequences.flatMap { ids in
+          ids.map(Int64.init) + repeatElement(Int64(padding), count: longest - ids.count)
+        }, shape: [sequences.count, longest])
     }
     let isWhole = lengths.allSatisfy { $0 == longest }
     self.init(
-      padded(rows, padding), isWhole ? .whole : .padded(lengths), types.map { padded($0, 0) })
+      padded(sequences, padding), isWhole ? .whole : .padded(lengths), types.map { padded($0, 0) })
   }
 
   private init(_ tokens: Tensor, _ sequences: Sequences, _ types: Tensor?) {

@@ -19,17 +19,17 @@ extension TokenModel {
   /// None.
   public var typeCount: Int { 0 }
 
-  /// Checks ids that come from outside: every row has at least one token, no more than the model
+  /// Checks ids that come from outside: every sequence has at least one token, no more than the model
   /// has positions, and each is in the vocabulary.
-  public func validate(_ rows: some Sequence<[Int]>) throws(SequenceError) {
-    for (index, row) in rows.enumerated() {
-      if row.isEmpty { throw .empty(row: index) }
-      if row.count > maximumPositions {
-        throw .tooLong(row: index, count: row.count, limit: maximumPositions)
+  public func validate(_ sequences: some Sequence<[Int]>) throws(SequenceError) {
+    for (index, ids) in sequences.enumerated() {
+      if ids.isEmpty { throw .empty(sequence: index) }
+      if ids.count > maximumPositions {
+        throw .tooLong(sequence: index, count: ids.count, limit: maximumPositions)
       }
-      for (position, id) in row.enumerated() where id < 0 || id >= vocabularySize {
+      for (position, id) in ids.enumerated() where id < 0 || id >= vocabularySize {
         throw .tokenOutOfRange(
-          row: index, position: position, id: id, vocabularySize: vocabularySize)
+          sequence: index, position: position, id: id, vocabularySize: vocabularySize)
       }
     }
   }
@@ -40,27 +40,29 @@ extension TokenModel {
     let ids = batch.tokens.scalars(as: Int64.self).map { Int($0) }
     let types = batch.types?.scalars(as: Int64.self)
     let width = batch.tokens.shape[1]
-    var row = 0
+    var sequence = 0
     for (item, lengths) in batch.sequenceLengths.enumerated() {
       var start = item * width
       for length in lengths {
         let range = start..<start + length
-        if length == 0 { throw .empty(row: row) }
+        if length == 0 { throw .empty(sequence: sequence) }
         if length > maximumPositions {
-          throw .tooLong(row: row, count: length, limit: maximumPositions)
+          throw .tooLong(sequence: sequence, count: length, limit: maximumPositions)
         }
         if let place = range.first(where: { !(0..<vocabularySize).contains(ids[$0]) }) {
           throw .tokenOutOfRange(
-            row: row, position: place - start, id: ids[place], vocabularySize: vocabularySize)
+            sequence: sequence, position: place - start, id: ids[place],
+            vocabularySize: vocabularySize)
         }
         if let types,
           let place = range.first(where: { !(0..<Int64(max(1, typeCount))).contains(types[$0]) })
         {
           throw .typeOutOfRange(
-            row: row, position: place - start, type: Int(types[place]), typeCount: typeCount)
+            sequence: sequence, position: place - start, type: Int(types[place]),
+            typeCount: typeCount)
         }
         start += length
-        row += 1
+        sequence += 1
       }
     }
   }

@@ -30,8 +30,8 @@ struct Decoding {
     guard !GradientMode.isRecording, sequences == cache.sequences.count, rows >= 1,
       sequences == 1 ? rows <= mostFewRows : positions == 1 && rows <= Self.mostSequences
     else { return nil }
-    // A choice for other rows than these: the general path says so.
-    if let rows = AdapterScope.current?.groupOfRow, rows.count != sequences { return nil }
+    // A choice for other items than these: the general path says so.
+    if let groups = AdapterScope.current?.groupOfItem, groups.count != sequences { return nil }
   }
 
   /// y = the norm of x, `[rows, parts, size]`, of each part; x itself without a norm.

@@ -72,7 +72,7 @@ private struct Dense {
       (self.terms, self.rowTerms) = ([], [])
       return
     case .none: break
-    case .rows(let assignment):
+    case .items(let assignment):
       // One new token a sequence.
       guard let parts = assignment.lowRankParts(positions: 1) else { return nil }
       rowTerms = parts

@@ -35,9 +35,9 @@ extension TransformerModel {
   func hiddenStates(_ batch: TokenBatch, cache: KeyValueCache?) -> Variable {
     guard cache?.hasBegun != true else { return body.hiddenStates(batch, cache: cache) }
     // Items of the batch may have virtual tokens of their own, and not as many.
-    return slot.grouped(shape: batch.tokens.shape) { rows in
-      guard let rows else { return begun(batch, cache: cache) }
-      return begun(batch.only(rows), cache: cache?.only(rows))
+    return slot.grouped(shape: batch.tokens.shape) { items in
+      guard let items else { return begun(batch, cache: cache) }
+      return begun(batch.only(items), cache: cache?.only(items))
     }
   }
 
@@ -64,16 +64,16 @@ extension TransformerModel {
 extension TokenBatch {
   /// Some items of the batch.
   func only(_ items: [Int]) -> TokenBatch {
-    func rows(_ tensor: Tensor) -> Tensor {
+    func chosen(_ tensor: Tensor) -> Tensor {
       .concatenated(items.map { tensor[rows: $0..<$0 + 1] })
     }
-    let types = types.map(rows)
+    let types = types.map(chosen)
     return switch sequences {
-    case .whole: TokenBatch(rows(tokens), types: types)
+    case .whole: TokenBatch(chosen(tokens), types: types)
     case .padded(let lengths):
-      TokenBatch(rows(tokens), lengths: items.map { lengths[$0] }, types: types)
+      TokenBatch(chosen(tokens), lengths: items.map { lengths[$0] }, types: types)
     case .packed(let lengths):
-      TokenBatch(rows(tokens), packed: items.map { lengths[$0] }, types: types)
+      TokenBatch(chosen(tokens), packed: items.map { lengths[$0] }, types: types)
     }
   }
 }

@@ -6,7 +6,7 @@ import LoRATensor
 /// batches of one epoch, or the batches that are left at its end.
 public struct BatchOrder: Sendable, Hashable {
   /// The number of examples.
-  public let rowCount: Int
+  public let exampleCount: Int
   /// The number of examples per batch.
   public let batchSize: Int
   /// The number of batches per step.
@@ -15,18 +15,18 @@ public struct BatchOrder: Sendable, Hashable {
   public let seed: UInt64?
 
   /// Creates an order. Traps if a number is below 1.
-  public init(rowCount: Int, batchSize: Int, accumulation: Int = 1, seed: UInt64?) {
+  public init(exampleCount: Int, batchSize: Int, accumulation: Int = 1, seed: UInt64?) {
     require(
-      rowCount > 0 && batchSize > 0 && accumulation > 0,
-      "\(rowCount) rows in batches of \(batchSize), \(accumulation) a step")
-    self.rowCount = rowCount
+      exampleCount > 0 && batchSize > 0 && accumulation > 0,
+      "\(exampleCount) examples in batches of \(batchSize), \(accumulation) a step")
+    self.exampleCount = exampleCount
     self.batchSize = batchSize
     self.accumulation = accumulation
     self.seed = seed
   }
 
   /// The number of batches per epoch.
-  public var batchesPerEpoch: Int { (rowCount - 1) / batchSize + 1 }
+  public var batchesPerEpoch: Int { (exampleCount - 1) / batchSize + 1 }
 
   /// The number of steps per epoch.
   public var stepsPerEpoch: Int { (batchesPerEpoch - 1) / accumulation + 1 }
@@ -34,24 +34,24 @@ public struct BatchOrder: Sendable, Hashable {
   /// The example indexes of `epoch`, from 0, in the order in which they are seen.
   ///
   /// Fisher and Yates' shuffle of the generator named `epoch/<epoch>` under the seed.
-  public func rows(ofEpoch epoch: Int) -> [Int] {
-    var rows = Array(0..<rowCount)
-    guard let seed else { return rows }
+  public func examples(ofEpoch epoch: Int) -> [Int] {
+    var examples = Array(0..<exampleCount)
+    guard let seed else { return examples }
     var random = SeededRandom(seed: seed, path: "epoch/\(epoch)")
-    for last in stride(from: rowCount - 1, to: 0, by: -1) {
+    for last in stride(from: exampleCount - 1, to: 0, by: -1) {
       let other = random.next().multipliedFullWidth(by: UInt64(last + 1)).high
-      rows.swapAt(last, Int(other))
+      examples.swapAt(last, Int(other))
     }
-    return rows
+    return examples
   }
 
-  /// The batches of a step of an epoch with the order `rows`, as indexes of examples.
-  public func batches(ofStep step: Int, in rows: [Int]) -> [[Int]] {
+  /// The batches of a step of an epoch with the order `examples`, as indexes of examples.
+  public func batches(ofStep step: Int, in examples: [Int]) -> [[Int]] {
     let first = step * accumulation
     // Written so that no sum overflows: a batch may be asked to be as large as numbers go.
     return (first..<first + min(accumulation, batchesPerEpoch - first)).map { batch in
       let start = batch * batchSize
-      return Array(rows[start..<start + min(batchSize, rowCount - start)])
+      return Array(examples[start..<start + min(batchSize, exampleCount - start)])
     }
   }
 }

@@ -29,7 +29,7 @@ extension DataFile {
       case bracket where isDigit(inner.dropFirst().drop(while: isBlank).first):
         return .json
       case let first where isDigit(first):
-        return try isTokenRow(firstLineOf: path) ? .jsonLines : .text
+        return try isTokenSequence(firstLineOf: path) ? .jsonLines : .text
       default: return .text
       }
     }
@@ -47,7 +47,7 @@ extension DataFile {
   }
 
   /// Whether the first line that is not blank is a list of at least two ids: `[1]` may be a footnote.
-  private static func isTokenRow(firstLineOf path: String) throws(FormatError) -> Bool {
+  private static func isTokenSequence(firstLineOf path: String) throws(FormatError) -> Bool {
     let reader = try ByteReader(path: path)
     var line: [UInt8] = []
     while try reader.nextLine(into: &line) {

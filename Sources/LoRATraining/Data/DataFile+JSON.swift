@@ -33,14 +33,14 @@ extension DataFile {
       try body(value, line, index)
     }
     guard index > 0 else {
-      throw FormatError(.invalidValue, file: path, problem: "it holds no rows")
+      throw FormatError(.invalidValue, file: path, problem: "it holds no examples")
     }
   }
 
   /// Rows of a tensor of token ids: `eval` or `train`, where no name is given.
   func forEachTensorRow(_ body: (DataRecord) throws -> Void) throws {
-    for (index, row) in try TokenRows(path, defaultName: "train").rows.enumerated() {
-      try body(DataRecord(.tokens(row), line: index + 1))
+    for (index, ids) in try TokenSequences(path, defaultName: "train").sequences.enumerated() {
+      try body(DataRecord(.tokens(ids), line: index + 1))
     }
   }
 
@@ -69,7 +69,7 @@ extension DataFile {
   func ids(
     _ elements: [JSONValue], line: Int, index: Int? = nil
   ) throws(FormatError) -> [Int] {
-    let place = index.map { "row \($0) (line \(line))" } ?? "line \(line)"
-    return try TokenRows.ids(elements, file: path, subject: place)
+    let place = index.map { "example \($0) (line \(line))" } ?? "line \(line)"
+    return try TokenSequences.ids(elements, file: path, subject: place)
   }
 }

@@ -48,8 +48,8 @@ public struct DataFile: Sendable, Hashable {
   /// cannot be read, or has an unsupported format.
   public init(_ path: String) throws(FormatError) {
     self.path = path
-    let file = TokenRows.file(of: path)
-    if TokenRows.isSafetensors(file) {
+    let file = TokenSequences.file(of: path)
+    if TokenSequences.isSafetensors(file) {
       (format, isNamed) = (.safetensors, true)
       return
     }

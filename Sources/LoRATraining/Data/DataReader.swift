@@ -8,7 +8,7 @@ public import LoRAText
 /// ```swift
 /// let reader = try DataReader(for: pretrained.model) { try pretrained.tokenizer() }
 /// let (data, report) = try reader.read("questions.jsonl")
-/// report.notes   // ["2 rows longer than 513 tokens (512 positions) were cut (lines 4, 19)"]
+/// report.notes   // ["2 examples longer than 513 tokens (512 positions) were cut (lines 4, 19)"]
 /// ```
 ///
 /// A file is read record by record; only the tokens stay in memory, four bytes each. A plain text
@@ -54,9 +54,11 @@ public final class DataReader {
     _ path: String, tensor: String = "train"
   ) throws -> (data: TokenDataSet, report: DataReport) {
     let file = try DataFile(path)
-    if file.format == .safetensors { return try read(try TokenRows(path, defaultName: tensor)) }
+    if file.format == .safetensors {
+      return try read(try TokenSequences(path, defaultName: tensor))
+    }
     var first: DataRecord?
-    var builder = RowBuilder(
+    var builder = ExampleBuilder(
       source: path, unit: file.format == .json ? .element : .line, options: options,
       modelLimit: model.maximumPositions)
     builder.assumedFormat = file.isNamed ? nil : file.format
@@ -86,20 +88,21 @@ public final class DataReader {
   public func readTensor(
     _ name: String, ifIn path: String
   ) throws -> (data: TokenDataSet, report: DataReport)? {
-    try TokenRows.ifPresent(name, in: path).map { try read($0) }
+    try TokenSequences.ifPresent(name, in: path).map { try read($0) }
   }
 
-  private func read(_ rows: TokenRows) throws -> (data: TokenDataSet, report: DataReport) {
-    var builder = RowBuilder(
-      source: rows.source, unit: .row, options: options, modelLimit: model.maximumPositions)
-    for (index, row) in rows.rows.enumerated() {
-      try append(DataRecord(.tokens(row), line: index + 1), to: &builder)
+  private func read(_ sequences: TokenSequences) throws -> (data: TokenDataSet, report: DataReport)
+  {
+    var builder = ExampleBuilder(
+      source: sequences.source, unit: .row, options: options, modelLimit: model.maximumPositions)
+    for (index, ids) in sequences.sequences.enumerated() {
+      try append(DataRecord(.tokens(ids), line: index + 1), to: &builder)
     }
     return (try checked(try builder.dataSet(), isText: false), builder.report)
   }
 
   private func append(
-    _ record: DataRecord, isDocument: Bool = false, to builder: inout RowBuilder
+    _ record: DataRecord, isDocument: Bool = false, to builder: inout ExampleBuilder
   ) throws {
     switch record.content {
     case .tokens(let ids):
@@ -112,9 +115,10 @@ public final class DataReader {
       try readTokenizer().encodeDocument(text, into: &ids)
       try builder.append(ids, isDocument ? .document : .text, line: record.line)
     case .pair(let pair):
-      let row = try readTokenizer().encode(prompt: pair.prompt, completion: pair.completion)
+      let encoding = try readTokenizer().encode(prompt: pair.prompt, completion: pair.completion)
       try builder.append(
-        try TokenDataSet.narrowed(row.ids), given: row.promptLength, .pair, line: record.line)
+        try TokenDataSet.narrowed(encoding.ids), given: encoding.promptLength, .pair,
+        line: record.line)
     }
   }
 
@@ -146,13 +150,13 @@ public final class DataReader {
       try data.check(for: model)
       return data
     } catch {
-      guard case .tokenOutOfVocabulary(let id, let row, let position, let vocabulary) = error
+      guard case .tokenOutOfVocabulary(let id, let example, let position, let vocabulary) = error
       else { throw error }
       if isText, let tokenizer {
         throw tooManyTokens(of: tokenizer, id: id, vocabulary: vocabulary)
       }
       throw FormatError(
-        .invalidValue, file: data.source, subject: data.place(of: row),
+        .invalidValue, file: data.source, subject: data.place(of: example),
         problem: "the token id \(id) at position \(position) is not in the model's vocabulary, "
           + "0 to \(vocabulary - 1)",
         remedy: "encode the data with this model's tokenizer")

@@ -22,7 +22,7 @@ public struct DataReport: Sendable, Hashable {
   /// Records that were too long and were split into several examples.
   public internal(set) var split = Records()
   /// The number of examples that these became.
-  public internal(set) var splitRows = 0
+  public internal(set) var splitExamples = 0
   /// Texts whose end was cut, and prompts whose beginning was cut.
   public internal(set) var truncated = Records()
   /// Those of the truncated pairs whose completion was cut too.
@@ -53,22 +53,23 @@ public struct DataReport: Sendable, Hashable {
       notes.append(
         "\(records.count) \(records.count == 1 ? singular : plural) (\(records.places(unit)))")
     }
-    // A row of n tokens has n - 1 positions: the last token is only predicted.
+    // An example of n tokens has n - 1 positions: the last token is only predicted.
     let long = "longer than \(limit + 1) tokens (\(limit) position\(limit == 1 ? "" : "s"))"
     note(
-      split, "row \(long) was split into \(splitRows)", "rows \(long) were split into \(splitRows)")
-    note(truncated, "row \(long) was cut", "rows \(long) were cut")
+      split, "example \(long) was split into \(splitExamples)",
+      "examples \(long) were split into \(splitExamples)")
+    note(truncated, "example \(long) was cut", "examples \(long) were cut")
     note(
       cutCompletions, "of them lost the end of its completion",
       "of them lost the ends of their completions")
-    note(skipped, "row \(long) was left out", "rows \(long) were left out")
+    note(skipped, "example \(long) was left out", "examples \(long) were left out")
     note(
-      empty, "row with nothing to predict was left out",
-      "rows with nothing to predict were left out")
+      empty, "example with nothing to predict was left out",
+      "examples with nothing to predict were left out")
     let fields = unusedFields.map { "'\($0)'" }.joined(separator: ", ")
     note(
-      ambiguous, "row has \(fields) beside what is trained; it is not used",
-      "rows have fields as \(fields) beside what is trained; these are not used")
+      ambiguous, "example has \(fields) beside what is trained; it is not used",
+      "examples have fields as \(fields) beside what is trained; these are not used")
     return notes
   }
 }

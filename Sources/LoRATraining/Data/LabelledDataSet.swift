@@ -55,7 +55,7 @@ public struct LabelledDataSet: TrainingData {
   }
 
   /// The number of examples.
-  public var rowCount: Int { examples.count }
+  public var exampleCount: Int { examples.count }
 
   /// The batch of the examples at these indexes, padded on the right to the longest.
   public func batch(of indexes: [Int]) -> Batch {
@@ -64,7 +64,7 @@ public struct LabelledDataSet: TrainingData {
       chosen.contains { $0.types != nil }
       ? chosen.map { $0.types ?? Array(repeating: 0, count: $0.tokens.count) } : nil
     return Batch(
-      tokens: TokenBatch(rows: chosen.map(\.tokens), types: types),
+      tokens: TokenBatch(sequences: chosen.map(\.tokens), types: types),
       labels: Tensor(chosen.map { Int64($0.label) }, shape: [chosen.count]))
   }
 
@@ -107,7 +107,8 @@ public struct LabelledDataSet: TrainingData {
         continue
       }
       throw SequenceError.typeOutOfRange(
-        row: index, position: place, type: example.types?[place] ?? 0, typeCount: model.typeCount)
+        sequence: index, position: place, type: example.types?[place] ?? 0,
+        typeCount: model.typeCount)
     }
   }
 }

@@ -4,7 +4,7 @@ public import LoRATensor
 /// Token sequences of different lengths, batched with padding on the right.
 ///
 /// ```swift
-/// let data = try TokenDataSet(rows: [[1, 5, 7, 2], [1, 6, 2]])
+/// let data = try TokenDataSet(sequences: [[1, 5, 7, 2], [1, 6, 2]])
 /// data.batch(of: [0, 1]).tokens   // [[1, 5, 7], [1, 6, 0]]
 /// data.batch(of: [0, 1]).targets  // [[5, 7, 2], [6, 2, -100]]
 /// ```
@@ -13,7 +13,7 @@ public import LoRATensor
 /// token takes four bytes. ``DataReader`` reads data sets from files.
 public struct TokenDataSet: TrainingData {
   /// An example: where its tokens lie, and its targets.
-  struct Row: Sendable {
+  struct Span: Sendable {
     /// The index of its first token.
     var start: Int
     /// The number of positions.
@@ -33,12 +33,12 @@ public struct TokenDataSet: TrainingData {
   /// The name of the data in errors, such as its file's name.
   public let source: String
   /// The number of positions of the longest example.
-  public let longestRow: Int
+  public let longestExample: Int
   /// The number of targets that are not ignored, over all examples.
   public let targetCount: Int
   let tokens: TokenBuffer
   let targets: TokenBuffer
-  let rows: [Row]
+  let spans: [Span]
   private let unit: DataUnit
 
   /// A batch of tokens and targets, int64, `[batch, positions]`.
@@ -51,17 +51,17 @@ public struct TokenDataSet: TrainingData {
 
   /// Creates a data set of sequences of `tokens`, each with something to predict.
   init(
-    _ rows: [Row], tokens: TokenBuffer, targets: TokenBuffer = TokenBuffer(), source: String,
+    _ spans: [Span], tokens: TokenBuffer, targets: TokenBuffer = TokenBuffer(), source: String,
     unit: DataUnit = .line
   ) throws(TrainingError) {
-    guard !rows.isEmpty else { throw .emptyData(source: source) }
-    self.rows = rows
+    guard !spans.isEmpty else { throw .emptyData(source: source) }
+    self.spans = spans
     self.tokens = tokens
     self.targets = targets
     self.source = source
     self.unit = unit
-    longestRow = rows.reduce(0) { max($0, $1.length) }
-    targetCount = rows.reduce(0) { $0 + $1.targetCount(in: targets) }
+    longestExample = spans.reduce(0) { max($0, $1.length) }
+    targetCount = spans.reduce(0) { $0 + $1.targetCount(in: targets) }
   }
 
   /// Creates a data set of examples.
@@ -75,45 +75,46 @@ public struct TokenDataSet: TrainingData {
     examples: [TrainingExample], source: String = "the examples"
   ) throws(TrainingError) {
     var (tokens, targets) = (TokenBuffer(), TokenBuffer())
-    var rows: [Row] = []
-    rows.reserveCapacity(examples.count)
+    var spans: [Span] = []
+    spans.reserveCapacity(examples.count)
     for (index, example) in examples.enumerated() {
       guard example.tokens.count == example.targets.count else {
         throw .unequalLengths(
-          row: index, tokens: example.tokens.count, targets: example.targets.count)
+          example: index, tokens: example.tokens.count, targets: example.targets.count)
       }
-      guard example.targetCount > 0 else { throw .noTargets(row: index) }
-      var row = Row(start: tokens.count, length: example.tokens.count, given: 0)
+      guard example.targetCount > 0 else { throw .noTargets(example: index) }
+      var span = Span(start: tokens.count, length: example.tokens.count, given: 0)
       tokens.append(contentsOf: try Self.narrowed(example.tokens))
       if let given = example.promptLength {
-        row.given = given
+        span.given = given
         tokens.append(contentsOf: try Self.narrowed(example.targets.suffix(1)))
       } else {
-        row.targets = targets.count
+        span.targets = targets.count
         targets.append(contentsOf: try Self.narrowed(example.targets))
       }
-      rows.append(row)
+      spans.append(span)
     }
-    try self.init(rows, tokens: tokens, targets: targets, source: source)
+    try self.init(spans, tokens: tokens, targets: targets, source: source)
   }
 
   /// Creates a data set of token sequences; each token is predicted from those before it in its
   /// sequence.
-  public init(rows: [[Int]], source: String = "the rows") throws(TrainingError) {
-    try self.init(examples: rows.map { TrainingExample(row: $0) }, source: source)
+  public init(sequences: [[Int]], source: String = "the sequences") throws(TrainingError) {
+    try self.init(examples: sequences.map { TrainingExample(sequence: $0) }, source: source)
   }
 
-  /// Creates a data set from an integer tensor `[rows, length]`, one sequence per row.
-  public init(rows: Tensor, source: String = "the rows") throws(TrainingError) {
-    guard rows.shape.count == 2, !rows.dtype.isFloatingPoint, rows.dtype != .bool else {
+  /// Creates a data set from an integer tensor `[sequences, length]`.
+  public init(sequences: Tensor, source: String = "the sequences") throws(TrainingError) {
+    guard sequences.shape.count == 2, !sequences.dtype.isFloatingPoint, sequences.dtype != .bool
+    else {
       throw .invalidOption(
-        name: "the token tensor", value: "\(rows.dtype) of shape \(rows.shape)",
-        expected: "integers, [rows, length]")
+        name: "the token tensor", value: "\(sequences.dtype) of shape \(sequences.shape)",
+        expected: "integers, [sequences, length]")
     }
-    let ids = rows.converted(to: .int64).scalars(as: Int64.self)
-    let length = rows.shape[1]
+    let ids = sequences.converted(to: .int64).scalars(as: Int64.self)
+    let length = sequences.shape[1]
     try self.init(
-      rows: (0..<rows.shape[0]).map { row in
+      sequences: (0..<sequences.shape[0]).map { row in
         ids[row * length..<(row + 1) * length].map { Int($0) }
       }, source: source)
   }
@@ -127,26 +128,26 @@ public struct TokenDataSet: TrainingData {
   }
 
   /// The number of examples.
-  public var rowCount: Int { rows.count }
+  public var exampleCount: Int { spans.count }
 
   /// The examples, copied. Takes many times the memory of the data set.
-  public var examples: [TrainingExample] { rows.indices.map { self[$0] } }
+  public var examples: [TrainingExample] { spans.indices.map { self[$0] } }
 
   /// The example at `index`.
   public subscript(index: Int) -> TrainingExample {
     var (tokens, targets) = ([Int64](), [Int64]())
-    append(rows[index], to: &tokens, &targets)
+    append(spans[index], to: &tokens, &targets)
     return TrainingExample(tokens: tokens.map { Int($0) }, targets: targets.map { Int($0) })
   }
 
   /// The number of targets in these examples that are not ignored.
   public func targetCount(of indexes: [Int]) -> Int {
-    indexes.reduce(0) { $0 + rows[$1].targetCount(in: targets) }
+    indexes.reduce(0) { $0 + spans[$1].targetCount(in: targets) }
   }
 
   /// The number of positions of these examples, without padding.
   public func tokenCount(of indexes: [Int]) -> Int {
-    indexes.reduce(0) { $0 + rows[$1].length }
+    indexes.reduce(0) { $0 + spans[$1].length }
   }
 
   /// A fingerprint of every token and target, and of the padding. Time: one pass over the tokens.
@@ -155,8 +156,8 @@ public struct TokenDataSet: TrainingData {
     hash.combine(UInt64(truncatingIfNeeded: paddingMultiple))
     hash.combine(UInt64(truncatingIfNeeded: paddingToken))
     var (tokens, targets) = ([Int64](), [Int64]())
-    for row in rows {
-      append(row, to: &tokens, &targets)
+    for span in spans {
+      append(span, to: &tokens, &targets)
       tokens.withUnsafeBytes { hash.combine($0) }
       targets.withUnsafeBytes { hash.combine($0) }
       tokens.removeAll(keepingCapacity: true)
@@ -165,23 +166,23 @@ public struct TokenDataSet: TrainingData {
     return hash.value
   }
 
-  /// The place of the example at `index`, counted from 1: "line 7", "row 3 (line 1)" of a list, or
-  /// "row 3" of data without lines.
+  /// The place of the example at `index`, counted from 1: "line 7", "example 3 (line 1)" of a list,
+  /// or "example 3" of data without lines.
   public func place(of index: Int) -> String {
-    rows[index].line.map { unit.place(index + 1, $0) } ?? "row \(index + 1)"
+    spans[index].line.map { unit.place(index + 1, $0) } ?? "example \(index + 1)"
   }
 
   /// The batch of the examples at these indexes, padded on the right to the longest.
   public func batch(of indexes: [Int]) -> Batch {
-    let longest = indexes.reduce(0) { max($0, rows[$1].length) }
+    let longest = indexes.reduce(0) { max($0, spans[$1].length) }
     let multiple = max(1, paddingMultiple)
     let length = (longest + multiple - 1) / multiple * multiple
     var (tokens, targets) = ([Int64](), [Int64]())
     tokens.reserveCapacity(indexes.count * length)
     targets.reserveCapacity(indexes.count * length)
     for index in indexes {
-      append(rows[index], to: &tokens, &targets)
-      let padding = length - rows[index].length
+      append(spans[index], to: &tokens, &targets)
+      let padding = length - spans[index].length
       tokens.append(contentsOf: repeatElement(Int64(paddingToken), count: padding))
       targets.append(contentsOf: repeatElement(Int64(TrainingExample.ignored), count: padding))
     }
@@ -189,26 +190,26 @@ public struct TokenDataSet: TrainingData {
     return Batch(tokens: Tensor(tokens, shape: shape), targets: Tensor(targets, shape: shape))
   }
 
-  private func append(_ row: Row, to tokens: inout [Int64], _ targets: inout [Int64]) {
-    append(0..<row.length, of: row, to: &tokens, &targets)
+  private func append(_ span: Span, to tokens: inout [Int64], _ targets: inout [Int64]) {
+    append(0..<span.length, of: span, to: &tokens, &targets)
   }
 
   /// Appends the tokens and the targets of some positions of an example.
   func append(
-    _ positions: Range<Int>, of row: Row, to tokens: inout [Int64], _ targets: inout [Int64]
+    _ positions: Range<Int>, of span: Span, to tokens: inout [Int64], _ targets: inout [Int64]
   ) {
     func moved(by start: Int, from first: Int) -> Range<Int> {
       start + first..<start + positions.upperBound
     }
-    self.tokens.copy(moved(by: row.start, from: positions.lowerBound), to: &tokens)
-    if let start = row.targets {
+    self.tokens.copy(moved(by: span.start, from: positions.lowerBound), to: &tokens)
+    if let start = span.targets {
       return self.targets.copy(moved(by: start, from: positions.lowerBound), to: &targets)
     }
-    let first = min(positions.upperBound, max(positions.lowerBound, row.given - 1))
+    let first = min(positions.upperBound, max(positions.lowerBound, span.given - 1))
     targets.append(
       contentsOf: repeatElement(
         Int64(TrainingExample.ignored), count: first - positions.lowerBound))
-    self.tokens.copy(moved(by: row.start + 1, from: first), to: &targets)
+    self.tokens.copy(moved(by: span.start + 1, from: first), to: &targets)
   }
 
   /// Throws ``TrainingError`` if an example is longer than `model` allows or has an id outside the
@@ -219,29 +220,30 @@ public struct TokenDataSet: TrainingData {
 
   func check(for model: any LanguageModel, ignoringLength: Bool) throws(TrainingError) {
     let (limit, vocabulary) = (model.maximumPositions, model.vocabularySize)
-    if !ignoringLength, longestRow > limit, let row = rows.firstIndex(where: { $0.length > limit })
+    if !ignoringLength, longestExample > limit,
+      let long = spans.firstIndex(where: { $0.length > limit })
     {
-      throw .rowTooLong(row: row, length: rows[row].length, limit: limit)
+      throw .exampleTooLong(example: long, length: spans[long].length, limit: limit)
     }
     guard
       tokens.least < 0 || max(tokens.greatest, targets.greatest) >= vocabulary
     else { return }
-    for index in rows.indices {
+    for index in spans.indices {
       let example = self[index]
       if let position = example.tokens.firstIndex(where: { $0 < 0 || $0 >= vocabulary }) {
         throw .tokenOutOfVocabulary(
-          id: example.tokens[position], row: index, position: position, vocabulary: vocabulary)
+          id: example.tokens[position], example: index, position: position, vocabulary: vocabulary)
       }
       if let position = example.targets.firstIndex(where: { $0 >= vocabulary }) {
         throw .tokenOutOfVocabulary(
-          id: example.targets[position], row: index, position: position + 1,
+          id: example.targets[position], example: index, position: position + 1,
           vocabulary: vocabulary)
       }
     }
   }
 }
 
-extension TokenDataSet.Row {
+extension TokenDataSet.Span {
   /// The number of targets that count.
   fileprivate func targetCount(in targets: TokenBuffer) -> Int {
     guard let start = self.targets else { return max(0, length - max(0, given - 1)) }

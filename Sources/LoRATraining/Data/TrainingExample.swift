@@ -16,15 +16,15 @@ public struct TrainingExample: Sendable, Hashable {
     self.targets = targets
   }
 
-  /// Creates an example that predicts each token of `row` from the tokens before it: n tokens have
-  /// n - 1 positions.
+  /// Creates an example that predicts each token of `sequence` from the tokens before it: n tokens
+  /// have n - 1 positions.
   ///
   /// - Parameters:
-  ///   - row: the token ids of a text.
+  ///   - sequence: the token ids of a text.
   ///   - promptLength: the number of prompt tokens at the beginning, which are not learned.
-  public init(row: [Int], promptLength: Int = 0) {
-    tokens = Array(row.dropLast())
-    targets = Array(row.dropFirst())
+  public init(sequence: [Int], promptLength: Int = 0) {
+    tokens = Array(sequence.dropLast())
+    targets = Array(sequence.dropFirst())
     for position in 0..<max(0, min(promptLength - 1, targets.count)) {
       targets[position] = Self.ignored
     }

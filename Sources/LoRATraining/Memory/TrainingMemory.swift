@@ -33,9 +33,9 @@ extension TrainingMemory: CustomStringConvertible {
 public enum MemoryRemedy: Sendable, Hashable {
   /// Computing blocks a second time instead of keeping their activations.
   case checkpointing
-  /// Batches of this many rows; gradients accumulated over several make the same step.
+  /// Batches of this many examples; gradients accumulated over several make the same step.
   case batchSize(Int)
-  /// Rows of at most this many positions.
+  /// Examples of at most this many positions.
   case sequenceLength(Int)
   /// Weights in bfloat16 rather than float32.
   case bfloat16Weights
@@ -46,8 +46,9 @@ extension MemoryRemedy: CustomStringConvertible {
   public var description: String {
     switch self {
     case .checkpointing: "gradient checkpointing"
-    case .batchSize(let rows): rows == 1 ? "batches of 1 row" : "batches of \(rows) rows"
-    case .sequenceLength(let length): "rows of at most \(length) positions"
+    case .batchSize(1): "batches of 1 example"
+    case .batchSize(let count): "batches of \(count) examples"
+    case .sequenceLength(let length): "examples of at most \(length) positions"
     case .bfloat16Weights: "weights in bfloat16"
     }
   }

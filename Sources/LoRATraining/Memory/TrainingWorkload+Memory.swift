@@ -70,7 +70,7 @@ private struct TrainingPlan {
   }
 
   private var c: ModelConfiguration { workload.configuration }
-  private var tokens: Int { workload.rows * workload.length }
+  private var tokens: Int { workload.batchSize * workload.length }
 
   /// A buffer of `width` float32 numbers a token, as the pool rounds it.
   private func buffer(_ width: Int) -> Int {

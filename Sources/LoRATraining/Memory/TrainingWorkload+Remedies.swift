@@ -17,7 +17,7 @@ extension TrainingWorkload {
       let then = base.singleRemedies(limit: limit)
       if let next = then.first { return [.bfloat16Weights, next] }
     }
-    base.rows = 1
+    base.batchSize = 1
     if let next = base.singleRemedies(limit: limit).first { return [.batchSize(1), next] }
     return []
   }
@@ -32,8 +32,8 @@ extension TrainingWorkload {
     if weightType == .float32, target != .full, fits({ $0.weightType = .bfloat16 }) {
       remedies.append(.bfloat16Weights)
     }
-    var count = rows / 2
-    while count >= 1, !fits({ $0.rows = count }) { count /= 2 }
+    var count = batchSize / 2
+    while count >= 1, !fits({ $0.batchSize = count }) { count /= 2 }
     if count >= 1 { remedies.append(.batchSize(count)) }
     var short = length / 2
     while short >= 16, !fits({ $0.length = short }) { short /= 2 }

@@ -8,7 +8,7 @@ public import LoRATensor
 /// ```swift
 /// var workload = TrainingWorkload(
 ///   configuration, weightType: .bfloat16, training: .adapter(configuration) { _ in 16 },
-///   rows: 1, length: 512)
+///   batchSize: 1, length: 512)
 /// workload.memory.total        // bytes, before any weight was read
 /// workload.isCheckpointed = true
 /// workload.memory.total
@@ -48,9 +48,9 @@ public struct TrainingWorkload: Sendable, Hashable {
   private(set) var widenedBytes = 0
   /// What is trained.
   public var target: Target
-  /// The number of rows in a batch.
-  public var rows: Int
-  /// The number of positions of a row, padding included.
+  /// The number of sequences in a batch.
+  public var batchSize: Int
+  /// The number of positions of a sequence, padding included.
   public var length: Int
   /// Whether blocks are computed a second time instead of being kept.
   public var isCheckpointed: Bool
@@ -70,20 +70,20 @@ public struct TrainingWorkload: Sendable, Hashable {
 
   /// Describes the training of a model that need not be loaded.
   public init(
-    _ configuration: ModelConfiguration, weightType: DType, training target: Target, rows: Int,
-    length: Int, isCheckpointed: Bool = false
+    _ configuration: ModelConfiguration, weightType: DType, training target: Target,
+    batchSize: Int, length: Int, isCheckpointed: Bool = false
   ) {
     self.configuration = configuration
     self.weightType = weightType
     self.target = target
-    self.rows = rows
+    self.batchSize = batchSize
     self.length = length
     self.isCheckpointed = isCheckpointed
   }
 
   /// Describes the training of `model`, or of an adapter that is attached to it.
   public init(
-    _ model: any PretrainedTokenModel, training target: TrainingTarget, rows: Int, length: Int,
+    _ model: any PretrainedTokenModel, training target: TrainingTarget, batchSize: Int, length: Int,
     isCheckpointed: Bool = false
   ) {
     configuration = model.configuration
@@ -107,7 +107,7 @@ public struct TrainingWorkload: Sendable, Hashable {
       }
       self.target = .adapter(ranks: ranks)
     }
-    self.rows = rows
+    self.batchSize = batchSize
     self.length = length + model.virtualTokenCount
     self.isCheckpointed = isCheckpointed
     if case .adapter(let name) = target {

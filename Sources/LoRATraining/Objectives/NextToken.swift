@@ -11,7 +11,8 @@ public struct NextToken: Objective, Hashable {
   public var identifier: String { "NextToken" }
 
   /// `scale` times the sum of the cross-entropies of the batch's targets. Behind a prompt of virtual
-  /// tokens the mean is also over the rows' first tokens, which the last of these predicts, as in PEFT.
+  /// tokens the mean is also over the examples' first tokens, which the last of these predicts, as in
+  /// PEFT.
   public func loss(
     _ model: any LanguageModel, _ batch: TokenDataSet.Batch, scale: Float
   ) -> Variable {
@@ -28,8 +29,8 @@ public struct NextToken: Objective, Hashable {
     guard let model = model as? any PretrainedTokenModel else { return nil }
     let multiple = max(1, data.paddingMultiple)
     return TrainingWorkload(
-      model, training: target, rows: min(batchSize, data.rowCount),
-      length: (data.longestRow + multiple - 1) / multiple * multiple)
+      model, training: target, batchSize: min(batchSize, data.exampleCount),
+      length: (data.longestExample + multiple - 1) / multiple * multiple)
   }
 }
 

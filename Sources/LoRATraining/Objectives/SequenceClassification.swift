@@ -30,7 +30,8 @@ public struct SequenceClassification: Objective, Hashable {
   ) -> TrainingWorkload? {
     guard let model = model as? any PretrainedTokenModel else { return nil }
     return TrainingWorkload(
-      model, training: target, rows: min(batchSize, data.rowCount), length: data.longestExample)
+      model, training: target, batchSize: min(batchSize, data.exampleCount),
+      length: data.longestExample)
   }
 }
 
@@ -62,9 +63,9 @@ extension SequenceClassifier {
     }
     try data.check(for: self)
     var (sum, right) = (0.0, 0)
-    for start in stride(from: 0, to: data.rowCount, by: batchSize) {
+    for start in stride(from: 0, to: data.exampleCount, by: batchSize) {
       try Task.checkCancellation()
-      let indexes = Array(start..<min(start + batchSize, data.rowCount))
+      let indexes = Array(start..<min(start + batchSize, data.exampleCount))
       let batch = data.batch(of: indexes)
       let logits = withoutGradients { self(batch.tokens).value }
       let loss = withoutGradients {
@@ -77,7 +78,7 @@ extension SequenceClassifier {
         if row.firstIndex(of: row.max() ?? 0) == Int(label) { right += 1 }
       }
     }
-    let count = data.rowCount
+    let count = data.exampleCount
     return LabelEvaluation(
       loss: sum / Double(count), accuracy: Double(right) / Double(count), count: count)
   }

@@ -16,7 +16,7 @@ struct RunIdentity: Sendable, Hashable, Codable {
   /// The optimizer with its settings.
   var optimizer: String
   /// The number of examples.
-  var rowCount: Int
+  var exampleCount: Int
   /// The content of the data.
   var data: String
   /// The values of what is not trained; nil where no module is known.
@@ -27,11 +27,17 @@ struct RunIdentity: Sendable, Hashable, Codable {
   /// What is trained, in the order in which norms are added up.
   var groups: [Group]
 
+  /// The keys of saved states.
+  private enum CodingKeys: String, CodingKey {
+    case objective, optimizer, data, model, adapter, groups
+    case exampleCount = "rowCount"
+  }
+
   /// The identity of the runs of `trainer`. Reads the frozen weights and the data once.
   init(_ trainer: Trainer<some TrainingData>) {
     objective = trainer.objective
     optimizer = trainer.optimizer.identifier
-    rowCount = trainer.data.rowCount
+    exampleCount = trainer.data.exampleCount
     data = ContentHash.text(trainer.data.fingerprint)
     groups = trainer.groups.map { group in
       Group(
@@ -61,10 +67,14 @@ struct RunIdentity: Sendable, Hashable, Codable {
     adapter = ContentHash.text(own.value)
   }
 
+  /// The names of types that were renamed, as saved states have them.
+  private static let earlierNames = ["TokenVectorOverride": "RowOverride"]
+
   /// The type of an adapter and the numbers, flags and texts that it holds beside its parameters,
   /// whatever its method.
   private static func settings(of adapter: any LinearAdapter) -> [String] {
-    ["\(type(of: adapter))"]
+    let name = "\(type(of: adapter))"
+    return [earlierNames[name] ?? name]
       + Mirror(reflecting: adapter).children.compactMap { label, value in
         switch value {
         case is any BinaryFloatingPoint, is any BinaryInteger, is Bool, is String:

@@ -13,7 +13,7 @@ extension Trainer {
   ///   - onStep: called after each step.
   ///
   /// Throws what `onStep` throws, ``TrainingError/differentRun(part:saved:current:)`` for the state
-  /// of a different run, and ``TrainingError/nonFiniteLoss(step:rows:value:)`` or
+  /// of a different run, and ``TrainingError/nonFiniteLoss(step:examples:value:)`` or
   /// ``TrainingError/nonFiniteGradient(step:parameter:)`` before the update that would have
   /// corrupted the parameters.
   @discardableResult

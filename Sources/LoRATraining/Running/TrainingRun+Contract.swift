@@ -51,10 +51,10 @@ extension TrainingRun {
   /// reaches the numbers that the model computes with.
   func checkLearning() throws {
     guard !trainer.isOwnLoss, let before = firstLoss else { return }
-    let batches = order.batches(ofStep: 0, in: order.rows(ofEpoch: 0))
-    guard let rows = batches.first, trainer.data.targetCount(of: rows) > 0 else { return }
+    let batches = order.batches(ofStep: 0, in: order.examples(ofEpoch: 0))
+    guard let examples = batches.first, trainer.data.targetCount(of: examples) > 0 else { return }
     var after = before
-    try withLoss(of: rows, scale: scale(of: batches), draw: 0) { _, loss in
+    try withLoss(of: examples, scale: scale(of: batches), draw: 0) { _, loss in
       after = Double(loss.value.item())
     }
     guard after == before else { return }

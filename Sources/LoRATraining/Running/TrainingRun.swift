@@ -39,7 +39,7 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
   /// Whether this value has looked at what was learned, after the last step.
   private var hasEnded = false
   /// The order of the examples in the current epoch.
-  private var epoch: (index: Int, rows: [Int])?
+  private var epoch: (index: Int, examples: [Int])?
   /// What the run is of, once it was asked for.
   private var identity: RunIdentity?
 
@@ -53,7 +53,7 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
     let options = trainer.options
     try trainer.optimizer.check()
     order = BatchOrder(
-      rowCount: trainer.data.rowCount, batchSize: options.batchSize,
+      exampleCount: trainer.data.exampleCount, batchSize: options.batchSize,
       accumulation: options.accumulation, seed: options.shuffles ? options.seed : nil)
     stepCount = options.stepCount(stepsPerEpoch: order.stepsPerEpoch)
     parameters = trainer.groups.flatMap(\.parameters)
@@ -71,10 +71,10 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
         "the learning rate never reaches its full value",
         metadata: ["warmup": "\(options.warmupSteps)", "steps": "\(stepCount)"])
     }
-    if options.batchSize > trainer.data.rowCount {
+    if options.batchSize > trainer.data.exampleCount {
       trainer.logger.warning(
-        "a batch asks for more rows than there are",
-        metadata: ["batch": "\(options.batchSize)", "rows": "\(trainer.data.rowCount)"])
+        "a batch asks for more examples than there are",
+        metadata: ["batch": "\(options.batchSize)", "examples": "\(trainer.data.exampleCount)"])
     }
     if let state { try restore(state) }
   }
@@ -175,10 +175,10 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
 
   private mutating func batches(ofStep index: Int) -> [[Int]] {
     let (number, stepInEpoch) = index.quotientAndRemainder(dividingBy: order.stepsPerEpoch)
-    var current = epoch ?? (number, order.rows(ofEpoch: number))
-    if current.index != number { current = (number, order.rows(ofEpoch: number)) }
+    var current = epoch ?? (number, order.examples(ofEpoch: number))
+    if current.index != number { current = (number, order.examples(ofEpoch: number)) }
     epoch = current
-    return order.batches(ofStep: stepInEpoch, in: current.rows)
+    return order.batches(ofStep: stepInEpoch, in: current.examples)
   }
 
   /// The mean loss over the targets of all `batches` and its gradients.
@@ -190,14 +190,14 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
     let scale = scale(of: batches)
     var total = 0.0
     var sum = Gradients()
-    for (index, rows) in batches.enumerated() {
+    for (index, examples) in batches.enumerated() {
       // Each batch draws its own dropout: batches are counted through the run.
       let draw = UInt64(step) &* UInt64(trainer.options.accumulation) &+ UInt64(index)
-      try withLoss(of: rows, scale: scale, draw: draw) { batch, loss in
+      try withLoss(of: examples, scale: scale, draw: draw) { batch, loss in
         let value = Double(loss.value.item())
         if trainer.isOwnLoss, !hasStepped, index == 0 { try checkScale(batch, value) }
         guard value.isFinite else {
-          throw TrainingError.nonFiniteLoss(step: step + 1, rows: rows, value: value)
+          throw TrainingError.nonFiniteLoss(step: step + 1, examples: examples, value: value)
         }
         total += value
         loss.accumulateGradients(into: &sum)
@@ -212,13 +212,13 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
     1 / Float(max(1, batches.reduce(0) { $0 + trainer.data.targetCount(of: $1) }))
   }
 
-  /// Calls `body` with the batch of `rows` and its loss, under the dropout that `draw` says.
+  /// Calls `body` with the batch of `examples` and its loss, under the dropout that `draw` says.
   func withLoss(
-    of rows: [Int], scale: Float, draw: UInt64, _ body: (Data.Batch, Variable) throws -> Void
+    of examples: [Int], scale: Float, draw: UInt64, _ body: (Data.Batch, Variable) throws -> Void
   ) throws {
     try Dropout.during(step: draw, seed: trainer.options.seed) {
       try trainer.scope {
-        let batch = trainer.data.batch(of: rows)
+        let batch = trainer.data.batch(of: examples)
         let loss = try ProductPrecision.withValue(trainer.options.precision) {
           try BlockCheckpointing.during(isCheckpointed) { try trainer.loss(batch, scale) }
         }

@@ -96,8 +96,8 @@ extension TrainingState {
     try demand(
       .adapter, Self.settings(identity.adapter), Self.settings(current.adapter))
     try demand(
-      .data, "\(identity.rowCount) rows of content \(identity.data)",
-      "\(current.rowCount) rows of content \(current.data)")
+      .data, "\(identity.exampleCount) examples of content \(identity.data)",
+      "\(current.exampleCount) examples of content \(current.data)")
     try demand(.objective, identity.objective, current.objective)
     for (name, text) in TrainingOptions.settings {
       try demand(
@@ -105,7 +105,7 @@ extension TrainingState {
     }
     // The data are the same, and so are the steps of an epoch.
     let order = BatchOrder(
-      rowCount: trainer.data.rowCount, batchSize: options.batchSize,
+      exampleCount: trainer.data.exampleCount, batchSize: options.batchSize,
       accumulation: options.accumulation, seed: nil)
     let saved = options.stepCount(stepsPerEpoch: order.stepsPerEpoch)
     guard saved == stepCount || (options.schedule == .constant && step <= stepCount) else {

@@ -2,13 +2,14 @@ import ArgumentParser
 import LoRAJSON
 import LoRAKit
 
-/// `lora bench adapters`: what adapters of their own cost the rows of a batch.
+/// `lora bench adapters`: what adapters of their own cost the sequences of a batch.
 struct BenchAdaptersCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "adapters",
-    abstract: "Compare a batch whose rows have adapters of their own with one adapter for all.",
+    abstract:
+      "Compare a batch whose sequences have adapters of their own with one adapter for all.",
     discussion: """
-      Prefill reads a prompt for every row in one pass; decode makes a token for every row in one \
+      Prefill reads a prompt for every sequence in one pass; decode makes a token for every sequence in one \
       pass. Both ways are measured in turn, several times; medians and their ratio are printed.
 
         lora bench adapters --model MODEL --rows 16 --adapters 16 --rank 16 --json
@@ -17,21 +18,21 @@ struct BenchAdaptersCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The model's Hugging Face directory.", valueName: "dir"))
   var model: String
   @Option(
-    parsing: .unconditional, help: "The number of rows of the batch.")
+    parsing: .unconditional, help: "The number of sequences in the batch.")
   var rows = 16
   @Option(
-    parsing: .unconditional, help: "The number of adapters that the rows take in turn.")
+    parsing: .unconditional, help: "The number of adapters that the sequences take in turn.")
   var adapters = 16
   @Option(
     parsing: .unconditional, help: "The rank of each adapter.")
   var rank = 16
   @Option(
     parsing: .unconditional,
-    help: ArgumentHelp("The length of each row's prompt.", valueName: "tokens"))
+    help: ArgumentHelp("The length of each sequence's prompt.", valueName: "tokens"))
   var promptTokens = 64
   @Option(
     parsing: .unconditional,
-    help: ArgumentHelp("The number of tokens to generate for each row.", valueName: "tokens"))
+    help: ArgumentHelp("The number of tokens to generate for each sequence.", valueName: "tokens"))
   var maxTokens = 8
   @Option(
     parsing: .unconditional, help: "How often each way is measured.")
@@ -109,7 +110,7 @@ struct BenchAdaptersCommand: ParsableCommand {
     let clock = ContinuousClock()
     return try ProductPrecision.withValue(dtype.precision(otherwise: .ofWeights)) {
       try withoutGradients {
-        try model.withAdapters(rows: choices) {
+        try model.withAdapters(perItem: choices) {
           let prefill = clock.measure { last(model, model.hiddenStates(prompt, cache: cache)) }
           var decode: [Double] = []
           for step in 0..<maxTokens {
@@ -124,7 +125,7 @@ struct BenchAdaptersCommand: ParsableCommand {
     }
   }
 
-  /// Computes the logits of each row's last position.
+  /// Computes the logits of each sequence's last position.
   private func last(_ model: any PretrainedLanguageModel, _ hidden: Variable) {
     let positions = hidden.shape[1]
     _ = model.head(hidden.sliced(axis: 1, positions - 1..<positions))

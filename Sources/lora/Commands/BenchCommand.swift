@@ -39,7 +39,7 @@ struct BenchCommand: ParsableCommand {
   ) throws(SequenceError) {
     let (count, overflows) = promptTokens.addingReportingOverflow(maxTokens)
     if overflows || count > model.maximumPositions {
-      throw .tooLong(row: 0, count: overflows ? .max : count, limit: model.maximumPositions)
+      throw .tooLong(sequence: 0, count: overflows ? .max : count, limit: model.maximumPositions)
     }
   }
 

@@ -16,10 +16,11 @@ struct BenchTrainCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The model's Hugging Face directory.", valueName: "dir"))
   var model: String
   @Option(
-    parsing: .unconditional, help: "The number of rows in a batch.")
+    parsing: .unconditional, help: "The number of examples in a batch.")
   var batch = 1
   @Option(
-    parsing: .unconditional, help: ArgumentHelp("The positions of a row.", valueName: "tokens"))
+    parsing: .unconditional, help: ArgumentHelp("The positions of a sequence.", valueName: "tokens")
+  )
   var sequenceLength = 512
   @Option(
     parsing: .unconditional, help: "The adapter's rank; its alpha is twice that.")
@@ -48,11 +49,11 @@ struct BenchTrainCommand: ParsableCommand {
     let model = try PretrainedModel(path: model, type: method == .full ? .float32 : dtype.type)
       .languageModel
     if sequenceLength > model.maximumPositions {
-      throw SequenceError.tooLong(row: 0, count: sequenceLength, limit: model.maximumPositions)
+      throw SequenceError.tooLong(sequence: 0, count: sequenceLength, limit: model.maximumPositions)
     }
-    // The ids of the rows, as they are drawn and as examples.
+    // The ids of the sequences, as they are drawn and as examples.
     try BenchCommand.checkSize(
-      "the rows of --steps, --batch and --sequence-length", steps, batch, sequenceLength + 1,
+      "the sequences of --steps, --batch and --sequence-length", steps, batch, sequenceLength + 1,
       bytes: 32)
     if method != .full {
       let recipe = AdapterRecipe(
@@ -65,9 +66,9 @@ struct BenchTrainCommand: ParsableCommand {
         ).warnings)
     }
     let count = (steps + 1) * batch
-    let rows = (0..<count).map { row in
+    let sequences = (0..<count).map { index in
       BenchCommand.randomIDs(
-        sequenceLength + 1, vocabularySize: model.vocabularySize, path: "bench/\(row)")
+        sequenceLength + 1, vocabularySize: model.vocabularySize, path: "bench/\(index)")
     }
     var options = TrainingOptions(
       duration: .steps(steps + 1), batchSize: batch, learningRate: 1e-4, clipNorm: 0,
@@ -75,7 +76,7 @@ struct BenchTrainCommand: ParsableCommand {
     memory.apply(to: &options)
     let trainer = try Trainer(
       model, training: method == .full ? .full : .adapter("default"),
-      on: try TokenDataSet(rows: rows), options: options, logger: WarningLog.logger)
+      on: try TokenDataSet(sequences: sequences), options: options, logger: WarningLog.logger)
     try trainer.checkMemory()
     let prediction = trainer.predictedMemory
     var seconds: [Double] = []

@@ -51,7 +51,7 @@ struct CombineCommand: ParsableCommand {
   var seed: UInt64 = 0
   @Option(
     help: """
-      What to do with modules and embedding rows that an adapter replaces whole, to which no weight \
+      What to do with modules and token vectors that an adapter replaces whole, to which no weight \
       applies.
       """)
   var replacements: ReplacementsArgument = .refused

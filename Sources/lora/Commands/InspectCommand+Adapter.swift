@@ -7,7 +7,7 @@ extension InspectCommand.Report {
   /// What an adapter of any format holds, beside the weights of `base` where it is given.
   init(_ adapter: AdapterFile, base: AdapterBase?) throws {
     let description = adapter.description
-    let rows = try description.layers.map { try AdapterRow($0, base: base) }
+    let layers = try description.layers.map { try LayerReport($0, base: base) }
     let silent = description.layers.filter(\.hasNoEffect)
     let methods = Set(description.layers.map(\.change.methodName)).sorted()
     object = [
@@ -25,24 +25,24 @@ extension InspectCommand.Report {
     if let configuration = adapter.peftConfiguration { add(configuration) }
     add(adapter.facts)
     addReplacements(description)
-    object["layers"] = .array(rows.map { .object($0.json) })
+    object["layers"] = .array(layers.map { .object($0.json) })
     object["metadata"] = Self.json(description.metadata)
     lines += Self.metadataLines(description.metadata)
     let header =
       ["layer", "shape", "method", "rank", "scale", "norm"]
       + (base == nil ? [] : ["relative"]) + ["type", ""]
-    lines += Self.table(rows.map { $0.cells(hasBase: base != nil) }, header: header)
-    let suspicious = rows.filter(\.isSuspicious).map(\.layer.path)
+    lines += Self.table(layers.map { $0.cells(hasBase: base != nil) }, header: header)
+    let suspicious = layers.filter(\.isSuspicious).map(\.layer.path)
     let unmatched = adapter.warnings()
     object["warnings"] = JSONValue(
-      adapter.notes.map { "\($0)" } + suspicious.map { "\($0): \(AdapterRow.suspicion)" }
+      adapter.notes.map { "\($0)" } + suspicious.map { "\($0): \(LayerReport.suspicion)" }
         + unmatched)
     lines += unmatched.map { "warning: \($0)" }
     if let first = suspicious.first {
       lines.append(
         "warning: \(first)"
           + (suspicious.count > 1 ? " and \(suspicious.count - 1) more" : "") + ": "
-          + AdapterRow.suspicion)
+          + LayerReport.suspicion)
     }
     if !silent.isEmpty {
       lines.append(
@@ -88,16 +88,16 @@ extension InspectCommand.Report {
         ["path": .string($0.path), "shape": JSONValue($0.value.shape)]
       })
     object["replaced_rows"] = .array(
-      description.replacedRows.map { ["path": .string($0.path), "ids": JSONValue($0.ids)] })
+      description.replacedTokens.map { ["path": .string($0.path), "ids": JSONValue($0.ids)] })
     lines += description.replacements.map { "replaces \($0.path) \($0.value.shape)" }
-    lines += description.replacedRows.map {
-      "replaces \(counted($0.ids.count, "row")) of \($0.path)"
+    lines += description.replacedTokens.map {
+      "replaces \(counted($0.ids.count, "token vector")) of \($0.path)"
     }
   }
 }
 
 /// A line of the table.
-private struct AdapterRow {
+private struct LayerReport {
   let layer: AdapterDescription.Layer
   let shape: String
   /// The norm of the change; nil if only the base could tell.

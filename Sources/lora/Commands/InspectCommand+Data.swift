@@ -3,19 +3,19 @@ import LoRAJSON
 import LoRAKit
 
 extension InspectCommand.Report {
-  /// What a file of training data holds, read as training reads it: how many rows there are, and how
-  /// long they are.
+  /// What a file of training data holds, read as training reads it: how many examples there are, and
+  /// how long they are.
   init(dataFile path: String) throws {
     let file = try DataFile(path)
     var contents = Contents()
     do {
-      try file.forEachRow { contents.add($0) }
+      try file.forEachRawRecord { contents.add($0) }
     } catch let error as FormatError {
       // One object on several lines, as configurations are.
       guard file.format == .jsonLines, contents.isEmpty,
         let whole = (try? JSONValue(parsing: FileSystem.read(path)))?.objectValue
       else { throw error }
-      self.init(kind: "a JSON object", path, rows: 1)
+      self.init(kind: "a JSON object", path, examples: 1)
       lines.append("fields: " + whole.keys.joined(separator: ", "))
       object["fields"] = JSONValue(Array(whole.keys))
       return
@@ -23,7 +23,7 @@ extension InspectCommand.Report {
     try self.init(file, contents)
   }
 
-  /// What the rows of a data file are.
+  /// What the records of a data file are.
   private struct Contents {
     var tokens: [Int] = []
     var greatestID = 0
@@ -35,8 +35,8 @@ extension InspectCommand.Report {
 
     var isEmpty: Bool { tokens.isEmpty && texts.isEmpty && records == 0 }
 
-    mutating func add(_ row: DataRow) {
-      switch row {
+    mutating func add(_ record: RawRecord) {
+      switch record {
       case .text(let text): texts.append(text)
       case .tokens(let ids):
         tokens.append(ids.count)
@@ -56,24 +56,26 @@ extension InspectCommand.Report {
     let path = file.path
     guard !contents.isEmpty else {
       throw FormatError(
-        .invalidValue, file: path, problem: "read as \(file.format.title), it holds no row")
+        .invalidValue, file: path, problem: "read as \(file.format.title), it holds no example")
     }
     guard contents.tokens.isEmpty || contents.records == 0 else {
       throw FormatError(
         .typeMismatch, file: path,
         problem: "it holds \(counted(contents.records, "object")) and "
-          + "\(counted(contents.tokens.count, "row")) of token ids",
+          + "\(counted(contents.tokens.count, "sequence")) of token ids",
         remedy: "give all records of a file one form")
     }
     if !contents.tokens.isEmpty {
       self.init(
-        kind: "token rows", path, rows: contents.tokens.count, unit: "tokens",
+        kind: "token sequences", path, examples: contents.tokens.count, each: "sequence",
+        unit: "tokens",
         Lengths(contents.tokens))
       object["greatest_id"] = JSONValue(contents.greatestID)
       lines.append("greatest id \(contents.greatestID)")
     } else if let text = contents.texts.first {
-      let rows = text.utf8.split(separator: 0x0A).map(\.count)
-      self.init(kind: "text", path, rows: rows.count, unit: "bytes", Lengths(rows))
+      let lengths = text.utf8.split(separator: 0x0A).map(\.count)
+      self.init(
+        kind: "text", path, examples: lengths.count, each: "line", unit: "bytes", Lengths(lengths))
       object["characters"] = JSONValue(text.unicodeScalars.count)
       lines.append("\(grouped(text.unicodeScalars.count)) characters")
     } else {
@@ -83,7 +85,7 @@ extension InspectCommand.Report {
         case .json: "objects, in a list"
         case .jsonLines, .text, .safetensors: "objects, one a line"
         }
-      self.init(kind: kind, path, rows: contents.records)
+      self.init(kind: kind, path, examples: contents.records)
       add(contents.names.map { ($0, contents.fields[$0] ?? []) }, of: contents.records)
     }
     if !file.isNamed { lines.append("note: \(file.format.assumption)") }
@@ -109,18 +111,19 @@ extension InspectCommand.Report {
   }
 
   private init(
-    kind: String, _ path: String, rows: Int, unit: String = "", _ lengths: Lengths? = nil
+    kind: String, _ path: String, examples: Int, each: String = "example", unit: String = "",
+    _ lengths: Lengths? = nil
   ) {
-    object = ["kind": .string(kind), "path": .string(path), "rows": JSONValue(rows)]
-    lines = ["\(kind): \(counted(rows, "row"))"]
+    object = ["kind": .string(kind), "path": .string(path), "rows": JSONValue(examples)]
+    lines = ["\(kind): \(counted(examples, each))"]
     guard let lengths else { return }
     object["lengths"] = lengths.json
     lines.append(
-      "\(unit) a row: \(lengths.least) to \(lengths.greatest), \(decimal(lengths.mean, 1)) on average"
+      "\(unit) per \(each): \(lengths.least) to \(lengths.greatest), \(decimal(lengths.mean, 1)) on average"
     )
   }
 
-  private mutating func add(_ fields: [(name: String, lengths: [Int])], of rows: Int) {
+  private mutating func add(_ fields: [(name: String, lengths: [Int])], of examples: Int) {
     object["fields"] = .array(
       fields.map { name, lengths in
         [
@@ -132,8 +135,9 @@ extension InspectCommand.Report {
         let lengths = Lengths(values)
         return [
           name, grouped(values.count), "\(lengths.least)", decimal(lengths.mean, 1),
-          "\(lengths.greatest)", values.count < rows ? "missing in \(rows - values.count)" : "",
+          "\(lengths.greatest)",
+          values.count < examples ? "missing in \(examples - values.count)" : "",
         ]
-      }, header: ["field", "rows", "shortest", "mean", "longest", ""])
+      }, header: ["field", "examples", "shortest", "mean", "longest", ""])
   }
 }

@@ -13,7 +13,7 @@ struct InspectCommand: ParsableCommand {
       it, which layers have no effect, and for each layer the shape, method, rank, scale and the \
       Frobenius norm of its change (norm), with --base also that norm divided by the norm of the base's \
       weight (relative). Of a file of tensors: their names, types and shapes. Of data, read as lora train \
-      reads it: how many rows there are, and how long they are.
+      reads it: how many examples there are, and how long they are.
 
         lora inspect support --base MODEL
         lora inspect style.safetensors --json

@@ -3,7 +3,7 @@ import LoRAFormats
 import LoRAJSON
 import LoRAKit
 
-/// `lora score`: how well a model predicts texts or token rows.
+/// `lora score`: how well a model predicts texts or token sequences.
 struct ScoreCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "score",
@@ -22,7 +22,7 @@ struct ScoreCommand: ParsableCommand {
 
         lora score --model MODEL --text stories.txt --split '<|endoftext|>' --json
         lora score --model MODEL --text book.txt --window 1024 --stride 512
-        lora score --model MODEL --adapter support --ids rows.safetensors#eval
+        lora score --model MODEL --adapter support --ids ids.safetensors#eval
       """)
 
   @OptionGroup var model: ModelOptions
@@ -36,7 +36,7 @@ struct ScoreCommand: ParsableCommand {
   var split: String?
   @Option(
     help: ArgumentHelp(
-      "Token rows: a JSON file [[id, ...], ...], or a .safetensors file, of which FILE#name picks a "
+      "Token sequences: a JSON file [[id, ...], ...], or a .safetensors file, of which FILE#name picks a "
         + "tensor; without it 'eval' is read.",
       valueName: "file[#name]"))
   var ids: String?
@@ -74,11 +74,13 @@ struct ScoreCommand: ParsableCommand {
     try adapters.attach(to: base, from: model.path)
     let data = try documents(pretrained)
     var progress = Progress()
-    let scores: [RowScore]
+    let scores: [ExampleScore]
     do {
       scores = try ProductPrecision.withValue(model.dtype.precision(otherwise: .float32)) {
         try base.score(data, windows: windows, keepsLosses: perToken) { done, total in
-          if data.rowCount > 8 || total > 1 << 14 { progress.report(done, of: total, ["tokens"]) }
+          if data.exampleCount > 8 || total > 1 << 14 {
+            progress.report(done, of: total, ["tokens"])
+          }
         }
       }
     } catch let error as TrainingError {
@@ -102,11 +104,11 @@ struct ScoreCommand: ParsableCommand {
   /// The documents' tokens.
   private func documents(_ pretrained: PretrainedModel) throws -> TokenDataSet {
     if let ids {
-      let rows = try TokenRows(ids, defaultName: "eval")
+      let sequences = try TokenSequences(ids, defaultName: "eval")
       do {
-        return try TokenDataSet(rows: rows.rows, source: rows.source)
+        return try TokenDataSet(sequences: sequences.sequences, source: sequences.source)
       } catch {
-        throw CommandError(rows.source, error)
+        throw CommandError(sequences.source, error)
       }
     }
     let path = text ?? ""
@@ -119,9 +121,9 @@ struct ScoreCommand: ParsableCommand {
     do throws(TrainingError) {
       return try TokenDataSet(documents: texts, tokenizer: tokenizer, source: path)
     } catch {
-      guard case .noTargets(let row) = error else { throw CommandError(path, error) }
+      guard case .noTargets(let example) = error else { throw CommandError(path, error) }
       throw CommandError(
-        "\(path): document \(row + 1) is one token, which nothing precedes; leave it out, or choose "
+        "\(path): document \(example + 1) is one token, which nothing precedes; leave it out, or choose "
           + "another --split")
     }
   }
@@ -130,16 +132,16 @@ struct ScoreCommand: ParsableCommand {
   private static func explained(
     _ error: TrainingError, _ data: TokenDataSet, _ model: any LanguageModel
   ) -> CommandError {
-    guard case .rowTooLong(let row, let length, let limit) = error else {
+    guard case .exampleTooLong(let example, let length, let limit) = error else {
       return CommandError(data.source, error)
     }
     guard limit > 1 else {
       return CommandError(
-        "\(data.source): document \(row + 1) has \(length) positions, and the model has 1: it can "
+        "\(data.source): document \(example + 1) has \(length) positions, and the model has 1: it can "
           + "score documents of two tokens only")
     }
     return CommandError(
-      "\(data.source): document \(row + 1) has \(length) positions, more than the limit of \(limit): "
+      "\(data.source): document \(example + 1) has \(length) positions, more than the limit of \(limit): "
         + "score it by windows, --window \(limit) --stride \(max(1, limit / 2))")
   }
 
@@ -155,7 +157,7 @@ struct ScoreCommand: ParsableCommand {
     }.filter { !$0.isEmpty }
   }
 
-  private func report(_ scores: [RowScore]) throws {
+  private func report(_ scores: [ExampleScore]) throws {
     let tokens = scores.reduce(0) { $0 + $1.tokens }
     let total = Evaluation(
       nll: scores.reduce(0) { $0 + $1.sum } / Double(tokens), tokens: tokens)

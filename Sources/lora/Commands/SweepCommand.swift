@@ -20,7 +20,7 @@ struct SweepCommand: ParsableCommand {
       what that of lora train takes; of a .safetensors file without #name it reads the tensor 'eval', or \
       'train' if there is no such tensor.
 
-        lora sweep --model MODEL --adapter a --data rows.safetensors --plot sweep.svg
+        lora sweep --model MODEL --adapter a --data ids.safetensors --plot sweep.svg
         lora sweep --model MODEL --adapter a --adapter b --data eval.jsonl --to 1
       """)
 
@@ -48,9 +48,9 @@ struct SweepCommand: ParsableCommand {
     parsing: .unconditional, help: "The number of strengths that each adapter takes.")
   var steps = 7
   @Option(
-    parsing: .unconditional, help: "The number of rows in a batch.")
+    parsing: .unconditional, help: "The number of examples in a batch.")
   var batch = 8
-  @OptionGroup var rows: RowOptions
+  @OptionGroup var examples: ExampleOptions
   @Option(help: ArgumentHelp("Draw the sweep into this SVG file.", valueName: "file.svg"))
   var plot: String?
   @OptionGroup var replacement: ReplacementOptions
@@ -91,12 +91,12 @@ struct SweepCommand: ParsableCommand {
         throw CommandError(argument.path, error)
       }
     }
-    let rows = try self.rows.reader(for: pretrained)
+    let reader = try examples.reader(for: pretrained)
       .readTelling(data, tensor: try defaultTensor())
     var progress = Progress()
     let sweep = try ProductPrecision.withValue(model.dtype.precision(otherwise: .float32)) {
       try base.sweepStrengths(
-        of: names, over: try StrengthSweep.grid(from: from, to: to, steps: steps), on: rows,
+        of: names, over: try StrengthSweep.grid(from: from, to: to, steps: steps), on: reader,
         batchSize: batch, progress: { progress.report($0, of: $1, ["evaluations"]) })
     }
     progress.finish()
@@ -114,7 +114,7 @@ struct SweepCommand: ParsableCommand {
   /// `eval` where the data file has such a tensor, otherwise `train`.
   private func defaultTensor() throws -> String {
     guard let mark = data.lastIndex(of: "#"), !FileSystem.exists(data) else {
-      return try TokenRows.ifPresent("eval", in: data) == nil ? "train" : "eval"
+      return try TokenSequences.ifPresent("eval", in: data) == nil ? "train" : "eval"
     }
     return String(data[data.index(after: mark)...])
   }

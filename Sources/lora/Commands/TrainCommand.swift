@@ -7,14 +7,14 @@ import LoRAKit
 struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train",
-    abstract: "Train an adapter, or a whole model, on text or token rows.",
+    abstract: "Train an adapter, or a whole model, on text or token sequences.",
     discussion: """
       Writes a PEFT adapter or, with --method full, a model directory in the base's stored type. If \
       something stops the training (Ctrl-C, a closed terminal, a loss that is not finite, a log that \
       cannot be written), what was learned so far is saved, and the exit status is 1. With \
       --checkpoint-every a training that was stopped, even by a power failure, goes on with --resume.
 
-        lora train --model MODEL --data rows.safetensors --steps 200 --output a1
+        lora train --model MODEL --data ids.safetensors --steps 200 --output a1
         lora train --model MODEL --data questions.jsonl --epochs 3 --output a2
       """)
 
@@ -22,7 +22,7 @@ struct TrainCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Text (.txt), records with a text or with a prompt and a completion (.jsonl, .json, .csv), or "
-        + "token rows (.json, .safetensors). FILE#name picks a tensor of a .safetensors file; without "
+        + "token sequences (.json, .safetensors). FILE#name picks a tensor of a .safetensors file; without "
         + "it 'train' is read.", valueName: "file[#name]"))
   var data: String
   @Option(
@@ -33,7 +33,7 @@ struct TrainCommand: ParsableCommand {
   var evalData: String?
   @Option(help: ArgumentHelp("The folder to write.", valueName: "dir"))
   var output: String
-  @OptionGroup(title: "Data") var dataRows: RowOptions
+  @OptionGroup(title: "Data") var examples: ExampleOptions
   @OptionGroup(title: "Adapter") var recipe: RecipeOptions
   @OptionGroup(title: "Training") var schedule: ScheduleOptions
   @OptionGroup(title: "Memory") var memory: MemoryOptions
@@ -72,8 +72,8 @@ struct TrainCommand: ParsableCommand {
           + "--force to begin again")
     }
     let pretrained = try model.load()
-    let reader = try dataRows.reader(for: pretrained)
-    let rows = try reader.readTelling(data, tensor: "train")
+    let reader = try examples.reader(for: pretrained)
+    let trainingData = try reader.readTelling(data, tensor: "train")
     if let tokenizer = reader.tokenizer, let text = pretrained.endOfTextWarning(with: tokenizer) {
       StandardError.line("warning: \(text)")
     }
@@ -89,7 +89,7 @@ struct TrainCommand: ParsableCommand {
       configuration = attached.configuration
     }
     try destinations.confirm()
-    try train(pretrained, rows, heldOut, configuration)
+    try train(pretrained, trainingData, heldOut, configuration)
   }
 
   /// Writes how this run was begun into its folder, if it is to be resumed one day. What another has
@@ -112,7 +112,7 @@ struct TrainCommand: ParsableCommand {
   }
 
   private func train(
-    _ pretrained: PretrainedModel, _ rows: TokenDataSet, _ heldOut: TokenDataSet?,
+    _ pretrained: PretrainedModel, _ trainingData: TokenDataSet, _ heldOut: TokenDataSet?,
     _ configuration: PEFTAdapterConfiguration?
   ) throws {
     var options = schedule.training
@@ -121,7 +121,7 @@ struct TrainCommand: ParsableCommand {
     let base = try pretrained.languageModel
     let trainer = try Trainer(
       base, training: recipe.trained == .full ? .full : .adapter(Self.name),
-      on: rows, options: options, logger: WarningLog.logger)
+      on: trainingData, options: options, logger: WarningLog.logger)
     // Before anything that takes long.
     try trainer.checkMemory()
     let before = try heldOut.map { try base.evaluate(on: $0) }

@@ -12,7 +12,7 @@ struct ScheduleOptions: ParsableArguments {
     parsing: .unconditional, help: "How many times to go through the data. (default: 1)")
   var epochs: Int?
   @Option(
-    parsing: .unconditional, help: "The number of rows in a batch.")
+    parsing: .unconditional, help: "The number of examples in a batch.")
   var batch = 8
   @Option(
     parsing: .unconditional, help: "The learning rate, which --schedule and --warmup scale.")
@@ -43,7 +43,7 @@ struct ScheduleOptions: ParsableArguments {
     help: "The seed of initialization, shuffling and dropout. (default: 0)",
     transform: parsedSeed)
   var seed: UInt64 = 0
-  @Flag(help: "Take the rows in the order of the file, in every epoch.")
+  @Flag(help: "Take the examples in the order of the file, in every epoch.")
   var noShuffle = false
 
   func validate() throws {

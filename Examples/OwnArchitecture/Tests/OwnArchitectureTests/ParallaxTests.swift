@@ -19,13 +19,13 @@ import Testing
     try configuration.randomLanguageModel(standardDeviation: 0.2, seed: seed)
   }
 
-  private let rows = (0..<16).map { row in (0..<20).map { 1 + (row + 3 * $0) % 60 } }
+  private let sequences = (0..<16).map { index in (0..<20).map { 1 + (index + 3 * $0) % 60 } }
 
   private func train(_ model: any PretrainedLanguageModel) throws -> TrainingResult {
     try model.inject(LoRA(rank: 4, alpha: 8), named: "a")
     let options = TrainingOptions(duration: .steps(20), batchSize: 4, learningRate: 1e-2)
     return try Trainer(
-      model, training: .adapter("a"), on: TokenDataSet(rows: rows), options: options
+      model, training: .adapter("a"), on: TokenDataSet(sequences: sequences), options: options
     ).run()
   }
 
@@ -51,7 +51,7 @@ import Testing
       let opened = try PretrainedModel(path: folder)
       #expect(opened.configuration.architecture == .parallax)
       #expect(opened.configuration[flag: "bias"])
-      let tokens = Tensor(rows[0].map { Int64($0) }, shape: [1, rows[0].count])
+      let tokens = Tensor(sequences[0].map { Int64($0) }, shape: [1, sequences[0].count])
       let model = try opened.languageModel
       #expect(withoutGradients { saved(tokens).value == model(tokens).value })
     }
@@ -74,7 +74,7 @@ import Testing
 
   @Test func anAdapterLearnsAndComesOff() throws {
     let model = try model()
-    let tokens = Tensor(rows[0].map { Int64($0) }, shape: [1, rows[0].count])
+    let tokens = Tensor(sequences[0].map { Int64($0) }, shape: [1, sequences[0].count])
     let before = withoutGradients { model(tokens).value }
     let losses = try train(model).losses
     #expect((losses.last ?? 0) < (losses.first ?? 0) - 0.2)
@@ -104,7 +104,8 @@ import Testing
 
   @Test func memoryIsPredicted() throws {
     let workload = TrainingWorkload(
-      configuration, weightType: .float32, training: .adapter(configuration) { _ in 4 }, rows: 2,
+      configuration, weightType: .float32, training: .adapter(configuration) { _ in 4 },
+      batchSize: 2,
       length: 32)
     #expect(try workload.memory.weights == 4 * model().parameterCount)
     #expect(workload.memory.activations > 0)

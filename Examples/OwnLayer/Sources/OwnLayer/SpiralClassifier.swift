@@ -17,7 +17,7 @@ public final class MixingBlock: Module {
   /// The names are those in files, as `blocks.0.mix.blocks`.
   public var children: Named<any Module> { ["norm": norm, "up": up, "mix": mix] }
 
-  /// `[rows, size]` to `[rows, size]`.
+  /// `[points, size]` to `[points, size]`.
   public func callAsFunction(_ x: Variable) -> Variable {
     x + mix(up(norm(x))(.gelu))
   }
@@ -48,7 +48,7 @@ public final class SpiralClassifier: Module {
   /// `LayerSelector.allLinear` leaves this layer out.
   public var outputHead: (any LinearLayer)? { head }
 
-  /// The logits, `[rows, classes]`, of points `[rows, 2]`.
+  /// The logits, `[points, classes]`, of points `[points, 2]`.
   public func callAsFunction(_ points: Variable) -> Variable {
     head(blocks.reduce(input(points)) { x, block in block(x) })
   }
@@ -61,12 +61,12 @@ public final class SpiralClassifier: Module {
 
   /// The share of the points that it finds the right arm of.
   public func accuracy(on data: SpiralData) -> Double {
-    let batch = data.batch(of: Array(0..<data.rowCount))
+    let batch = data.batch(of: Array(0..<data.exampleCount))
     let logits = withoutGradients { self(Variable(batch.points)).value }
     let labels = batch.labels.scalars(as: Int64.self)
-    let right = labels.indices.filter { row in
-      let scores = logits[row: row].scalars()
-      return scores.max() == scores[Int(labels[row])]
+    let right = labels.indices.filter { index in
+      let scores = logits[row: index].scalars()
+      return scores.max() == scores[Int(labels[index])]
     }
     return Double(right.count) / Double(labels.count)
   }

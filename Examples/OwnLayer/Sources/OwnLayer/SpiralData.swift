@@ -5,9 +5,9 @@ public import LoRAKit
 public struct SpiralData: TrainingData {
   /// What the loss is computed from.
   public struct Batch: Sendable {
-    /// `[rows, 2]`.
+    /// `[examples, 2]`.
     public let points: Tensor
-    /// Which arm each lies on, int64, `[rows]`.
+    /// Which arm each lies on, int64, `[examples]`.
     public let labels: Tensor
   }
 
@@ -24,10 +24,10 @@ public struct SpiralData: TrainingData {
     var random = SeededRandom(seed: seed, path: "spiral")
     let noise = random.normal([count], standardDeviation: 0.12).scalars()
     var coordinates: [Float] = []
-    for row in 0..<count {
+    for index in 0..<count {
       let radius = 0.15 + 0.85 * Float(random.nextUniform())
-      let arm = Float(row % arms) / Float(arms)
-      let angle = 2 * Float.pi * (arm + radius + turn) + noise[row]
+      let arm = Float(index % arms) / Float(arms)
+      let angle = 2 * Float.pi * (arm + radius + turn) + noise[index]
       coordinates += [2 * radius * cos(angle), 2 * radius * sin(angle)]
     }
     points = Tensor(coordinates, shape: [count, 2])
@@ -35,12 +35,12 @@ public struct SpiralData: TrainingData {
   }
 
   /// The number of points.
-  public var rowCount: Int { labels.elementCount }
+  public var exampleCount: Int { labels.elementCount }
 
   /// The points of these indexes, in this order.
-  public func batch(of rows: [Int]) -> Batch {
+  public func batch(of examples: [Int]) -> Batch {
     Batch(
-      points: .concatenated(rows.map { points[rows: $0..<$0 + 1] }),
-      labels: .concatenated(rows.map { labels[rows: $0..<$0 + 1] }))
+      points: .concatenated(examples.map { points[rows: $0..<$0 + 1] }),
+      labels: .concatenated(examples.map { labels[rows: $0..<$0 + 1] }))
   }
 }

@@ -135,7 +135,9 @@ func adaptersAsParts(_ tokens: Tensor, _ newVersion: AdapterDescription) throws 
 
   try model.swapAdapter("support", for: newVersion)
 
-  let logits = try model.withAdapters(rows: [["support": 1], [:], ["style": 0.5]]) { model(tokens) }
+  let logits = try model.withAdapters(perItem: [["support": 1], [:], ["style": 0.5]]) {
+    model(tokens)
+  }
 
   let batch = GenerationBatch(model)
   let first = try batch.add(GenerationRequest(prompt: prompt, adapters: ["support": 1]))

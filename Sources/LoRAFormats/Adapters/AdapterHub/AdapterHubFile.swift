@@ -195,10 +195,10 @@ extension AdapterHubFile {
     fitting adapter: AdapterFile, modelType: String?, file path: String
   ) throws(FormatError) {
     let description = adapter.description
-    if let rows = description.replacedRows.first {
+    if let tokens = description.replacedTokens.first {
       throw FormatError(
-        .unsupported, file: path, subject: "embedding '\(rows.path)'",
-        problem: "adapters files cannot hold trained rows of an embedding",
+        .unsupported, file: path, subject: "embedding '\(tokens.path)'",
+        problem: "adapters files cannot hold trained token vectors",
         remedy: "write it as PEFT")
     }
     var changes: [(block: Int, change: BottleneckChange)] = []

@@ -32,8 +32,8 @@ extension GGUFAdapterFile {
   /// folded into B in float32. Compare ``Report/foldedLayers``.
   ///
   /// Throws ``FormatError`` if the format has no place for something, by its name: methods other than
-  /// LoRA, DoRA's magnitudes, biases, convolutions, replaced parameters and rows, an adapter on an
-  /// output head that the base shares with its embedding, layers that llama.cpp adds no adapter to.
+  /// LoRA, DoRA's magnitudes, biases, convolutions, replaced parameters and token vectors, an adapter on
+  /// an output head that the base shares with its embedding, layers that llama.cpp adds no adapter to.
   /// Throws `FileError` if writing fails.
   @discardableResult
   package static func write(
@@ -140,9 +140,9 @@ private struct AdapterWriter {
       throw unsupported(
         "'\(first.path)'", "the format has no place for parameters that an adapter replaces")
     }
-    if let first = description.replacedRows.first {
+    if let first = description.replacedTokens.first {
       throw unsupported(
-        "'\(first.path)'", "the format has no place for trained rows of an embedding")
+        "'\(first.path)'", "the format has no place for trained token vectors")
     }
     var layers: [WritableLayer] = []
     var paths: [ExactName: String] = [:]

@@ -168,10 +168,10 @@ extension LoralibAdapterFile {
   package static func fitting(
     _ description: AdapterDescription, alpha: Double? = nil, file: String = "adapter"
   ) throws(FormatError) -> (file: LoralibAdapterFile, alpha: Double, notes: [AdapterNote]) {
-    if let rows = description.replacedRows.first {
+    if let tokens = description.replacedTokens.first {
       throw FormatError(
-        .unsupported, file: file, subject: "embedding '\(rows.path)'",
-        problem: "loralib files cannot hold trained rows of an embedding",
+        .unsupported, file: file, subject: "embedding '\(tokens.path)'",
+        problem: "loralib files cannot hold trained token vectors",
         remedy: "write it as PEFT, or train it without")
     }
     for layer in description.layers {

@@ -117,9 +117,10 @@ extension PEFTAdapterConfiguration {
     }
     if case .byModule(let entries)? = method.options.trainedTokens {
       for name in entries.map(\.key) {
-        let isThere = description.replacedRows.contains { $0.path.hasSuffix(name) }
+        let isThere = description.replacedTokens.contains { $0.path.hasSuffix(name) }
         if !isThere {
-          warnings.append("trainable_token_indices: '\(name)' matches no embedding with rows")
+          warnings.append(
+            "trainable_token_indices: '\(name)' matches no embedding with trained tokens")
         }
       }
     }

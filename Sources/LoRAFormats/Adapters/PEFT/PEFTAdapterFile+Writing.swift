@@ -55,7 +55,7 @@ struct PEFTAdapterWriter {
     }
     let adapted = Set(description.layers.map { ExactName($0.path) })
     for layer in description.layers { _ = try parts(of: layer) }
-    for rows in description.replacedRows { try check(rows, adapted) }
+    for tokens in description.replacedTokens { try check(tokens, adapted) }
     for replacement in description.replacements { _ = try name(of: replacement, adapted) }
   }
 
@@ -83,15 +83,15 @@ struct PEFTAdapterWriter {
         result.append((name, try stored(tensor, type, "\(part) of layer '\(layer.path)'")))
       }
     }
-    for rows in description.replacedRows {
+    for tokens in description.replacedTokens {
       result.append(
         (
-          "\(PEFTTensorName.prefix)\(rows.path).token_adapter.\(PEFTAdapterReader.rowsPart)",
-          try stored(rows.rows, rows.storedType, "the rows of '\(rows.path)'")
+          "\(PEFTTensorName.prefix)\(tokens.path).token_adapter.\(PEFTAdapterReader.tokensPart)",
+          try stored(tokens.vectors, tokens.storedType, "the trained tokens of '\(tokens.path)'")
         ))
     }
     let adapted = Set(description.layers.map { ExactName($0.path) })
-    let withRows = Set(description.replacedRows.map { ExactName($0.path) })
+    let withTokens = Set(description.replacedTokens.map { ExactName($0.path) })
     for replacement in description.replacements {
       result.append(
         (
@@ -102,7 +102,7 @@ struct PEFTAdapterWriter {
     for copy in description.baseCopies {
       result.append(
         (
-          PEFTTensorName.prefix + Self.name(ofBaseCopy: copy.path, adapted, withRows),
+          PEFTTensorName.prefix + Self.name(ofBaseCopy: copy.path, adapted, withTokens),
           try stored(copy.value, copy.storedType, "'\(copy.path)'")
         ))
     }
@@ -154,36 +154,36 @@ struct PEFTAdapterWriter {
   }
 
   private static func name(
-    ofBaseCopy path: String, _ adapted: Set<ExactName>, _ withRows: Set<ExactName>
+    ofBaseCopy path: String, _ adapted: Set<ExactName>, _ withTokens: Set<ExactName>
   ) -> String {
     let (module, parameter) = split(path)
     if adapted.contains(ExactName(module)) { return "\(module).base_layer.\(parameter)" }
-    if withRows.contains(ExactName(module)) {
+    if withTokens.contains(ExactName(module)) {
       return "\(module).token_adapter.base_layer.\(parameter)"
     }
     return "\(module).original_module.\(parameter)"
   }
 
   private func check(
-    _ rows: AdapterDescription.ReplacedRows, _ adapted: Set<ExactName>
+    _ tokens: AdapterDescription.ReplacedTokens, _ adapted: Set<ExactName>
   ) throws(FormatError) {
-    guard !adapted.contains(ExactName(rows.path)), !configuration.saves(modulePath: rows.path)
+    guard !adapted.contains(ExactName(tokens.path)), !configuration.saves(modulePath: tokens.path)
     else {
       throw FormatError(
-        .unsupported, file: file, subject: "the rows of '\(rows.path)'",
-        problem: "PEFT trains no rows of an embedding that has factors or is saved whole")
+        .unsupported, file: file, subject: "the trained tokens of '\(tokens.path)'",
+        problem: "PEFT trains no tokens of an embedding that has factors or is saved whole")
     }
     let ids: [Int]? =
       switch configuration.method.options.trainedTokens {
       case nil: nil
       case .ofInput(let ids): ids
       case .byModule(let entries):
-        entries.filter { rows.path.hasSuffix($0.key) }
+        entries.filter { tokens.path.hasSuffix($0.key) }
           .max { $0.key.utf8.count < $1.key.utf8.count }?.value
       }
-    guard ids == rows.ids else {
+    guard ids == tokens.ids else {
       throw FormatError(
-        .invalidValue, file: file, subject: "the rows of '\(rows.path)'",
+        .invalidValue, file: file, subject: "the trained tokens of '\(tokens.path)'",
         problem: "'trainable_token_indices' does not name their tokens",
         remedy: "give a configuration that describes the adapter")
     }

@@ -54,22 +54,22 @@ struct PEFTAdapterReader {
   func description() throws(FormatError) -> AdapterDescription {
     let content = try sorted()
     var layers: [AdapterDescription.Layer] = []
-    var rows: [AdapterDescription.ReplacedRows] = []
+    var tokens: [AdapterDescription.ReplacedTokens] = []
     for module in content.modules {
-      if module.parts[Self.rowsPart] != nil {
-        rows.append(try replacedRows(module, of: content.modules))
+      if module.parts[Self.tokensPart] != nil {
+        tokens.append(try replacedTokens(module, of: content.modules))
       } else {
         layers.append(try layer(module))
       }
     }
-    try checkAllTokensHaveRows(rows)
+    try checkAllTokensHaveVectors(tokens)
     let (replacements, copies) = try parameters(content, Set(layers.map { ExactName($0.path) }))
-    guard !(layers.isEmpty && rows.isEmpty && replacements.isEmpty) else {
+    guard !(layers.isEmpty && tokens.isEmpty && replacements.isEmpty) else {
       throw FormatError(
         .missingTensor, file: file.path, problem: "the file holds no factors of an adapter")
     }
     return AdapterDescription(
-      layers: layers, replacements: replacements, replacedRows: rows, baseCopies: copies,
+      layers: layers, replacements: replacements, replacedTokens: tokens, baseCopies: copies,
       metadata: file.metadata)
   }
 
@@ -183,31 +183,31 @@ struct PEFTAdapterReader {
 // MARK: - Trained tokens
 
 extension PEFTAdapterReader {
-  static let rowsPart = "trainable_tokens_delta"
+  static let tokensPart = "trainable_tokens_delta"
 
-  private func replacedRows(
+  private func replacedTokens(
     _ module: Module, of modules: [Module]
-  ) throws(FormatError) -> AdapterDescription.ReplacedRows {
-    let name = module.parts[Self.rowsPart] ?? ""
+  ) throws(FormatError) -> AdapterDescription.ReplacedTokens {
+    let name = module.parts[Self.tokensPart] ?? ""
     guard let tokens = configuration.method.options.trainedTokens else {
       throw FormatError(
         .unexpectedTensor, file: file.path, tensor: name,
-        "it holds trained rows of an embedding, but 'trainable_token_indices' in "
+        "it holds trained token vectors, but 'trainable_token_indices' in "
           + "\(PEFTAdapterConfiguration.fileName) names no tokens")
     }
     guard module.parts.count == 1 else {
       throw FormatError(
         .unexpectedTensor, file: file.path, tensor: name,
-        "the embedding has both factors and trained rows: PEFT does not combine them")
+        "the embedding has both factors and trained tokens: PEFT does not combine them")
     }
     let ids: [Int]
     switch tokens {
     case .ofInput(let list):
       ids = list
-      guard modules.filter({ $0.parts[Self.rowsPart] != nil }).count == 1 else {
+      guard modules.filter({ $0.parts[Self.tokensPart] != nil }).count == 1 else {
         throw FormatError(
           .unexpectedTensor, file: file.path, tensor: name,
-          "several embeddings have trained rows, but 'trainable_token_indices' is a list, "
+          "several embeddings have trained tokens, but 'trainable_token_indices' is a list, "
             + "which speaks of the input embedding alone")
       }
     case .byModule(let entries):
@@ -219,34 +219,34 @@ extension PEFTAdapterReader {
       }
       ids = entry.value
     }
-    let (rows, type) = try checkedTensor(name)
-    guard rows.shape.count == 2, rows.shape[0] == ids.count else {
+    let (vectors, type) = try checkedTensor(name)
+    guard vectors.shape.count == 2, vectors.shape[0] == ids.count else {
       throw FormatError(
         .shapeMismatch, file: file.path, tensor: name,
-        "expected [\(ids.count), size], one row for each token of 'trainable_token_indices', "
-          + "found \(rows.shape)")
+        "expected [\(ids.count), size], one vector for each token of 'trainable_token_indices', "
+          + "found \(vectors.shape)")
     }
-    return AdapterDescription.ReplacedRows(
-      path: module.path, ids: ids, rows: rows, storedType: type)
+    return AdapterDescription.ReplacedTokens(
+      path: module.path, ids: ids, vectors: vectors, storedType: type)
   }
 
-  /// Every entry of `trainable_token_indices` needs rows, or another one with the same tokens that
+  /// Every entry of `trainable_token_indices` needs vectors, or another one with the same tokens that
   /// has them: of embeddings that share their weight PEFT saves one.
-  private func checkAllTokensHaveRows(
-    _ rows: [AdapterDescription.ReplacedRows]
+  private func checkAllTokensHaveVectors(
+    _ tokens: [AdapterDescription.ReplacedTokens]
   ) throws(FormatError) {
     func missing(_ what: String) -> FormatError {
       FormatError(
         .missingTensor, file: file.path,
-        tensor: "\(PEFTTensorName.prefix)\(what).token_adapter.\(Self.rowsPart)",
+        tensor: "\(PEFTTensorName.prefix)\(what).token_adapter.\(Self.tokensPart)",
         "it is missing, although 'trainable_token_indices' names its tokens")
     }
     switch configuration.method.options.trainedTokens {
     case nil: return
-    case .ofInput: if rows.isEmpty { throw missing("<embedding>") }
+    case .ofInput: if tokens.isEmpty { throw missing("<embedding>") }
     case .byModule(let entries):
       for entry in entries {
-        guard rows.contains(where: { $0.path.hasSuffix(entry.key) || $0.ids == entry.value })
+        guard tokens.contains(where: { $0.path.hasSuffix(entry.key) || $0.ids == entry.value })
         else { throw missing(entry.key) }
       }
     }
@@ -306,7 +306,7 @@ extension PEFTAdapterReader {
     switch extra.role {
     case .baseLayer:
       if isAdapted { return isBias && biases != .none }
-      // A table whose trained rows lie apart.
+      // A table whose trained tokens lie apart.
       if !isBias, configuration.method.options.trainedTokens != nil { return false }
     case .originalModule: if configuration.saves(modulePath: modulePath) { return false }
     case .savedModule, .parameter:

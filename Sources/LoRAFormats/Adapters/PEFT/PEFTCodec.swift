@@ -44,19 +44,19 @@ struct PEFTCodec: AdapterCodec {
       for index in part.replacements.indices {
         part.replacements[index].path = "\(component).\(part.replacements[index].path)"
       }
-      for index in part.replacedRows.indices {
-        part.replacedRows[index].path = "\(component).\(part.replacedRows[index].path)"
+      for index in part.replacedTokens.indices {
+        part.replacedTokens[index].path = "\(component).\(part.replacedTokens[index].path)"
       }
       result.layers += part.layers
       result.replacements += part.replacements
-      result.replacedRows += part.replacedRows
+      result.replacedTokens += part.replacedTokens
       result.metadata.merge(part.metadata) { first, _ in first }
       provenance.fill(from: AdapterFile.Provenance(file.configuration))
       notes += file.notes.map { AdapterNote(layer: $0.layer, text: "\(component): \($0.text)") }
     }
     let description = AdapterDescription(
       layers: result.layers, replacements: result.replacements,
-      replacedRows: result.replacedRows, metadata: result.metadata)
+      replacedTokens: result.replacedTokens, metadata: result.metadata)
     return AdapterContent(description: description, provenance: provenance, notes: notes)
   }
 
@@ -130,11 +130,11 @@ extension AdapterDescription {
           return replacement
         }
       },
-      replacedRows: replacedRows.compactMap { rows in
-        within(rows.path).map { path in
-          var rows = rows
-          rows.path = path
-          return rows
+      replacedTokens: replacedTokens.compactMap { tokens in
+        within(tokens.path).map { path in
+          var tokens = tokens
+          tokens.path = path
+          return tokens
         }
       },
       metadata: metadata)

@@ -45,7 +45,7 @@ protocol PEFTMethod: Sendable, Hashable {
 
   /// Which of the base's biases are.
   var biases: PEFTAdapterConfiguration.LoRA.Biases { get }
-  /// The tokens whose rows are.
+  /// The tokens whose vectors are.
   var trainedTokens: PEFTAdapterConfiguration.LoRA.TrainedTokens? { get }
   /// Has the base's biases saved along; false if the method can't.
   mutating func save(_ biases: PEFTAdapterConfiguration.LoRA.Biases) -> Bool

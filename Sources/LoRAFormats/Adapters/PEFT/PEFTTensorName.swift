@@ -42,7 +42,7 @@ struct PEFTTensorName {
         let (role, adapter) = Self.role(of: parts[marker], Array(parts[(marker + 1)...]))
       else { throw Self.unknown(name, file) }
       var path = parts[..<marker]
-      // Rows of an embedding that are trained sit in a module of their own.
+      // Trained token vectors sit in a module of their own.
       if path.last == "token_adapter" { path = path.dropLast() }
       guard !path.isEmpty else { throw Self.unknown(name, file) }
       self.path = path.joined(separator: ".")
@@ -57,12 +57,12 @@ struct PEFTTensorName {
     }
   }
 
-  private static let rows = "trainable_tokens_delta"
+  private static let tokenVectors = "trainable_tokens_delta"
   private static let parts = Dictionary(
     PEFTAdapterConfiguration.Method.all.flatMap { $0.parts }.map { ($0.name, $0) },
     uniquingKeysWith: { first, _ in first })
   private static let markers = Set(parts.keys).union([
-    rows, "base_layer", "original_module", "modules_to_save",
+    tokenVectors, "base_layer", "original_module", "modules_to_save",
   ])
 
   /// The role of what follows the component `marker`, and the adapter's name if it is there.

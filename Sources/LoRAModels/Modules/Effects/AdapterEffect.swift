@@ -23,8 +23,8 @@ public enum AdapterEffect: Sendable {
   case scaling(ScalingEffect)
   /// Parameters of the module get new values.
   case parameters(ParameterReplacement)
-  /// Rows of a table of tokens get new values.
-  case tokenRows(TokenRowReplacement)
+  /// Some tokens of an embedding get new vectors.
+  case tokenVectors(TokenVectorReplacement)
   /// A change that only the adapter can compute is added.
   case computed(ComputedEffect)
   /// Something is added to what the parts of an ``AdaptableBlock`` compute.
@@ -41,7 +41,7 @@ extension AdapterEffect {
     case .normalized(let effect): effect.lowRank.extents
     case .scaling(let effect): effect.extents
     case .block(let effect): (nil, effect.hiddenSize)
-    case .parameters, .tokenRows, .computed, .virtualTokens: (nil, nil)
+    case .parameters, .tokenVectors, .computed, .virtualTokens: (nil, nil)
     }
   }
 
@@ -52,7 +52,7 @@ extension AdapterEffect {
     case .normalized(let effect): effect.memory
     case .scaling(let effect): effect.memory
     // A product with the new values instead of the old ones: its input is kept for their gradient.
-    case .parameters, .tokenRows, .virtualTokens: AdapterMemory(rank: 1)
+    case .parameters, .tokenVectors, .virtualTokens: AdapterMemory(rank: 1)
     // Only the number of its parameters is known.
     case .computed, .block: AdapterMemory(rank: max(1, count / (1 << 12)))
     }
@@ -64,7 +64,7 @@ extension AdapterEffect {
     switch self {
     case .lowRank(let effect): effect.dropoutRate
     case .normalized(let effect): effect.lowRank.dropoutRate
-    case .scaling, .parameters, .tokenRows, .computed, .block, .virtualTokens: nil
+    case .scaling, .parameters, .tokenVectors, .computed, .block, .virtualTokens: nil
     }
   }
 }

@@ -17,7 +17,7 @@ extension LinearAdapter {
         layer: path, reason: "only virtual tokens can be attached to a whole model")
     }
     if let layer = module as? any LinearLayer {
-      if case .tokenRows(let new) = effect {
+      if case .tokenVectors(let new) = effect {
         try new.check(size: layer.inputSize, count: layer.outputSize, path: path)
       }
       return try checkSizes(inputs: layer.inputSize, outputs: layer.outputSize, path: path)
@@ -29,7 +29,7 @@ extension LinearAdapter {
     }
     let shape = embedding.weight.shape
     switch effect {
-    case .tokenRows(let new):
+    case .tokenVectors(let new):
       return try new.check(size: shape[1], count: shape[0], path: path)
     case .lowRank(let effect) where effect.bias != nil:
       throw .unsupported(
@@ -94,16 +94,16 @@ extension BlockEffect {
   }
 }
 
-extension TokenRowReplacement {
-  /// Throws unless these are rows of a table of `count` rows.
+extension TokenVectorReplacement {
+  /// Throws unless these are vectors of a table of `count` tokens.
   fileprivate func check(size: Int, count: Int, path: String) throws(AdapterError) {
-    guard rows.shape[1] == size else {
+    guard vectors.shape[1] == size else {
       throw .shapeMismatch(
-        layer: path, expected: "rows of \(size)", found: "rows of \(rows.shape[1])")
+        layer: path, expected: "vectors of \(size)", found: "vectors of \(vectors.shape[1])")
     }
     for id in ids where id < 0 || id >= count {
       throw .shapeMismatch(
-        layer: path, expected: "tokens below \(count)", found: "a row of token \(id)")
+        layer: path, expected: "tokens below \(count)", found: "a vector of token \(id)")
     }
   }
 }

@@ -75,33 +75,33 @@ extension Module {
     return try await AdapterScope.$current.withValue(snapshot, operation: body)
   }
 
-  /// Runs `body` with a choice of adapters for each row of the batch: `rows[i]` applies to row `i` of
-  /// the inputs' first dimension.
+  /// Runs `body` with a choice of adapters for each item of the batch: `selections[i]` applies to
+  /// item `i` of the inputs' first dimension.
   ///
-  /// The base is computed once for all rows, what adapters add once for each group of rows that
-  /// share a choice. Everything called in `body` must keep the rows in their places: an input of
-  /// another number of rows traps where it meets an adapter.
+  /// The base is computed once for all items, what adapters add once for each group of items that
+  /// share a choice. Everything called in `body` must keep the items in their places: an input of
+  /// another number of items traps where it meets an adapter.
   ///
   /// ```swift
-  /// let logits = try model.withAdapters(rows: [["support": 1], [:], ["polite": 0.5]]) {
+  /// let logits = try model.withAdapters(perItem: [["support": 1], [:], ["polite": 0.5]]) {
   ///   model(tokens)  // [3, positions]
   /// }
   /// ```
   ///
   /// Throws as ``withAdapters(_:_:)-swift.method`` does.
   public func withAdapters<R>(
-    rows: [AdapterSelection], _ body: () throws -> R
+    perItem selections: [AdapterSelection], _ body: () throws -> R
   ) throws -> R {
-    let snapshot = try snapshot(rows: rows)
+    let snapshot = try snapshot(perItem: selections)
     return try AdapterScope.$current.withValue(snapshot, operation: body)
   }
 
-  /// Runs the asynchronous `body` with a choice of adapters for each row of the batch.
+  /// Runs the asynchronous `body` with a choice of adapters for each item of the batch.
   public func withAdapters<R>(
-    rows: [AdapterSelection], isolation: isolated (any Actor)? = #isolation,
+    perItem selections: [AdapterSelection], isolation: isolated (any Actor)? = #isolation,
     _ body: () async throws -> R
   ) async throws -> R {
-    let snapshot = try snapshot(rows: rows)
+    let snapshot = try snapshot(perItem: selections)
     return try await AdapterScope.$current.withValue(snapshot, operation: body)
   }
 
@@ -110,17 +110,17 @@ extension Module {
     AdapterSnapshot(try resolve([selection])[0])
   }
 
-  /// Resolves a choice for each row against what is attached now.
-  func snapshot(rows: [AdapterSelection]) throws(AdapterError) -> AdapterSnapshot {
+  /// Resolves a choice for each item against what is attached now.
+  func snapshot(perItem selections: [AdapterSelection]) throws(AdapterError) -> AdapterSnapshot {
     var distinct: [AdapterSelection] = []
     var positions: [AdapterSelection: Int] = [:]
-    let groupOfRow = rows.map { selection in
+    let groupOfItem = selections.map { selection in
       if let known = positions[selection] { return known }
       positions[selection] = distinct.count
       distinct.append(selection)
       return distinct.count - 1
     }
-    return AdapterSnapshot(groups: try resolve(distinct), groupOfRow: groupOfRow)
+    return AdapterSnapshot(groups: try resolve(distinct), groupOfItem: groupOfItem)
   }
 
   /// Resolves several choices in one step: no swap comes between them.

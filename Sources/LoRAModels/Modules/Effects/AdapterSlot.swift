@@ -48,8 +48,8 @@ public final class AdapterSlot: Sendable {
     case none
     case merged(LinearWeights)
     case adapters([ActiveAdapter])
-    /// Rows of the batch differ.
-    case rows(RowAdapters)
+    /// Items of the batch differ.
+    case items(ItemAdapters)
   }
 }
 

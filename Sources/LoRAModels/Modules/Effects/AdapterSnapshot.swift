@@ -4,43 +4,43 @@ import LoRATensor
 /// The adapters of one model that apply to one pass: resolved when it starts, and not changed by
 /// what other tasks attach, swap or enable meanwhile.
 struct AdapterSnapshot: Sendable {
-  /// What applies to one group of rows. Every slot of the model is in it, also those without an
+  /// What applies to one group of items. Every slot of the model is in it, also those without an
   /// adapter: a slot that is not belongs to another model.
   typealias Group = [ObjectIdentifier: [ActiveAdapter]]
 
-  /// What is chosen for some rows of the batch, or for all.
+  /// What is chosen for some items of the batch, or for all.
   let groups: [Group]
-  /// The group of each row of the batch; nil if there is one choice for all.
-  let groupOfRow: [Int]?
-  /// The rows of each group, ascending.
-  private let rowsOfGroup: [[Int]]
+  /// The group of each item of the batch; nil if there is one choice for all.
+  let groupOfItem: [Int]?
+  /// The items of each group, ascending.
+  private let itemsOfGroup: [[Int]]
 
-  /// One choice for every row.
+  /// One choice for every item.
   init(_ group: Group) {
     groups = [group]
-    groupOfRow = nil
-    rowsOfGroup = []
+    groupOfItem = nil
+    itemsOfGroup = []
   }
 
-  init(groups: [Group], groupOfRow: [Int]) {
-    // A batch without rows has nothing to choose; it passes as one without adapters.
+  init(groups: [Group], groupOfItem: [Int]) {
+    // A batch without items has nothing to choose; it passes as one without adapters.
     self.groups = groups.isEmpty ? [[:]] : groups
-    self.groupOfRow = groupOfRow
-    rowsOfGroup = groups.indices.map { index in
-      groupOfRow.indices.filter { groupOfRow[$0] == index }
+    self.groupOfItem = groupOfItem
+    itemsOfGroup = groups.indices.map { index in
+      groupOfItem.indices.filter { groupOfItem[$0] == index }
     }
   }
 
-  /// The choices of passes that go on together, one row of a batch each.
+  /// The choices of passes that go on together, one item of a batch each.
   init(joining snapshots: [AdapterSnapshot]) {
     var distinct: [Group] = []
-    let groupOfRow = snapshots.map { snapshot in
+    let groupOfItem = snapshots.map { snapshot in
       let group = snapshot.groups[0]
       if let known = distinct.firstIndex(where: { Self.areSame($0, group) }) { return known }
       distinct.append(group)
       return distinct.count - 1
     }
-    self.init(groups: distinct, groupOfRow: groupOfRow)
+    self.init(groups: distinct, groupOfItem: groupOfItem)
   }
 
   /// Whether two choices are the same adapters, of the same versions, at the same strengths.
@@ -57,71 +57,72 @@ struct AdapterSnapshot: Sendable {
   /// What one group has, as the choice of a pass of its own.
   func only(group: Int) -> AdapterSnapshot { AdapterSnapshot(groups[group]) }
 
-  /// What `row` of the batch has, as the choice of a pass of its own.
-  func only(row: Int) -> AdapterSnapshot {
-    guard let groupOfRow else { return self }
+  /// What `item` of the batch has, as the choice of a pass of its own.
+  func only(item: Int) -> AdapterSnapshot {
+    guard let groupOfItem else { return self }
     require(
-      row < groupOfRow.count, "row \(row) where adapters were chosen for \(groupOfRow.count)")
-    return only(group: groupOfRow[row])
+      item < groupOfItem.count, "item \(item) where adapters were chosen for \(groupOfItem.count)")
+    return only(group: groupOfItem[item])
   }
 
   /// What `slot` contributes; nil for one of another model.
   func contribution(of slot: AdapterSlot) -> AdapterSlot.Contribution? {
     let id = ObjectIdentifier(slot)
-    guard let groupOfRow, groups.count > 1 else {
+    guard let groupOfItem, groups.count > 1 else {
       guard let chosen = groups[0][id] else { return nil }
       return chosen.isEmpty ? AdapterSlot.Contribution.none : .adapters(chosen)
     }
     var isUsed = false
-    var parts: [RowAdapters.Part] = []
+    var parts: [ItemAdapters.Part] = []
     for (index, group) in groups.enumerated() {
       guard let chosen = group[id] else { return nil }
       isUsed = isUsed || !chosen.isEmpty
-      parts.append(RowAdapters.Part(adapters: chosen, rows: rowsOfGroup[index]))
+      parts.append(ItemAdapters.Part(adapters: chosen, items: itemsOfGroup[index]))
     }
     return isUsed
-      ? .rows(RowAdapters(parts: parts, rowCount: groupOfRow.count)) : AdapterSlot.Contribution.none
+      ? .items(ItemAdapters(parts: parts, itemCount: groupOfItem.count))
+      : AdapterSlot.Contribution.none
   }
 }
 
-/// What applies to the rows of a batch at one slot.
-struct RowAdapters: Sendable {
+/// What applies to the items of a batch at one slot.
+struct ItemAdapters: Sendable {
   struct Part: Sendable {
     let adapters: [ActiveAdapter]
-    /// The rows of the batch, ascending.
-    let rows: [Int]
+    /// The items of the batch, ascending.
+    let items: [Int]
   }
 
   let parts: [Part]
-  let rowCount: Int
+  let itemCount: Int
 
-  /// Traps unless `shape` is that of a batch of as many rows: whoever permutes or splits a batch
+  /// Traps unless `shape` is that of a batch of as many items: whoever permutes or splits a batch
   /// must choose its adapters again.
   func check(_ shape: Shape) {
     require(
-      shape.count >= 2 && shape[0] == rowCount,
-      "withAdapters(rows:) chose adapters for \(rowCount) rows, and a layer's input is \(shape); rows "
+      shape.count >= 2 && shape[0] == itemCount,
+      "withAdapters(perItem:) chose adapters for \(itemCount) items, and a layer's input is \(shape); items "
         + "must keep their places in the first extent: choose again for what is permuted or split")
   }
 }
 
-extension RowAdapters {
-  /// What the groups of rows add to a layer's output, if all of it is of low rank; nil if something
+extension ItemAdapters {
+  /// What the groups of items add to a layer's output, if all of it is of low rank; nil if something
   /// else is among it, a bias of B, or dropout.
   ///
-  /// - Parameter positions: how many rows of a matrix each row of the batch is.
+  /// - Parameter positions: how many rows of a matrix each item of the batch is.
   func lowRankParts(positions: Int) -> [LowRankRows]? {
     var result: [LowRankRows] = []
     for part in parts where !part.adapters.isEmpty {
       var terms: [LowRankTerm] = []
-      for item in part.adapters {
-        guard case .lowRank(let effect) = item.adapter.effect, effect.bias == nil, !effect.drops
+      for active in part.adapters {
+        guard case .lowRank(let effect) = active.adapter.effect, effect.bias == nil, !effect.drops
         else { return nil }
-        terms += effect.terms(strength: item.strength)
+        terms += effect.terms(strength: active.strength)
       }
       var ranges: [Range<Int>] = []
-      for row in part.rows {
-        let start = row * positions
+      for item in part.items {
+        let start = item * positions
         if let last = ranges.last, last.upperBound == start {
           ranges[ranges.count - 1] = last.lowerBound..<start + positions
         } else {
@@ -140,29 +141,30 @@ enum AdapterScope {
 }
 
 extension AdapterSlot {
-  /// Computes `body` for the rows of `x` that have the same adapters, each group on its own, and
-  /// puts the results together in the rows' order; all at once where the rows do not differ here.
+  /// Computes `body` for the items of `x` that have the same adapters, each group on its own, and
+  /// puts the results together in the items' order; all at once where the items do not differ here.
   ///
   /// What a module calls that reads its parameters through the slot; ``LinearLayer`` does better
   /// where adapters are of low rank.
   public func grouped(_ x: Variable, _ body: (Variable) -> Variable) -> Variable {
-    grouped(shape: x.shape) { rows in
-      guard let rows else { return body(x) }
-      return body(.concatenated(rows.map { x.sliced(axis: 0, $0..<$0 + 1) }))
+    grouped(shape: x.shape) { items in
+      guard let items else { return body(x) }
+      return body(.concatenated(items.map { x.sliced(axis: 0, $0..<$0 + 1) }))
     }
   }
 
-  /// Calls `body` with nil for all rows, or once for each group of rows with its own adapters bound.
-  func grouped(shape: Shape, _ body: (_ rows: [Int]?) -> Variable) -> Variable {
-    guard case .rows(let assignment) = contribution(), let snapshot = AdapterScope.current else {
+  /// Calls `body` with nil for all items, or once for each group of items with its own adapters
+  /// bound.
+  func grouped(shape: Shape, _ body: (_ items: [Int]?) -> Variable) -> Variable {
+    guard case .items(let assignment) = contribution(), let snapshot = AdapterScope.current else {
       return body(nil)
     }
     assignment.check(shape)
-    var results: [Variable?] = Array(repeating: nil, count: assignment.rowCount)
-    for (group, part) in assignment.parts.enumerated() where !part.rows.isEmpty {
-      let y = AdapterScope.$current.withValue(snapshot.only(group: group)) { body(part.rows) }
-      for (index, row) in part.rows.enumerated() {
-        results[row] = y.sliced(axis: 0, index..<index + 1)
+    var results: [Variable?] = Array(repeating: nil, count: assignment.itemCount)
+    for (group, part) in assignment.parts.enumerated() where !part.items.isEmpty {
+      let y = AdapterScope.$current.withValue(snapshot.only(group: group)) { body(part.items) }
+      for (index, item) in part.items.enumerated() {
+        results[item] = y.sliced(axis: 0, index..<index + 1)
       }
     }
     return .concatenated(results.compactMap { $0 })

@@ -12,8 +12,8 @@ struct AppliedEffects {
 
   /// New values of parameters, in the order of attachment, as all that follows.
   private(set) var parameters: [(new: ParameterReplacement, strength: Float)] = []
-  /// New rows.
-  private(set) var tokenRows: [(new: TokenRowReplacement, strength: Float)] = []
+  /// New vectors.
+  private(set) var tokenVectors: [(new: TokenVectorReplacement, strength: Float)] = []
   /// What the base is multiplied by.
   private(set) var scalings: [(effect: ScalingEffect, strength: Float)] = []
   /// What is added, and who adds it.
@@ -27,7 +27,7 @@ struct AppliedEffects {
       case .computed(let effect): changes.append((.computed(effect), item))
       case .scaling(let effect): scalings.append((effect, item.strength))
       case .parameters(let new): parameters.append((new, item.strength))
-      case .tokenRows(let new): tokenRows.append((new, item.strength))
+      case .tokenVectors(let new): tokenVectors.append((new, item.strength))
       // Read by blocks, see AdapterSlot.adapting, and by the model, see AppliedVirtualTokens.
       case .block, .virtualTokens: continue
       }
@@ -35,7 +35,7 @@ struct AppliedEffects {
   }
 
   /// Whether the module's own parameters are replaced.
-  var replaces: Bool { !parameters.isEmpty || !tokenRows.isEmpty }
+  var replaces: Bool { !parameters.isEmpty || !tokenVectors.isEmpty }
 
   /// The factors that inputs, or outputs, are multiplied by; nil if none scales them.
   func factors(ofInputs: Bool) -> Variable? {

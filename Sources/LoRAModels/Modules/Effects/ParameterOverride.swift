@@ -17,26 +17,26 @@ public final class ParameterOverride: LinearAdapter {
   public var effect: AdapterEffect { .parameters(ParameterReplacement(parameters)) }
 }
 
-/// New rows of an embedding's table, as one adapter brings them (PEFT's `trainable_token_indices`).
-/// A head that shares the table has them too.
+/// New vectors of some tokens of an embedding, as one adapter brings them (PEFT's
+/// `trainable_token_indices`). A head that shares the table has them too.
 ///
-/// At strength k a row is `base + k (new - base)`; at strength 1 it is the new row, bit for bit.
-public final class RowOverride: LinearAdapter {
-  /// The tokens and their rows.
-  public let replacement: TokenRowReplacement
+/// At strength k a vector is `base + k (new - base)`; at strength 1 it is the new vector, bit for bit.
+public final class TokenVectorOverride: LinearAdapter {
+  /// The tokens and their vectors.
+  public let replacement: TokenVectorReplacement
 
-  /// Creates an override by rows `[ids, size]`. Traps unless there is a row for every id.
-  public init(ids: [Int], rows: Parameter) {
-    replacement = TokenRowReplacement(ids: ids, rows: rows)
+  /// Creates an override by vectors `[ids, size]`. Traps unless there is one for every id.
+  public init(ids: [Int], vectors: Parameter) {
+    replacement = TokenVectorReplacement(ids: ids, vectors: vectors)
   }
 
-  /// The rows, under the name that PEFT gives them.
+  /// The vectors, under the name that PEFT gives them.
   public var parameters: Named<Parameter> {
-    ["token_adapter.trainable_tokens_delta": replacement.rows]
+    ["token_adapter.trainable_tokens_delta": replacement.vectors]
   }
 
-  /// The new rows.
-  public var effect: AdapterEffect { .tokenRows(replacement) }
+  /// The new vectors.
+  public var effect: AdapterEffect { .tokenVectors(replacement) }
 }
 
 /// New values of a module's own parameters. At strength k a parameter is `base + k (new - base)`; at
@@ -64,39 +64,39 @@ extension ParameterReplacement {
   }
 }
 
-/// New rows of a table of tokens, and of the head that shares it. At strength k a row is
-/// `base + k (new - base)`; at strength 1 it is the new row, bit for bit.
-public struct TokenRowReplacement: Sendable {
-  /// The tokens whose rows are new.
+/// New vectors of some tokens of a table, and of the head that shares it. At strength k a vector is
+/// `base + k (new - base)`; at strength 1 it is the new vector, bit for bit.
+public struct TokenVectorReplacement: Sendable {
+  /// The tokens whose vectors are new.
   public let ids: [Int]
-  /// The rows, `[ids, size]`.
-  public let rows: Parameter
+  /// The vectors, `[ids, size]`.
+  public let vectors: Parameter
 
-  /// Creates a replacement. Traps unless there is a row for every id.
-  public init(ids: [Int], rows: Parameter) {
+  /// Creates a replacement. Traps unless there is a vector for every id.
+  public init(ids: [Int], vectors: Parameter) {
     require(
-      rows.shape.count == 2 && rows.shape[0] == ids.count,
-      "\(rows.shape) are not the rows of \(ids.count) tokens")
+      vectors.shape.count == 2 && vectors.shape[0] == ids.count,
+      "\(vectors.shape) are not the vectors of \(ids.count) tokens")
     self.ids = ids
-    self.rows = rows
+    self.vectors = vectors
   }
 }
 
-extension TokenRowReplacement {
-  /// Where in `ids` the tokens with new rows are, and which rows theirs are.
+extension TokenVectorReplacement {
+  /// Where in `ids` the tokens with new vectors are, and which of the vectors theirs are.
   func positions(of ids: Tensor) -> [(position: Int, row: Int)] {
-    let rowOfToken = Dictionary(
+    let vectorOfToken = Dictionary(
       zip(self.ids, self.ids.indices), uniquingKeysWith: { first, _ in first })
     return ids.scalars(as: Int64.self).enumerated().compactMap { position, id in
-      rowOfToken[Int(id)].map { (position, $0) }
+      vectorOfToken[Int(id)].map { (position, $0) }
     }
   }
 
-  /// `base`, a table or the weight of a head, with the new rows mixed in.
+  /// `base`, a table or the weight of a head, with the new vectors mixed in.
   func replacing(_ base: LinearWeights, strength: Float) -> LinearWeights {
     var weight = base.weight.converted(to: .float32)
     let size = weight.shape[1]
-    let new = rows.value
+    let new = vectors.value
     weight.withUnsafeMutableBytes { bytes in
       new.withUnsafeElements(of: Float.self) { new in
         guard let table = bytes.baseAddress?.assumingMemoryBound(to: Float.self) else { return }
@@ -125,7 +125,7 @@ extension AdapterSlot {
   /// The value of a module's own `parameter`, which it calls `name`, in the pass that runs now: what
   /// the adapters that apply make of it, or else the base's.
   ///
-  /// Inside ``grouped(_:_:)`` where rows of a batch may differ.
+  /// Inside ``grouped(_:_:)`` where items of a batch may differ.
   public func value(of parameter: Parameter, named name: String) -> Variable {
     switch contribution() {
     case .none: return Variable(parameter)
@@ -137,9 +137,9 @@ extension AdapterSlot {
       }
     case .adapters(let active):
       return AppliedEffects(active).value(of: parameter, named: name)
-    case .rows:
+    case .items:
       misuse(
-        "rows of the batch have different values of '\(name)'; the module must compute inside "
+        "items of the batch have different values of '\(name)'; the module must compute inside "
           + "slot.grouped(x) { ... }")
     }
   }

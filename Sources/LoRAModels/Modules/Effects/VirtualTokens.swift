@@ -107,15 +107,15 @@ struct AppliedVirtualTokens: Sendable {
   func before(_ x: Variable) -> Variable {
     if embeddings.isEmpty { return x }
     let (batch, size) = (x.shape[0], x.shape[2])
-    let rows = embeddings.map { $0.reshaped(to: [1, $0.shape[0], size]) }
-    let prompt = rows.count == 1 ? rows[0] : .concatenated(rows, axis: 1)
+    let items = embeddings.map { $0.reshaped(to: [1, $0.shape[0], size]) }
+    let prompt = items.count == 1 ? items[0] : .concatenated(items, axis: 1)
     let prompts = batch == 1 ? prompt : .concatenated(Array(repeating: prompt, count: batch))
     return .concatenated([prompts, x], axis: 1)
   }
 }
 
 extension AdapterSlot {
-  /// What applies to the pass that runs now, where its rows do not differ.
+  /// What applies to the pass that runs now, where its items do not differ.
   var virtualTokens: AppliedVirtualTokens {
     if case .adapters(let active) = contribution() { return AppliedVirtualTokens(active) }
     return AppliedVirtualTokens()
@@ -127,29 +127,29 @@ extension LanguageModel {
   /// which the last virtual token predicts; as PEFT has it `scale` times as many as there are of the
   /// former. Nil without a prompt.
   ///
-  /// Where the second token is not trained on, the row begins with what is not, and the first is not
+  /// Where the second token is not trained on, the item begins with what is not, and the first is not
   /// either.
   package func promptedLoss(tokens: Tensor, targets: Tensor, scale: Float) -> Variable? {
     guard let hidden = (self as? any VirtualTokenModel)?.hiddenStatesFromLastVirtualToken(tokens)
     else { return nil }
-    let (rows, count) = (tokens.shape[0], tokens.shape[1])
+    let (items, count) = (tokens.shape[0], tokens.shape[1])
     let (ids, wanted) = (tokens.scalars(as: Int64.self), targets.scalars(as: Int64.self))
     var all: [Int64] = []
-    for row in 0..<rows {
-      let first = row * count
+    for item in 0..<items {
+      let first = item * count
       all.append(wanted[first] >= 0 ? ids[first] : -1)
       all += wanted[first..<first + count]
     }
     let trained = all.count { $0 >= 0 }
     let given = Float(wanted.count { $0 >= 0 })
     return loss(
-      hidden, targets: Tensor(all, shape: [rows, count + 1]),
+      hidden, targets: Tensor(all, shape: [items, count + 1]),
       scale: trained == 0 ? scale : scale * given / Float(trained))
   }
 }
 
 extension TokenModel {
-  /// How many virtual tokens come before a sequence that is passed now; of a batch whose rows differ the
+  /// How many virtual tokens come before a sequence that is passed now; of a batch whose items differ the
   /// most.
   package var virtualTokenCount: Int {
     guard let model = self as? any VirtualTokenModel else { return 0 }
@@ -157,8 +157,8 @@ extension TokenModel {
       switch model.slot.contribution() {
       case .none, .merged: 0
       case .adapters(let active): AppliedVirtualTokens(active).count
-      case .rows(let rows):
-        rows.parts.map { AppliedVirtualTokens($0.adapters).count }.max() ?? 0
+      case .items(let items):
+        items.parts.map { AppliedVirtualTokens($0.adapters).count }.max() ?? 0
       }
     }
   }

@@ -16,7 +16,7 @@ extension PEFTAdapterConfiguration {
       case all
     }
 
-    /// Tokens whose rows of an embedding were trained (`trainable_token_indices`).
+    /// Tokens whose vectors were trained (`trainable_token_indices`).
     package enum TrainedTokens: Sendable, Hashable {
       /// Of the model's input embedding.
       case ofInput([Int])
@@ -341,12 +341,12 @@ extension PEFTAdapterConfiguration.LoRA: PEFTMethod {
       throw PEFTAdapterConfiguration.inexpressible(
         "", "PEFT knows no bias of factors ('lora_bias') under 'use_dora'")
     }
-    let rows = description.replacedRows
-    if case .ofInput(let ids)? = options.trainedTokens, rows.count == 1, rows[0].ids == ids {
+    let tokens = description.replacedTokens
+    if case .ofInput(let ids)? = options.trainedTokens, tokens.count == 1, tokens[0].ids == ids {
       return options
     }
     options.trainedTokens =
-      rows.isEmpty ? nil : .byModule(rows.map { .init(key: $0.path, value: $0.ids) })
+      tokens.isEmpty ? nil : .byModule(tokens.map { .init(key: $0.path, value: $0.ids) })
     return options
   }
 }

@@ -1,5 +1,5 @@
 /// What to do with a text that has more tokens than the sequence length.
-public enum LongRows: String, Sendable, Hashable, Codable, CaseIterable {
+public enum LongExamples: String, Sendable, Hashable, Codable, CaseIterable {
   /// Throw an error that names the first one.
   case error
   /// Cut it. A prompt loses its beginning, after the tokens of the tokenizer's template; a
@@ -19,11 +19,11 @@ public struct DataOptions: Sendable, Hashable {
   public var sequenceLength: Int
   /// What to do with longer texts; nil splits texts and truncates prompts. Token ids are an error
   /// then, because they are already divided into examples.
-  public var longRows: LongRows?
+  public var longExamples: LongExamples?
 
   /// Creates options.
-  public init(sequenceLength: Int = 512, longRows: LongRows? = nil) {
+  public init(sequenceLength: Int = 512, longExamples: LongExamples? = nil) {
     self.sequenceLength = sequenceLength
-    self.longRows = longRows
+    self.longExamples = longExamples
   }
 }

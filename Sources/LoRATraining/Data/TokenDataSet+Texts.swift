@@ -40,18 +40,18 @@ extension TokenDataSet {
     packing: TextPacking = .packed, source: String = "the texts"
   ) throws(TrainingError) {
     try Self.check(sequenceLength)
-    let rows = texts.map { tokenizer.encodeDocument($0) }
+    let sequences = texts.map { tokenizer.encodeDocument($0) }
     switch packing {
     case .separate:
-      let examples = rows.map { TrainingExample(row: $0) }
+      let examples = sequences.map { TrainingExample(sequence: $0) }
       try self.init(examples: try Self.limited(examples, to: sequenceLength), source: source)
     case .packed:
       var tokens = TokenBuffer()
-      for row in rows { tokens.append(contentsOf: try Self.narrowed(row)) }
+      for ids in sequences { tokens.append(contentsOf: try Self.narrowed(ids)) }
       let positions = max(0, tokens.count - 1)
       let starts = stride(from: 0, to: positions, by: sequenceLength)
       try self.init(
-        starts.map { Row(start: $0, length: min(sequenceLength, positions - $0), given: 0) },
+        starts.map { Span(start: $0, length: min(sequenceLength, positions - $0), given: 0) },
         tokens: tokens, source: source)
     }
   }
@@ -63,16 +63,16 @@ extension TokenDataSet {
     documents: some Sequence<String>, tokenizer: any Tokenizer, source: String = "the documents"
   ) throws(TrainingError) {
     var tokens = TokenBuffer()
-    var rows: [Row] = []
+    var spans: [Span] = []
     var ids: [Int32] = []
     for document in documents {
       ids.removeAll(keepingCapacity: true)
       tokenizer.encode(document, addSpecialTokens: true, into: &ids)
-      guard ids.count > 1 else { throw .noTargets(row: rows.count) }
-      rows.append(Row(start: tokens.count, length: ids.count - 1, given: 0))
+      guard ids.count > 1 else { throw .noTargets(example: spans.count) }
+      spans.append(Span(start: tokens.count, length: ids.count - 1, given: 0))
       tokens.append(contentsOf: ids)
     }
-    try self.init(rows, tokens: tokens, source: source)
+    try self.init(spans, tokens: tokens, source: source)
   }
 
   /// Creates a data set of pairs, one example per pair. The loss counts the completion and the
@@ -87,7 +87,7 @@ extension TokenDataSet {
     try Self.check(sequenceLength)
     let examples = pairs.map { pair in
       let encoding = tokenizer.encode(prompt: pair.prompt, completion: pair.completion)
-      return TrainingExample(row: encoding.ids, promptLength: encoding.promptLength)
+      return TrainingExample(sequence: encoding.ids, promptLength: encoding.promptLength)
     }
     try self.init(examples: try Self.limited(examples, to: sequenceLength), source: source)
   }
@@ -102,8 +102,8 @@ extension TokenDataSet {
   private static func limited(
     _ examples: [TrainingExample], to limit: Int
   ) throws(TrainingError) -> [TrainingExample] {
-    for (row, example) in examples.enumerated() where example.tokens.count > limit {
-      throw .rowTooLong(row: row, length: example.tokens.count, limit: limit)
+    for (index, example) in examples.enumerated() where example.tokens.count > limit {
+      throw .exampleTooLong(example: index, length: example.tokens.count, limit: limit)
     }
     return examples
   }

@@ -2,8 +2,8 @@ import LoRAFormats
 import LoRAText
 
 /// Builds the examples of a data set from records, one at a time, of any length.
-struct RowBuilder {
-  /// What kind of record a row comes from.
+struct ExampleBuilder {
+  /// What kind of record an example comes from.
   enum Kind {
     /// A file of plain text, which is there to be cut.
     case document
@@ -14,7 +14,7 @@ struct RowBuilder {
     /// Ready token ids.
     case tokens
 
-    var standard: LongRows {
+    var standard: LongExamples {
       switch self {
       case .document, .text: .split
       case .pair: .truncate
@@ -24,14 +24,14 @@ struct RowBuilder {
   }
 
   private(set) var report: DataReport
-  private var rows: [TokenDataSet.Row] = []
+  private var spans: [TokenDataSet.Span] = []
   private var tokens = TokenBuffer()
   private let source: String
   private let unit: DataUnit
   /// The number of records that were seen.
   private var recordCount = 0
   private let options: DataOptions
-  /// The most positions of a ready row where the options don't say.
+  /// The most positions of a ready example where the options don't say.
   private let modelLimit: Int
   /// The file's format, if only its content says it.
   var assumedFormat: DataFile.Format? {
@@ -53,23 +53,23 @@ struct RowBuilder {
     report = DataReport(unit: unit == .row ? "row" : "line")
   }
 
-  /// Adds the row of `ids`, of which `given` are a prompt's.
+  /// Adds the example of `ids`, of which `given` are a prompt's.
   mutating func append(
     _ ids: some RandomAccessCollection<Int32>, given: Int = 0, _ kind: Kind, line: Int
   ) throws(FormatError) {
     recordCount += 1
     let length = ids.count - 1
     guard length > max(0, given - 1) else { return try leaveOut(ids.count, kind, line) }
-    let limit = kind == .tokens && options.longRows == nil ? modelLimit : options.sequenceLength
+    let limit = kind == .tokens && options.longExamples == nil ? modelLimit : options.sequenceLength
     if length <= limit { return add(ids, given: given, line: line) }
     report.limit = limit
-    switch options.longRows ?? kind.standard {
+    switch options.longExamples ?? kind.standard {
     case .error:
       throw FormatError(
         .invalidValue, file: source, subject: unit.place(recordCount, line),
         problem: "it has \(ids.count) tokens, more than the \(limit + 1) "
-          + "(\(limit) position\(limit == 1 ? "" : "s")) that a row may have",
-        remedy: "choose what becomes of long rows: truncate, skip or split them (--long-rows)")
+          + "(\(limit) position\(limit == 1 ? "" : "s")) that an example may have",
+        remedy: "choose what becomes of long examples: truncate, skip or split them (--long-rows)")
     case .skip: report.skipped.add(line: line)
     case .truncate:
       report.truncated.add(line: line)
@@ -82,8 +82,8 @@ struct RowBuilder {
       for offset in stride(from: 0, to: length, by: limit) {
         let (size, rest) = (min(limit, length - offset), max(0, given - offset))
         guard size > rest - 1 else { continue }
-        rows.append(.init(start: start + offset, length: size, given: rest, line: line))
-        if kind != .document { report.splitRows += 1 }
+        spans.append(.init(start: start + offset, length: size, given: rest, line: line))
+        if kind != .document { report.splitExamples += 1 }
       }
     }
   }
@@ -102,14 +102,14 @@ struct RowBuilder {
     }
     let head = ids.prefix(min(opening, max(0, room - 1)))
     let prompt = ids.prefix(given).suffix(room - head.count)
-    let row = Array(head) + Array(prompt) + Array(completion.prefix(limit + 1 - room))
-    add(row, given: room, line: line)
+    let cut = Array(head) + Array(prompt) + Array(completion.prefix(limit + 1 - room))
+    add(cut, given: room, line: line)
   }
 
   private mutating func add(
     _ ids: some RandomAccessCollection<Int32>, given: Int, line: Int
   ) {
-    rows.append(.init(start: tokens.count, length: ids.count - 1, given: given, line: line))
+    spans.append(.init(start: tokens.count, length: ids.count - 1, given: given, line: line))
     tokens.append(contentsOf: ids)
   }
 
@@ -118,7 +118,7 @@ struct RowBuilder {
     throw FormatError(
       .invalidValue, file: source, subject: unit.place(recordCount, line),
       problem: "it has \(count) token\(count == 1 ? "" : "s"), and so nothing to predict",
-      remedy: "give rows of at least two")
+      remedy: "give examples of at least two")
   }
 
   /// Notes that a record has fields which are not used.
@@ -134,15 +134,16 @@ struct RowBuilder {
     report.empty.add(line: line)
   }
 
-  /// The data set. Throws if no row is left.
+  /// The data set. Throws if no example is left.
   func dataSet() throws -> TokenDataSet {
     let notes = report.notes.dropFirst(assumedFormat == nil ? 0 : 1)
-    guard !rows.isEmpty || notes.isEmpty else {
+    guard !spans.isEmpty || notes.isEmpty else {
       throw FormatError(
-        .invalidValue, file: source, problem: "no row is left: " + notes.joined(separator: "; "),
+        .invalidValue, file: source,
+        problem: "no example is left: " + notes.joined(separator: "; "),
         remedy: "give longer texts, or a larger --sequence-length")
     }
-    return try TokenDataSet(rows, tokens: tokens, source: source, unit: unit)
+    return try TokenDataSet(spans, tokens: tokens, source: source, unit: unit)
   }
 }
 
@@ -159,7 +160,7 @@ enum DataUnit: Sendable {
   func place(_ number: Int, _ line: Int) -> String {
     switch self {
     case .line: "line \(line)"
-    case .element: "row \(number) (line \(line))"
+    case .element: "example \(number) (line \(line))"
     case .row: "row \(line)"
     }
   }

@@ -1,15 +1,15 @@
 package import LoRAJSON
 import LoRATensor
 
-/// Rows of token ids from a file: JSON `[[id, ...], ...]`, or a `.safetensors` file with an int64
-/// or int32 tensor [rows, length].
-package struct TokenRows: Sendable, Hashable {
-  /// The rows; at least one, each with at least one id, none negative.
-  package let rows: [[Int]]
+/// Sequences of token ids from a file: JSON `[[id, ...], ...]`, or a `.safetensors` file with an
+/// int64 or int32 tensor [sequences, length].
+package struct TokenSequences: Sendable, Hashable {
+  /// The sequences; at least one, each with at least one id, none negative.
+  package let sequences: [[Int]]
   /// The file that they come from, with the tensor's name after a `#` if it has one.
   package let source: String
 
-  /// Reads the rows that `specification` names: `FILE`, or `FILE#name` for one tensor of a
+  /// Reads the sequences that `specification` names: `FILE`, or `FILE#name` for one tensor of a
   /// safetensors file. Without a name `defaultName` is taken if the file has it, otherwise its only
   /// tensor.
   package init(_ specification: String, defaultName: String? = nil) throws(FormatError) {
@@ -20,13 +20,13 @@ package struct TokenRows: Sendable, Hashable {
           .invalidValue, file: path, subject: "'\(name ?? "")'",
           problem: "only .safetensors files have named tensors", remedy: "leave out the '#'")
       }
-      rows = try Self.rows(json: path)
+      sequences = try Self.sequences(json: path)
       source = path
       return
     }
     let file = try SafetensorsFile(path: path, access: .copied)
     let choice = try Self.choice(in: file, name, defaultName)
-    rows = try Self.rows(of: choice, in: file)
+    sequences = try Self.sequences(of: choice, in: file)
     source = "\(path)#\(choice)"
   }
 
@@ -34,15 +34,15 @@ package struct TokenRows: Sendable, Hashable {
   /// is ignored); nil if there is no such tensor or if it is another kind of file.
   package static func ifPresent(
     _ name: String, in specification: String
-  ) throws(FormatError) -> TokenRows? {
+  ) throws(FormatError) -> TokenSequences? {
     let (path, _) = split(specification)
     guard isSafetensors(path) else { return nil }
     guard try SafetensorsFile(path: path).entry(named: name) != nil else { return nil }
-    return try TokenRows("\(path)#\(name)")
+    return try TokenSequences("\(path)#\(name)")
   }
 
   /// The largest id.
-  package var largestID: Int { rows.lazy.compactMap { $0.max() }.max() ?? 0 }
+  package var largestID: Int { sequences.lazy.compactMap { $0.max() }.max() ?? 0 }
 
   /// The file of a specification, without a tensor's name.
   package static func file(of specification: String) -> String { split(specification).path }
@@ -92,7 +92,7 @@ package struct TokenRows: Sendable, Hashable {
         : "choose one with \(file.path)#NAME: \(listed(file.names))")
   }
 
-  private static func rows(
+  private static func sequences(
     of name: String, in file: SafetensorsFile
   ) throws(FormatError) -> [[Int]] {
     let tensor = try file.tensor(named: name)
@@ -104,7 +104,7 @@ package struct TokenRows: Sendable, Hashable {
     guard tensor.shape.count == 2 else {
       throw FormatError(
         .shapeMismatch, file: file.path, tensor: name,
-        "expected [rows, length], found \(tensor.shape)")
+        "expected [sequences, length], found \(tensor.shape)")
     }
     guard tensor.elementCount > 0 else {
       throw FormatError(
@@ -120,41 +120,41 @@ package struct TokenRows: Sendable, Hashable {
     return stride(from: 0, to: ids.count, by: length).map { Array(ids[$0..<$0 + length]) }
   }
 
-  private static func rows(json path: String) throws(FormatError) -> [[Int]] {
+  private static func sequences(json path: String) throws(FormatError) -> [[Int]] {
     let reader = try JSONListReader(path: path, form: "[[id, ...], ...]")
-    var rows: [[Int]] = []
+    var sequences: [[Int]] = []
     while let (value, line) = try reader.next() {
-      let place = "row \(rows.count + 1) (line \(line))"
+      let place = "sequence \(sequences.count + 1) (line \(line))"
       guard let elements = value.arrayValue else {
         throw FormatError(
           .typeMismatch, file: path, subject: place,
           problem: "expected [[id, ...], ...], found \(value.kind)")
       }
-      rows.append(try ids(elements, file: path, subject: place))
+      sequences.append(try ids(elements, file: path, subject: place))
     }
-    guard !rows.isEmpty else {
-      throw FormatError(.invalidValue, file: path, problem: "it holds no rows")
+    guard !sequences.isEmpty else {
+      throw FormatError(.invalidValue, file: path, problem: "it holds no sequences")
     }
-    return rows
+    return sequences
   }
 
-  /// The ids of one row as JSON has them; `subject` says in errors which row it is.
+  /// The ids of one sequence as JSON has them; `subject` says in errors which one it is.
   package static func ids(
     _ elements: [JSONValue], file: String, subject: String
   ) throws(FormatError) -> [Int] {
     guard !elements.isEmpty else {
       throw FormatError(.invalidValue, file: file, subject: subject, problem: "it is empty")
     }
-    var row: [Int] = []
-    row.reserveCapacity(elements.count)
+    var ids: [Int] = []
+    ids.reserveCapacity(elements.count)
     for (column, element) in elements.enumerated() {
       guard let id = element.intValue, id >= 0 else {
         throw FormatError(
           element.intValue == nil ? .typeMismatch : .invalidValue, file: file, subject: subject,
           problem: "expected a token id at position \(column), found \(element.encoded())")
       }
-      row.append(id)
+      ids.append(id)
     }
-    return row
+    return ids
   }
 }

@@ -6,8 +6,8 @@ import Testing
 
 @testable import LoRAModels
 
-/// Rows of one batch with adapters of their own, against a pass of each row by itself.
-@Suite struct RowAdapterTests {
+/// Items of one batch with adapters of their own, against a pass of each item by itself.
+@Suite struct ItemAdapterTests {
   private let model: any PretrainedLanguageModel
   private let tokens: Tensor
 
@@ -29,27 +29,27 @@ import Testing
 
   private static let choices: [AdapterSelection] = [["a": 1], ["b": 0.7], [:], ["a": 1]]
 
-  /// The largest difference of each row of `all` from what the row gives alone.
+  /// The largest difference of each item of `all` from what the item gives alone.
   private func expectSame(
     _ all: Tensor, _ choices: [AdapterSelection], within tolerance: Float = 2e-5,
     sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
-    for (row, choice) in choices.enumerated() {
+    for (item, choice) in choices.enumerated() {
       let alone = try withoutGradients {
-        try model.withAdapters(choice) { model(tokens[rows: row..<row + 1]).value }
+        try model.withAdapters(choice) { model(tokens[rows: item..<item + 1]).value }
       }
-      let difference = (all[rows: row..<row + 1] - alone).scalars().map(abs).max() ?? .infinity
-      #expect(difference < tolerance, "row \(row)", sourceLocation: sourceLocation)
+      let difference = (all[rows: item..<item + 1] - alone).scalars().map(abs).max() ?? .infinity
+      #expect(difference < tolerance, "item \(item)", sourceLocation: sourceLocation)
     }
   }
 
-  @Test("rows with A, B, none and A equal four passes")
-  func rowsHaveTheirOwn() throws {
+  @Test("items with A, B, none and A equal four passes")
+  func itemsHaveTheirOwn() throws {
     let all = try withoutGradients {
-      try model.withAdapters(rows: Self.choices) { model(tokens).value }
+      try model.withAdapters(perItem: Self.choices) { model(tokens).value }
     }
     try expectSame(all, Self.choices)
-    // The rows do differ.
+    // The items do differ.
     #expect(all != withoutGradients { model(tokens).value })
   }
 
@@ -77,7 +77,7 @@ import Testing
           scale: 1.5),
       ], named: "whole", enabled: false)
     let choices: [AdapterSelection] = [["whole": 1], ["a": 1, "b": -0.5], ["whole": 0.5], [:]]
-    try expectRows(choices)
+    try expectItems(choices)
   }
 
   @Test("factors with an origin, DoRA, IA3, and B with a bias")
@@ -93,12 +93,12 @@ import Testing
           parameter.value + random.normal(parameter.shape, standardDeviation: 0.2)
       }
     }
-    try expectRows([["pissa": 1], [:], ["a": 1, "pissa": 0.5], ["b": 1]])
-    try expectRows([["dora": 1], ["ia3": 1], ["bias": 1], [:]])
+    try expectItems([["pissa": 1], [:], ["a": 1, "pissa": 0.5], ["b": 1]])
+    try expectItems([["dora": 1], ["ia3": 1], ["bias": 1], [:]])
   }
 
-  /// Checks a pass with `choices` for the rows, and decoding with them.
-  private func expectRows(_ choices: [AdapterSelection]) throws {
+  /// Checks a pass with `choices` for the items, and decoding with them.
+  private func expectItems(_ choices: [AdapterSelection]) throws {
     let prompt = tokens[row: 0].scalars(as: Int64.self).map { Int($0) }
     let requests = choices.map {
       GenerationRequest(
@@ -110,7 +110,7 @@ import Testing
           try model.generate(after: $0.prompt, options: $0.options, adapters: $0.adapters)
         })
     let all = try withoutGradients {
-      try model.withAdapters(rows: choices) { model(tokens).value }
+      try model.withAdapters(perItem: choices) { model(tokens).value }
     }
     try expectSame(all, choices)
   }
@@ -124,37 +124,37 @@ import Testing
     }
     try model.disableAdapters()
     let choices: [AdapterSelection] = [["h": 1], [:], ["a": 1], ["h": -1]]
-    let (chosen, losses) = try model.withAdapters(rows: choices) {
+    let (chosen, losses) = try model.withAdapters(perItem: choices) {
       (
         model.greedyTokens(tokens: tokens, targets: tokens),
         try model.tokenLosses(tokens: tokens, targets: tokens)
       )
     }
-    for (row, choice) in choices.enumerated() {
-      let part = tokens[rows: row..<row + 1]
+    for (item, choice) in choices.enumerated() {
+      let part = tokens[rows: item..<item + 1]
       let (alone, loss) = try model.withAdapters(choice) {
         (
           model.greedyTokens(tokens: part, targets: part),
           try model.tokenLosses(tokens: part, targets: part)
         )
       }
-      #expect(chosen[rows: row..<row + 1] == alone, "row \(row)")
-      let difference = (losses[rows: row..<row + 1] - loss).scalars().map(abs).max() ?? .infinity
-      #expect(difference < 2e-5, "row \(row)")
+      #expect(chosen[rows: item..<item + 1] == alone, "item \(item)")
+      let difference = (losses[rows: item..<item + 1] - loss).scalars().map(abs).max() ?? .infinity
+      #expect(difference < 2e-5, "item \(item)")
     }
   }
 
-  @Test("gradients of rows reach the adapter of the row alone")
+  @Test("gradients of items reach the adapter of the item alone")
   func gradients() throws {
     let targets = tokens
-    let together = try model.withAdapters(rows: Self.choices) {
+    let together = try model.withAdapters(perItem: Self.choices) {
       model.loss(tokens: tokens, targets: targets, scale: 1)
     }.gradients()
     var sums: [String: Tensor] = [:]
-    for (row, choice) in Self.choices.enumerated() {
+    for (item, choice) in Self.choices.enumerated() {
       let alone = try model.withAdapters(choice) {
         model.loss(
-          tokens: tokens[rows: row..<row + 1], targets: targets[rows: row..<row + 1], scale: 1)
+          tokens: tokens[rows: item..<item + 1], targets: targets[rows: item..<item + 1], scale: 1)
       }
       guard alone.requiresGradient else { continue }
       let gradients = alone.gradients()
@@ -180,13 +180,13 @@ import Testing
   @Test("generations that share steps are those of each request alone")
   func generation() throws {
     var requests: [GenerationRequest] = []
-    for (row, choice) in (Self.choices + [["b": 0.7], ["a": 0.3, "b": 1]]).enumerated() {
-      let ids = tokens[row: row % 4].scalars(as: Int64.self).map { Int($0) }
+    for (item, choice) in (Self.choices + [["b": 0.7], ["a": 0.3, "b": 1]]).enumerated() {
+      let ids = tokens[row: item % 4].scalars(as: Int64.self).map { Int($0) }
       requests.append(
         GenerationRequest(
-          prompt: Array(ids.prefix(2 + row)),
+          prompt: Array(ids.prefix(2 + item)),
           options: GenerationOptions(
-            maximumTokens: 5 + 3 * row, temperature: row == 1 ? 0.8 : 0, seed: 4),
+            maximumTokens: 5 + 3 * item, temperature: item == 1 ? 0.8 : 0, seed: 4),
           adapters: choice))
     }
     let alone = try requests.map {
@@ -232,10 +232,10 @@ import Testing
     #expect(try model.generate(requests) == alone)
   }
 
-  @Test("one sequence under a choice for several rows is an error")
+  @Test("one sequence under a choice for several items is an error")
   func oneSequence() throws {
     #expect(throws: AdapterError.self) {
-      try model.withAdapters(rows: [[:], ["a": 1]]) { try model.generate(after: [5]) }
+      try model.withAdapters(perItem: [[:], ["a": 1]]) { try model.generate(after: [5]) }
     }
   }
 
@@ -264,7 +264,7 @@ import Testing
   @Test("an unknown name is an error")
   func unknown() throws {
     #expect(throws: AdapterError.unknownAdapter("c", available: ["a", "b"])) {
-      try model.withAdapters(rows: [["a": 1], ["c": 1]]) { () }
+      try model.withAdapters(perItem: [["a": 1], ["c": 1]]) { () }
     }
   }
 }

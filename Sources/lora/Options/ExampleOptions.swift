@@ -1,24 +1,24 @@
 public import ArgumentParser
 public import LoRAKit
 
-extension LongRows: ExpressibleByArgument {}
+extension LongExamples: ExpressibleByArgument {}
 
-/// How data become rows.
-struct RowOptions: ParsableArguments {
+/// How data become examples.
+struct ExampleOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "The most positions in a row, one less than its tokens. (default: 512, or the model's limit if "
-        + "lower; token rows may be as long as that limit)",
+      "The most positions in an example, one less than its tokens. (default: 512, or the model's limit if "
+        + "lower; token sequences may be as long as that limit)",
       valueName: "tokens"))
   var sequenceLength: Int?
   @Option(
     help: ArgumentHelp(
-      "What to do with a longer row: refuse it (error), cut it (truncate; a prompt loses its "
+      "What to do with a longer example: refuse it (error), cut it (truncate; a prompt loses its "
         + "beginning), leave it out (skip) or split it. (default: split texts, truncate prompts with "
-        + "completions, refuse token rows)",
+        + "completions, refuse token sequences)",
       valueName: "choice"))
-  var longRows: LongRows?
+  var longRows: LongExamples?
 
   func validate() throws {
     try demand("--sequence-length", sequenceLength, .atLeast(1))
@@ -34,13 +34,14 @@ struct RowOptions: ParsableArguments {
     }
     return try DataReader(
       for: pretrained.languageModel,
-      options: DataOptions(sequenceLength: sequenceLength ?? min(512, limit), longRows: longRows)
+      options: DataOptions(
+        sequenceLength: sequenceLength ?? min(512, limit), longExamples: longRows)
     ) { try pretrained.tokenizer() }
   }
 }
 
 extension DataReader {
-  /// Reads the data that `path` names, and says what became of rows that did not fit.
+  /// Reads the data that `path` names, and says what became of examples that did not fit.
   func readTelling(_ path: String, tensor: String) throws -> TokenDataSet {
     let (data, report) = try read(path, tensor: tensor)
     for note in report.notes { StandardError.line("note: \(data.source): \(note)") }
