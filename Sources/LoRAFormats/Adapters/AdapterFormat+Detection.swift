@@ -54,17 +54,15 @@ extension AdapterFormat {
         throw FormatError(
           .invalidValue, file: configuration,
           problem:
-            "it has fields of \(codecs.map(\.format.title).joined(separator: " and of ")), and "
+            "it has fields of \(codecs.map(keys).joined(separator: " and of ")), and "
             + "the folder has the weights of \(holding.isEmpty ? "neither" : "both")",
           remedy: "remove those of the format that the factors do not have")
       default:
         throw FormatError(
           .missingKey, file: configuration,
           problem: "it has the fields of no format: "
-            + Self.codecs.filter { !$0.configurationKeys.isEmpty }.map { codec in
-              "'" + codec.configurationKeys.joined(separator: "' or '")
-                + "' (\(codec.format.title))"
-            }.joined(separator: ", "),
+            + Self.codecs.filter { !$0.configurationKeys.isEmpty }.map(keys)
+            .joined(separator: ", "),
           remedy: "give an adapter's folder as the program wrote it that trained it")
       }
     }
@@ -82,6 +80,11 @@ extension AdapterFormat {
       remedy: !folders.isEmpty
         ? "it holds \(kind(ofFolders: folders)): give one of \(listed(folders))"
         : files.isEmpty ? "give an adapter's folder or file" : "give a file: \(listed(files))")
+  }
+
+  /// A format and the keys that its configuration is known by.
+  private static func keys(_ codec: any AdapterCodec) -> String {
+    "\(codec.format.title) ('\(codec.configurationKeys.joined(separator: "' or '"))')"
   }
 
   /// How files of adapters end.
