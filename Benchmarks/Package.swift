@@ -15,10 +15,19 @@ let package = Package(
     .systemLibrary(
       name: "PlainOpenBLAS", path: "PlainOpenBLAS", pkgConfig: "openblas",
       providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+    // What is timed and counted.
+    .target(
+      name: "Workloads",
+      dependencies: ["PlainOpenBLAS", .product(name: "LoRAKit", package: "lora-kit")],
+      path: "Workloads"),
+    .executableTarget(
+      name: "Counts",
+      dependencies: ["Workloads", .product(name: "LoRAKit", package: "lora-kit")],
+      path: "Counts"),
     .executableTarget(
       name: "Library",
       dependencies: [
-        "PlainOpenBLAS",
+        "Workloads",
         .product(name: "LoRAKit", package: "lora-kit"),
         .product(name: "Benchmark", package: "benchmark"),
       ],
