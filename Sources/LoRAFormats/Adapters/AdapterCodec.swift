@@ -72,3 +72,12 @@ struct AdapterContent: Sendable {
   var mlxConfiguration: MLXAdapterConfiguration?
   var adapterHubConfiguration: AdapterHubConfiguration?
 }
+
+extension AdapterContent {
+  /// Of a file that notes where the adapter comes from in its metadata.
+  init(_ description: AdapterDescription) {
+    self.init(
+      description: description,
+      provenance: AdapterFile.Provenance(metadata: description.metadata))
+  }
+}

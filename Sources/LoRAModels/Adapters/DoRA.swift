@@ -49,10 +49,10 @@ public struct DoRA: AdapterMethod, Sendable, Hashable, Codable {
   }
 
   /// Throws as ``LoRA/check()`` does.
-  public func check() throws(AdapterError) {
-    try LoRA(
-      rank: rank, alpha: alpha, dropout: dropout, isRankStabilized: isRankStabilized
-    ).check()
+  public func check() throws(AdapterError) { try factors.check() }
+
+  private var factors: LoRA {
+    LoRA(rank: rank, alpha: alpha, dropout: dropout, isRankStabilized: isRankStabilized)
   }
 
   /// The rank of its factors.
@@ -62,9 +62,7 @@ public struct DoRA: AdapterMethod, Sendable, Hashable, Codable {
   public func makeAdapter(
     for layer: any LinearLayer, using random: inout SeededRandom
   ) throws(AdapterError) -> DoRAAdapter {
-    let factors = try LoRA(
-      rank: rank, alpha: alpha, dropout: dropout, isRankStabilized: isRankStabilized
-    ).makeAdapter(for: layer, using: &random)
+    let factors = try factors.makeAdapter(for: layer, using: &random)
     // The same roundings as those of the norms in a pass, so that the ratio is exactly 1.
     let squares = layer.squaredRowNorms().scalars()
     return DoRAAdapter(

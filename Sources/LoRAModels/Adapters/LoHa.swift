@@ -157,9 +157,7 @@ extension PEFTAdapterConfiguration.LoHa: TrainableMethod {
   package func checkTrainable(
     _ configuration: PEFTAdapterConfiguration
   ) throws(AdapterError) {
-    try AdapterError.refuse(rankDropout > 0, "rank_dropout", "\(rankDropout)")
-    try AdapterError.refuse(moduleDropout > 0, "module_dropout", "\(moduleDropout)")
-    try configuration.demandStandardInitialization()
+    try configuration.demandPlainTraining(rankDropout: rankDropout, moduleDropout: moduleDropout)
   }
 
   package func recipe(

@@ -96,18 +96,30 @@ extension Module {
       for rank in method.factorRanks { demand.add(rank: rank, module) }
     }
     try demand.check(limit: memoryLimit)
+    let (adapters, report) = try freshAdapters(on: selected, seed: seed) { _ in method }
+    try attach(adapters, named: name, enabled: true)
+    return report
+  }
+
+  /// An adapter for each of `modules`, made by the method that `method` gives its path, and the report
+  /// of them.
+  func freshAdapters(
+    on modules: [(path: String, module: any AdaptableModule)], seed: UInt64,
+    _ method: (_ path: String) throws(AdapterError) -> any AdapterMethod
+  ) throws(AdapterError) -> (
+    adapters: [(path: String, adapter: any LinearAdapter)], report: InjectionReport
+  ) {
     var report = InjectionReport(layers: [], parameterCount: 0, warnings: structureProblems())
-    var adapters: [String: any LinearAdapter] = [:]
-    let layers = AdaptedLayers(selected.map(\.module))
-    for (path, module) in selected {
+    var adapters: [(path: String, adapter: any LinearAdapter)] = []
+    let layers = AdaptedLayers(modules.map(\.module))
+    for (path, module) in modules {
       var random = SeededRandom(seed: seed, path: path)
-      let adapter = try method.makeAdapter(
+      let adapter = try method(path).makeAdapter(
         for: module, path: path, among: layers, using: &random)
-      adapters[path] = adapter
+      adapters.append((path, adapter))
       report.add(adapter, path: path)
     }
-    try attach(adapters, named: name)
-    return report
+    return (adapters, report)
   }
 
   /// Why a selector found nothing: the names that there are, or how the modules are written.
@@ -182,10 +194,7 @@ extension Module {
     let fitting = try fitting(adapters)
     let slots = adapterSlots()
     let failure: AdapterError? = Attachment.exclusively {
-      let names = Attachment.names(slots)
-      guard names.contains(name) else { return .unknownAdapter(name, available: names) }
-      let merged = Attachment.mergedNames(slots)
-      if !merged.isEmpty { return .merged(adapters: merged) }
+      if let obstacle = Attachment.obstacle(toChanging: name, slots) { return obstacle }
       let strength = slots.lazy.compactMap { $0.withState { $0.enabled[name] } }.first
       for slot in slots {
         slot.withState { state in
@@ -256,10 +265,7 @@ extension Module {
   ) throws(AdapterError) {
     let slots = adapterSlots()
     let failure: AdapterError? = Attachment.exclusively {
-      let names = Attachment.names(slots)
-      guard names.contains(name) else { return .unknownAdapter(name, available: names) }
-      let merged = Attachment.mergedNames(slots)
-      if !merged.isEmpty { return .merged(adapters: merged) }
+      if let obstacle = Attachment.obstacle(toChanging: name, slots) { return obstacle }
       for slot in slots { slot.withState { body(&$0) } }
       return nil
     }

@@ -37,11 +37,8 @@ public struct PrefixTuning: ModelAdapterMethod, Hashable, Codable {
   public func makeAdapter(
     for model: any VirtualTokenModel, using random: inout SeededRandom
   ) throws(AdapterError) -> PrefixTuningAdapter {
-    try AdapterError.demand((1...1 << 20).contains(count), "count", count, "1 to 1048576")
     let width = 2 * model.layerCount * model.keyHeadCount * model.headSize
-    var demand = AdapterDemand()
-    demand.add(rank: count, inputs: width, outputs: 0)
-    try demand.check(limit: nil)
+    try AdapterDemand.check(virtualTokens: count, ofWidth: width)
     let states = startsAtZero ? Tensor.zeros([count, width]) : random.normal([count, width])
     return PrefixTuningAdapter(
       states: Parameter(states), layerCount: model.layerCount, keyHeadCount: model.keyHeadCount)
@@ -92,13 +89,7 @@ extension PrefixChange: AttachableChange {
 
 extension PEFTAdapterConfiguration.PrefixTuning: TrainableModelMethod {
   package static let recipes = [
-    TrainingRecipe(
-      name: "prefix-tuning", hyperparameters: [.virtualTokens], targets: { _ in .unspecified }
-    ) {
-      var options = Self()
-      options.count = $0.virtualTokens
-      return .prefixTuning(options)
-    }
+    TrainingRecipe.ofVirtualTokens(named: "prefix-tuning") { .prefixTuning(Self(count: $0)) }
   ]
 
   package func makeAdapter(

@@ -43,10 +43,7 @@ public struct PromptTuning: ModelAdapterMethod, Hashable, Codable {
   public func makeAdapter(
     for model: any VirtualTokenModel, using random: inout SeededRandom
   ) throws(AdapterError) -> PromptTuningAdapter {
-    try AdapterError.demand((1...1 << 20).contains(count), "count", count, "1 to 1048576")
-    var demand = AdapterDemand()
-    demand.add(rank: count, inputs: model.hiddenSize, outputs: 0)
-    try demand.check(limit: nil)
+    try AdapterDemand.check(virtualTokens: count, ofWidth: model.hiddenSize)
     guard initialization == .vocabulary else {
       return PromptTuningAdapter(
         embeddings: Parameter(random.normal([count, model.hiddenSize])))
@@ -87,13 +84,7 @@ extension PromptChange: AttachableChange {
 
 extension PEFTAdapterConfiguration.PromptTuning: TrainableModelMethod {
   package static let recipes = [
-    TrainingRecipe(
-      name: "prompt-tuning", hyperparameters: [.virtualTokens], targets: { _ in .unspecified }
-    ) {
-      var options = Self()
-      options.count = $0.virtualTokens
-      return .promptTuning(options)
-    }
+    TrainingRecipe.ofVirtualTokens(named: "prompt-tuning") { .promptTuning(Self(count: $0)) }
   ]
 
   package func makeAdapter(

@@ -94,6 +94,19 @@ package struct TrainingRecipe: Sendable {
     self.complete = complete
   }
 
+  /// A recipe whose one hyperparameter is the number of virtual tokens; `options` makes PEFT's options
+  /// of it.
+  package static func ofVirtualTokens(
+    named name: String,
+    options: @escaping @Sendable (_ count: Int) -> PEFTAdapterConfiguration.Method
+  ) -> TrainingRecipe {
+    TrainingRecipe(
+      name: name, hyperparameters: [.virtualTokens], targets: { _ in .unspecified }
+    ) {
+      options($0.virtualTokens)
+    }
+  }
+
   /// All that there are.
   package static let all: [TrainingRecipe] = PEFTAdapterConfiguration.Method.types.flatMap {
     ($0 as? any OfferedMethod.Type)?.recipes ?? []
@@ -121,6 +134,14 @@ extension PEFTAdapterConfiguration {
     guard initialization == .standard else {
       throw unusableInitialization("the standard initialization, true")
     }
+  }
+
+  /// Throws for what LoHa and LoKr can drop of a change while training, and unless the parameters start
+  /// as usual.
+  func demandPlainTraining(rankDropout: Double, moduleDropout: Double) throws(AdapterError) {
+    try AdapterError.refuse(rankDropout > 0, "rank_dropout", "\(rankDropout)")
+    try AdapterError.refuse(moduleDropout > 0, "module_dropout", "\(moduleDropout)")
+    try demandStandardInitialization()
   }
 
   func unusableInitialization(_ expected: String) -> AdapterError {

@@ -44,19 +44,13 @@ extension Module {
       }
       try demand.check(limit: memoryLimit)
     }
-    var report = InjectionReport(layers: [], parameterCount: 0, warnings: structureProblems())
-    var adapters: [String: any LinearAdapter] = [:]
-    let layers = AdaptedLayers(selected.map(\.module))
-    for (path, module) in selected {
-      var random = SeededRandom(seed: seed, path: path)
-      let adapter = try method.recipe(forPath: path, of: configuration)
-        .makeAdapter(for: module, path: path, among: layers, using: &random)
-      adapters[path] = adapter
-      report.add(adapter, path: path)
+    var (adapters, report) = try freshAdapters(on: selected, seed: seed) {
+      path throws(AdapterError) in
+      try method.recipe(forPath: path, of: configuration)
     }
     let along = try trainedAlong(configuration, layers: report.layers)
     report.addParameters(of: along.map(\.adapter))
-    try attach(adapters.map { ($0.key, $0.value) } + along, named: name, enabled: true)
+    try attach(adapters + along, named: name, enabled: true)
     report.warnings += configuration.unmatched(
       layers: report.layers, among: pathsOfLayers)
     return report

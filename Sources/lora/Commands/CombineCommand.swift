@@ -55,12 +55,7 @@ struct CombineCommand: ParsableCommand {
       applies.
       """)
   var replacements: ReplacementsArgument = .refused
-  @Option(
-    help: ArgumentHelp(
-      "The base model. GGUF adapters need it; others are checked against it.", valueName: "model"))
-  var base: String?
-  @Option(help: ArgumentHelp("The PEFT adapter's folder to write.", valueName: "dir"))
-  var output: String
+  @OptionGroup var made: MadeAdapterOptions
   @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var format: OutputOptions
 
@@ -72,11 +67,11 @@ struct CombineCommand: ParsableCommand {
 
   func run() throws {
     var destinations = Destinations(
-      reading: [base] + adapters.map(\.path), force: replacement.force)
-    try destinations.check(output, .adapter(.peft))
+      reading: [made.base] + adapters.map(\.path), force: replacement.force)
+    try destinations.check(made.output, .adapter(.peft))
     try destinations.confirm()
     let method = type.method
-    let files = try adapters.map { try AdapterFile.opened($0.path, base: base) }
+    let files = try adapters.map { try AdapterFile.opened($0.path, base: made.base) }
     for (argument, file) in zip(adapters, files) {
       StandardError.warnings(file.warnings().map { "\(argument.path): \($0)" })
     }
@@ -93,7 +88,7 @@ struct CombineCommand: ParsableCommand {
     if result.hasNoEffect {
       StandardError.line("warning: the combination has no effect: every product is zero")
     }
-    try replacement.writing { try result.write(madeOf: files, to: output) }
+    try replacement.writing { try result.write(madeOf: files, to: made.output) }
     try report(result)
   }
 
@@ -125,12 +120,12 @@ struct CombineCommand: ParsableCommand {
     guard format.isJSON else {
       let rank = ranks.min() == largest ? "rank \(largest)" : "ranks up to \(largest)"
       return try StandardOutput.line(
-        "\(output): \(counted(adapters.count, "adapter")) by \(type.text), "
+        "\(made.output): \(counted(adapters.count, "adapter")) by \(type.text), "
           + "\(counted(result.layers.count, "layer")) of \(rank), "
           + "\(grouped(result.parameterCount)) parameters")
     }
     try StandardOutput.json([
-      "output": .string(output), "type": .string(type.text),
+      "output": .string(made.output), "type": .string(type.text),
       "adapters": .array(
         adapters.map { ["path": .string($0.path), "weight": .number(Double($0.strength))] }),
       "layers": JSONValue(result.layers.count), "rank": JSONValue(largest),

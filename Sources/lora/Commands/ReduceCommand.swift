@@ -24,25 +24,20 @@ struct ReduceCommand: ParsableCommand {
     help: ArgumentHelp("The adapter, of any format: a folder or a file.", valueName: "adapter"))
   var adapter: String
   @OptionGroup var choice: RankOptions
-  @Option(
-    help: ArgumentHelp(
-      "The base model. GGUF adapters need it; others are checked against it.", valueName: "model"))
-  var base: String?
-  @Option(help: ArgumentHelp("The PEFT adapter's folder to write.", valueName: "dir"))
-  var output: String
+  @OptionGroup var made: MadeAdapterOptions
   @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var format: OutputOptions
 
   func validate() throws { try AdapterArgument.demandNoScale(adapter, "--adapter") }
 
   func run() throws {
-    var destinations = Destinations(reading: [adapter, base], force: replacement.force)
-    try destinations.check(output, .adapter(.peft))
+    var destinations = Destinations(reading: [adapter, made.base], force: replacement.force)
+    try destinations.check(made.output, .adapter(.peft))
     try destinations.confirm()
-    let file = try AdapterFile.opened(adapter, base: base)
+    let file = try AdapterFile.opened(adapter, base: made.base)
     StandardError.warnings(file.warnings().map { "\(adapter): \($0)" })
     let (reduced, cuts) = try file.description.reduced(to: choice.choice)
-    try replacement.writing { try reduced.write(madeOf: [file], to: output) }
+    try replacement.writing { try reduced.write(madeOf: [file], to: made.output) }
     try report(reduced, cuts)
   }
 
@@ -50,11 +45,11 @@ struct ReduceCommand: ParsableCommand {
     guard format.isJSON else {
       for line in cuts.table { try StandardOutput.line(line) }
       return try StandardOutput.line(
-        "\(output): \(grouped(reduced.parameterCount)) parameters, "
+        "\(made.output): \(grouped(reduced.parameterCount)) parameters, "
           + "\(decimal(100 * cuts.energy, 4)) % of the energy kept")
     }
     try StandardOutput.json([
-      "output": .string(output), "parameters": JSONValue(reduced.parameterCount),
+      "output": .string(made.output), "parameters": JSONValue(reduced.parameterCount),
       "energy": .number(cuts.energy), "layers": cuts.json,
     ])
   }

@@ -32,12 +32,7 @@ struct SweepCommand: ParsableCommand {
       valueName: "adapter"),
     transform: AdapterArgument.init)
   var adapters: [AdapterArgument] = []
-  @Flag(
-    help: """
-      Accept an adapter that changes nothing, such as one that was never trained, which is otherwise an \
-      error.
-      """)
-  var allowNoEffect = false
+  @OptionGroup var effect: EffectOptions
   @Option(help: ArgumentHelp("What to measure the loss on.", valueName: "file[#name]"))
   var data: String
   @Option(parsing: .unconditional, help: "The lowest strength.")
@@ -85,7 +80,7 @@ struct SweepCommand: ParsableCommand {
       do {
         let warnings = try base.loadAdapter(
           try AdapterFile.opened(argument.path, toAttachTo: model.path),
-          named: name, allowsNoEffect: allowNoEffect, enabled: false)
+          named: name, allowsNoEffect: effect.allowNoEffect, enabled: false)
         StandardError.warnings(warnings.map { "\(argument.path): \($0)" })
       } catch let error as AdapterError {
         throw CommandError(argument.path, error)

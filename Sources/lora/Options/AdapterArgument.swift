@@ -58,6 +58,16 @@ struct AdapterArgument: Sendable {
   }
 }
 
+/// `--allow-no-effect`.
+struct EffectOptions: ParsableArguments {
+  @Flag(
+    help: """
+      Accept an adapter that changes nothing, such as one that was never trained, which is otherwise an \
+      error.
+      """)
+  var allowNoEffect = false
+}
+
 /// The adapters that apply to a model.
 struct AdapterOptions: ParsableArguments {
   @Option(
@@ -68,12 +78,7 @@ struct AdapterOptions: ParsableArguments {
       valueName: "adapter[:scale]"),
     transform: AdapterArgument.init)
   var adapters: [AdapterArgument] = []
-  @Flag(
-    help: """
-      Accept an adapter that changes nothing, such as one that was never trained, which is otherwise an \
-      error.
-      """)
-  var allowNoEffect = false
+  @OptionGroup var effect: EffectOptions
 
   /// Reads the adapters, attaches and enables them on `model`, which was opened from `path`; what
   /// was chosen.
@@ -85,7 +90,7 @@ struct AdapterOptions: ParsableArguments {
       do {
         let warnings = try model.loadAdapter(
           try AdapterFile.opened(adapter.path, toAttachTo: path), named: name,
-          allowsNoEffect: allowNoEffect || adapter.strength == 0)
+          allowsNoEffect: effect.allowNoEffect || adapter.strength == 0)
         StandardError.warnings(warnings.map { "\(adapter.path): \($0)" })
       } catch let error as AdapterError {
         throw CommandError(adapter.path, error)
@@ -95,4 +100,14 @@ struct AdapterOptions: ParsableArguments {
     try model.enableAdapters(selection)
     return selection
   }
+}
+
+/// What the commands have in common that make one adapter of others.
+struct MadeAdapterOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "The base model. GGUF adapters need it; others are checked against it.", valueName: "model"))
+  var base: String?
+  @Option(help: ArgumentHelp("The PEFT adapter's folder to write.", valueName: "dir"))
+  var output: String
 }

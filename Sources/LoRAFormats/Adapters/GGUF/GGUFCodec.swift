@@ -6,9 +6,7 @@ struct GGUFCodec: AdapterCodec {
   func read(_ path: String, _ options: AdapterFile.Options) throws(FormatError) -> AdapterContent {
     let base = try options.basePath.map { path throws(FormatError) in try ggufBase(path) }
     let description = try GGUFAdapterFile(path: path, base: base).description
-    return AdapterContent(
-      description: description,
-      provenance: AdapterFile.Provenance(metadata: description.metadata))
+    return AdapterContent(description)
   }
 
   func fit(

@@ -30,9 +30,7 @@ struct KohyaCodec: AdapterCodec {
       try AdapterFile.modules(ofModel: path)
     }
     let description = try KohyaAdapterFile(path: path, modules: modules ?? []).description
-    return AdapterContent(
-      description: description,
-      provenance: AdapterFile.Provenance(metadata: description.metadata))
+    return AdapterContent(description)
   }
 
   func fit(

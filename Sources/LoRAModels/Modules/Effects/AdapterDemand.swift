@@ -28,6 +28,17 @@ struct AdapterDemand {
     }
   }
 
+  /// Throws for a number of virtual tokens that nothing can be learned with, or that memory does not
+  /// hold: `width` numbers each.
+  static func check(virtualTokens count: Int, ofWidth width: Int) throws(AdapterError) {
+    guard (1...1 << 20).contains(count) else {
+      throw .invalidValue(parameter: "count", value: "\(count)", expected: "1 to 1048576")
+    }
+    var demand = AdapterDemand()
+    demand.add(rank: count, inputs: width, outputs: 0)
+    try demand.check(limit: nil)
+  }
+
   /// Throws if the numbers alone take more than `limit` bytes, or than there are.
   func check(limit: Int?) throws(AdapterError) {
     // What is certainly there need not be asked for.

@@ -18,6 +18,15 @@ enum Attachment {
     return slots.flatMap(\.names).filter { seen.insert($0).inserted }
   }
 
+  /// Why the adapter called `name` can't be changed: there is none, or adapters are merged; nil if it
+  /// can.
+  static func obstacle(toChanging name: String, _ slots: [AdapterSlot]) -> AdapterError? {
+    let names = names(slots)
+    guard names.contains(name) else { return .unknownAdapter(name, available: names) }
+    let merged = mergedNames(slots)
+    return merged.isEmpty ? nil : .merged(adapters: merged)
+  }
+
   /// The names of the merged adapters, if any are merged.
   static func mergedNames(_ slots: [AdapterSlot]) -> [String] {
     let isMerged = slots.contains { $0.withState { $0.merged != nil } }

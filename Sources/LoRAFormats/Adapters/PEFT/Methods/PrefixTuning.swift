@@ -5,7 +5,7 @@ extension PEFTAdapterConfiguration {
   /// What prefix tuning has, PEFT's `PREFIX_TUNING`.
   package struct PrefixTuning: Sendable, Hashable {
     /// The number of virtual tokens.
-    package var count = 20
+    package var count: Int
     /// What PEFT has noted of the model; heads and size are those of keys.
     var model = PEFTPromptedModel()
     /// Whether keys and values start at zero.
@@ -13,7 +13,7 @@ extension PEFTAdapterConfiguration {
     /// Whether a network makes them while training. The file holds what it made.
     package var isProjected = false
 
-    package init() {}
+    package init(count: Int = 20) { self.count = count }
   }
 }
 
@@ -41,6 +41,7 @@ package struct PrefixChange: LayerChange {
 }
 
 extension PEFTAdapterConfiguration.PrefixTuning: PEFTPromptedMethod {
+  init() { self.init(count: 20) }
   static let peftType = "PREFIX_TUNING"
   static let keys: [PEFTKey<Self>] =
     PEFTPromptedModel.keys(\.count, \.model) + [

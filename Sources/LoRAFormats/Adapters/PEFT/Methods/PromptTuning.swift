@@ -5,13 +5,13 @@ extension PEFTAdapterConfiguration {
   /// What prompt tuning has, PEFT's `PROMPT_TUNING`.
   package struct PromptTuning: Sendable, Hashable {
     /// The number of virtual tokens.
-    package var count = 20
+    package var count: Int
     /// What PEFT has noted of the model.
     var model = PEFTPromptedModel()
     /// How the vectors started: "RANDOM", "SAMPLE_VOCAB" or "TEXT".
     package var initialization = "RANDOM"
 
-    package init() {}
+    package init(count: Int = 20) { self.count = count }
   }
 }
 
@@ -35,6 +35,7 @@ package struct PromptChange: LayerChange {
 }
 
 extension PEFTAdapterConfiguration.PromptTuning: PEFTPromptedMethod {
+  init() { self.init(count: 20) }
   static let peftType = "PROMPT_TUNING"
   static let keys: [PEFTKey<Self>] =
     PEFTPromptedModel.keys(\.count, \.model) + [
