@@ -95,6 +95,34 @@ import Testing
     #expect(try Command.succeed("inspect", model).output.contains("begins with 1 '<s>'"))
   }
 
+  @Test func showsAClassifiersLabels() throws {
+    let model = Fixtures.path("encoders/bert-classifier")
+    let configuration = try #require(
+      try Command.succeed("inspect", model, "--json").json()["configuration"])
+    #expect(
+      configuration["labels"]?.arrayValue?.map(\.stringValue) == ["no", "perhaps", "yes"])
+    #expect(
+      try Command.succeed("inspect", model).output.contains("head of 3 labels: no, perhaps, yes"))
+    let language = Fixtures.model("llama-grouped")
+    let none = try Command.succeed("inspect", language, "--json").json()["configuration"]
+    #expect(none?["labels"] == .null)
+    #expect(try Command.succeed("inspect", language).output.contains("head of its own"))
+    let encoder = Fixtures.path("encoders/bert-body")
+    #expect(try Command.succeed("inspect", encoder).output.contains("no head"))
+  }
+
+  /// A tokenizer of another kind is no reason not to show the model.
+  @Test func showsAModelWithAnUnsupportedTokenizer() throws {
+    let model = try Fixtures.copy("llama-grouped")
+    try Fixtures.write(
+      #"{"model": {"type": "WordPiece", "vocab": {"[UNK]": 0}}}"#, to: model + "/tokenizer.json")
+    let result = try Command.succeed("inspect", model, "--json").json()
+    #expect(
+      result["tokenizer"]?["unsupported"]?.stringValue?.contains("WordPiece") == true)
+    #expect(result["tensors"]?.arrayValue?.isEmpty == false)
+    #expect(try Command.succeed("inspect", model).output.contains("tokenizer: not supported"))
+  }
+
   @Test func showsAnUnknownArchitecture() throws {
     let model = try Fixtures.copy("llama-grouped")
     let path = model + "/config.json"

@@ -23,32 +23,17 @@ extension InspectCommand.Report {
         + types.map { "\($0.value) \($0.key)" }.joined(separator: ", "),
       "files: " + directory.files.map(\.path).joined(separator: ", "),
     ]
-    switch Result(catching: { () throws(FormatError) in try directory.configuration() }) {
-    case .success(let configuration):
+    do throws(FormatError) {
+      let configuration = try directory.configuration()
+      let head = try configuration.architecture.structure(configuration).head
       object["configuration"] = .object(Self.json(configuration))
-      lines += Self.lines(configuration)
-    case .failure(let error):
+      lines += Self.lines(configuration, head)
+    } catch {
       guard error.kind == .unsupported else { throw error }
       object["unsupported"] = .string(error.description)
       lines.append("not supported: \(error)")
     }
-    object["tokenizer"] = .null
-    if ["tokenizer.json", "vocab.json"].contains(where: { name in
-      FileSystem.exists(FileSystem.join(directory.path, name))
-    }) {
-      let tokenizer = try BytePairTokenizer(contentsOf: directory.path)
-      let special = [tokenizer.beginningOfSequence, tokenizer.endOfSequence]
-      object["tokenizer"] = [
-        "vocabulary": JSONValue(tokenizer.vocabularySize),
-        "bos": special[0].map { JSONValue($0) } ?? .null,
-        "eos": special[1].map { JSONValue($0) } ?? .null,
-      ]
-      lines.append(
-        "tokenizer: \(tokenizer.vocabularySize) tokens, begins with "
-          + Self.token(special[0], tokenizer) + ", ends with " + Self.token(special[1], tokenizer))
-    } else {
-      lines.append("tokenizer: none")
-    }
+    try addTokenizer(of: directory)
     object["tensors"] = .array(
       entries.map { entry in
         [
@@ -60,6 +45,31 @@ extension InspectCommand.Report {
       entries.map { [$0.name, $0.typeName, "\($0.shape)"] }, header: ["tensor", "type", "shape"])
   }
 
+  private mutating func addTokenizer(of directory: ModelDirectory) throws {
+    object["tokenizer"] = .null
+    let files = ["tokenizer.json", "vocab.json"]
+    guard files.contains(where: { FileSystem.exists(FileSystem.join(directory.path, $0)) }) else {
+      return lines.append("tokenizer: none")
+    }
+    let tokenizer: BytePairTokenizer
+    do throws(TokenizerError) {
+      tokenizer = try BytePairTokenizer(contentsOf: directory.path)
+    } catch {
+      guard error.kind == .unsupported else { throw error }
+      object["tokenizer"] = ["unsupported": .string(error.description)]
+      return lines.append("tokenizer: not supported: \(error)")
+    }
+    let special = [tokenizer.beginningOfSequence, tokenizer.endOfSequence]
+    object["tokenizer"] = [
+      "vocabulary": JSONValue(tokenizer.vocabularySize),
+      "bos": special[0].map { JSONValue($0) } ?? .null,
+      "eos": special[1].map { JSONValue($0) } ?? .null,
+    ]
+    lines.append(
+      "tokenizer: \(tokenizer.vocabularySize) tokens, begins with "
+        + Self.token(special[0], tokenizer) + ", ends with " + Self.token(special[1], tokenizer))
+  }
+
   private static func json(_ c: ModelConfiguration) -> JSONObject {
     [
       "hidden_size": JSONValue(c.hiddenSize), "intermediate_size": JSONValue(c.intermediateSize),
@@ -69,18 +79,36 @@ extension InspectCommand.Report {
       "tied_embeddings": .bool(c.tiesWordEmbeddings),
       "sliding_windows": .array(c.slidingWindows.map { $0.map { JSONValue($0) } ?? .null }),
       "dtype": c.storedType.map { .string($0.rawValue) } ?? .null,
+      "labels": c.labels.isEmpty ? .null : .array(c.labels.map { .string($0) }),
     ]
   }
 
-  private static func lines(_ c: ModelConfiguration) -> [String] {
+  /// The most labels that are shown in a line.
+  private static let mostLabels = 20
+
+  private static func lines(
+    _ c: ModelConfiguration, _ head: TransformerStructure.Head
+  ) -> [String] {
     let windows = Set(c.slidingWindows.compactMap { $0 }).sorted().map(\.description)
     return [
       "\(c.layerCount) layers of size \(c.hiddenSize), feed-forward \(c.intermediateSize), "
         + "\(c.headCount) heads of \(c.headSize), \(c.keyValueHeadCount) for keys and values",
-      "vocabulary \(c.vocabularySize), up to \(c.maximumPositions) positions, head "
-        + (c.tiesWordEmbeddings ? "tied to the embedding" : "of its own")
+      "vocabulary \(c.vocabularySize), up to \(c.maximumPositions) positions, "
+        + text(of: head, c)
         + (windows.isEmpty ? "" : ", windows of \(windows.joined(separator: ", "))"),
     ]
+  }
+
+  private static func text(of head: TransformerStructure.Head, _ c: ModelConfiguration) -> String {
+    switch head {
+    case .nextToken: return "head \(c.tiesWordEmbeddings ? "tied to the embedding" : "of its own")"
+    case .none: return "no head"
+    case .classification:
+      let more = c.labels.count - mostLabels
+      return "head of \(counted(c.labels.count, "label")): "
+        + c.labels.prefix(mostLabels).joined(separator: ", ")
+        + (more > 0 ? " and \(grouped(more)) more" : "")
+    }
   }
 
   private static func token(_ id: Int?, _ tokenizer: BytePairTokenizer) -> String {
