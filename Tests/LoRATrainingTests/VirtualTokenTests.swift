@@ -106,6 +106,51 @@ import Testing
     #expect(plain != nil && plain == again)
   }
 
+  /// Packed sequences have the virtual tokens before each of them, and give what each gives alone.
+  @Test(arguments: names) func packedSequencesAreKeptApart(name: String) throws {
+    let reference = try PEFTRunTests.Reference(name)
+    let model = try reference.model()
+    try model.loadAdapter(from: reference.folder + "/trained", named: "a", isTrainable: true)
+    let all = reference.ids.scalars(as: Int64.self).map(Int.init)
+    let rows = [9, 4, 6, 12].enumerated().map { Array(all[$0 * 3..<$0 * 3 + $1]) }
+    // The first item is padded by 5.
+    let packed = [[9, 4], [6, 12]], items = [rows[0] + rows[1], rows[2] + rows[3]]
+    let joined = TokenBatch(rows: items)
+    let batch = TokenBatch(joined.tokens, packed: packed)
+    // Of each sequence all but its last token is followed by one to predict.
+    func targets(_ row: [Int]) -> [Int64] { row.dropFirst().map(Int64.init) + [-1] }
+    let wanted = Tensor(
+      (targets(rows[0]) + targets(rows[1]) + repeatElement(-1, count: 5) + targets(rows[2])
+        + targets(rows[3])), shape: [2, 18])
+    let parameter = try #require(model.adapterParameters(named: "a").first?.parameter)
+    let together = withoutGradients { model.hiddenStates(batch).value }
+    var (loss, gradient) = (Float(0), Tensor.zeros(parameter.shape))
+    for (index, row) in rows.enumerated() {
+      let alone = TokenBatch(rows: [row])
+      let states = withoutGradients { model.hiddenStates(alone).value }
+      let start = index % 2 == 0 ? 0 : rows[index - 1].count
+      let found = together[rows: index / 2..<index / 2 + 1]
+        .sliced(axis: 1, start..<start + row.count)
+      #expect(largestDifference(found, states) < 1e-5, "sequence \(index)")
+      let own = model.loss(alone, targets: Tensor(targets(row), shape: [1, row.count]), scale: 0.1)
+      loss += own.value.scalars()[0]
+      gradient = gradient + (try #require(own.gradients()[parameter]))
+    }
+    let sum = model.loss(batch, targets: wanted, scale: 0.1)
+    #expect(abs(sum.value.scalars()[0] - loss) < 1e-4)
+    #expect(largestDifference(try #require(sum.gradients()[parameter]), gradient) < 1e-4)
+    // Items with adapters of their own.
+    let mixed = try model.withAdapters(rows: [["a": 1], [:]]) {
+      withoutGradients { model.hiddenStates(batch).value }
+    }
+    let base = try model.withAdapters([:]) {
+      withoutGradients { model.hiddenStates(batch).value }
+    }
+    #expect(largestDifference(mixed[rows: 0..<1], together[rows: 0..<1]) < 1e-5)
+    #expect(largestDifference(mixed[rows: 1..<2], base[rows: 1..<2]) < 1e-5)
+    #expect(largestDifference(base, together) > 1e-2)
+  }
+
   @Test(arguments: names) func whatIsNotThereIsSaid(name: String) throws {
     let reference = try PEFTRunTests.Reference(name)
     let model = try reference.model()

@@ -44,8 +44,11 @@ extension TransformerModel {
   private func begun(_ batch: TokenBatch, cache: KeyValueCache?) -> Variable {
     var virtual = slot.virtualTokens
     guard virtual.count > 0 else { return body.hiddenStates(batch, cache: cache) }
-    if case .packed = batch.sequences {
-      misuse("packed sequences behind virtual tokens: give each an item of the batch")
+    if let unpacked = batch.unpacked {
+      // Every sequence has the virtual tokens before its own: an item for each, and then back.
+      let hidden = begun(unpacked.batch, cache: cache)
+      let size = hidden.shape.innermost
+      return hidden.reshaped(to: [hidden.shape.rowCount, size]).gathered(unpacked.places)
     }
     guard self is any LanguageModel else {
       // An encoder's tokens keep their places, as the papers' and the adapters package's do.
@@ -62,6 +65,32 @@ extension TransformerModel {
 }
 
 extension TokenBatch {
+  /// A batch with an item for each sequence of a packed one, and for each position here the row of the
+  /// tokens there, int64, `[batch, positions]`; the first one's for padding. Nil if none is packed.
+  fileprivate var unpacked: (batch: TokenBatch, places: Tensor)? {
+    guard case .packed(let lengths) = sequences else { return nil }
+    let (ids, kinds) = (tokens.scalars(as: Int64.self), types?.scalars(as: Int64.self))
+    let (width, longest) = (tokens.shape[1], lengths.joined().max() ?? 0)
+    var places = Array(repeating: Int64(0), count: ids.count)
+    var rows: (ids: [[Int]], types: [[Int]]) = ([], [])
+    for (item, lengths) in lengths.enumerated() {
+      var start = item * width
+      for length in lengths {
+        let range = start..<start + length
+        for (offset, position) in range.enumerated() {
+          places[position] = Int64(rows.ids.count * longest + offset)
+        }
+        rows.ids.append(ids[range].map { Int($0) })
+        if let kinds { rows.types.append(kinds[range].map { Int($0) }) }
+        start += length
+      }
+    }
+    return (
+      TokenBatch(rows: rows.ids, types: kinds == nil ? nil : rows.types),
+      Tensor(places, shape: tokens.shape)
+    )
+  }
+
   /// Some items of the batch.
   func only(_ items: [Int]) -> TokenBatch {
     func chosen(_ tensor: Tensor) -> Tensor {

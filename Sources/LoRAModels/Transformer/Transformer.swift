@@ -54,8 +54,8 @@ public final class Transformer: LanguageModel, TransformerModel {
     hiddenStates(TokenBatch(tokens), cache: cache)
   }
 
-  /// The same of whole sequences, which may be packed or padded. Traps for packed ones behind virtual
-  /// tokens.
+  /// The same of whole sequences, which may be packed or padded. Behind virtual tokens each packed
+  /// sequence has those before its own, and takes as long as an item padded to the longest.
   public func hiddenStates(_ batch: TokenBatch) -> Variable { hiddenStates(batch, cache: nil) }
 }
 
