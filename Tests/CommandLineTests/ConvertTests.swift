@@ -14,6 +14,32 @@ import Testing
     ).json()["nll"]?.doubleValue ?? .nan
   }
 
+  /// Adapters that were made on a model's body alone are used and written by the model's names.
+  @Test func namesOfABodyBecomeTheModels() throws {
+    let (adapter, rows) = (Fixtures.path("bodies/llama"), try Fixtures.rows())
+    let expected = try Self.nll(adapter, rows: rows)
+    let model = Fixtures.model("llama-grouped")
+    let bare = try Command.succeed("score", "--model", model, "--ids", rows, "--json").json()
+    #expect(abs((bare["nll"]?.doubleValue ?? 0) - expected) > 1e-3)
+    let output = try Command.temporaryFolder() + "/peft"
+    let converted = try Command.succeed(
+      "convert", "--input", adapter, "--base", model, "--to", "peft", "--output", output)
+    #expect(converted.errors.contains("names of layers lack 'model.'"))
+    #expect(
+      try PEFTAdapterFile(path: output).description.layers.allSatisfy {
+        $0.path.hasPrefix("model.layers.")
+      })
+    #expect(try abs(Self.nll(output, rows: rows) - expected) < 1e-12)
+    let scored = try Command.succeed(
+      "score", "--model", model, "--adapter", adapter, "--ids", rows)
+    #expect(scored.errors.contains("names of layers lack 'model.'"))
+    let trained = output + "-trained"
+    try Command.succeed(
+      "train", "--model", model, "--init-adapter", adapter, "--data", rows, "--output", trained,
+      "--steps", "1", "--learning-rate", "1e-12")
+    #expect(try abs(Self.nll(trained, rows: rows) - expected) < 1e-6)
+  }
+
   @Test func everyTextFormatComputesTheSame() throws {
     let folder = try Command.temporaryFolder()
     let ids = try Fixtures.sequences()
@@ -135,7 +161,7 @@ import Testing
     let shown = try Command.succeed(
       "inspect", folder + "/transposed.safetensors", "--alpha", "1")
     #expect(shown.output.contains("may lie transposed"))
-    file.description.layers[0].path = "layers.0.self_attn.q_proj"
+    file.description.layers[0].path = "wrapped.model.layers.0.self_attn.q_proj"
     try LoralibAdapterFile(description: file.description).write(to: folder + "/prefix.safetensors")
     let prefix = try convert(folder + "/prefix.safetensors")
     #expect(

@@ -106,6 +106,17 @@ package struct AdapterBase: Sendable {
     }
   }
 
+  /// What the names of the model's body may lack.
+  var bodyPrefixes: [String] {
+    switch content {
+    case .directory(_, let names): names.bodyPrefixes
+    case .gguf(_, let names, _): CheckpointNames(names.known).bodyPrefixes
+    }
+  }
+
+  /// Whether the model has a layer or another module with a weight at `path`.
+  func hasModule(_ path: String) -> Bool { shape(path) != nil }
+
   /// The paths of the model's layers.
   private var layers: [String] {
     switch content {

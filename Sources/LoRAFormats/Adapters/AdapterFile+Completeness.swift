@@ -4,6 +4,8 @@ extension AdapterFile {
   ///
   /// A file that lost some would compute another function without a word.
   package func checkComplete(for layout: ModelLayout) throws(FormatError) {
+    // What the configuration says is said of the file's names.
+    let (description, layout) = (description.renamed(naming.inFile), layout.named(by: naming))
     if let peftConfiguration {
       try peftConfiguration.checkComplete(description, for: layout, file: path)
     } else if let mlxConfiguration {

@@ -57,6 +57,8 @@ public struct AdapterFile: Sendable {
   public internal(set) var notes: [AdapterNote] = []
   /// Whether the scale of some layers is not in the file and was assumed, which ``notes`` explain.
   public internal(set) var assumesScale = false
+  /// How the file names the layers of the base that ``description`` names as the base does.
+  var naming = AdapterNaming.ofModel
   /// Where the adapter comes from, as far as other formats have a field for it too.
   public internal(set) var provenance = Provenance()
 
@@ -83,9 +85,9 @@ public struct AdapterFile: Sendable {
     }
   }
 
-  /// Throws unless the adapter is whole and fits the base at `path`. Of a `config.json` alone, which
-  /// is enough for a GGUF adapter's base, the layers' names follow.
-  private func check(againstBase path: String) throws(FormatError) {
+  /// Takes on the names of the base at `path`, and throws unless the adapter is whole and fits it. Of a
+  /// `config.json` alone, which is enough for a GGUF adapter's base, the layers' names follow.
+  private mutating func check(againstBase path: String) throws(FormatError) {
     let configuration = FileSystem.join(path, ModelDirectory.configurationFile)
     guard AdapterBase.hasWeights(path: path) || !FileSystem.exists(configuration) else {
       let model = try ModelConfiguration(
@@ -93,8 +95,11 @@ public struct AdapterFile: Sendable {
       let layout = ModelLayout(model)
       let known = Set(layout.modules.map(\.path))
       let prefix = model.architecture.isPublishedWithoutHead ? model.architecture.bodyPrefix : ""
-      for layer in description.layers
-      where !known.contains(layer.path) && !known.contains(prefix + layer.path) {
+      func isKnown(_ path: String) -> Bool {
+        known.contains(path) || known.contains(prefix + path)
+      }
+      takeNames(prefixes: CheckpointNames(model.architecture).bodyPrefixes, isKnown: isKnown)
+      for layer in description.layers where !isKnown(layer.path) {
         throw FormatError(
           .unexpectedTensor, file: self.path, subject: "layer '\(layer.path)'",
           problem: "models of \(configuration) have no such layer",
@@ -102,7 +107,9 @@ public struct AdapterFile: Sendable {
       }
       return try checkComplete(for: layout)
     }
-    try AdapterBase(path: path).check(self)
+    let base = try AdapterBase(path: path)
+    takeNames(prefixes: base.bodyPrefixes, isKnown: base.hasModule)
+    try base.check(self)
   }
 
   /// The note about a second adapter in the folder, which its configuration does not describe.

@@ -11,6 +11,9 @@ struct CheckpointNames: Sendable {
   /// The names of the models that `config.json` calls `modelType`.
   init(modelType: String?) { architecture = modelType.flatMap(Architecture.init(modelType:)) }
 
+  /// The names of models of a known architecture.
+  init(_ architecture: Architecture) { self.architecture = architecture }
+
   /// The architecture, or all that are known.
   private var candidates: [Architecture] { architecture.map { [$0] } ?? Architecture.all }
 

@@ -20,18 +20,27 @@ extension Module {
   ///     fresh one is to train from. For inference it is an error: silence is a bug.
   ///   - enabled: whether it applies from now on, at strength 1.
   ///
-  /// Returns what the adapter's configuration names that applies to nothing, a sentence each.
+  /// An adapter that was made on the model's body alone, whose names of layers lack what the model's
+  /// begin with, is taken for what it is.
+  ///
+  /// Returns what is probably not meant, a sentence each: what the adapter's configuration names that
+  /// applies to nothing, names that lack a prefix.
   @discardableResult
   public func loadAdapter(
     _ file: AdapterFile, named name: String = "default", isTrainable: Bool = false,
     allowsNoEffect: Bool = false, enabled: Bool = true
   ) throws -> [String] {
+    var file = file
     try refuseNoEffect(of: file.description, path: file.path, allowsNoEffect)
+    let paths = Set(adaptableModules().map(\.path))
+    let note = file.takeNames(prefixes: bodyPrefixes, isKnown: paths.contains)
     try checkPrefix(of: Set(file.description.layers.map(\.path)), path: file.path)
     try file.checkComplete(for: layout)
     try attach(
       file.description, named: name, isTrainable: isTrainable,
       dropout: Float(file.provenance.dropout ?? 0), enabled: enabled)
-    return file.warnings(among: pathsOfLayers)
+    // Of a model without a head both names are usual.
+    return (isBodyAlone ? [] : [note?.description].compactMap { $0 })
+      + file.warnings(among: pathsOfLayers)
   }
 }

@@ -19,7 +19,8 @@ extension Module {
   ///
   /// Strict: every tensor of the file must belong to a linear layer of this model and fit it, and
   /// every layer that the configuration targets must have its factors; an adapter for another model
-  /// is an error that names what does not fit.
+  /// is an error that names what does not fit. One that was made on the model's body alone, whose names
+  /// of layers lack what the model's begin with, is taken for what it is.
   ///
   /// - Parameters:
   ///   - path: the folder that holds `adapter_config.json`.
@@ -35,10 +36,15 @@ extension Module {
   ) throws -> PEFTAdapterFile {
     let file = try PEFTAdapterFile(path: path)
     try refuseNoEffect(of: file.description, path: path, allowsNoEffect)
-    try checkPrefix(of: Set(file.description.layers.map(\.path)), path: path)
-    try file.configuration.checkComplete(file.description, for: layout, file: path)
+    let paths = Set(adaptableModules().map(\.path))
+    let naming = AdapterNaming(
+      of: file.description, prefixes: bodyPrefixes, isKnown: paths.contains)
+    let description = file.description.renamed(naming.inModel)
+    try checkPrefix(of: Set(description.layers.map(\.path)), path: path)
+    try file.configuration.checkComplete(
+      file.description, for: layout.named(by: naming), file: path)
     try attach(
-      file.description, named: name, isTrainable: isTrainable,
+      description, named: name, isTrainable: isTrainable,
       dropout: Float(file.configuration.dropout), enabled: enabled)
     return file
   }
@@ -68,7 +74,17 @@ extension Module {
     }
   }
 
-  /// Writes the adapter called `name` as a PEFT directory, which PEFT loads as it is.
+  /// What the names of an adapter that was made on this model's body may lack.
+  var bodyPrefixes: [String] {
+    let prefix = (self as? any PretrainedTokenModel)?.configuration.architecture.bodyPrefix ?? ""
+    return prefix.isEmpty ? [] : [prefix]
+  }
+
+  /// Whether this is the body of a model alone, whose layers PEFT names without ``bodyPrefixes``.
+  var isBodyAlone: Bool { self is TransformerEncoder }
+
+  /// Writes the adapter called `name` as a PEFT directory, which PEFT loads as it is: on transformers'
+  /// class of the same kind of model, which is `AutoModel` for an encoder without a head.
   ///
   /// - Parameters:
   ///   - name: the adapter to write.
@@ -80,13 +96,19 @@ extension Module {
     _ name: String, to path: String, configuration: PEFTAdapterConfiguration? = nil,
     baseModelName: String? = nil
   ) throws {
-    let description = try describeAdapter(name)
+    let naming = isBodyAlone ? bodyPrefixes.first.map(AdapterNaming.withoutPrefix) : nil
+    let description = try describeAdapter(name).renamed(naming?.inFile ?? { $0 })
     let paths = adaptableModules().filter { $0.module is any LinearLayer || $0.module is Embedding }
+      .map(\.path)
     var file = try PEFTAdapterFile(
-      describing: description, among: paths.map(\.path), keeping: configuration)
+      describing: description, among: naming.map { paths.compactMap($0.inFile) } ?? paths,
+      keeping: configuration)
     if configuration == nil, var options = file.configuration.lora {
       options.dropout = dropout(ofAdapter: name)
       file.configuration.method = .lora(options)
+    }
+    if configuration == nil, let model = self as? any TokenModel {
+      file.configuration.taskType = model.taskOfPEFT
     }
     if let baseModelName { file.configuration.baseModelName = baseModelName }
     try file.write(to: path)
@@ -98,6 +120,18 @@ extension Module {
       if let rate = withoutGradients({ adapter.effect }).dropoutRate { return Double(rate) }
     }
     return 0
+  }
+}
+
+extension TokenModel {
+  /// The task that PEFT is told of. A classifier's has PEFT save the head too, and of others PEFT wants
+  /// methods that only language models have.
+  fileprivate var taskOfPEFT: String? {
+    switch self {
+    case is any LanguageModel: "CAUSAL_LM"
+    case is any SequenceClassifier: nil
+    default: "FEATURE_EXTRACTION"
+    }
   }
 }
 

@@ -96,7 +96,9 @@ extension AdapterFile {
   /// What a PEFT configuration names that the adapter has nothing of; see
   /// ``PEFTAdapterConfiguration/unmatched(layers:among:)``. Other formats name nothing.
   public func warnings(among paths: [String]? = nil) -> [String] {
-    peftConfiguration?.unmatched(describedBy: description, among: paths) ?? []
+    peftConfiguration?.unmatched(
+      describedBy: description.renamed(naming.inFile), among: paths?.compactMap(naming.inFile))
+      ?? []
   }
 }
 

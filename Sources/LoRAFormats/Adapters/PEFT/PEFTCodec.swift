@@ -37,16 +37,7 @@ struct PEFTCodec: AdapterCodec {
     var provenance = AdapterFile.Provenance()
     var notes: [AdapterNote] = []
     for (component, file) in files {
-      var part = file.description
-      for index in part.layers.indices {
-        part.layers[index].path = "\(component).\(part.layers[index].path)"
-      }
-      for index in part.replacements.indices {
-        part.replacements[index].path = "\(component).\(part.replacements[index].path)"
-      }
-      for index in part.replacedTokens.indices {
-        part.replacedTokens[index].path = "\(component).\(part.replacedTokens[index].path)"
-      }
+      let part = file.description.renamed { "\(component).\($0)" }
       result.layers += part.layers
       result.replacements += part.replacements
       result.replacedTokens += part.replacedTokens
@@ -109,34 +100,9 @@ extension AdapterDescription {
   /// What lies in one part of an image model, by paths within the part.
   fileprivate func part(_ component: String) -> AdapterDescription {
     let prefix = component + "."
-    func within(_ path: String) -> String? {
-      path.hasPrefix(prefix) ? String(path.dropFirst(prefix.count)) : nil
-    }
-    var metadata = metadata
+    var part = renamed { $0.hasPrefix(prefix) ? String($0.dropFirst(prefix.count)) : nil }
     // PEFT has a file of its own for that.
-    metadata[DiffusersAdapterFile.configurationKey] = nil
-    return AdapterDescription(
-      layers: layers.compactMap { layer in
-        within(layer.path).map { path in
-          var layer = layer
-          layer.path = path
-          return layer
-        }
-      },
-      replacements: replacements.compactMap { replacement in
-        within(replacement.path).map { path in
-          var replacement = replacement
-          replacement.path = path
-          return replacement
-        }
-      },
-      replacedTokens: replacedTokens.compactMap { tokens in
-        within(tokens.path).map { path in
-          var tokens = tokens
-          tokens.path = path
-          return tokens
-        }
-      },
-      metadata: metadata)
+    part.metadata[DiffusersAdapterFile.configurationKey] = nil
+    return part
   }
 }

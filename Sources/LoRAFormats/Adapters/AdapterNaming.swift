@@ -1,0 +1,135 @@
+/// How an adapter's file names the layers of a model: as the model does, or as its body alone does.
+///
+/// PEFT names layers by their places in the model that it was given. The same layer is
+/// `encoder.layer.0.output.dense` in BERT's `AutoModel` and `bert.encoder.layer.0.output.dense` in a
+/// classifier.
+package enum AdapterNaming: Sendable, Hashable {
+  /// As the model does.
+  case ofModel
+  /// Without a prefix that the model's names have: the adapter was made on the body alone.
+  case withoutPrefix(String)
+  /// With a prefix that the model's names lack: the model is the body alone.
+  case withPrefix(String)
+
+  /// The naming by which everything in `description` is part of a model; ``ofModel`` if that is none of
+  /// them, or if several are: what does not fit is then reported by the file's names.
+  ///
+  /// - Parameters:
+  ///   - prefixes: those that names of the body may lack.
+  ///   - isKnown: whether the model has a module with parameters at a path.
+  package init(
+    of description: AdapterDescription, prefixes: [String], isKnown: (_ path: String) -> Bool
+  ) {
+    self = .ofModel
+    let paths = description.modulePaths
+    func fits(_ naming: AdapterNaming) -> Bool {
+      paths.allSatisfy { path in naming.inModel(path).map(isKnown) ?? false }
+    }
+    if paths.isEmpty || fits(.ofModel) { return }
+    let fitting = prefixes.flatMap { [.withoutPrefix($0), .withPrefix($0)] }.filter(fits)
+    if fitting.count == 1 { self = fitting[0] }
+  }
+
+  /// The model's name of what the file calls `path`; nil for what it has none of. The whole model's is
+  /// empty in both.
+  package func inModel(_ path: String) -> String? {
+    switch self {
+    case .ofModel: path
+    case .withoutPrefix(let prefix): Self.adding(prefix, to: path)
+    case .withPrefix(let prefix): Self.removing(prefix, from: path)
+    }
+  }
+
+  /// The file's name of what the model calls `path`; nil for what it has none of, as for a head.
+  package func inFile(_ path: String) -> String? {
+    switch self {
+    case .ofModel: path
+    case .withoutPrefix(let prefix): Self.removing(prefix, from: path)
+    case .withPrefix(let prefix): Self.adding(prefix, to: path)
+    }
+  }
+
+  private static func adding(_ prefix: String, to path: String) -> String? {
+    path.isEmpty ? path : prefix + path
+  }
+
+  private static func removing(_ prefix: String, from path: String) -> String? {
+    if path.isEmpty { return path }
+    return path.hasPrefix(prefix) ? String(path.dropFirst(prefix.count)) : nil
+  }
+
+  /// What to tell whoever uses the adapter; nil if names are the model's.
+  package var note: String? {
+    switch self {
+    case .ofModel: nil
+    case .withoutPrefix(let prefix):
+      "the adapter was made on the model's body alone: its names of layers lack '\(prefix)', which is "
+        + "added"
+    case .withPrefix(let prefix):
+      "the adapter was made on a model with a head: its names of layers begin with '\(prefix)', which "
+        + "is left out"
+    }
+  }
+}
+
+extension AdapterDescription {
+  /// The paths of all modules that the adapter has something of, without the whole model's.
+  fileprivate var modulePaths: [String] {
+    let parameters = (replacements + baseCopies).map { replacement in
+      replacement.path.split(separator: ".", omittingEmptySubsequences: false).dropLast()
+        .joined(separator: ".")
+    }
+    return (layers.map(\.path) + replacedTokens.map(\.path) + parameters).filter { !$0.isEmpty }
+  }
+
+  /// The same with other paths of modules and parameters; what `name` gives nil for is left out.
+  package func renamed(_ name: (_ path: String) -> String?) -> AdapterDescription {
+    func renamed<Part>(_ parts: [Part], _ path: WritableKeyPath<Part, String>) -> [Part] {
+      parts.compactMap { part in
+        guard let new = name(part[keyPath: path]) else { return nil }
+        var part = part
+        part[keyPath: path] = new
+        return part
+      }
+    }
+    return AdapterDescription(
+      layers: renamed(layers, \.path), replacements: renamed(replacements, \.path),
+      replacedTokens: renamed(replacedTokens, \.path), baseCopies: renamed(baseCopies, \.path),
+      metadata: metadata)
+  }
+}
+
+extension ModelLayout {
+  /// The layout by an adapter's names, without what these have no name of.
+  package func named(by naming: AdapterNaming) -> ModelLayout {
+    var result = self
+    result.modules = modules.compactMap { module in
+      naming.inFile(module.path).map { path in
+        var module = module
+        module.path = path
+        return module
+      }
+    }
+    return result
+  }
+}
+
+extension AdapterFile {
+  /// Takes on the names of a model, where all of the file fits it by just one naming; what to tell of
+  /// that, which ``notes`` have then too, or nil if they are its names.
+  ///
+  /// - Parameters:
+  ///   - prefixes: those that names of the body may lack.
+  ///   - isKnown: whether the model has a module with parameters at a path.
+  @discardableResult
+  package mutating func takeNames(
+    prefixes: [String], isKnown: (_ path: String) -> Bool
+  ) -> AdapterNote? {
+    let naming = AdapterNaming(of: description, prefixes: prefixes, isKnown: isKnown)
+    guard let note = naming.note.map({ AdapterNote(text: $0) }) else { return nil }
+    description = description.renamed(naming.inModel)
+    self.naming = naming
+    notes.append(note)
+    return note
+  }
+}
