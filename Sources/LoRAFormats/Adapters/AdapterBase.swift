@@ -114,8 +114,12 @@ package struct AdapterBase: Sendable {
     }
   }
 
-  /// Whether the model has a layer or another module with a weight at `path`.
-  func hasModule(_ path: String) -> Bool { shape(path) != nil }
+  /// Whether the model has a layer or another module with a weight at `path`, or a block.
+  func hasModule(_ path: String) -> Bool { shape(path) != nil || hasBlock(path) }
+
+  private func hasBlock(_ path: String) -> Bool {
+    layers.contains { $0.hasPrefix(path + ".") }
+  }
 
   /// The paths of the model's layers.
   private var layers: [String] {
@@ -291,9 +295,7 @@ package struct AdapterBase: Sendable {
         guard let shape = shape(layer.path) else { throw unknown(layer.path, file) }
         try layer.change.check(fits: shape, layer: layer.path, file: file)
       case .block:
-        guard layers.contains(where: { $0.hasPrefix(layer.path + ".") }) else {
-          throw unknown(layer.path, file)
-        }
+        guard hasBlock(layer.path) else { throw unknown(layer.path, file) }
       case .model: continue
       }
     }

@@ -96,7 +96,9 @@ public struct AdapterFile: Sendable {
       let known = Set(layout.modules.map(\.path))
       let prefix = model.architecture.isPublishedWithoutHead ? model.architecture.bodyPrefix : ""
       func isKnown(_ path: String) -> Bool {
-        known.contains(path) || known.contains(prefix + path)
+        // The whole model, a layer, or a block.
+        path.isEmpty || known.contains(path) || known.contains(prefix + path)
+          || known.contains { $0.hasPrefix(path + ".") }
       }
       takeNames(prefixes: CheckpointNames(model.architecture).bodyPrefixes, isKnown: isKnown)
       for layer in description.layers where !isKnown(layer.path) {
