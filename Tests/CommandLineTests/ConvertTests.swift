@@ -16,10 +16,10 @@ import Testing
 
   /// Adapters that were made on a model's body alone are used and written by the model's names.
   @Test func namesOfABodyBecomeTheModels() throws {
-    let (adapter, rows) = (Fixtures.path("bodies/llama"), try Fixtures.rows())
-    let expected = try Self.nll(adapter, rows: rows)
+    let (adapter, ids) = (Fixtures.path("bodies/llama"), try Fixtures.sequences())
+    let expected = try Self.nll(adapter, ids: ids)
     let model = Fixtures.model("llama-grouped")
-    let bare = try Command.succeed("score", "--model", model, "--ids", rows, "--json").json()
+    let bare = try Command.succeed("score", "--model", model, "--ids", ids, "--json").json()
     #expect(abs((bare["nll"]?.doubleValue ?? 0) - expected) > 1e-3)
     let output = try Command.temporaryFolder() + "/peft"
     let converted = try Command.succeed(
@@ -29,15 +29,15 @@ import Testing
       try PEFTAdapterFile(path: output).description.layers.allSatisfy {
         $0.path.hasPrefix("model.layers.")
       })
-    #expect(try abs(Self.nll(output, rows: rows) - expected) < 1e-12)
+    #expect(try abs(Self.nll(output, ids: ids) - expected) < 1e-12)
     let scored = try Command.succeed(
-      "score", "--model", model, "--adapter", adapter, "--ids", rows)
+      "score", "--model", model, "--adapter", adapter, "--ids", ids)
     #expect(scored.errors.contains("names of layers lack 'model.'"))
     let trained = output + "-trained"
     try Command.succeed(
-      "train", "--model", model, "--init-adapter", adapter, "--data", rows, "--output", trained,
+      "train", "--model", model, "--init-adapter", adapter, "--data", ids, "--output", trained,
       "--steps", "1", "--learning-rate", "1e-12")
-    #expect(try abs(Self.nll(trained, rows: rows) - expected) < 1e-6)
+    #expect(try abs(Self.nll(trained, ids: ids) - expected) < 1e-6)
   }
 
   @Test func everyTextFormatComputesTheSame() throws {

@@ -77,7 +77,6 @@ import Testing
       "base_model.model.model.", "base_model.model.language_model.model.",
       "'language_model.model.layers.0.mlp.down_proj'"
     ),
-    ("base_model.model.model.", "base_model.model.transformer.", "'transformer.layers.0."),
     (".lora_A.", ".lora_down.", "lora_A.weight': it is missing"),
   ])
   func prefixesThatDiffer(old: String, new: String, named: String) throws {

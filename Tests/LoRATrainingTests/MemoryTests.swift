@@ -331,6 +331,12 @@ private func expectPrediction(
     ("token vectors", false, { try tokenVectors($0) }),
     ("tied token vectors", true, { try tokenVectors($0) }),
     ("quantized", false, quantized(lora(.allLinear))),
+    ("prompt", false, { try $0.inject(PromptTuning(count: 64), named: "a") }),
+    ("tied prompt", true, { try $0.inject(PromptTuning(count: 64), named: "a") }),
+    ("prefix", false, { try $0.inject(PrefixTuning(count: 64), named: "a") }),
+    ("long prompt", false, { try $0.inject(PromptTuning(count: 300), named: "a") }),
+    ("short prefix", false, { try $0.inject(PrefixTuning(count: 1), named: "a") }),
+    ("long prefix", false, { try $0.inject(PrefixTuning(count: 380), named: "a") }),
     ("quantized embedding and head", true, quantized(lora(["q_proj"]))),
   ]
 
@@ -362,7 +368,8 @@ private func expectPrediction(
         let found = statistics.liveBytes + statistics.cachedBytes - weights
         let expected = predicted.total - predicted.weights - predicted.process
         #expect(
-          abs(found - expected) <= expected / 10, "\(name): \(found), predicted \(predicted)")
+          abs(found - expected) <= expected / 10,
+          "\(name): \(found), expected \(expected), predicted \(predicted)")
       }
     }
   }

@@ -112,27 +112,30 @@ import Testing
     let model = try reference.model()
     try model.loadAdapter(from: reference.folder + "/trained", named: "a", isTrainable: true)
     let all = reference.ids.scalars(as: Int64.self).map(Int.init)
-    let rows = [9, 4, 6, 12].enumerated().map { Array(all[$0 * 3..<$0 * 3 + $1]) }
+    let sequences = [9, 4, 6, 12].enumerated().map { Array(all[$0 * 3..<$0 * 3 + $1]) }
     // The first item is padded by 5.
-    let packed = [[9, 4], [6, 12]], items = [rows[0] + rows[1], rows[2] + rows[3]]
-    let joined = TokenBatch(rows: items)
+    let packed = [[9, 4], [6, 12]],
+      items = [sequences[0] + sequences[1], sequences[2] + sequences[3]]
+    let joined = TokenBatch(sequences: items)
     let batch = TokenBatch(joined.tokens, packed: packed)
     // Of each sequence all but its last token is followed by one to predict.
-    func targets(_ row: [Int]) -> [Int64] { row.dropFirst().map(Int64.init) + [-1] }
+    func targets(_ sequence: [Int]) -> [Int64] { sequence.dropFirst().map(Int64.init) + [-1] }
     let wanted = Tensor(
-      (targets(rows[0]) + targets(rows[1]) + repeatElement(-1, count: 5) + targets(rows[2])
-        + targets(rows[3])), shape: [2, 18])
+      (targets(sequences[0]) + targets(sequences[1]) + repeatElement(-1, count: 5)
+        + targets(sequences[2])
+        + targets(sequences[3])), shape: [2, 18])
     let parameter = try #require(model.adapterParameters(named: "a").first?.parameter)
     let together = withoutGradients { model.hiddenStates(batch).value }
     var (loss, gradient) = (Float(0), Tensor.zeros(parameter.shape))
-    for (index, row) in rows.enumerated() {
-      let alone = TokenBatch(rows: [row])
+    for (index, sequence) in sequences.enumerated() {
+      let alone = TokenBatch(sequences: [sequence])
       let states = withoutGradients { model.hiddenStates(alone).value }
-      let start = index % 2 == 0 ? 0 : rows[index - 1].count
+      let start = index % 2 == 0 ? 0 : sequences[index - 1].count
       let found = together[rows: index / 2..<index / 2 + 1]
-        .sliced(axis: 1, start..<start + row.count)
+        .sliced(axis: 1, start..<start + sequence.count)
       #expect(largestDifference(found, states) < 1e-5, "sequence \(index)")
-      let own = model.loss(alone, targets: Tensor(targets(row), shape: [1, row.count]), scale: 0.1)
+      let own = model.loss(
+        alone, targets: Tensor(targets(sequence), shape: [1, sequence.count]), scale: 0.1)
       loss += own.value.scalars()[0]
       gradient = gradient + (try #require(own.gradients()[parameter]))
     }
@@ -140,7 +143,7 @@ import Testing
     #expect(abs(sum.value.scalars()[0] - loss) < 1e-4)
     #expect(largestDifference(try #require(sum.gradients()[parameter]), gradient) < 1e-4)
     // Items with adapters of their own.
-    let mixed = try model.withAdapters(rows: [["a": 1], [:]]) {
+    let mixed = try model.withAdapters(perItem: [["a": 1], [:]]) {
       withoutGradients { model.hiddenStates(batch).value }
     }
     let base = try model.withAdapters([:]) {

@@ -122,7 +122,8 @@ extension Block {
     let size = attention.output.outputSize
     let attends = flowsIn || training.contains(attention.inputLayers)
     let flowsOn =
-      attends || training.contains([attention.output]) || training.changes(.attention, of: self)
+      attends || training.hasPrefix || training.contains([attention.output])
+      || training.changes(.attention, of: self)
     let isSequential = arrangement == .sequential
     let entersNetwork =
       (isSequential ? flowsOn : flowsIn) || training.contains(feedForward.inputLayers)
@@ -135,7 +136,7 @@ extension Block {
       widths +=
         norms.attention?.keptWidths ?? (norms.feedForwardSum != nil && flowsIn ? [] : [size])
     }
-    widths += attention.keptWidths(attends: attends, training)
+    widths += attention.keptWidths(attends: attends || training.hasPrefix, training)
     if flowsOn {
       widths += norms.attentionOutput?.keptWidths ?? []
       widths += norms.attentionSum?.keptWidths ?? []
@@ -201,12 +202,16 @@ package struct TrainedLayers {
   package let isFull: Bool
   private let layers: [ObjectIdentifier: Layer]
   private let blocks: [ObjectIdentifier: Change]
+  /// Whether keys and values are trained that come before the tokens' in every layer.
+  package let hasPrefix: Bool
 
   /// Creates a description from that of each layer and block.
   package init(
-    isFull: Bool, layers: [ObjectIdentifier: Layer], blocks: [ObjectIdentifier: Change] = [:]
+    isFull: Bool, layers: [ObjectIdentifier: Layer], blocks: [ObjectIdentifier: Change] = [:],
+    hasPrefix: Bool = false
   ) {
     self.isFull = isFull
+    self.hasPrefix = hasPrefix
     self.layers = layers
     self.blocks = blocks
   }

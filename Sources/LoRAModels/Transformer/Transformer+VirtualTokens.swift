@@ -65,28 +65,28 @@ extension TransformerModel {
 }
 
 extension TokenBatch {
-  /// A batch with an item for each sequence of a packed one, and for each position here the row of the
-  /// tokens there, int64, `[batch, positions]`; the first one's for padding. Nil if none is packed.
+  /// A batch with an item for each sequence of a packed one, and for each position here the place among
+  /// all positions there, int64, `[batch, positions]`; the first one's for padding. Nil if none is packed.
   fileprivate var unpacked: (batch: TokenBatch, places: Tensor)? {
     guard case .packed(let lengths) = sequences else { return nil }
     let (ids, kinds) = (tokens.scalars(as: Int64.self), types?.scalars(as: Int64.self))
     let (width, longest) = (tokens.shape[1], lengths.joined().max() ?? 0)
     var places = Array(repeating: Int64(0), count: ids.count)
-    var rows: (ids: [[Int]], types: [[Int]]) = ([], [])
+    var apart: (ids: [[Int]], types: [[Int]]) = ([], [])
     for (item, lengths) in lengths.enumerated() {
       var start = item * width
       for length in lengths {
         let range = start..<start + length
         for (offset, position) in range.enumerated() {
-          places[position] = Int64(rows.ids.count * longest + offset)
+          places[position] = Int64(apart.ids.count * longest + offset)
         }
-        rows.ids.append(ids[range].map { Int($0) })
-        if let kinds { rows.types.append(kinds[range].map { Int($0) }) }
+        apart.ids.append(ids[range].map { Int($0) })
+        if let kinds { apart.types.append(kinds[range].map { Int($0) }) }
         start += length
       }
     }
     return (
-      TokenBatch(rows: rows.ids, types: kinds == nil ? nil : rows.types),
+      TokenBatch(sequences: apart.ids, types: kinds == nil ? nil : apart.types),
       Tensor(places, shape: tokens.shape)
     )
   }

@@ -65,12 +65,15 @@ private struct TrainingPlan {
       }
     }
     training = TrainedLayers(
-      isFull: workload.target == .full, layers: layers, blocks: changes)
+      isFull: workload.target == .full, layers: layers, blocks: changes,
+      hasPrefix: workload.prefixLength > 0)
     factorCount = count
   }
 
   private var c: ModelConfiguration { workload.configuration }
-  private var tokens: Int { workload.batchSize * workload.length }
+  /// The positions of a sequence, those of virtual tokens that pass through the model too.
+  private var positions: Int { workload.length + workload.promptLength }
+  private var tokens: Int { workload.batchSize * positions }
 
   /// A buffer of `width` float32 numbers a token, as the pool rounds it.
   private func buffer(_ width: Int) -> Int {
@@ -96,7 +99,7 @@ private struct TrainingPlan {
   // MARK: Activations
 
   private var firstTrainedBlock: Int {
-    if workload.isEmbeddingTrained { return 0 }
+    if workload.isEmbeddingTrained || training.hasPrefix { return 0 }
     return blocks.indices.first { index in
       otherBlocks.contains(index) || training.changes(blocks[index])
         || training.contains(blocks[index].linearLayers)
@@ -110,13 +113,19 @@ private struct TrainingPlan {
       let flowsIn =
         training.isFull || workload.isEmbeddingTrained || index > first
         || otherBlocks.contains(index)
-      return buffers(blocks[index].keptWidths(flowsIn: flowsIn, training))
+      return buffers(blocks[index].keptWidths(flowsIn: flowsIn, training)) + prefixBytes
     }
     // The input of the last norm.
     let last = kept.isEmpty ? 0 : buffer(c.hiddenSize)
     guard workload.isCheckpointed, kept.count > 1 else { return kept.reduce(last, +) }
     // The inputs of all, and the inside of one.
     return last + (kept.count - 1) * buffer(c.hiddenSize) + (kept.max() ?? 0)
+  }
+
+  /// Keys and values before those of the tokens, in one block.
+  private var prefixBytes: Int {
+    2 * workload.batchSize * workload.prefixLength * c.keyValueHeadCount * c.headSize
+      * MemoryLayout<Float>.stride
   }
 
   // MARK: While something runs
@@ -126,7 +135,9 @@ private struct TrainingPlan {
     guard isLanguageModel else { return buffer(c.hiddenSize) }
     // The logits and their gradient, and the gradient of the hidden states.
     if workload.formsLogits { return 2 * buffer(c.vocabularySize) + 2 * buffer(c.hiddenSize) }
-    let chunk = lossChunkRows(rows: tokens, vocabulary: c.vocabularySize) * c.vocabularySize
+    // The last virtual token predicts the first of the others.
+    let predicting = workload.batchSize * (workload.length + (workload.promptLength > 0 ? 1 : 0))
+    let chunk = lossChunkRows(rows: predicting, vocabulary: c.vocabularySize) * c.vocabularySize
     return BufferPool.sizeClass(chunk * MemoryLayout<Float>.stride) + 2 * buffer(c.hiddenSize)
   }
 
@@ -135,8 +146,12 @@ private struct TrainingPlan {
     // Panels of products and tiles of attention, a set for each thread.
     let widest = max(c.intermediateSize, c.hiddenSize)
     let panel =
-      (256 + 128 * Threads.count) * widest + Threads.count * 2 * 64 * (workload.length + 1)
-    return block + (panel + workload.adapterScratch) * MemoryLayout<Float>.stride
-      + workload.widenedBytes
+      (256 + 128 * Threads.count) * widest + Threads.count * 2 * 64
+      * (positions + workload.prefixLength + 1)
+    // Keys and values before the tokens' are copied for every sequence; their gradients are taken apart
+    // again, and each layer's is one of all layers' with zeros.
+    let states = blocks.count * prefixBytes / max(1, workload.batchSize)
+    return block + 5 * prefixBytes + 3 * states
+      + (panel + workload.adapterScratch) * MemoryLayout<Float>.stride + workload.widenedBytes
   }
 }

@@ -50,8 +50,12 @@ public struct TrainingWorkload: Sendable, Hashable {
   public var target: Target
   /// The number of sequences in a batch.
   public var batchSize: Int
-  /// The number of positions of a sequence, padding included.
+  /// The number of positions of a sequence, padding included and virtual tokens not.
   public var length: Int
+  /// The number of virtual tokens that pass through the model before each sequence: prompt tuning.
+  public var promptLength = 0
+  /// The number of keys and values before those of each sequence in every layer: prefix tuning.
+  public var prefixLength = 0
   /// Whether blocks are computed a second time instead of being kept.
   public var isCheckpointed: Bool
   /// What adapters that are not of low rank keep of a token beside the rest, in numbers, by path.
@@ -96,11 +100,16 @@ public struct TrainingWorkload: Sendable, Hashable {
       var ranks: [String: Int] = [:]
       let embeddings = Set(model.modules().filter { $0.module is Embedding }.map(\.path))
       for (path, adapter) in model.adapters(named: name) {
-        if embeddings.contains(path) || path.isEmpty { isEmbeddingTrained = true }
+        if embeddings.contains(path) { isEmbeddingTrained = true }
         let needs = adapter.memory
         ranks[path] = max(needs.rank, ranks[path] ?? 0)
-        if case .block(let effect) = withoutGradients({ adapter.effect }) {
-          changedParts[path] = effect.parts
+        switch withoutGradients({ adapter.effect }) {
+        case .block(let effect): changedParts[path] = effect.parts
+        case .virtualTokens(.embeddings(let vectors)):
+          promptLength += vectors.shape[0]
+          isEmbeddingTrained = true
+        case .virtualTokens(.keysAndValues(let states)): prefixLength += states.shape[0]
+        default: break
         }
         if needs.keptWidth > 0 { keptWidths[path, default: 0] += needs.keptWidth }
         adapterScratch = max(adapterScratch, needs.scratch)
@@ -108,7 +117,7 @@ public struct TrainingWorkload: Sendable, Hashable {
       self.target = .adapter(ranks: ranks)
     }
     self.batchSize = batchSize
-    self.length = length + model.virtualTokenCount
+    self.length = length
     self.isCheckpointed = isCheckpointed
     if case .adapter(let name) = target {
       let count = model.adapterParameters(named: name)
