@@ -25,13 +25,13 @@ public struct AdapterDescription: Sendable {
 
     /// Whether the layer computes the same without the adapter. DoRA's and IA3's changes need the
     /// base to tell: of those only a change by nothing at all is known here.
-    public var hasNoEffect: Bool { change.hasNoEffect }
+    package var hasNoEffect: Bool { change.hasNoEffect }
 
     /// The factors of a low-rank change; nil for other kinds.
-    public var lowRank: LowRankChange? { change as? LowRankChange }
+    package var lowRank: LowRankChange? { change as? LowRankChange }
 
     /// The number of numbers that were trained.
-    public var parameterCount: Int { change.tensors.reduce(0) { $0 + $1.tensor.elementCount } }
+    package var parameterCount: Int { change.tensors.reduce(0) { $0 + $1.tensor.elementCount } }
   }
 
   /// A parameter of the base that the adapter brings a whole new value of: a module that PEFT saved

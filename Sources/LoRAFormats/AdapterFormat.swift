@@ -35,7 +35,7 @@ public enum AdapterFormat: String, Sendable, Hashable, CaseIterable {
   }
 
   /// Whether an adapter is a folder rather than a file.
-  public var isFolder: Bool { self == .peft || self == .mlx || self == .adapters }
+  package var isFolder: Bool { self == .peft || self == .mlx || self == .adapters }
 }
 
 /// What was done to an adapter so that a format could express it, or what a reader of the result has
@@ -47,7 +47,7 @@ public struct AdapterNote: Sendable, Hashable, CustomStringConvertible {
   public let text: String
 
   /// Creates a note.
-  public init(layer: String = "", text: String) {
+  package init(layer: String = "", text: String) {
     self.layer = layer
     self.text = text
   }

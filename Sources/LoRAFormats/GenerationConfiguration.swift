@@ -36,7 +36,7 @@ public struct GenerationConfiguration: Sendable, Hashable {
   }
 
   /// Reads the text of a `generation_config.json`; `file` is for errors.
-  public init(
+  package init(
     parsing bytes: [UInt8], file: String = "generation_config.json"
   ) throws(FormatError) {
     try self.init(try FileSystem.object(parsing: bytes, file: file), file: file)
@@ -62,7 +62,7 @@ public struct GenerationConfiguration: Sendable, Hashable {
   }
 
   /// The text of a `generation_config.json` with what is set.
-  public func encoded() -> [UInt8] {
+  package func encoded() -> [UInt8] {
     var object: JSONObject = [:]
     if let bosTokenID { object["bos_token_id"] = .integer(Int64(bosTokenID)) }
     if !eosTokenIDs.isEmpty { object["eos_token_id"] = json(tokenIDs: eosTokenIDs) }

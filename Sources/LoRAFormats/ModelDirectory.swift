@@ -1,22 +1,22 @@
 package import LoRAJSON
-public import LoRATensor
+package import LoRATensor
 
 /// A model as Hugging Face lays it out: a folder with `config.json` and the weights, in one
 /// `model.safetensors` or in shards that `model.safetensors.index.json` lists.
 ///
 /// Opening reads the JSON files and the headers of the weight files, and checks that index and
 /// shards agree; tensors are read when asked for.
-public struct ModelDirectory: Sendable {
+package struct ModelDirectory: Sendable {
   /// The folder.
-  public let path: String
+  package let path: String
   /// The text of `config.json`, for what ``ModelConfiguration`` does not hold.
-  public let configurationText: [UInt8]
+  package let configurationText: [UInt8]
   /// The object in `config.json`.
   package let configurationObject: JSONObject
   /// The names of the tensors: the order of the index, or of the only file.
-  public let tensorNames: [String]
+  package let tensorNames: [String]
   /// The weight files.
-  public let files: [SafetensorsFile]
+  package let files: [SafetensorsFile]
 
   private let locations: [ExactName: Int]
 
@@ -26,7 +26,7 @@ public struct ModelDirectory: Sendable {
   static let generationFile = "generation_config.json"
 
   /// Opens the folder at `path`; `access` is how its weights get into memory.
-  public init(
+  package init(
     path: String, access: SafetensorsFile.Access = .mapped
   ) throws(FormatError) {
     guard FileSystem.isFolder(path) else {
@@ -126,18 +126,18 @@ public struct ModelDirectory: Sendable {
   }
 
   /// The architecture's name as `config.json` has it, supported or not; nil if it has none.
-  public var modelType: String? { configurationObject["model_type"]?.stringValue }
+  package var modelType: String? { configurationObject["model_type"]?.stringValue }
 
   /// The model's configuration. Throws if the architecture is not one of
   /// ``Architecture/all`` or if a value makes no sense.
-  public func configuration() throws(FormatError) -> ModelConfiguration {
+  package func configuration() throws(FormatError) -> ModelConfiguration {
     try ModelConfiguration(
       configurationObject, file: FileSystem.join(path, Self.configurationFile))
   }
 
   /// How the model wants to be sampled: `generation_config.json`, and what it leaves open of the
   /// special tokens from `config.json`.
-  public func generationConfiguration() throws(FormatError) -> GenerationConfiguration {
+  package func generationConfiguration() throws(FormatError) -> GenerationConfiguration {
     let file = FileSystem.join(path, Self.generationFile)
     var result = GenerationConfiguration()
     if FileSystem.exists(file) {
@@ -151,12 +151,12 @@ public struct ModelDirectory: Sendable {
   }
 
   /// What the header of the tensor's file says about it; nil if there is no such tensor.
-  public func entry(named name: String) -> SafetensorsFile.Entry? {
+  package func entry(named name: String) -> SafetensorsFile.Entry? {
     locations[ExactName(name)].flatMap { files[$0].entry(named: name) }
   }
 
   /// The tensor `name`. Throws as ``SafetensorsFile/tensor(named:)`` does.
-  public func tensor(named name: String) throws(FormatError) -> Tensor {
+  package func tensor(named name: String) throws(FormatError) -> Tensor {
     guard let position = locations[ExactName(name)] else {
       throw FormatError(
         .missingTensor, file: path, tensor: name,
@@ -180,7 +180,7 @@ extension ModelDirectory {
   ///   - path: The folder.
   ///
   /// Throws ``FormatError`` for tensors that cannot be written and `FileError` if writing fails.
-  public static func write(
+  package static func write(
     _ tensors: [(name: String, tensor: Tensor)], configuration: [UInt8],
     generation: [UInt8]? = nil, otherFiles: [(name: String, content: [UInt8])] = [],
     copies: Set<String> = [], to path: String

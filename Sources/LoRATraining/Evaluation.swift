@@ -18,7 +18,7 @@ public struct Evaluation: Sendable, Hashable, Codable {
   public let tokens: Int
 
   /// Creates an evaluation.
-  public init(nll: Double, tokens: Int) {
+  package init(nll: Double, tokens: Int) {
     self.nll = nll
     self.tokens = tokens
   }

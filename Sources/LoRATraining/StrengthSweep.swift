@@ -17,7 +17,7 @@ public struct StrengthSweep: Sendable, Hashable, Codable {
     public let evaluation: Evaluation?
 
     /// Creates a setting; an evaluation whose loss is not finite counts as nil.
-    public init(strengths: [Float], evaluation: Evaluation?) {
+    package init(strengths: [Float], evaluation: Evaluation?) {
       self.strengths = strengths
       self.evaluation = evaluation.flatMap { $0.nll.isFinite ? $0 : nil }
     }
@@ -47,7 +47,7 @@ public struct StrengthSweep: Sendable, Hashable, Codable {
 
   /// Creates a sweep from its settings. Traps unless there is one for every choice and at least one
   /// has a finite loss.
-  public init(adapters: [String], grid: [Float], settings: [Setting]) {
+  package init(adapters: [String], grid: [Float], settings: [Setting]) {
     let count = adapters.indices.reduce(1) { product, _ in product * grid.count }
     require(
       settings.count == count && !settings.isEmpty,

@@ -29,7 +29,7 @@ public struct Trainer<Data: TrainingData>: Sendable {
   /// The parameters to train, in groups that may have their own learning rates. Initially one group
   /// of everything, or the groups of ``LoRAPlus``.
   public var groups: [ParameterGroup]
-  /// The optimizer. ``TrainingOptions/adamW`` unless set.
+  /// The optimizer. AdamW with the settings of the options unless set.
   public var optimizer: any Optimizer
   /// The logger for warnings. Drops them unless set.
   public let logger: Logger

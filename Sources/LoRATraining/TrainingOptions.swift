@@ -75,7 +75,7 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
   }
 
   /// Throws ``TrainingError/invalidOption(name:value:expected:)`` for the first value out of range.
-  public func check() throws(TrainingError) {
+  package func check() throws(TrainingError) {
     func demand(
       _ isRight: Bool, _ name: String, _ value: some CustomStringConvertible, _ expected: String
     ) throws(TrainingError) {
@@ -126,7 +126,7 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
   }
 
   /// The number of steps of a run with `stepsPerEpoch` steps per epoch.
-  public func stepCount(stepsPerEpoch: Int) -> Int {
+  package func stepCount(stepsPerEpoch: Int) -> Int {
     switch duration {
     case .steps(let steps): steps
     case .epochs(let epochs):
@@ -139,7 +139,7 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
   }
 
   /// The optimizer of these options; a ``Trainer`` uses it unless given another.
-  public var adamW: AdamW { AdamW(beta1: beta1, beta2: beta2, epsilon: epsilon) }
+  package var adamW: AdamW { AdamW(beta1: beta1, beta2: beta2, epsilon: epsilon) }
 
   // Below, a step changes no float32 number but the smallest; above, none is left.
   private static let leastRate = Double(Float.leastNormalMagnitude)

@@ -186,16 +186,16 @@ struct RankReductionTests {
     }
     try ModelDirectory.write(
       tensors, configuration: base.configurationText, to: scratch.file("tuned"))
-    let tuned = try ModelDirectory(path: scratch.file("tuned"))
-    let (adapter, report) = try AdapterExtraction(.energy(0.9999)).extract(tuned: tuned, base: base)
+    let (adapter, report) = try AdapterExtraction(.energy(0.9999)).extract(
+      tuned: scratch.file("tuned"), base: base.path)
     #expect(adapter.layers.map(\.path) == ["model.layers.1.mlp.up_proj"])
     #expect(report.layers.map(\.rank) == [2])
     let found = CombinationTests.product(try #require(adapter.layers[0].lowRank))
     #expect(Self.distance(found, delta) < 1e-3 * delta.sumOfSquares().squareRoot())
     // Another model's parameters are not this one's.
-    let other = try ModelDirectory(path: Fixtures.path("models/qwen2-untied"))
     #expect(throws: CombinationError.self) {
-      try AdapterExtraction(.rank(1)).extract(tuned: other, base: base)
+      try AdapterExtraction(.rank(1)).extract(
+        tuned: Fixtures.path("models/qwen2-untied"), base: base.path)
     }
   }
 }

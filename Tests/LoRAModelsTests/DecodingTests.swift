@@ -16,8 +16,8 @@ import Testing
     configuration.maximumPositions = positions
     switch architecture {
     case .llama:
-      configuration["attention_output_bias"] = true
-      configuration["mlp_bias"] = true
+      configuration[flag: "attention_output_bias"] = true
+      configuration[flag: "mlp_bias"] = true
       configuration.hiddenActivation = "gelu"
     case .mistral, .gemma2, .qwen3: configuration.slidingWindows = [5, nil]
     default: break

@@ -13,7 +13,7 @@ import Testing
 
   init() throws {
     var configuration = TinyModels.configuration(.qwen2)
-    configuration["attention_bias"] = true
+    configuration[flag: "attention_bias"] = true
     configuration.maximumPositions = 64
     model = try configuration.randomLanguageModel(standardDeviation: 0.2, seed: 3)
     model.setTrainable(false)

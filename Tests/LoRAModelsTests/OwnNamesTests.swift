@@ -138,8 +138,8 @@ import Testing
     try base.model.mergeAdapters(["a": 1])
     try base.save(to: folder + "/tuned")
     let (extracted, report) = try AdapterExtraction(.rank(2)).extract(
-      tuned: ModelDirectory(path: folder + "/tuned"),
-      base: ModelDirectory(path: folder + "/base"))
+      tuned: folder + "/tuned",
+      base: folder + "/base")
     #expect(report.layers.count == 14 && report.energy > 0.9999)
     let fresh = try self.model()
     try fresh.attach(extracted, named: "b")
@@ -154,8 +154,8 @@ import Testing
       changed, configuration: tuned.configurationText, to: folder + "/table")
     #expect {
       _ = try AdapterExtraction(.rank(2)).extract(
-        tuned: ModelDirectory(path: folder + "/table"),
-        base: ModelDirectory(path: folder + "/base"))
+        tuned: folder + "/table",
+        base: folder + "/base")
     } throws: {
       "\($0)".contains("stem.tokens.weight") && "\($0)".contains("no linear layer")
     }

@@ -37,7 +37,7 @@ import Testing
     let model = try model()
     let file = try model.loadAdapter(from: Fixtures.path("peft/\(adapter)"), named: "again")
     let folder = try Fixtures.temporaryFolder()
-    try model.saveAdapter("again", to: folder, configuration: file.configuration)
+    try model.saveAdapter("again", to: folder, configuration: file.peftConfiguration)
     for name in ["adapter_model.safetensors", "adapter_config.json"] {
       let (old, new) = (
         try MappedFile(path: Fixtures.path("peft/\(adapter)/\(name)")),
@@ -66,10 +66,11 @@ import Testing
     let folder = try Fixtures.temporaryFolder()
     try model.saveAdapter("a", to: folder)
     let file = try model.loadAdapter(from: folder, named: "b", enabled: false)
-    #expect(file.configuration.method == recipe.method)
-    #expect(file.configuration.rank == recipe.rank && file.configuration.alpha == recipe.alpha)
+    let saved = try #require(file.peftConfiguration)
+    #expect(saved.method == recipe.method)
+    #expect(saved.rank == recipe.rank && saved.alpha == recipe.alpha)
     let paths = model.linearLayers().map(\.path)
-    #expect(paths.filter(file.configuration.matches) == paths.filter(recipe.matches))
+    #expect(paths.filter(saved.matches) == paths.filter(recipe.matches))
     let again = try model.withAdapters(["b": 1]) { model.losses(ids) }
     #expect(again == trained && trained != base)
   }

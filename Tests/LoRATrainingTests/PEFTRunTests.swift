@@ -107,9 +107,9 @@ import Testing
     for isAttached in [false, true] {
       let folder = try ScratchFolder.make()
       if isAttached {
-        try model.saveAdapter("a", to: folder, configuration: file.configuration)
+        try model.saveAdapter("a", to: folder, configuration: file.peftConfiguration)
       } else {
-        try file.write(to: folder)
+        try PEFTAdapterFile(path: file.path).write(to: folder)
       }
       for part in ["adapter_model.safetensors", "adapter_config.json"] {
         let (old, new) = (

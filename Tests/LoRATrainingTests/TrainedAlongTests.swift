@@ -11,7 +11,7 @@ import Testing
 @Suite struct TrainedAlongTests {
   private func model(isTied: Bool = false) throws -> any PretrainedLanguageModel {
     var configuration = TinyModels.configuration(.qwen2)
-    configuration["attention_bias"] = true
+    configuration[flag: "attention_bias"] = true
     configuration.tiesWordEmbeddings = isTied
     let model = try configuration.randomLanguageModel(standardDeviation: 0.2, seed: 3)
     for (path, parameter) in model.namedParameters() where path.hasSuffix("bias") {

@@ -130,7 +130,7 @@ import Testing
   // MARK: - Another run
 
   private func expectDifference<Data: TrainingData>(
-    _ part: TrainingState.Part, _ state: TrainingState, _ trainer: Trainer<Data>,
+    _ part: RunPart, _ state: TrainingState, _ trainer: Trainer<Data>,
     _ comment: String = ""
   ) {
     let before = trainer.groups.flatMap { $0.parameters.map(\.parameter.value) }

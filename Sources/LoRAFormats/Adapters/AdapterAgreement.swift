@@ -37,7 +37,9 @@ extension AdapterDescription {
       }
       if layer.change.isIdentical(to: back.change) {
         result.identicalLayers += 1
-      } else if let difference = layer.change.difference(to: back.change), difference <= 1e-6 {
+      } else if let difference = layer.change.measured.difference(to: back.change),
+        difference <= 1e-6
+      {
         result.roundedLayers[layer.path] = difference
       } else {
         throw differs("layer '\(layer.path)'", "it computes something else")

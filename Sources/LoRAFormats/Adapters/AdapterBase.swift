@@ -290,7 +290,7 @@ package struct AdapterBase: Sendable {
   /// model, names with another prefix, factors that lie transposed.
   package func check(_ description: AdapterDescription, file: String) throws(FormatError) {
     for layer in description.layers {
-      switch layer.change.site {
+      switch layer.change.measured.site {
       case .layer:
         guard let shape = shape(layer.path) else { throw unknown(layer.path, file) }
         try layer.change.check(fits: shape, layer: layer.path, file: file)

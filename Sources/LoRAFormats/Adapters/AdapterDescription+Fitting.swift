@@ -55,7 +55,7 @@ extension AdapterDescription {
   func refuseOtherSites(for format: AdapterFormat, _ file: String) throws(FormatError) {
     let homes: [ChangeSite: AdapterFormat] = [.model: .peft, .block: .adapters]
     for layer in layers {
-      guard let home = homes[layer.change.site], home != format else { continue }
+      guard let home = homes[layer.change.measured.site], home != format else { continue }
       throw FormatError(
         .unsupported, file: file, subject: "the adapter",
         problem:

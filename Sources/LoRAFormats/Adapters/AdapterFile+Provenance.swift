@@ -15,7 +15,7 @@ extension AdapterFile {
     public var dropout: Double?
 
     /// Creates it of its parts.
-    public init(baseModelName: String? = nil, dropout: Double? = nil) {
+    package init(baseModelName: String? = nil, dropout: Double? = nil) {
       self.baseModelName = baseModelName
       self.dropout = dropout
     }

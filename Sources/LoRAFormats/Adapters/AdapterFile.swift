@@ -26,17 +26,15 @@ public struct AdapterFile: Sendable {
     public var basePath: String?
     /// Whether the adapter is checked against the base when it is opened. False where it is attached
     /// to the base next, which checks the same.
-    public var checksBase: Bool
+    package var checksBase = true
 
     /// Creates options.
     public init(
-      alpha: Double? = nil, mergedGroups: [Bool]? = nil, basePath: String? = nil,
-      checksBase: Bool = true
+      alpha: Double? = nil, mergedGroups: [Bool]? = nil, basePath: String? = nil
     ) {
       self.alpha = alpha
       self.mergedGroups = mergedGroups
       self.basePath = basePath
-      self.checksBase = checksBase
     }
   }
 
@@ -136,15 +134,15 @@ public struct AdapterFile: Sendable {
 
 extension AdapterFile {
   /// Something that the file says about its making.
-  public struct Fact: Sendable, Hashable {
+  package struct Fact: Sendable, Hashable {
     /// What it is, as in "base model".
-    public let name: String
+    package let name: String
     /// As the file has it.
-    public let value: String
+    package let value: String
   }
 
   /// Who made the adapter, with what and for which base, as far as the file says.
-  public var facts: [Fact] {
+  package var facts: [Fact] {
     var result: [Fact] = []
     func add(_ name: String, _ value: String?) {
       if let value, !value.isEmpty { result.append(Fact(name: name, value: value)) }

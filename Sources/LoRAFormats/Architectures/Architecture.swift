@@ -24,9 +24,9 @@ public struct Architecture: Sendable {
   /// `model_type` of `config.json`, as in "llama".
   public let modelType: String
   /// The class of transformers that has the output head, as in "LlamaForCausalLM".
-  public let className: String
+  package let className: String
   /// `general.architecture` of GGUF files; nil if llama.cpp does not know the architecture.
-  public let ggufName: String?
+  package let ggufName: String?
   /// What `config.json` says, read and written in this order.
   public let keys: [ConfigurationKey]
   /// The modules with parameters, in the model's order.
@@ -36,12 +36,12 @@ public struct Architecture: Sendable {
   public let derivedTensors: [String]
   /// Whether published checkpoints are the body alone, so that adapters made on them name layers
   /// without what the whole model puts before them (GPT-2's "transformer.").
-  public let isPublishedWithoutHead: Bool
+  package let isPublishedWithoutHead: Bool
   /// What the names of tensors begin with that belong to heads which the structure leaves out: those
   /// that pre-training had.
-  public let otherHeads: [String]
+  package let otherHeads: [String]
   /// What the names of tensors ended in before, and what they end in now: both are read.
-  public let formerNames: [String: String]
+  package let formerNames: [String: String]
   /// What a model of a configuration is made of. Throws for what can't be computed.
   public let structure: @Sendable (ModelConfiguration) throws(FormatError) -> TransformerStructure
 
@@ -105,7 +105,7 @@ extension Architecture {
 
   /// The architecture that GGUF files call `name`; nil if it is not known. Of several that share a
   /// name, as Llama and Mistral do, the first.
-  public init?(ggufName name: String) {
+  package init?(ggufName name: String) {
     guard let known = Self.all.first(where: { $0.ggufName == name }) else { return nil }
     self = known
   }

@@ -17,7 +17,7 @@ public struct ConfigurationKey: Sendable {
   /// A property of ``ModelConfiguration``.
   public typealias Field<Value> = any WritableKeyPath<ModelConfiguration, Value> & Sendable
   /// Any property of ``ModelConfiguration``.
-  public typealias AnyField = any PartialKeyPath<ModelConfiguration> & Sendable
+  package typealias AnyField = any PartialKeyPath<ModelConfiguration> & Sendable
 
   /// The key of `config.json`.
   let name: String
@@ -141,7 +141,8 @@ extension ConfigurationKey {
     return key
   }
 
-  /// An option of the architecture's own that is true or false: `configuration[name]` is its value.
+  /// An option of the architecture's own that is true or false: `configuration[flag: name]` is its
+  /// value.
   ///
   /// - Parameters:
   ///   - name: its key.
@@ -153,12 +154,12 @@ extension ConfigurationKey {
     var key = ConfigurationKey(
       name: name,
       read: { (configuration, fields) throws(FormatError) in
-        configuration[name] = .flag(try fields.bool(name) ?? fallback)
+        configuration.options[name] = .flag(try fields.bool(name) ?? fallback)
       }, write: { .bool($0[flag: name]) })
-    key.setDefault = { $0[name] = .flag(fallback) }
+    key.setDefault = { $0.options[name] = .flag(fallback) }
     if let tensor {
       key.readGGUF = { (configuration, keys) throws(FormatError) in
-        configuration[name] = .flag(keys.file.entry(named: tensor) != nil)
+        configuration.options[name] = .flag(keys.file.entry(named: tensor) != nil)
       }
     }
     return key
@@ -170,17 +171,18 @@ extension ConfigurationKey {
   ) -> ConfigurationKey {
     var key = ConfigurationKey(
       name: name,
-      read: { (configuration, _) throws(FormatError) in configuration[name] = configuration[other]
+      read: { (configuration, _) throws(FormatError) in
+        configuration.options[name] = configuration.options[other]
       },
       write: { _ in nil })
-    key.setDefault = { $0[name] = $0[other] }
+    key.setDefault = { $0.options[name] = $0.options[other] }
     key.readGGUF = { (configuration, keys) throws(FormatError) in
-      configuration[name] = .flag(keys.file.entry(named: tensor) != nil)
+      configuration.options[name] = .flag(keys.file.entry(named: tensor) != nil)
     }
     return key
   }
 
-  /// An option of the architecture's own that is a number: `configuration[name]` is its value.
+  /// An option of the architecture's own that is a number: `configuration[number: name]` is its value.
   ///
   /// - Parameters:
   ///   - name: its key; null switches the option off.
@@ -195,25 +197,28 @@ extension ConfigurationKey {
       name: name,
       read: { (configuration, fields) throws(FormatError) in
         let absent = fields.object[name] == nil ? fallback : nil
-        configuration[name] = (try fields.double(name) ?? absent).map { .number($0) }
+        configuration.options[name] = (try fields.double(name) ?? absent).map { .number($0) }
       }, write: { $0[number: name].map { .number($0) } ?? .null })
     key.gguf = gguf
-    key.setDefault = { $0[name] = fallback.map { .number($0) } }
+    key.setDefault = { $0.options[name] = fallback.map { .number($0) } }
     key.readGGUF = { (configuration, keys) throws(FormatError) in
       let value = try gguf.map { (key) throws(FormatError) in try keys.number(key) } ?? nil
-      configuration[name] = (value ?? derived?(configuration) ?? fallback).map { .number($0) }
+      configuration.options[name] = (value ?? derived?(configuration) ?? fallback).map {
+        .number($0)
+      }
     }
     return key
   }
 
-  /// An option of the architecture's own that is a size, from 1 on: `configuration[name]` is its value.
+  /// An option of the architecture's own that is a size, from 1 on: `configuration[number: name]` is
+  /// its value.
   public static func count(_ name: String, default fallback: Int) -> ConfigurationKey {
     var key = ConfigurationKey(
       name: name,
       read: { (configuration, fields) throws(FormatError) in
-        configuration[name] = .number(Double(try fields.size(name, default: fallback)))
+        configuration.options[name] = .number(Double(try fields.size(name, default: fallback)))
       }, write: { $0[number: name].map { .integer(Int64($0)) } })
-    key.setDefault = { $0[name] = .number(Double(fallback)) }
+    key.setDefault = { $0.options[name] = .number(Double(fallback)) }
     return key
   }
 

@@ -35,7 +35,7 @@ public struct ModelConfiguration: Sendable, Hashable {
   /// The rotary position embedding; without meaning for an architecture that has none.
   public var rotary: RotaryConfiguration
   /// The options of the architecture's own, by their keys.
-  private var options: [String: Option] = [:]
+  var options: [String: Option] = [:]
   /// How many positions each layer sees, itself included, in the order of the layers; nil: all.
   public var slidingWindows: [Int?]
   /// The type that the weights are said to be stored in; nil if the file does not say.
@@ -50,33 +50,26 @@ public struct ModelConfiguration: Sendable, Hashable {
   public var labels: [String] = []
 
   /// The value of an option of the architecture's own.
-  public enum Option: Sendable, Hashable, ExpressibleByBooleanLiteral, ExpressibleByFloatLiteral {
-    /// True or false.
+  enum Option: Sendable, Hashable {
     case flag(Bool)
-    /// A number.
     case number(Double)
-
-    /// True or false.
-    public init(booleanLiteral value: Bool) { self = .flag(value) }
-    /// A number.
-    public init(floatLiteral value: Double) { self = .number(value) }
   }
 
-  /// The option under `key`, as "attention_bias"; nil for one that is switched off or that the
-  /// architecture does not have.
-  public subscript(key: String) -> Option? {
-    get { options[key] }
-    set { options[key] = newValue }
+  /// Whether the option under `key` is on, as "attention_bias". False for one that the architecture
+  /// does not have.
+  public subscript(flag key: String) -> Bool {
+    get { options[key] == .flag(true) }
+    set { options[key] = .flag(newValue) }
   }
-
-  /// Whether the option under `key` is on. False for one that the architecture does not have.
-  public subscript(flag key: String) -> Bool { options[key] == .flag(true) }
 
   /// The number of the option under `key`; nil for one that is switched off or that the architecture
   /// does not have.
   public subscript(number key: String) -> Double? {
-    guard case .number(let value) = options[key] else { return nil }
-    return value
+    get {
+      guard case .number(let value) = options[key] else { return nil }
+      return value
+    }
+    set { options[key] = newValue.map { .number($0) } }
   }
 
   /// Creates a configuration without windows, untied, with the options and the activation that are the

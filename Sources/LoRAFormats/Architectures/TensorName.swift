@@ -33,14 +33,14 @@ public struct TensorName: Sendable, Hashable {
   /// The tensor's name in GGUF files, without ".weight" and ".bias".
   public let name: String
   /// What the module is to an adapter.
-  public let kind: Kind
+  package let kind: Kind
   /// The order of the rows in GGUF files.
-  public let order: RowOrder
+  package let order: RowOrder
   /// Whether Hugging Face's checkpoint has the weight as `[in, out]` (GPT-2), GGUF files as
   /// `[out, in]`.
-  public let isTransposed: Bool
+  package let isTransposed: Bool
   /// Whether GGUF files have the weight plus one (Gemma's norms).
-  public let addsOne: Bool
+  package let addsOne: Bool
 
   /// Creates a name from its parts.
   public init(
@@ -63,7 +63,7 @@ public struct TensorName: Sendable, Hashable {
   }
 
   /// The name in GGUF files without the block's prefix.
-  public var role: String { name.hasPrefix("blk.{}.") ? String(name.dropFirst(7)) : name }
+  package var role: String { name.hasPrefix("blk.{}.") ? String(name.dropFirst(7)) : name }
 }
 
 extension TensorName.RowOrder {

@@ -13,7 +13,7 @@ public struct TransformerStructure: Sendable, Hashable {
   public var logitSoftCap: Float?
 
   /// Creates a structure from its parts.
-  public init(
+  package init(
     embedding: Embedding = Embedding(), blocks: [Block], norm: Norm? = .rms,
     head: Head = .nextToken, logitSoftCap: Float? = nil
   ) {

@@ -5,7 +5,7 @@ package import LoRATensor
 /// Source: Houlsby et al., *Parameter-efficient transfer learning for NLP*, 2019; Pfeiffer et al.,
 /// *AdapterHub*, 2020; He et al., *Towards a unified view of parameter-efficient transfer learning*,
 /// 2022.
-package struct BottleneckChange: LayerChange {
+package struct BottleneckChange: MeasuredChange {
   /// What a network reads.
   package enum Input: Sendable, Hashable {
     /// The output of the part that it stands behind (Houlsby).

@@ -3,7 +3,7 @@ package import LoRATensor
 /// W + s (B₁ A₁) ⊙ (B₂ A₂), the product taken element by element. r is the rank, s the scale.
 ///
 /// Source: Hyeon-Woo et al., *FedPara*, 2022; LyCORIS calls it LoHa.
-package struct HadamardChange: LayerChange {
+package struct HadamardChange: MeasuredChange {
   /// B₁, [out, r] (`hada_w1_a`).
   package var b1: Tensor
   /// A₁, [r, in] (`hada_w1_b`).

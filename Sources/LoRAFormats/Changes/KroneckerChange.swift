@@ -3,7 +3,7 @@ package import LoRATensor
 /// W + s C₁ ⊗ C₂, the Kronecker product of two matrices, either of which may be a product itself.
 ///
 /// Source: Yeh et al., *Navigating text-to-image customization* (LyCORIS), 2024.
-package struct KroneckerChange: LayerChange {
+package struct KroneckerChange: MeasuredChange {
   /// One of the two matrices.
   package enum Factor: Sendable {
     /// As it is, [m, n].

@@ -11,11 +11,35 @@ public protocol LayerChange: Sendable {
   var methodName: String { get }
   /// The trained tensors, with names for messages.
   var tensors: [(name: String, tensor: Tensor)] { get }
-  /// See ``AdapterDescription/Layer/hasNoEffect``.
+  /// Whether the layer computes the same without the change. Of kinds that need the base to tell, as
+  /// DoRA and IA3, true only for a change by nothing at all.
   var hasNoEffect: Bool { get }
+
+  /// The change of the weight as a matrix [out, in x kernel], without what magnitudes do; nil if only
+  /// the base can tell. For factors that are known to fit a weight in memory.
+  func weightChange() -> Tensor?
+  /// What is added to `weight`, [out, in], where ``weightChange()`` alone does not say it: DoRA's and
+  /// IA3's. Nil for others.
+  func difference(from weight: Tensor) -> Tensor?
+  /// Throws ``FormatError`` unless the change fits a weight of this shape; `layer` and `file` are for
+  /// the error.
+  func check(fits weight: Shape, layer: String, file: String) throws(FormatError)
+}
+
+extension LayerChange {
+  /// Not known.
+  public func weightChange() -> Tensor? { nil }
+  /// None.
+  public func difference(from weight: Tensor) -> Tensor? { nil }
+  /// Not checked.
+  public func check(fits weight: Shape, layer: String, file: String) throws(FormatError) {}
+}
+
+/// What inspecting, converting and comparing adapters ask of a change beside what it is. Whatever is
+/// not said has a default that claims nothing.
+package protocol MeasuredChange: LayerChange {
   /// What the path of such a change leads to.
   var site: ChangeSite { get }
-
   /// What the change is multiplied by; 1 for kinds without a scale.
   var scale: Double { get }
   /// The rank, and the alpha that the scale comes from; nil for kinds that have neither.
@@ -26,22 +50,13 @@ public protocol LayerChange: Sendable {
   var norm: Double? { get }
   /// Whether numbers of the change are beyond float32, although those of its factors are not.
   var isBeyondFloat32: Bool { get }
-  /// The change of the weight as a matrix [out, in x kernel], without what magnitudes do; nil if only
-  /// the base can tell. For factors that are known to fit a weight in memory.
-  func weightChange() -> Tensor?
-  /// What is added to `weight`, [out, in], where ``weightChange()`` alone does not say it: DoRA's and
-  /// IA3's. Nil for others.
-  func difference(from weight: Tensor) -> Tensor?
-  /// Throws ``FormatError`` unless the change fits a weight of this shape; `layer` and `file` are for
-  /// the error.
-  func check(fits weight: Shape, layer: String, file: String) throws(FormatError)
   /// The relative difference of what two changes compute, where a conversion may have rounded one of
   /// them; nil if they are not alike.
   func difference(to other: any LayerChange) -> Double?
 }
 
 /// What a change belongs to.
-public enum ChangeSite: Sendable, Hashable {
+package enum ChangeSite: Sendable, Hashable {
   /// A layer with a weight.
   case layer
   /// A block of the model, as "model.layers.0".
@@ -50,32 +65,42 @@ public enum ChangeSite: Sendable, Hashable {
   case model
 }
 
-extension LayerChange {
+extension MeasuredChange {
   /// A layer with a weight.
-  public var site: ChangeSite { .layer }
+  package var site: ChangeSite { .layer }
   /// 1.
-  public var scale: Double { 1 }
+  package var scale: Double { 1 }
   /// None.
-  public var rankAndAlpha: (rank: Int?, alpha: Double)? { nil }
+  package var rankAndAlpha: (rank: Int?, alpha: Double)? { nil }
   /// Those of the tensors.
-  public var extents: String { tensors.map { "\($0.tensor.shape)" }.joined(separator: ", ") }
+  package var extents: String { tensors.map { "\($0.tensor.shape)" }.joined(separator: ", ") }
   /// Not known.
-  public var norm: Double? { nil }
+  package var norm: Double? { nil }
   /// Not known to be.
-  public var isBeyondFloat32: Bool { false }
-  /// Not known.
-  public func weightChange() -> Tensor? { nil }
-  /// None.
-  public func difference(from weight: Tensor) -> Tensor? { nil }
-  /// Not checked.
-  public func check(fits weight: Shape, layer: String, file: String) throws(FormatError) {}
+  package var isBeyondFloat32: Bool { false }
   /// Not alike.
-  public func difference(to other: any LayerChange) -> Double? { nil }
+  package func difference(to other: any LayerChange) -> Double? { nil }
+}
+
+/// A change of a kind that only its tensors are known of: a user's own.
+private struct OtherChange: MeasuredChange {
+  let change: any LayerChange
+
+  var methodName: String { change.methodName }
+  var tensors: [(name: String, tensor: Tensor)] { change.tensors }
+  var hasNoEffect: Bool { change.hasNoEffect }
+}
+
+extension LayerChange {
+  /// The change with its measures.
+  package var measured: any MeasuredChange {
+    self as? any MeasuredChange ?? OtherChange(change: self)
+  }
 
   /// Whether all tensors are the same bits and the scale the same to one float32 rounding.
   func isIdentical(to other: any LayerChange) -> Bool {
-    guard methodName == other.methodName,
-      abs(scale - other.scale) <= 0x1p-23 * abs(scale)
+    let (scale, otherScale) = (measured.scale, other.measured.scale)
+    guard methodName == other.methodName, abs(scale - otherScale) <= 0x1p-23 * abs(scale)
     else { return false }
     let (mine, others) = (tensors, other.tensors)
     return mine.count == others.count

@@ -41,12 +41,12 @@ public struct LowRankChange: LayerChange {
   /// The rank.
   public var rank: Int { a.shape[0] }
   /// The extent of the layer's inputs.
-  public var inputSize: Int { a.shape[1] }
+  package var inputSize: Int { a.shape[1] }
   /// The extent of the layer's outputs.
-  public var outputSize: Int { b.shape[0] }
+  package var outputSize: Int { b.shape[0] }
 
   /// Whether nothing but A, B and the scale belongs to it.
-  public var isPlain: Bool {
+  package var isPlain: Bool {
     middle == nil && bias == nil && magnitude == nil && !isEmbedding && a.shape.count == 2
   }
 
@@ -65,9 +65,9 @@ public struct LowRankChange: LayerChange {
       && (isNothing(scale) || b.isZero || a.isZero || (middle?.isZero ?? false))
   }
   /// The rank and the alpha.
-  public var rankAndAlpha: (rank: Int?, alpha: Double)? { (rank, alpha) }
+  package var rankAndAlpha: (rank: Int?, alpha: Double)? { (rank, alpha) }
   /// Outputs, inputs, and the kernel of a convolution.
-  public var extents: String {
+  package var extents: String {
     let core = middle ?? a
     return ([outputSize, inputSize] + core.shape.dimensions.dropFirst(2))
       .map { "\($0)" }.joined(separator: "x")
@@ -76,7 +76,7 @@ public struct LowRankChange: LayerChange {
 
 // MARK: - Numbers
 
-extension LowRankChange {
+extension LowRankChange: MeasuredChange {
   /// B [out, r] and A [r, in x kernel], a core multiplied in.
   private var matrices: (b: Tensor, a: Tensor) {
     let b = b.reshaped(to: [outputSize, rank])
@@ -85,13 +85,13 @@ extension LowRankChange {
   }
 
   /// The norm of s B A.
-  public var norm: Double? {
+  package var norm: Double? {
     let (b, a) = matrices
     return abs(scale) * productNorm(b, a)
   }
 
   /// Costs a pass over the factors, and only where these are so large that it may be, their product.
-  public var isBeyondFloat32: Bool {
+  package var isBeyondFloat32: Bool {
     let (b, a) = matrices
     return LoRAFormats.isBeyondFloat32(productBound(b, a), scale: scale)
       && LoRAFormats.isBeyondFloat32(greatestProduct(b, a), scale: scale)
@@ -144,7 +144,7 @@ extension LowRankChange {
   }
 
   /// That of both results for a random input, in float64.
-  public func difference(to other: any LayerChange) -> Double? {
+  package func difference(to other: any LayerChange) -> Double? {
     guard let other = other as? LowRankChange,
       a.shape.dimensions.dropFirst() == other.a.shape.dimensions.dropFirst(),
       outputSize == other.outputSize, middle == other.middle, magnitude == other.magnitude,

@@ -4,7 +4,7 @@ package import LoRATensor
 ///
 /// Source: Liu et al., *Few-shot parameter-efficient fine-tuning is better and cheaper than
 /// in-context learning*, 2022.
-package struct ScalingChange: LayerChange {
+package struct ScalingChange: MeasuredChange {
   /// The factors, [out], or [in] where they scale inputs.
   package var vector: Tensor
   /// Whether inputs are scaled, as IA3 does in feed-forward modules, rather than outputs.

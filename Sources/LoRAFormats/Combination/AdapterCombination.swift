@@ -54,13 +54,13 @@ public struct AdapterCombination: Sendable {
     case magnitudePruneSVD = "magnitude_prune_svd"
 
     /// Whether it works on whole products and decomposes the result, to a rank of one's choice.
-    public var decomposes: Bool { rawValue.hasSuffix("svd") }
+    package var decomposes: Bool { rawValue.hasSuffix("svd") }
     /// Whether it drops numbers, and so needs a density.
-    public var prunes: Bool { ![.linear, .cat, .svd].contains(self) }
+    package var prunes: Bool { ![.linear, .cat, .svd].contains(self) }
     /// Whether it drops numbers at random, and so depends on the seed.
-    public var isRandom: Bool { rawValue.hasPrefix("dare") }
+    package var isRandom: Bool { rawValue.hasPrefix("dare") }
     /// Whether it elects a sign for every number.
-    public var electsSigns: Bool {
+    package var electsSigns: Bool {
       [.ties, .tiesSVD, .dareTIES, .dareTIESSVD].contains(self)
     }
   }

@@ -1,10 +1,10 @@
-public import LoRATensor
+package import LoRATensor
 
 /// An adapter made of the difference between a fine-tuned model and its base.
 ///
 /// ```swift
 /// let (adapter, report) = try AdapterExtraction(.rank(16)).extract(
-///   tuned: ModelDirectory(path: "tuned"), base: ModelDirectory(path: "base"))
+///   tuned: "tuned", base: "base")  // folders of models
 /// ```
 ///
 /// Each linear layer's difference is decomposed and cut: the nearest low-rank matrix. How much of a
@@ -13,7 +13,7 @@ public import LoRATensor
 /// refused, taken over whole or ignored, as asked.
 public struct AdapterExtraction: Sendable {
   /// What a parameter is.
-  public enum Kind: Sendable, Hashable {
+  package enum Kind: Sendable, Hashable {
     /// The weight [out, in] of a linear layer.
     case linear
     /// The weight [in, out] of one, as GPT-2 has it.
@@ -78,7 +78,7 @@ public struct AdapterExtraction: Sendable {
   /// Throws ``CombinationError`` for shapes that differ, numbers that are not finite, other
   /// parameters that differ (unless they are replaced or ignored) and models that do not differ at
   /// all; and what the readers throw.
-  public func extract(
+  package func extract(
     names: [String], kind: (String) -> Kind, tuned: (String) throws -> Tensor,
     base: (String) throws -> Tensor
   ) throws -> (adapter: AdapterDescription, report: Report) {
@@ -200,12 +200,21 @@ public struct AdapterExtraction: Sendable {
 }
 
 extension AdapterExtraction {
-  /// The adapter that makes the model in `tuned` of that in `base`.
+  /// The adapter that makes the model in the folder `tuned` of that in the folder `base`.
   ///
   /// Which weights are linear layers', and which of those are [in, out], the base's architecture says;
-  /// of one that is not known, all are but those of layers called as embeddings are. A head that is stored in one of the models only, because the
-  /// other one's is tied to its embedding, is refused, as is any parameter that one of them lacks.
+  /// of one that is not known, all are but those of layers called as embeddings are. A head that is
+  /// stored in one of the models only, because the other one's is tied to its embedding, is refused, as
+  /// is any parameter that one of them lacks.
   public func extract(
+    tuned: String, base: String
+  ) throws -> (adapter: AdapterDescription, report: Report) {
+    let (base, tuned) = (try ModelDirectory(path: base), try ModelDirectory(path: tuned))
+    return try extract(tuned: tuned, base: base)
+  }
+
+  /// See ``extract(tuned:base:)``.
+  private func extract(
     tuned: ModelDirectory, base: ModelDirectory
   ) throws -> (adapter: AdapterDescription, report: Report) {
     for (names, other, where_) in [

@@ -31,7 +31,7 @@ public struct CombinationError: Error, Sendable, Hashable, CustomStringConvertib
   public let remedy: String
 
   /// Creates an error from its parts.
-  public init(_ kind: Kind, subject: String = "", problem: String, remedy: String = "") {
+  package init(_ kind: Kind, subject: String = "", problem: String, remedy: String = "") {
     self.kind = kind
     self.subject = subject
     self.problem = problem

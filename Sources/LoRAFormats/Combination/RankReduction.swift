@@ -46,7 +46,7 @@ public struct LayerCut: Sendable, Hashable {
   public let norm: Double
 
   /// Creates a report.
-  public init(path: String, originalRank: Int, rank: Int, energy: Double, norm: Double) {
+  package init(path: String, originalRank: Int, rank: Int, energy: Double, norm: Double) {
     self.path = path
     self.originalRank = originalRank
     self.rank = rank

@@ -8,9 +8,8 @@ extension Module {
   /// try model.loadAdapter(AdapterFile(path: "mlx-adapter"), named: "support")
   /// ```
   ///
-  /// Strict as ``loadAdapter(from:named:isTrainable:allowsNoEffect:enabled:)`` is: everything in the
-  /// file must belong to this model and fit it, and every layer that its configuration targets must
-  /// be there.
+  /// Strict: everything in the file must belong to this model and fit it, and every layer that its
+  /// configuration targets must be there. What does not fit is named.
   ///
   /// - Parameters:
   ///   - file: the adapter.
@@ -38,7 +37,8 @@ extension Module {
     try file.checkComplete(for: layout)
     try attach(
       file.description, named: name, isTrainable: isTrainable,
-      dropout: Float(file.provenance.dropout ?? 0), enabled: enabled)
+      dropout: Float(file.peftConfiguration?.dropout ?? file.provenance.dropout ?? 0),
+      enabled: enabled)
     // Of a model without a head both names are usual.
     return (isBodyAlone ? [] : [note?.description].compactMap { $0 })
       + file.warnings(among: pathsOfLayers)

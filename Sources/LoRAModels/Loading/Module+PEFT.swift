@@ -5,7 +5,7 @@ import LoRATensor
 extension LayerSelector {
   /// The layers that a PEFT configuration targets: list, regular expression or `all-linear`, less
   /// what it excludes.
-  public init(_ configuration: PEFTAdapterConfiguration) {
+  package init(_ configuration: PEFTAdapterConfiguration) {
     let isAll = configuration.targets == .allLinear
     self.init(description: configuration.choice, includesEmbeddings: !isAll) {
       path, isOutputHead in
@@ -15,37 +15,23 @@ extension LayerSelector {
 }
 
 extension Module {
-  /// Reads a PEFT adapter and attaches it under `name`.
-  ///
-  /// Strict: every tensor of the file must belong to a linear layer of this model and fit it, and
-  /// every layer that the configuration targets must have its factors; an adapter for another model
-  /// is an error that names what does not fit. One that was made on the model's body alone, whose names
-  /// of layers lack what the model's begin with, is taken for what it is.
+  /// Opens the adapter at `path`, of any format, and attaches it under `name`:
+  /// ``loadAdapter(_:named:isTrainable:allowsNoEffect:enabled:)`` of `AdapterFile(path:)`.
   ///
   /// - Parameters:
-  ///   - path: the folder that holds `adapter_config.json`.
+  ///   - path: the adapter, as a folder that holds PEFT's `adapter_config.json`.
   ///   - name: what the adapter is called from now on.
   ///   - isTrainable: whether training can go on from here; else the factors are frozen.
-  ///   - allowsNoEffect: whether an adapter whose every contribution is zero is accepted, as a
-  ///     fresh one is to train from. For inference it is an error: silence is a bug.
+  ///   - allowsNoEffect: whether an adapter whose every contribution is zero is accepted.
   ///   - enabled: whether it applies from now on, at strength 1.
   @discardableResult
   public func loadAdapter(
     from path: String, named name: String = "default", isTrainable: Bool = false,
     allowsNoEffect: Bool = false, enabled: Bool = true
-  ) throws -> PEFTAdapterFile {
-    let file = try PEFTAdapterFile(path: path)
-    try refuseNoEffect(of: file.description, path: path, allowsNoEffect)
-    let paths = Set(adaptableModules().map(\.path))
-    let naming = AdapterNaming(
-      of: file.description, prefixes: bodyPrefixes, isKnown: paths.contains)
-    let description = file.description.renamed(naming.inModel)
-    try checkPrefix(of: Set(description.layers.map(\.path)), path: path)
-    try file.configuration.checkComplete(
-      file.description, for: layout.named(by: naming), file: path)
-    try attach(
-      description, named: name, isTrainable: isTrainable,
-      dropout: Float(file.configuration.dropout), enabled: enabled)
+  ) throws -> AdapterFile {
+    let file = try AdapterFile(path: path)
+    try loadAdapter(
+      file, named: name, isTrainable: isTrainable, allowsNoEffect: allowsNoEffect, enabled: enabled)
     return file
   }
 

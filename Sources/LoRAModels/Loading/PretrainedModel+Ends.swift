@@ -13,7 +13,7 @@ extension PretrainedModel {
 
   /// What to tell who trains with `tokenizer` if the end that is taught is not one where other
   /// programs stop; nil if all agree.
-  public func endOfTextWarning(with tokenizer: some Tokenizer) -> String? {
+  package func endOfTextWarning(with tokenizer: some Tokenizer) -> String? {
     func named(_ id: Int) -> String { tokenizer.token(of: id).map { "'\($0)' (\(id))" } ?? "\(id)" }
     guard let end = tokenizer.endOfSequence else {
       return "neither the tokenizer nor the model's configuration names a token that ends a text: "

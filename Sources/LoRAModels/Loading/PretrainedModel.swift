@@ -16,7 +16,7 @@ public struct PretrainedModel: Sendable {
   /// The model, of whichever kind. Its base is frozen.
   public let model: any PretrainedTokenModel
   /// The folder that it was opened from; nil for a GGUF file.
-  public let directory: ModelDirectory?
+  package let directory: ModelDirectory?
   /// The GGUF file that it was opened from; nil for a folder.
   package let file: GGUFFile?
   /// The shape and options.

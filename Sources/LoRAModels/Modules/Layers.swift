@@ -51,7 +51,7 @@ public final class Linear: LinearLayer {
 /// A table of vectors, one a token.
 ///
 /// Adapters attach to it as PEFT's do, the table being the transpose of W: A `[rank, vocabulary]`,
-/// B `[size, rank]`. So do ``ParameterOverride`` and ``TokenVectorOverride``.
+/// B `[size, rank]`. So do the adapters that replace parameters and token vectors.
 public final class Embedding: AdaptableModule {
   /// `[vocabulary, size]`, in the type it is stored in.
   public let weight: Parameter

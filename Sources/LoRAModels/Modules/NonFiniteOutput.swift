@@ -28,7 +28,7 @@ public struct NonFiniteOutput: Error, Sendable, Hashable {
   public let cause: Cause
 
   /// Creates a description from its parts.
-  public init(
+  package init(
     layer: String, isInput: Bool = false, position: [Int] = [], value: Float = .nan, cause: Cause
   ) {
     self.layer = layer

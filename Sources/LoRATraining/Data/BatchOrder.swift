@@ -4,18 +4,18 @@ import LoRATensor
 ///
 /// Every epoch sees every example once; its last batch may be smaller. A step takes `accumulation`
 /// batches of one epoch, or the batches that are left at its end.
-public struct BatchOrder: Sendable, Hashable {
+package struct BatchOrder: Sendable, Hashable {
   /// The number of examples.
-  public let exampleCount: Int
+  package let exampleCount: Int
   /// The number of examples per batch.
-  public let batchSize: Int
+  package let batchSize: Int
   /// The number of batches per step.
-  public let accumulation: Int
+  package let accumulation: Int
   /// The seed of shuffling; nil keeps the data's own order in every epoch.
-  public let seed: UInt64?
+  package let seed: UInt64?
 
   /// Creates an order. Traps if a number is below 1.
-  public init(exampleCount: Int, batchSize: Int, accumulation: Int = 1, seed: UInt64?) {
+  package init(exampleCount: Int, batchSize: Int, accumulation: Int = 1, seed: UInt64?) {
     require(
       exampleCount > 0 && batchSize > 0 && accumulation > 0,
       "\(exampleCount) examples in batches of \(batchSize), \(accumulation) a step")
@@ -26,15 +26,15 @@ public struct BatchOrder: Sendable, Hashable {
   }
 
   /// The number of batches per epoch.
-  public var batchesPerEpoch: Int { (exampleCount - 1) / batchSize + 1 }
+  package var batchesPerEpoch: Int { (exampleCount - 1) / batchSize + 1 }
 
   /// The number of steps per epoch.
-  public var stepsPerEpoch: Int { (batchesPerEpoch - 1) / accumulation + 1 }
+  package var stepsPerEpoch: Int { (batchesPerEpoch - 1) / accumulation + 1 }
 
   /// The example indexes of `epoch`, from 0, in the order in which they are seen.
   ///
   /// Fisher and Yates' shuffle of the generator named `epoch/<epoch>` under the seed.
-  public func examples(ofEpoch epoch: Int) -> [Int] {
+  package func examples(ofEpoch epoch: Int) -> [Int] {
     var examples = Array(0..<exampleCount)
     guard let seed else { return examples }
     var random = SeededRandom(seed: seed, path: "epoch/\(epoch)")
@@ -46,7 +46,7 @@ public struct BatchOrder: Sendable, Hashable {
   }
 
   /// The batches of a step of an epoch with the order `examples`, as indexes of examples.
-  public func batches(ofStep step: Int, in examples: [Int]) -> [[Int]] {
+  package func batches(ofStep step: Int, in examples: [Int]) -> [[Int]] {
     let first = step * accumulation
     // Written so that no sum overflows: a batch may be asked to be as large as numbers go.
     return (first..<first + min(accumulation, batchesPerEpoch - first)).map { batch in

@@ -17,7 +17,7 @@ public import LoRAText
 /// learned.
 public final class DataReader {
   /// The tokenizer; nil until some data is text.
-  public private(set) var tokenizer: (any Tokenizer)?
+  package private(set) var tokenizer: (any Tokenizer)?
   private let model: any LanguageModel
   private let options: DataOptions
   private let makeTokenizer: () throws -> any Tokenizer
@@ -85,7 +85,7 @@ public final class DataReader {
   }
 
   /// The tensor `name` of the safetensors file of `path`, if it is one and has it.
-  public func readTensor(
+  package func readTensor(
     _ name: String, ifIn path: String
   ) throws -> (data: TokenDataSet, report: DataReport)? {
     try TokenSequences.ifPresent(name, in: path).map { try read($0) }

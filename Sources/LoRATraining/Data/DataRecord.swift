@@ -28,7 +28,7 @@ public struct DataRecord: Sendable, Hashable {
   public var unusedFields: [String]
 
   /// Creates a record.
-  public init(_ content: Content, line: Int, unusedFields: [String] = []) {
+  package init(_ content: Content, line: Int, unusedFields: [String] = []) {
     self.content = content
     self.line = line
     self.unusedFields = unusedFields

@@ -36,11 +36,11 @@ public struct DataReport: Sendable, Hashable {
   /// The unused fields of the first such record.
   public internal(set) var unusedFields: [String] = []
   /// The largest number of positions per example.
-  public internal(set) var limit = 0
+  package internal(set) var limit = 0
   /// The assumed format of a file whose name does not determine it; nil if the name does.
   public internal(set) var assumedFormat: DataFile.Format?
   /// The unit of the record numbers: lines of a file, or rows of a tensor.
-  public let unit: String
+  package let unit: String
 
   init(unit: String) { self.unit = unit }
 

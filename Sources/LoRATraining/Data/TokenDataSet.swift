@@ -168,7 +168,7 @@ public struct TokenDataSet: TrainingData {
 
   /// The place of the example at `index`, counted from 1: "line 7", "example 3 (line 1)" of a list,
   /// or "example 3" of data without lines.
-  public func place(of index: Int) -> String {
+  package func place(of index: Int) -> String {
     spans[index].line.map { unit.place(index + 1, $0) } ?? "example \(index + 1)"
   }
 

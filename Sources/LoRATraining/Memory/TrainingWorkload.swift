@@ -59,18 +59,18 @@ public struct TrainingWorkload: Sendable, Hashable {
   /// Whether blocks are computed a second time instead of being kept.
   public var isCheckpointed: Bool
   /// What adapters that are not of low rank keep of a token beside the rest, in numbers, by path.
-  public var keptWidths: [String: Int] = [:]
+  package var keptWidths: [String: Int] = [:]
   /// Which parts of blocks their own adapters change, by the blocks' paths.
   var changedParts: [String: Set<BlockEffect.Part>] = [:]
   /// What the adapter of one layer needs while it is computed, in numbers.
-  public var adapterScratch = 0
+  package var adapterScratch = 0
   /// The numbers that are trained beside the low-rank factors of the blocks' layers: of embeddings, of
   /// the head, of modules that are replaced whole, and magnitudes.
-  public var otherTrainedCount = 0
+  package var otherTrainedCount = 0
   /// Whether gradients flow down to the embedding.
-  public var isEmbeddingTrained = false
+  package var isEmbeddingTrained = false
   /// Whether the logits of all tokens are formed, as they are for a head that is adapted.
-  public var formsLogits = false
+  package var formsLogits = false
 
   /// Describes the training of a model that need not be loaded.
   public init(

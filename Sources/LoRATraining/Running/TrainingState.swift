@@ -39,9 +39,6 @@ public struct TrainingState: Sendable {
   /// The number of completed steps.
   public var step: Int { losses.count }
 
-  /// The part in which a saved run and the run to resume can differ.
-  public typealias Part = RunPart
-
   init(
     options: TrainingOptions, losses: [Double], tokens: Int, firstLoss: Double?,
     values: [String: Tensor], optimizer: OptimizerState, identity: RunIdentity
@@ -56,7 +53,7 @@ public struct TrainingState: Sendable {
   }
 }
 
-extension TrainingState.Part: CustomStringConvertible {
+extension RunPart: CustomStringConvertible {
   /// As it stands in "the saved run is of ...".
   public var description: String {
     switch self {
@@ -80,11 +77,11 @@ extension TrainingState {
     stepCount: Int
   ) throws(TrainingError) {
     func demand(
-      _ part: Part, _ saved: String, _ current: String
+      _ part: RunPart, _ saved: String, _ current: String
     ) throws(TrainingError) {
       if saved != current { throw .differentRun(part: part, saved: saved, current: current) }
     }
-    let trained: Part =
+    let trained: RunPart =
       switch trainer.model?.target {
       case .adapter: .adapter
       case .full: .model
@@ -122,7 +119,7 @@ extension TrainingState {
   }
 
   private func checkParameters(
-    _ parameters: [NamedParameter], _ part: Part
+    _ parameters: [NamedParameter], _ part: RunPart
   ) throws(TrainingError) {
     let saved = identity.groups.flatMap(\.parameters)
     guard saved.count == parameters.count else {

@@ -51,10 +51,9 @@ struct ExtractCommand: ParsableCommand {
     var destinations = Destinations(reading: [base, tuned], force: replacement.force)
     try destinations.check(output, .adapter(.peft))
     try destinations.confirm()
-    let models = (base: try ModelDirectory(path: base), tuned: try ModelDirectory(path: tuned))
     let (adapter, report) = try AdapterExtraction(
       choice.choice, others: others.value, iterations: iterations
-    ).extract(tuned: models.tuned, base: models.base)
+    ).extract(tuned: tuned, base: base)
     var file = try PEFTAdapterFile(writing: adapter)
     file.configuration.baseModelName = base
     file.configuration.taskType = "CAUSAL_LM"

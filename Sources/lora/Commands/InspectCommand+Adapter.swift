@@ -107,9 +107,9 @@ private struct LayerReport {
 
   init(_ layer: AdapterDescription.Layer, base: AdapterBase?) throws {
     self.layer = layer
-    shape = layer.change.extents
+    shape = layer.change.measured.extents
     let weight = try base?.weight(ofLayer: layer.path)
-    var norm = layer.change.norm
+    var norm = layer.change.measured.norm
     if let weight, let change = layer.change.difference(from: weight) {
       norm = change.sumOfSquares().squareRoot()
     }
@@ -131,8 +131,8 @@ private struct LayerReport {
   var json: JSONObject {
     var object: JSONObject = [
       "path": .string(layer.path), "method": .string(layer.change.methodName.lowercased()),
-      "rank": layer.change.rankAndAlpha?.rank.map { JSONValue($0) } ?? .null,
-      "scale": .number(layer.change.scale), "norm": norm.map { .number($0) } ?? .null,
+      "rank": layer.change.measured.rankAndAlpha?.rank.map { JSONValue($0) } ?? .null,
+      "scale": .number(layer.change.measured.scale), "norm": norm.map { .number($0) } ?? .null,
       "relative_norm": relative.map { .number($0) } ?? .null,
       "dtype": .string(layer.storedType.rawValue), "zero_effect": .bool(layer.hasNoEffect),
     ]
@@ -149,10 +149,10 @@ private struct LayerReport {
 
   func cells(hasBase: Bool) -> [String] {
     var cells = [layer.path.isEmpty ? "the model" : layer.path, shape, layer.change.methodName]
-    cells.append(layer.change.rankAndAlpha?.rank.map { "\($0)" } ?? "")
-    cells.append(decimal(layer.change.scale, 4))
+    cells.append(layer.change.measured.rankAndAlpha?.rank.map { "\($0)" } ?? "")
+    cells.append(decimal(layer.change.measured.scale, 4))
     cells.append(
-      layer.change.isBeyondFloat32
+      layer.change.measured.isBeyondFloat32
         ? "overflows" : norm.map { $0.isFinite ? decimal($0, 6) : "overflows" } ?? "")
     if hasBase { cells.append(relative.map { $0.isFinite ? decimal($0, 6) : "overflows" } ?? "") }
     cells.append(layer.storedType.rawValue)

@@ -29,15 +29,15 @@ struct LayerGroup {
       let block = parts.lazy.compactMap { Int($0) }.first
       // What stands before a block's number, as `down_blocks`, tells layers of one name apart.
       let place = parts.map { Int($0) == nil ? String($0) : "*" }.joined(separator: ".")
-      let (method, rank) = (layer.change.methodName, layer.change.rankAndAlpha?.rank)
-      let key = "\(place) \(method) \(rank ?? 0) \(layer.change.scale)"
+      let (method, rank) = (layer.change.methodName, layer.change.measured.rankAndAlpha?.rank)
+      let key = "\(place) \(method) \(rank ?? 0) \(layer.change.measured.scale)"
       if recipes[key] == nil { order.append(key) }
       var found =
         recipes[key]
         ?? (
           // A block's own adapter needs no name beside "in 2 blocks".
-          layer.change.site == .block ? "networks" : String(parts.last ?? ""),
-          Recipe(method: method, rank: rank, scale: layer.change.scale, blocks: 0)
+          layer.change.measured.site == .block ? "networks" : String(parts.last ?? ""),
+          Recipe(method: method, rank: rank, scale: layer.change.measured.scale, blocks: 0)
         )
       found.recipe.blocks += 1
       if let block {

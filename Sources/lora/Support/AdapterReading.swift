@@ -13,7 +13,9 @@ extension AdapterFile {
   /// The adapter at `path`, to be attached to the model that was opened from `model`, which checks it
   /// as a base is.
   static func opened(_ path: String, toAttachTo model: String) throws(FormatError) -> AdapterFile {
-    try opened(path, Options(basePath: model, checksBase: false))
+    var options = Options(basePath: model)
+    options.checksBase = false
+    return try opened(path, options)
   }
 
   private static func opened(

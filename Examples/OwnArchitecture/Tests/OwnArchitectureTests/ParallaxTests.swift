@@ -11,7 +11,7 @@ import Testing
     var configuration = ModelConfiguration(
       architecture: .parallax, hiddenSize: 32, intermediateSize: 48, layerCount: 2, headCount: 4,
       vocabularySize: 64, tiesWordEmbeddings: true, maximumPositions: 64, eosTokenIDs: [0])
-    configuration["bias"] = true
+    configuration[flag: "bias"] = true
     return configuration
   }
 

@@ -173,10 +173,10 @@ extension LayerChange {
     func alpha(_ alpha: Double, _ scale: Double, _ rank: Int) -> Double {
       alpha / Double(rank) == scale ? alpha : scale * Double(rank)
     }
-    guard let (rank, given) = rankAndAlpha else { return 1 }
+    guard let (rank, given) = measured.rankAndAlpha else { return 1 }
     let isWhole = (self as? KroneckerChange)?.isWhole ?? false
     guard let rank, !isWhole else { return given }
-    return alpha(given, scale, rank)
+    return alpha(given, measured.scale, rank)
   }
 }
 

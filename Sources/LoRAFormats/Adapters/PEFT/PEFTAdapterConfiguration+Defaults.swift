@@ -5,7 +5,7 @@ extension PEFTAdapterConfiguration {
   /// The same with PEFT's targets for models that `config.json` calls `modelType`, where the
   /// configuration names none (`target_modules: null`). Unchanged if it names some, or if PEFT has no
   /// default for such models.
-  public func resolvingTargets(forModelType modelType: String?) -> PEFTAdapterConfiguration {
+  package func resolvingTargets(forModelType modelType: String?) -> PEFTAdapterConfiguration {
     guard let modelType else { return self }
     var result = self
     if targets == .unspecified,

@@ -16,7 +16,7 @@ extension PEFTAdapterConfiguration {
   /// in one adapter, magnitudes of some layers alone, a LoCon's middle factor, LoHa or LoKr with
   /// magnitudes, LoKr's matrices in sizes that PEFT does not divide into, parameters of layers that
   /// have an adapter, an adapter of replaced parameters alone.
-  public init(
+  package init(
     describing description: AdapterDescription, among paths: [String]? = nil,
     keeping kept: PEFTAdapterConfiguration? = nil
   ) throws(FormatError) {
@@ -199,7 +199,7 @@ extension PEFTAdapterConfiguration {
 extension PEFTAdapterFile {
   /// The adapter in PEFT's layout, with a configuration that describes it: see
   /// ``PEFTAdapterConfiguration/init(describing:among:keeping:)``.
-  public init(
+  package init(
     describing description: AdapterDescription, among paths: [String]? = nil,
     keeping kept: PEFTAdapterConfiguration? = nil
   ) throws(FormatError) {

@@ -2,7 +2,7 @@ extension PEFTAdapterConfiguration {
   /// Whether the module at `path` gets an adapter. Under `allLinear` every path that is not excluded
   /// does: the caller passes linear layers that are not the output head. Nothing matches
   /// `unspecified`, nor what lies in a module that is saved whole.
-  public func matches(path: String) -> Bool {
+  package func matches(path: String) -> Bool {
     switch excluded {
     case .names(let names): if names.contains(where: { isPath(path, namedBy: $0) }) { return false }
     case .pattern(let text): if PathPattern.matchesWhole(text, path) { return false }
@@ -102,18 +102,20 @@ extension PEFTAdapterConfiguration {
   }
 
   /// The rank of the adapter on the module at `path`.
-  public func rank(forPath path: String) -> Int { Self.value(rankPattern, for: path) ?? rank }
+  package func rank(forPath path: String) -> Int { Self.value(rankPattern, for: path) ?? rank }
 
   /// The alpha of the adapter on the module at `path`.
-  public func alpha(forPath path: String) -> Double { Self.value(alphaPattern, for: path) ?? alpha }
+  package func alpha(forPath path: String) -> Double {
+    Self.value(alphaPattern, for: path) ?? alpha
+  }
 
   /// What the factors on the module at `path` are multiplied by.
-  public func scale(forPath path: String) -> Double {
+  package func scale(forPath path: String) -> Double {
     scale(alpha: alpha(forPath: path), rank: rank(forPath: path))
   }
 
   /// What factors of rank `rank` are multiplied by.
-  public func scale(alpha: Double, rank: Int) -> Double {
+  package func scale(alpha: Double, rank: Int) -> Double {
     method.options.scale(alpha: alpha, rank: rank)
   }
 }

@@ -1,7 +1,7 @@
 extension PEFTAdapterConfiguration {
   /// A method that PEFT knows and this library supports, with what only that method has:
   /// `.lora(_:)`, `.loha(_:)`, `.lokr(_:)` or `.ia3(_:)`.
-  public struct Method: Sendable {
+  public struct Method: Sendable, Hashable {
     /// All methods that are read and written; each has a file in `Methods`.
     static let all: [any PEFTMethod.Type] = [
       LoRA.self,
@@ -13,12 +13,18 @@ extension PEFTAdapterConfiguration {
       PrefixTuning.self,
     ]
 
-    var options: any PEFTMethod
+    private var box: HashableBox
 
-    init(_ options: any PEFTMethod) { self.options = options }
+    /// What only this method has.
+    var options: any PEFTMethod {
+      get { box.options }
+      set { box.options = newValue }
+    }
+
+    init(_ options: any PEFTMethod) { box = HashableBox(options: options) }
 
     /// PEFT's name of it, its `peft_type`.
-    public var peftType: String { options.type.peftType }
+    package var peftType: String { options.type.peftType }
 
     /// The names of all supported methods.
     static var supported: [String] { all.map { $0.peftType } }
@@ -78,10 +84,10 @@ extension PEFTAdapterConfiguration {
   }
 }
 
-extension PEFTAdapterConfiguration.Method: Hashable {
-  /// Whether both are of one type with the same options.
-  public static func == (a: Self, b: Self) -> Bool { a.options.isEqual(to: b.options) }
+/// The options of any method, compared as values of one type.
+private struct HashableBox: Sendable, Hashable {
+  var options: any PEFTMethod
 
-  /// Hashes the options.
-  public func hash(into hasher: inout Hasher) { hasher.combine(options) }
+  static func == (a: Self, b: Self) -> Bool { a.options.isEqual(to: b.options) }
+  func hash(into hasher: inout Hasher) { hasher.combine(options) }
 }

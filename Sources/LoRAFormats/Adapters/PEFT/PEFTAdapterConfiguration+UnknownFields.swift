@@ -3,7 +3,7 @@ import LoRAJSON
 extension PEFTAdapterConfiguration {
   /// The fields that neither this library nor PEFT up to 0.21 knows, and that say something: a newer
   /// PEFT, or another program, may mean by them what is not done here.
-  public var unknownFields: [String] {
+  var unknownFields: [String] {
     original.filter { key, value in
       !Self.knownFields.contains(key) && !Self.isSilent(value)
     }.map(\.key).sorted()

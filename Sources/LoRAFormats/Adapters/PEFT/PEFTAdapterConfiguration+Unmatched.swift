@@ -8,7 +8,7 @@ extension PEFTAdapterConfiguration {
   ///   - layers: the paths of the layers that have an adapter.
   ///   - paths: the paths of all modules that could have one; nil if no model is at hand. What is
   ///     excluded shows only there.
-  public func unmatched(layers: [String], among paths: [String]? = nil) -> [String] {
+  package func unmatched(layers: [String], among paths: [String]? = nil) -> [String] {
     unmatchedTargets(layers, paths) + unmatchedExclusions(paths) + unmatchedLayers(layers)
       + unmatchedKeys(layers) + method.options.unmatched(layers: layers, in: self)
   }
@@ -87,14 +87,16 @@ extension PEFTAdapterFile {
   /// What the configuration names that the adapter has nothing of; see
   /// ``PEFTAdapterConfiguration/unmatched(layers:among:)``. `paths` are those of the modules of the
   /// model that could have an adapter.
-  public func warnings(among paths: [String]? = nil) -> [String] {
+  package func warnings(among paths: [String]? = nil) -> [String] {
     configuration.unmatched(describedBy: description, among: paths)
   }
 }
 
 extension AdapterFile {
-  /// What a PEFT configuration names that the adapter has nothing of; see
-  /// ``PEFTAdapterConfiguration/unmatched(layers:among:)``. Other formats name nothing.
+  /// What a PEFT configuration names that the adapter has nothing of, a sentence each: a misspelt
+  /// target beside others, a key of `rank_pattern` that matches no adapted layer. Other formats name
+  /// nothing. `paths` are those of all modules of the model that could have an adapter; what is
+  /// excluded shows only there.
   public func warnings(among paths: [String]? = nil) -> [String] {
     peftConfiguration?.unmatched(
       describedBy: description.renamed(naming.inFile), among: paths?.compactMap(naming.inFile))

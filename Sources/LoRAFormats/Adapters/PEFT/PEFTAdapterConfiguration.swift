@@ -4,8 +4,7 @@ package import LoRAJSON
 ///
 /// ```swift
 /// var recipe = PEFTAdapterConfiguration(rank: 8, alpha: 16, targets: .names(["q_proj", "v_proj"]))
-/// recipe.matches(path: "model.layers.0.self_attn.q_proj")  // true
-/// recipe.scale(forPath: "model.layers.0.self_attn.q_proj") // 2.0
+/// try model.inject(recipe, named: "support")
 /// ```
 ///
 /// Fields that this library does not know are kept and written again. Fields that change what the
@@ -48,7 +47,7 @@ public struct PEFTAdapterConfiguration: Sendable, Hashable {
 
     /// Whether starting this way takes a part out of the base's weights, so that what is trained
     /// afterwards fits the changed base alone: PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA.
-    public var changesBase: Bool {
+    package var changesBase: Bool {
       guard case .named(let name) = self else { return false }
       return name.hasPrefix("pissa") || ["olora", "corda", "loftq", "lora_ga"].contains(name)
     }
@@ -83,9 +82,9 @@ public struct PEFTAdapterConfiguration: Sendable, Hashable {
   /// The model that the adapter was made for: a path or a name on the hub.
   public var baseModelName: String?
   /// The base's revision on the hub.
-  public var revision: String?
+  package var revision: String?
   /// Whether the adapter was saved for use rather than for more training.
-  public var isForInference: Bool
+  package var isForInference: Bool
 
   /// The object as it was read, for the fields that this type does not hold.
   package var original: JSONObject = [:]
@@ -121,5 +120,5 @@ public struct PEFTAdapterConfiguration: Sendable, Hashable {
   }
 
   /// The probability of dropping an input of the adapter while training; 0 for methods without.
-  public var dropout: Double { method.options.dropout }
+  package var dropout: Double { method.options.dropout }
 }

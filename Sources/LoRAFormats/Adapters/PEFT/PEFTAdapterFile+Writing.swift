@@ -1,4 +1,4 @@
-public import LoRATensor
+package import LoRATensor
 
 extension PEFTAdapterFile {
   /// Writes the adapter into the folder at `path`, which is made if needed, so that PEFT loads it.
@@ -12,7 +12,7 @@ extension PEFTAdapterFile {
   /// Throws ``FormatError`` if the configuration does not describe the factors (another method, rank
   /// or scale, a path that its targets do not match) or if one is not finite, `FileError` if writing
   /// fails; then the folder's files are as before.
-  public func write(to path: String, storedType: DType? = nil) throws {
+  package func write(to path: String, storedType: DType? = nil) throws {
     try AtomicFolder.write(
       try parts(of: path, storedType: storedType), as: .adapter(.peft), to: path)
   }

@@ -9,11 +9,11 @@
 /// Reading is strict: every tensor must belong to a module that the configuration targets or saves,
 /// have the shape that follows from it, and be finite. The weights are copied, so the folder may be
 /// written to afterwards.
-public struct PEFTAdapterFile: Sendable {
+package struct PEFTAdapterFile: Sendable {
   /// `adapter_config.json`.
-  public var configuration: PEFTAdapterConfiguration
+  package var configuration: PEFTAdapterConfiguration
   /// The factors, and the parameters that are saved along.
-  public var description: AdapterDescription
+  package var description: AdapterDescription
 
   static let weightsFile = "adapter_model.safetensors"
 
@@ -34,7 +34,7 @@ public struct PEFTAdapterFile: Sendable {
   }
 
   /// Creates an adapter in memory, see ``write(to:storedType:)``.
-  public init(configuration: PEFTAdapterConfiguration, description: AdapterDescription) {
+  package init(configuration: PEFTAdapterConfiguration, description: AdapterDescription) {
     self.configuration = configuration
     self.description = description
   }
@@ -42,7 +42,7 @@ public struct PEFTAdapterFile: Sendable {
   /// Reads the adapter in the folder at `path`, or a weights file of another name that has its
   /// `adapter_config.json` beside it. Throws ``FormatError``, also for factors that fit a changed base
   /// alone (see ``PEFTAdapterConfiguration/Initialization/changesBase``).
-  public init(path: String) throws(FormatError) {
+  package init(path: String) throws(FormatError) {
     let isFolder = FileSystem.isFolder(path) || !FileSystem.exists(path)
     let folder = isFolder ? path : FileSystem.folder(of: path)
     try FolderJournal.check(folder)

@@ -7,7 +7,7 @@ import LoRATensor
 /// registry. An instance holds the options of one adapter. What a method does not say has a default.
 protocol PEFTMethod: Sendable, Hashable {
   /// What the method does to a layer.
-  associatedtype Change: LayerChange
+  associatedtype Change: MeasuredChange
 
   // MARK: Configuration
 

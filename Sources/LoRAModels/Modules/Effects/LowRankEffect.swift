@@ -4,15 +4,15 @@ import LoRATensor
 /// Products of low rank that are added to a layer's output: `scale (Σ (x aᵀ) bᵀ + bias)`.
 public struct LowRankEffect: Sendable {
   /// The pairs of factors whose products add up, `[rank, inputSize]` and `[outputSize, rank]`.
-  public let factors: [(a: Variable, b: Variable)]
+  package let factors: [(a: Variable, b: Variable)]
   /// What the sum is multiplied by, `alpha / rank` for LoRA.
-  public let scale: Float
+  package let scale: Float
   /// What is added to the products, `[outputSize]`.
-  public let bias: Variable?
+  package let bias: Variable?
   /// The probability that an element of the input is dropped while training.
-  public let dropoutRate: Float
+  package let dropoutRate: Float
   /// What tells this adapter's dropout draws from another's.
-  public let dropoutStream: UInt64
+  package let dropoutStream: UInt64
 
   /// Creates an effect. Traps if there is no pair, or if shapes do not fit each other.
   public init(

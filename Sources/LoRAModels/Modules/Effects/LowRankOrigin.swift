@@ -5,9 +5,9 @@ public import LoRATensor
 /// so that the adapter starts without effect and the base keeps its weights.
 public struct LowRankOrigin: Sendable {
   /// A₀, `[rank, inputSize]`.
-  public let a: Parameter
+  package let a: Parameter
   /// B₀, `[outputSize, rank]`.
-  public let b: Parameter
+  package let b: Parameter
 
   /// Creates an origin from its factors, which it freezes.
   public init(a: Tensor, b: Tensor) {

@@ -8,11 +8,11 @@ import LoRATensor
 /// pass.
 public struct NormalizedEffect: Sendable {
   /// What is added to the weight. Has no bias.
-  public let lowRank: LowRankEffect
+  package let lowRank: LowRankEffect
   /// m, what the norms of the rows become, `[outputSize]`.
-  public let magnitude: Variable
+  package let magnitude: Variable
   /// Keeps norms from one pass to the next.
-  public let norms: RowNorms
+  package let norms: RowNorms
 
   /// Creates an effect. Traps if shapes do not fit each other.
   ///

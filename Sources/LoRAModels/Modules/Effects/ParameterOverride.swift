@@ -6,37 +6,37 @@ import LoRATensor
 ///
 /// At strength k a parameter is `base + k (new - base)`; at strength 1 it is the new value, bit for
 /// bit.
-public final class ParameterOverride: LinearAdapter {
+package final class ParameterOverride: LinearAdapter {
   /// The new values, under the names that the module gives its parameters.
-  public let parameters: Named<Parameter>
+  package let parameters: Named<Parameter>
 
   /// Creates an override of the parameters with these names.
-  public init(_ parameters: Named<Parameter>) { self.parameters = parameters }
+  package init(_ parameters: Named<Parameter>) { self.parameters = parameters }
 
   /// The new values.
-  public var effect: AdapterEffect { .parameters(ParameterReplacement(parameters)) }
+  package var effect: AdapterEffect { .parameters(ParameterReplacement(parameters)) }
 }
 
 /// New vectors of some tokens of an embedding, as one adapter brings them (PEFT's
 /// `trainable_token_indices`). A head that shares the table has them too.
 ///
 /// At strength k a vector is `base + k (new - base)`; at strength 1 it is the new vector, bit for bit.
-public final class TokenVectorOverride: LinearAdapter {
+package final class TokenVectorOverride: LinearAdapter {
   /// The tokens and their vectors.
-  public let replacement: TokenVectorReplacement
+  package let replacement: TokenVectorReplacement
 
   /// Creates an override by vectors `[ids, size]`. Traps unless there is one for every id.
-  public init(ids: [Int], vectors: Parameter) {
+  package init(ids: [Int], vectors: Parameter) {
     replacement = TokenVectorReplacement(ids: ids, vectors: vectors)
   }
 
   /// The vectors, under the name that PEFT gives them.
-  public var parameters: Named<Parameter> {
+  package var parameters: Named<Parameter> {
     ["token_adapter.trainable_tokens_delta": replacement.vectors]
   }
 
   /// The new vectors.
-  public var effect: AdapterEffect { .tokenVectors(replacement) }
+  package var effect: AdapterEffect { .tokenVectors(replacement) }
 }
 
 /// New values of a module's own parameters. At strength k a parameter is `base + k (new - base)`; at
@@ -44,7 +44,7 @@ public final class TokenVectorOverride: LinearAdapter {
 public struct ParameterReplacement: Sendable {
   /// The new values, under the names that the module gives its parameters. A weight is
   /// `[outputSize, inputSize]`, an embedding's its table, a norm's a vector.
-  public let parameters: Named<Parameter>
+  package let parameters: Named<Parameter>
 
   /// Creates a replacement.
   public init(_ parameters: Named<Parameter>) { self.parameters = parameters }
@@ -68,9 +68,9 @@ extension ParameterReplacement {
 /// `base + k (new - base)`; at strength 1 it is the new vector, bit for bit.
 public struct TokenVectorReplacement: Sendable {
   /// The tokens whose vectors are new.
-  public let ids: [Int]
+  package let ids: [Int]
   /// The vectors, `[ids, size]`.
-  public let vectors: Parameter
+  package let vectors: Parameter
 
   /// Creates a replacement. Traps unless there is a vector for every id.
   public init(ids: [Int], vectors: Parameter) {

@@ -6,9 +6,9 @@ import LoRATensor
 /// Scalings of several adapters on one layer multiply, and act on the base alone.
 public struct ScalingEffect: Sendable {
   /// The factors, `[outputSize]`, or `[inputSize]` where they scale inputs. 1 changes nothing.
-  public let vector: Variable
+  package let vector: Variable
   /// Whether inputs are scaled rather than outputs.
-  public let scalesInput: Bool
+  package let scalesInput: Bool
 
   /// Creates an effect. Traps if the factors are no vector.
   public init(vector: Variable, scalesInput: Bool = false) {

@@ -24,7 +24,7 @@ extension PEFTAdapterConfiguration.Method {
 }
 
 /// Keys and values before those of the tokens, [virtual tokens, layers x 2 x heads x head size].
-package struct PrefixChange: LayerChange {
+package struct PrefixChange: MeasuredChange {
   package var states: Tensor
   package var layerCount: Int
   package var keyHeadCount: Int

@@ -22,7 +22,7 @@ extension PEFTAdapterConfiguration.Method {
 }
 
 /// Vectors before those of the tokens, [virtual tokens, hidden size].
-package struct PromptChange: LayerChange {
+package struct PromptChange: MeasuredChange {
   package var embeddings: Tensor
 
   package init(embeddings: Tensor) { self.embeddings = embeddings }

@@ -22,7 +22,7 @@ extension PEFTAdapterConfiguration.Method {
 
 /// W + diag(λ_b) B diag(λ_d) A. A, [r, inputs of the widest layer], and B, [outputs of it, r], are
 /// random and shared by all layers, which take the first columns and rows.
-package struct VeRAChange: LayerChange {
+package struct VeRAChange: MeasuredChange {
   /// λ_b, [out], and λ_d, [r].
   package var outputScale, rankScale: Tensor
   /// A and B; nil where they are not drawn yet.
