@@ -19,11 +19,12 @@ let package = Package(
     .target(
       name: "Workloads",
       dependencies: ["PlainOpenBLAS", .product(name: "LoRAKit", package: "lora-kit")],
-      path: "Workloads"),
+      path: "Sources/Workloads"),
+    // Not in a folder called Benchmarks: what is there is timed.
     .executableTarget(
       name: "Counts",
       dependencies: ["Workloads", .product(name: "LoRAKit", package: "lora-kit")],
-      path: "Counts"),
+      path: "Sources/Counts"),
     .executableTarget(
       name: "Library",
       dependencies: [
