@@ -53,7 +53,7 @@ public struct BaseTraining: Sendable {
   }
 
   /// Documents one behind the other, each after an end of text, cut into examples.
-  private func examples(_ tokenizer: BytePairTokenizer) -> [TrainingExample] {
+  private func examples(_ tokenizer: TokenizerPipeline) -> [TrainingExample] {
     var examples: [TrainingExample] = []
     var tokens: [Int] = []
     let wanted = tokenBudget / exampleLength

@@ -110,7 +110,7 @@ extension Door {
     sources: ["text/gpt2.json", "text/llama-prepend.json", "text/llama3.json", "text/gpt2-files"],
     damages: { !$0.contains("expected") }
   ) { path in
-    let tokenizer = try BytePairTokenizer(contentsOf: path)
+    let tokenizer = try TokenizerPipeline(contentsOf: path)
     let ids = tokenizer.encode("Once upon a time, 12 été\n\t🙂 <s></s>")
     _ = tokenizer.decode(ids)
   }

@@ -111,7 +111,7 @@ import Testing
       try Data(content).write(to: URL(filePath: folder + "/" + name))
     }
     let (inFile, inFolder) = (
-      try pretrained.tokenizer(), try BytePairTokenizer(contentsOf: folder)
+      try pretrained.tokenizer(), try TokenizerPipeline(contentsOf: folder)
     )
     #expect(inFolder.beginningOfSequence == inFile.beginningOfSequence)
     #expect(inFolder.endOfSequence == inFile.endOfSequence)

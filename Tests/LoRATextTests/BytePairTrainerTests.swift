@@ -49,7 +49,7 @@ import Testing
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: directory) }
     try trained.write(toDirectory: directory.path)
-    let tokenizer = try BytePairTokenizer(contentsOf: directory.path)
+    let tokenizer = try TokenizerPipeline(contentsOf: directory.path)
     #expect(tokenizer.beginningOfSequence == 0)
     #expect(tokenizer.endOfSequence == 1)
     for text in Self.documents { #expect(tokenizer.encode(text) == trained.tokenizer.encode(text)) }

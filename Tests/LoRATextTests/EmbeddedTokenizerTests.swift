@@ -30,8 +30,8 @@ import Testing
     let texts = ["abc", "ab c", "aabbcc", "cab", "<s>ab</s>a", "", " a", "x"]
     for (hasPrefix, addsEnd) in [(true, false), (false, true), (true, true)] {
       (fields.addsSpacePrefix, fields.addsEnd) = (hasPrefix, addsEnd)
-      let embedded = try BytePairTokenizer(fields)
-      let written = BytePairTokenizer(try TokenizerDefinition(json: Self.definition(fields)))
+      let embedded = try TokenizerPipeline(fields)
+      let written = TokenizerPipeline(try TokenizerDefinition(json: Self.definition(fields)))
       for text in texts {
         #expect(written.encode(text) == embedded.encode(text), "\(text)")
         let ids = embedded.encode(text)
@@ -39,7 +39,7 @@ import Testing
       }
     }
     (fields.addsSpacePrefix, fields.addsEnd) = (false, false)
-    #expect(try BytePairTokenizer(fields).encode("abc") == [1, 9])
+    #expect(try TokenizerPipeline(fields).encode("abc") == [1, 9])
     let merges = try JSONValue(parsing: Self.definition(fields))["model"]?["merges"]?.arrayValue
     #expect(
       merges?.map { $0.arrayValue?.compactMap(\.stringValue) } == [
@@ -81,8 +81,8 @@ import Testing
     (fields.beginningOfSequence, fields.endOfSequence, fields.padding) = (259, 259, 259)
     for adds in [nil, true, false] as [Bool?] {
       (fields.addsBeginning, fields.addsEnd) = (adds, adds)
-      let embedded = try BytePairTokenizer(fields)
-      let written = BytePairTokenizer(try TokenizerDefinition(json: Self.definition(fields)))
+      let embedded = try TokenizerPipeline(fields)
+      let written = TokenizerPipeline(try TokenizerDefinition(json: Self.definition(fields)))
       for text in [
         "the the  thethe", "12345 6", "e\u{301}t\u{e9}, <|user|>the<|end|>", "\n\n the\ttab!?", "",
         "\u{65e5}\u{672c} \u{1f642}",

@@ -26,9 +26,9 @@ enum Fixtures {
     }.sorted()
   }()
 
-  static func tokenizer(_ name: String) throws -> BytePairTokenizer {
+  static func tokenizer(_ name: String) throws -> TokenizerPipeline {
     let path = "\(directory)/\(name)"
-    return try BytePairTokenizer(
+    return try TokenizerPipeline(
       contentsOf: FileManager.default.fileExists(atPath: path) ? path : "\(path).json")
   }
 }
@@ -39,7 +39,7 @@ extension JSONValue {
 
 @Suite struct TokenizersReference {
   @Test func thereAreManyKinds() throws {
-    #expect(Fixtures.names.count >= 30)
+    #expect(Fixtures.names.count >= 43)
     #expect(try Fixtures.hostileTexts().count > 100)
   }
 
@@ -85,6 +85,28 @@ extension JSONValue {
         #expect(JSONValue.string(pieces.joined()) == .string(want), "\(ids) streamed")
       }
     }
+  }
+
+  @Test(arguments: Fixtures.names)
+  func encodesPairsAsTokenizersDoes(_ name: String) throws {
+    let tokenizer = try Fixtures.tokenizer(name)
+    let texts = try Fixtures.hostileTexts()
+    for pair in try Fixtures.json("\(name).expected.json")["pairs"]?.arrayValue ?? [] {
+      let (first, second) = (try #require(pair[0]?.intValue), try #require(pair[1]?.intValue))
+      let encoding = tokenizer.encode(texts[first], pairedWith: texts[second])
+      #expect(encoding.ids == pair[2]?.integers, "\(first), \(second)")
+      #expect(encoding.types == pair[3]?.integers, "\(first), \(second)")
+      let single = tokenizer.encode(texts[first], pairedWith: nil)
+      #expect(single.ids == tokenizer.encode(texts[first]))
+      #expect(single.types.count == single.ids.count)
+    }
+  }
+
+  @Test func everyOtherKindHasPairs() throws {
+    let names = try Fixtures.names.filter {
+      try Fixtures.json("\($0).expected.json")["pairs"] != nil
+    }
+    #expect(names.count >= 13)
   }
 
   @Test func splitsAsOnigurumaDoes() throws {

@@ -22,7 +22,7 @@ import Testing
   }
 
   @Test func readsTheLeastThereIs() throws {
-    let tokenizer = try BytePairTokenizer(json: definition())
+    let tokenizer = try TokenizerPipeline(json: definition())
     #expect(tokenizer.encode("abba?") == [2, 1, 0])
     #expect(tokenizer.decode([2, 1, 99]) == "ab b")
     #expect(tokenizer.id(of: "ab") == 2)
@@ -35,16 +35,16 @@ import Testing
 
   @Test(
     arguments: [
-      (["normalizer": ["type": "Nmt"]], "normalizer", "Nmt"),
+      (["normalizer": ["type": "Nemo"]], "normalizer", "Nemo"),
       (
         [
           "normalizer": [
-            "type": "Sequence", "normalizers": [["type": "NFC"], ["type": "Precompiled"]],
+            "type": "Sequence", "normalizers": [["type": "NFC"], ["type": "Compiled"]],
           ]
         ],
-        "normalizer.normalizers[1]", "Precompiled"
+        "normalizer.normalizers[1]", "Compiled"
       ),
-      (["pre_tokenizer": ["type": "Whitespace"]], "pre_tokenizer", "Whitespace"),
+      (["pre_tokenizer": ["type": "UnicodeScripts"]], "pre_tokenizer", "UnicodeScripts"),
       (
         [
           "pre_tokenizer": [
@@ -53,12 +53,13 @@ import Testing
           ]
         ], "pre_tokenizer.pattern.Regex", "\\p{Han}"
       ),
-      (["post_processor": ["type": "BertProcessing"]], "post_processor", "BertProcessing"),
-      (["decoder": ["type": "WordPiece"]], "decoder", "WordPiece"),
+      (["post_processor": ["type": "XProcessing"]], "post_processor", "XProcessing"),
+      (["decoder": ["type": "CTC"]], "decoder", "CTC"),
+      (["model": ["type": "Hexagram"]], "model", "Hexagram"),
     ] as [([String: JSONValue], String, String)])
   func namesWhatItDoesNotHave(_ changes: [String: JSONValue], _ place: String, _ name: String) {
     let error = #expect(throws: TokenizerError.self) {
-      try BytePairTokenizer(json: definition(changes))
+      try TokenizerPipeline(json: definition(changes))
     }
     #expect(error?.kind == .unsupported)
     #expect(error?.place == place)
@@ -67,14 +68,15 @@ import Testing
 
   @Test(
     arguments: [
-      ["type": "Unigram"], ["dropout": 0.1], ["vocab": nil], ["vocab": []], ["merges": nil],
+      ["type": "Unigram"], ["type": "WordPiece"], ["type": "WordLevel"], ["dropout": 0.1],
+      ["vocab": nil], ["vocab": []], ["merges": nil],
       ["vocab": ["a": 0, "b": 0]], ["vocab": ["a": -1]], ["vocab": ["a": 4_000_000_000]],
       ["vocab": ["a": 1.5]], ["merges": [["a", "c"]]], ["merges": ["a b c"]], ["merges": [["a"]]],
       ["merges": [["b", "a"]]], ["unk_token": "<unk>"], ["fuse_unk": 1],
     ] as [[String: JSONValue]])
   func refusesABrokenModel(_ changes: [String: JSONValue]) {
     let error = #expect(throws: TokenizerError.self) {
-      try BytePairTokenizer(json: definition(model: changes))
+      try TokenizerPipeline(json: definition(model: changes))
     }
     #expect(error?.place.hasPrefix("model") == true)
   }
@@ -83,8 +85,8 @@ import Testing
     func added(_ id: JSONValue) -> String {
       definition(["added_tokens": [["id": id, "content": "<s>", "special": true]]])
     }
-    #expect(try BytePairTokenizer(json: added(3)).vocabularySize == 4)
-    let error = #expect(throws: TokenizerError.self) { try BytePairTokenizer(json: added(7)) }
+    #expect(try TokenizerPipeline(json: added(3)).vocabularySize == 4)
+    let error = #expect(throws: TokenizerError.self) { try TokenizerPipeline(json: added(7)) }
     #expect(error?.kind == .inconsistent)
     #expect(error?.place == "added_tokens[0]")
   }
@@ -96,13 +98,13 @@ import Testing
     try manager.createDirectory(atPath: directory, withIntermediateDirectories: true)
     defer { try? manager.removeItem(atPath: directory) }
     func failure() -> TokenizerError? {
-      #expect(throws: TokenizerError.self) { try BytePairTokenizer(contentsOf: directory) }
+      #expect(throws: TokenizerError.self) { try TokenizerPipeline(contentsOf: directory) }
     }
     func write(_ text: String, _ name: String) throws {
       try Data(text.utf8).write(to: URL(fileURLWithPath: "\(directory)/\(name)"))
     }
     #expect(throws: TokenizerError.self) {
-      try BytePairTokenizer(contentsOf: directory + "/absent")
+      try TokenizerPipeline(contentsOf: directory + "/absent")
     }
     #expect(failure()?.kind == .unreadable)
     try write(#"{"a": 0, "b": 1, "ab": 2}"#, "vocab.json")
@@ -111,7 +113,7 @@ import Testing
     #expect(failure()?.place == "tokenizer_class")
     try write(
       #"{"tokenizer_class": "GPT2TokenizerFast", "eos_token": "b"}"#, "tokenizer_config.json")
-    let tokenizer = try BytePairTokenizer(contentsOf: directory)
+    let tokenizer = try TokenizerPipeline(contentsOf: directory)
     #expect(tokenizer.encode("ab") == [0, 1])
     #expect(tokenizer.endOfSequence == 1)
     try write("a b\r\nb b\r\n", "merges.txt")
@@ -119,7 +121,7 @@ import Testing
     try write(definition().dropLast(5) + "", "tokenizer.json")
     #expect(failure()?.kind == .malformed)
     try write(definition(), "tokenizer.json")
-    #expect(try BytePairTokenizer(contentsOf: directory).endOfSequence == 1)
+    #expect(try TokenizerPipeline(contentsOf: directory).endOfSequence == 1)
     try write(#"{"eos_token": 3}"#, "tokenizer_config.json")
     #expect(failure()?.place == "eos_token")
   }
@@ -137,13 +139,19 @@ import Testing
 
 @Suite struct LongTexts {
   /// Words without a place to cut must not cost the square of their length: these would take minutes.
-  @Test(arguments: ["gpt2", "llama-prepend", "qwen"])
+  @Test(
+    arguments: [
+      "gpt2", "llama-prepend", "qwen", "bert", "bert-cased", "words", "xlm-roberta",
+      "unigram-whole",
+      "unigram-bytes",
+    ])
   func areEncoded(_ name: String) throws {
     let tokenizer = try Fixtures.tokenizer(name)
     for unit in ["a", " ", "\n", "ab", "日", "!", "e\u{301}"] {
       let text = String(repeating: unit, count: 20_000)
       let ids = tokenizer.encode(text, addSpecialTokens: false)
-      #expect(!ids.isEmpty)
+      // White space alone is nothing to those that split at it.
+      #expect(!ids.isEmpty || unit == " " || unit == "\n")
     }
   }
 

@@ -73,7 +73,7 @@ private enum Shared {
     .enabled(if: Shared.isPresent, "needs the shared folder beside the checkout"),
     arguments: Shared.expectations)
   private func givesTheSameIDs(_ expected: Shared.Expectation) throws {
-    let tokenizer = try BytePairTokenizer(contentsOf: "\(Shared.directory)/\(expected.tokenizer)")
+    let tokenizer = try TokenizerPipeline(contentsOf: "\(Shared.directory)/\(expected.tokenizer)")
     let texts = try Shared.texts(expected.file)
     #expect(texts.count == expected.texts)
     var count = 0
@@ -94,7 +94,7 @@ private enum Shared {
   @Test(.enabled(if: Shared.isPresent, "needs the shared folder beside the checkout"))
   func givesBackTheText() throws {
     for name in ["tokenizers/gpt2", "tokenizers/qwen3", "models/stories260k"] {
-      let tokenizer = try BytePairTokenizer(contentsOf: "\(Shared.directory)/\(name)")
+      let tokenizer = try TokenizerPipeline(contentsOf: "\(Shared.directory)/\(name)")
       for file in ["tinyshakespeare.txt", "self_instruct_seed_tasks.jsonl"] {
         let text = try Shared.texts(file)[0]
         #expect(tokenizer.decode(tokenizer.encode(text)) == text)

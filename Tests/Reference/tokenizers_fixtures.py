@@ -1,15 +1,16 @@
 """Trains tiny tokenizers of every kind that LoRAText reads and writes what `tokenizers` makes of
 hostile strings with them, to Tests/Fixtures/text/.
 
-    .venv/bin/python Tests/Reference/tokenizers_fixtures.py
+    .venv/bin/python Tests/Reference/tokenizers_fixtures.py [NAME...]
 
-Needs tokenizers 0.23 and transformers 5. Training ties are broken by the package, so another version
+Given names of tokenizers_kinds.py, it writes these alone. Needs tokenizers 0.23 and transformers 5. Training ties are broken by the package, so another version
 may give other tokenizers; the expected ids always belong to the files beside them.
 """
 
 import json
 import random
 import shutil
+import sys
 from pathlib import Path
 
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers,
@@ -241,9 +242,10 @@ def write(path, value):
     path.write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n", newline="")
 
 
-def expected(t, size, rng):
+def expected(t, size, rng, pairs=False):
     """What `tokenizers` makes of the hostile strings, and of random ids."""
     t.no_truncation()
+    t.no_padding()
     ids = [t.encode(s).ids for s in HOSTILE]
     plain = [t.encode(s, add_special_tokens=False).ids for s in HOSTILE]
     random_ids = [[rng.randrange(size + 3) for _ in range(rng.randrange(12))] for _ in range(60)]
@@ -252,6 +254,11 @@ def expected(t, size, rng):
     (before, after) = next((i[:i.index(p[0])], i[i.index(p[0]) + len(p):]) for i, p in zip(ids, plain) if p)
     assert all(i == before + p + after for i, p in zip(ids, plain))
     out["template"] = [before, after]
+    # Two texts that belong together, and the types of the tokens.
+    if pairs:
+        chosen = [(rng.randrange(len(HOSTILE)), rng.randrange(len(HOSTILE))) for _ in range(12)] + [(0, 0), (0, 9), (9, 0)]
+        encodings = [t.encode(HOSTILE[a], HOSTILE[b]) for a, b in chosen]
+        out["pairs"] = [[a, b, e.ids, e.type_ids] for (a, b), e in zip(chosen, encodings)]
     # Decoded texts only where they are not the text itself.
     for key, skip in (("decoded", False), ("skipped", True)):
         texts = [t.decode(i, skip_special_tokens=skip) for i in ids]
@@ -260,14 +267,47 @@ def expected(t, size, rng):
     return out
 
 
+def write_kinds(wanted):
+    """The tokenizers of other models than byte pairs, and BERT's vocab.txt."""
+    import tokenizers_kinds
+
+    for name, t in tokenizers_kinds.build(CORPUS):
+        if wanted(name):
+            write(OUT / f"{name}.json", json.loads(t.to_str()))
+            write(OUT / f"{name}.expected.json", expected(t, t.get_vocab_size(), random.Random(name), pairs=True))
+    trained = next(t for name, t in tokenizers_kinds.build(CORPUS) if name == "bert")
+    tokens = [token for token, id in sorted(trained.get_vocab(with_added_tokens=False).items(), key=lambda e: e[1])]
+    for name, lines, config in (
+            ("bert-files", tokens, {"do_lower_case": True, "tokenizer_class": "BertTokenizer"}),
+            # A line twice, one without a token, special tokens that the vocabulary lacks.
+            ("bert-files-cased", tokens[:30] + [tokens[20], ""] + tokens[30:], {
+                "do_lower_case": False, "tokenize_chinese_chars": False, "strip_accents": True, "unk_token": "[UNK]",
+                "cls_token": "<first>", "sep_token": {"__type": "AddedToken", "content": "[SEP]", "special": True},
+                "tokenizer_class": "DistilBertTokenizerFast"})):
+        if not wanted(name):
+            continue
+        folder = OUT / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        (folder / "vocab.txt").write_text("\n".join(lines) + "\n", newline="")
+        write(folder / "tokenizer_config.json", config)
+        backend = AutoTokenizer.from_pretrained(folder)
+        write(OUT / f"{name}.expected.json",
+              expected(backend.backend_tokenizer, len(backend), random.Random(name), pairs=True))
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
+    if sys.argv[1:]:
+        write_kinds(lambda name: name in sys.argv[1:])
+        return
     for old in OUT.iterdir():
         if old.is_dir():
             shutil.rmtree(old)
         elif old.name != "shared.json":  # tokenizers_shared.py's
             old.unlink()
     write(OUT / "hostile.json", HOSTILE)
+    write_kinds(lambda name: True)
     rng = random.Random(7)
     for name, t in build():
         write(OUT / f"{name}.json", json.loads(t.to_str()))

@@ -106,7 +106,7 @@ private struct GGUFParameters {
 
 extension GGUFFile {
   /// The tokenizer that the file holds.
-  func tokenizer() throws -> BytePairTokenizer { try BytePairTokenizer(embeddedTokenizer()) }
+  func tokenizer() throws -> TokenizerPipeline { try TokenizerPipeline(embeddedTokenizer()) }
 
   /// Its fields.
   func embeddedTokenizer() throws -> EmbeddedTokenizer {

@@ -60,7 +60,7 @@ public struct PretrainedModel: Sendable {
   public func tokenizer() throws -> any Tokenizer {
     if let file { return try file.tokenizer() }
     let end = generation.eosTokenIDs.first { $0 < model.vocabularySize }
-    return try BytePairTokenizer(contentsOf: path, endOfSequence: end)
+    return try TokenizerPipeline(contentsOf: path, endOfSequence: end)
   }
 
   /// The model as one that predicts the next token. Throws `FormatError` if it is of another kind.

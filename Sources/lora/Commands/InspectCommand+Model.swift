@@ -47,13 +47,13 @@ extension InspectCommand.Report {
 
   private mutating func addTokenizer(of directory: ModelDirectory) throws {
     object["tokenizer"] = .null
-    let files = ["tokenizer.json", "vocab.json"]
+    let files = ["tokenizer.json", "vocab.json", "vocab.txt"]
     guard files.contains(where: { FileSystem.exists(FileSystem.join(directory.path, $0)) }) else {
       return lines.append("tokenizer: none")
     }
-    let tokenizer: BytePairTokenizer
+    let tokenizer: TokenizerPipeline
     do throws(TokenizerError) {
-      tokenizer = try BytePairTokenizer(contentsOf: directory.path)
+      tokenizer = try TokenizerPipeline(contentsOf: directory.path)
     } catch {
       guard error.kind == .unsupported else { throw error }
       object["tokenizer"] = ["unsupported": .string(error.description)]
@@ -111,7 +111,7 @@ extension InspectCommand.Report {
     }
   }
 
-  private static func token(_ id: Int?, _ tokenizer: BytePairTokenizer) -> String {
+  private static func token(_ id: Int?, _ tokenizer: TokenizerPipeline) -> String {
     guard let id else { return "nothing" }
     return "\(id) '\(tokenizer.token(of: id) ?? "")'"
   }

@@ -1,0 +1,51 @@
+extension DecoderStage.Kind {
+  /// The decoders of a definition in their order, sequences flattened.
+  static func read(_ reader: DefinitionReader) throws(TokenizerError) -> [DecoderStage.Kind] {
+    switch try reader.type() {
+    case "ByteLevel": return [.byteLevel]
+    case "ByteFallback": return [.byteFallback]
+    case "Fuse": return [.fuse]
+    case "Strip":
+      let content = try reader.required("content").string()
+      guard content.unicodeScalars.count == 1 else {
+        throw reader.at("content").error(
+          .malformed, expected: "one character", found: "\"\(content)\"",
+          advice: "correct the file")
+      }
+      return [
+        .strip(
+          content: Array(content.utf8), start: try reader.required("start").integer(),
+          stop: try reader.required("stop").integer())
+      ]
+    case "Replace":
+      return [
+        .replace(
+          try reader.required("pattern").pattern(),
+          with: try reader.required("content").bytes())
+      ]
+    case "Metaspace":
+      return [
+        .metaspace(
+          replacement: try reader.replacementCharacter(),
+          dropsFirst: try PreTokenizer.prependScheme(reader) != .never)
+      ]
+    case "WordPiece":
+      return [
+        .wordPiece(
+          prefix: try reader.required("prefix").bytes(),
+          cleansUp: try reader.optional("cleanup")?.boolean() ?? true)
+      ]
+    case "BPEDecoder": return [.wordEnds(suffix: try reader.required("suffix").bytes())]
+    case "Sequence":
+      var kinds: [DecoderStage.Kind] = []
+      for element in try reader.required("decoders").elements() {
+        kinds += try read(element)
+      }
+      return kinds
+    default:
+      throw reader.unsupported(
+        "decoder",
+        "ByteLevel, ByteFallback, Fuse, Strip, Replace, Metaspace, WordPiece, BPEDecoder, Sequence")
+    }
+  }
+}
