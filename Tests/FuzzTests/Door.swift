@@ -107,12 +107,18 @@ extension Door {
 
   static let tokenizers = Door(
     name: "tokenizers",
-    sources: ["text/gpt2.json", "text/llama-prepend.json", "text/llama3.json", "text/gpt2-files"],
+    sources: [
+      "text/gpt2.json", "text/llama-prepend.json", "text/llama3.json", "text/gpt2-files",
+      "text/bert.json", "text/xlm-roberta.json", "text/unigram-bytes.json", "text/words.json",
+      "text/openai.json", "text/bert-files",
+    ],
     damages: { !$0.contains("expected") }
   ) { path in
     let tokenizer = try TokenizerPipeline(contentsOf: path)
     let ids = tokenizer.encode("Once upon a time, 12 été\n\t🙂 <s></s>")
     _ = tokenizer.decode(ids)
+    let pair = tokenizer.encode("ｅ\u{301} 日本\r\n", pairedWith: "it's \u{7} [SEP]")
+    _ = tokenizer.decode(pair.ids, skipSpecialTokens: false)
   }
 
   static let rows = Door(name: "rows", sources: ["training/full-tied.safetensors"]) { path in

@@ -55,6 +55,7 @@ import Testing
       ),
       (["post_processor": ["type": "XProcessing"]], "post_processor", "XProcessing"),
       (["decoder": ["type": "CTC"]], "decoder", "CTC"),
+      (["decoder": ["type": "BPEDecoder", "suffix": ""]], "decoder.suffix", "empty"),
       (["model": ["type": "Hexagram"]], "model", "Hexagram"),
     ] as [([String: JSONValue], String, String)])
   func namesWhatItDoesNotHave(_ changes: [String: JSONValue], _ place: String, _ name: String) {

@@ -35,7 +35,14 @@ extension DecoderStage.Kind {
           prefix: try reader.required("prefix").bytes(),
           cleansUp: try reader.optional("cleanup")?.boolean() ?? true)
       ]
-    case "BPEDecoder": return [.wordEnds(suffix: try reader.required("suffix").bytes())]
+    case "BPEDecoder":
+      let suffix = try reader.required("suffix").bytes()
+      guard !suffix.isEmpty else {
+        throw reader.at("suffix").error(
+          .unsupported, expected: "what words end with", found: "an empty string",
+          advice: "remove the component")
+      }
+      return [.wordEnds(suffix: suffix)]
     case "Sequence":
       var kinds: [DecoderStage.Kind] = []
       for element in try reader.required("decoders").elements() {

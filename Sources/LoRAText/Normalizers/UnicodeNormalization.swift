@@ -34,7 +34,8 @@ extension Normalizer.UnicodeForm {
       while i < bytes.count {
         let (code, count) = decodeScalar(bytes, at: i)
         i += count
-        if code < 0xA0 {
+        // Neither decompose nor are marks: ASCII and ideographs.
+        if code < 0xA0 || 0x3400...0x9FFF ~= code {
           output.append((code, 0))
         } else if let parts = known[code] {
           output.append(contentsOf: parts)

@@ -8,7 +8,7 @@ enum CharacterClasses {
   /// U+0000 and U+FFFD, but no tabs and ends of lines.
   static func isRemovedByCleaning(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.value {
-    case 0x09, 0x0A, 0x0D, 0x20...0x7E: return false
+    case 0x09, 0x0A, 0x0D, 0x20...0x7E, 0x2070...0xD7FF: return false
     case 0..<0x20, 0x7F...0x9F, 0xFFFD: return true
     default: break
     }
@@ -31,7 +31,7 @@ enum CharacterClasses {
   /// Whether the code point is an accent that BERT strips.
   static func isNonspacingMark(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.value {
-    case 0..<0x300: return false
+    case 0..<0x300, 0x309B...0xA66E, 0xAC00...0xD7FF: return false
     case 0x1734, 0x1171E: return true
     case 0x1885, 0x1886, 0xA9BD, 0x111C9: return false
     default:
