@@ -115,10 +115,10 @@ import Testing
   @Test func showsAModelWithAnUnsupportedTokenizer() throws {
     let model = try Fixtures.copy("llama-grouped")
     try Fixtures.write(
-      #"{"model": {"type": "WordPiece", "vocab": {"[UNK]": 0}}}"#, to: model + "/tokenizer.json")
+      #"{"model": {"type": "Syllable", "vocab": {"[UNK]": 0}}}"#, to: model + "/tokenizer.json")
     let result = try Command.succeed("inspect", model, "--json").json()
     #expect(
-      result["tokenizer"]?["unsupported"]?.stringValue?.contains("WordPiece") == true)
+      result["tokenizer"]?["unsupported"]?.stringValue?.contains("Syllable") == true)
     #expect(result["tensors"]?.arrayValue?.isEmpty == false)
     #expect(try Command.succeed("inspect", model).output.contains("tokenizer: not supported"))
   }
