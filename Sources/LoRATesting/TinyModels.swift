@@ -24,7 +24,7 @@ public enum TinyModels {
   /// The vocabulary size of every tiny model.
   public static let vocabularySize = 24
 
-  /// The configuration: two layers; four heads of size 4, which share two key heads if the
+  /// The configuration: two layers; four heads of size 4, or 8 where a quarter of each is rotated, which share two key heads if the
   /// architecture allows it; tied embeddings except for Llama; three labels for classifiers.
   public static func configuration(
     _ architecture: Architecture = .llama
@@ -35,6 +35,12 @@ public enum TinyModels {
       vocabularySize: vocabularySize,
       tiesWordEmbeddings: architecture != .llama && architecture.hasKey(of: \.tiesWordEmbeddings),
       maximumPositions: 64, eosTokenIDs: [1])
+    // A part of each head that is at least a pair.
+    if configuration.rotary.fraction < 0.5 {
+      configuration.hiddenSize *= 2
+      configuration.headSize *= 2
+    }
+    if configuration[number: "rotary_dim"] != nil { configuration[number: "rotary_dim"] = 2 }
     if configuration.isSequenceClassifier { configuration.labels = ["no", "perhaps", "yes"] }
     return configuration
   }

@@ -29,7 +29,13 @@ import Testing
     return withoutGradients { model(batch).value }
   }
 
-  @Test(arguments: ["bert-classifier", "bert-former-names", "bert-body", "bert-masked"])
+  static let modelNames: [String] = classifierNames + ["bert-body", "bert-masked"]
+  static let classifierNames: [String] = [
+    "bert-classifier", "bert-former-names", "roberta-classifier", "xlm-roberta-classifier",
+    "distilbert-classifier",
+  ]
+
+  @Test(arguments: modelNames)
   func hiddenStates(name: String) throws {
     let reference = try Reference(name)
     let model = try PretrainedModel(path: Fixtures.path("encoders/\(name)")).model
@@ -42,7 +48,7 @@ import Testing
     }
   }
 
-  @Test(arguments: ["bert-classifier", "bert-former-names"])
+  @Test(arguments: classifierNames)
   func classifiers(name: String) throws {
     let reference = try Reference(name)
     // Merged weights are not rounded to bfloat16.
@@ -50,7 +56,7 @@ import Testing
       .sequenceClassifier
     let base = try logits(model, reference.batch)
     #expect(largestDifference(base, try reference("logits")) < 1e-4)
-    for method in ["lora", "lora-all", "dora", "loha", "lokr", "ia3"]
+    for method in ["lora", "lora-all", "lora-blocks", "dora", "loha", "lokr", "ia3"]
     where reference.file.names.contains("logits.\(method)") {
       try model.loadAdapter(
         from: Fixtures.path("encoders/\(name)/adapters/\(method)"), named: "a")
@@ -85,7 +91,7 @@ import Testing
   }
 
   /// Everything of a checkpoint is kept when it is saved again: names, types, other heads.
-  @Test(arguments: ["bert-classifier", "bert-former-names", "bert-body", "bert-masked"])
+  @Test(arguments: modelNames)
   func savingKeepsEverything(name: String) throws {
     let pretrained = try PretrainedModel(path: Fixtures.path("encoders/\(name)"))
     let folder = try Fixtures.temporaryFolder()

@@ -28,7 +28,9 @@ from peft import (
 from safetensors.torch import load_file
 from transformers import (
     AutoModel, AutoModelForSequenceClassification, BertConfig, BertForMaskedLM,
-    BertForSequenceClassification, BertModel,
+    BertForSequenceClassification, BertModel, DistilBertConfig,
+    DistilBertForSequenceClassification, RobertaConfig, RobertaForSequenceClassification,
+    XLMRobertaConfig, XLMRobertaForSequenceClassification,
 )
 
 from tiny_models import save_random_adapter
@@ -49,11 +51,25 @@ MODELS = {
             hidden_act="gelu_new", layer_norm_eps=1e-5, num_labels=2, num_hidden_layers=3)),
     "bert-body": dict(kind=BertModel, settings=dict()),
     "bert-masked": dict(kind=BertForMaskedLM, settings=dict(hidden_act="relu")),
+    # Two rows of the table precede the first position's.
+    "roberta-classifier": dict(
+        kind=RobertaForSequenceClassification, config=RobertaConfig,
+        settings=dict(type_vocab_size=1, pad_token_id=1, num_labels=3)),
+    "xlm-roberta-classifier": dict(
+        kind=XLMRobertaForSequenceClassification, config=XLMRobertaConfig, dtype="bfloat16",
+        settings=dict(type_vocab_size=1, pad_token_id=1, num_labels=2, layer_norm_eps=1e-5)),
+    "distilbert-classifier": dict(
+        kind=DistilBertForSequenceClassification, config=DistilBertConfig, types=False,
+        settings=dict(dim=24, n_layers=2, n_heads=3, hidden_dim=40, num_labels=3)),
 }
 METHODS = {
     "lora": lambda: LoraConfig(r=3, lora_alpha=6, target_modules=CLASSES, task_type="SEQ_CLS"),
     "lora-all": lambda: LoraConfig(
         r=2, lora_alpha=8, target_modules="all-linear", task_type="SEQ_CLS"),
+    # Of relatives, whose heads PEFT would adapt and save whole at once.
+    "lora-blocks": lambda: LoraConfig(
+        r=2, lora_alpha=8, task_type="SEQ_CLS",
+        target_modules=r".*\.layer\..*\.(query|value|dense|q_lin|k_lin|out_lin|lin1|lin2)"),
     "dora": lambda: LoraConfig(
         r=2, lora_alpha=6, use_dora=True, target_modules=CLASSES, task_type="SEQ_CLS"),
     "loha": lambda: LoHaConfig(r=2, alpha=4, target_modules=CLASSES, task_type="SEQ_CLS"),
@@ -88,7 +104,8 @@ def rows(seed, vocabulary, types):
 
 def inputs(ids, types, lengths):
     mask = torch.arange(ids.shape[1])[None] < lengths[:, None]
-    return dict(input_ids=ids, token_type_ids=types, attention_mask=mask.long())
+    result = dict(input_ids=ids, token_type_ids=types, attention_mask=mask.long())
+    return {key: value for key, value in result.items() if value is not None}
 
 
 def rename(folder):
@@ -103,7 +120,7 @@ def rename(folder):
 
 
 def load(folder, kind, dtype=torch.float64):
-    if kind is BertForSequenceClassification:
+    if kind.__name__.endswith("Classification"):
         model = AutoModelForSequenceClassification.from_pretrained(
             folder, dtype=dtype, attn_implementation="eager")
     else:
@@ -111,26 +128,39 @@ def load(folder, kind, dtype=torch.float64):
     return model.eval()
 
 
-def make(folder, name, seed, kind, settings, former=False, dtype="float32"):
+def make(folder, name, seed, kind, settings, former=False, dtype="float32", config=BertConfig,
+         types=True):
     common.fresh_folder(folder)
-    config = BertConfig(**{**BERT, **settings})
+    base = BERT if config is not DistilBertConfig else dict(
+        vocab_size=48, max_position_embeddings=32)
+    config = config(**{**base, **settings})
+    is_bert = kind is BertForSequenceClassification
     model = kind(config)
     randomize(model, seed)
     model.to(getattr(torch, dtype)).save_pretrained(folder)
     if former:
         rename(folder)
-    ids, types, lengths = rows(seed + 1, config.vocab_size, config.type_vocab_size)
-    batch = inputs(ids, types, lengths)
+    has_types = types
+    ids, types, lengths = rows(
+        seed + 1, config.vocab_size, config.type_vocab_size if has_types else 1)
+    if config.pad_token_id == 1:
+        # A token of padding has no position of its own in RoBERTa, and stands behind the text alone.
+        ids[ids == 1] = 2
+        for row, length in enumerate(lengths.tolist()):
+            ids[row, length:] = 1
+    batch = inputs(ids, types if has_types else None, lengths)
     base = load(folder, kind)
-    body = base.bert if hasattr(base, "bert") else base
+    body = base.base_model
     expected = dict(ids=ids, types=types, lengths=lengths)
     with torch.no_grad():
         hidden = body(**batch).last_hidden_state
         expected["hidden"] = hidden * batch["attention_mask"][..., None]
-        if kind is BertForSequenceClassification:
+        if kind.__name__.endswith("Classification"):
             expected["logits"] = base(**batch).logits
-            for index, (method, make_config) in enumerate(METHODS.items()):
-                if former and method != "lora":
+            # Seeds of methods that came later follow those of the first ones.
+            order = sorted(METHODS.items(), key=lambda item: item[0] == "lora-blocks")
+            for index, (method, make_config) in enumerate(order):
+                if (method == "lora-blocks") == is_bert or former and method != "lora":
                     continue
                 place = os.path.join(folder, "adapters", method)
                 with torch.enable_grad():

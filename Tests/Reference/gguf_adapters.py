@@ -40,7 +40,27 @@ GEMMA2 = LLAMA[:-1] + [  # its head is the embedding, always
 OLMO2 = [name for name in QWEN3 if not name.endswith("input_layernorm")] + [
     "model.layers.{}.post_feedforward_layernorm",
 ]
+HEADLESS = LLAMA[:-1]  # its head is the embedding
+BLOCKS = [name for name in LLAMA if not name.startswith("model.layers")]
+PHI2 = ["model.embed_tokens", "model.final_layernorm", "lm_head"] + [
+    "model.layers.{}." + name for name in (
+        "input_layernorm", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+        "self_attn.dense", "mlp.fc1", "mlp.fc2")]
+PHI3 = BLOCKS + [
+    "model.layers.{}." + name for name in (
+        "input_layernorm", "self_attn.qkv_proj", "self_attn.o_proj", "post_attention_layernorm",
+        "mlp.gate_up_proj", "mlp.down_proj")]
+STARCODER2 = [name for name in LLAMA if ".mlp." not in name] + [
+    "model.layers.{}.mlp.c_fc", "model.layers.{}.mlp.c_proj"]
 ARCHITECTURES = {
+    "smollm3": (gguf.MODEL_ARCH.SMOLLM3, LLAMA), "gemma": (gguf.MODEL_ARCH.GEMMA, HEADLESS),
+    "gemma3": (gguf.MODEL_ARCH.GEMMA3, GEMMA2 + QWEN3[-2:]),
+    "granite": (gguf.MODEL_ARCH.GRANITE, LLAMA),
+    "command-r": (gguf.MODEL_ARCH.COMMAND_R,
+                  [name for name in HEADLESS if "post_attention" not in name]),
+    "phi2": (gguf.MODEL_ARCH.PHI2, PHI2), "phi3": (gguf.MODEL_ARCH.PHI3, PHI3),
+    "starcoder2": (gguf.MODEL_ARCH.STARCODER2, STARCODER2),
+    "stablelm": (gguf.MODEL_ARCH.STABLELM, LLAMA),
     "llama": (gguf.MODEL_ARCH.LLAMA, LLAMA), "qwen2": (gguf.MODEL_ARCH.QWEN2, LLAMA),
     "qwen3": (gguf.MODEL_ARCH.QWEN3, QWEN3), "gemma2": (gguf.MODEL_ARCH.GEMMA2, GEMMA2),
     "gpt2": (gguf.MODEL_ARCH.GPT2, GPT2), "olmo2": (gguf.MODEL_ARCH.OLMO2, OLMO2),

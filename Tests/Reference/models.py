@@ -118,6 +118,46 @@ MODELS = {
         family="olmo2", generation=4,
         settings=dict(num_key_value_heads=1, rms_norm_eps=1e-6,
                       rope_parameters=dict(rope_type="default", rope_theta=500000.0))),
+    "smollm3-v4": dict(
+        family="smollm3", generation=4, settings=dict(no_rope_layer_interval=2, pad_token_id=0)),
+    "gemma-v4": dict(
+        family="gemma", generation=4, adapter=TWO, settings=dict(head_dim=6, intermediate_size=32)),
+    "gemma3-windows": dict(
+        family="gemma3_text", adapter=TWO,
+        settings=dict(head_dim=6, query_pre_attn_scalar=12, sliding_window=4, num_hidden_layers=3,
+                      intermediate_size=32, sliding_window_pattern=2,
+                      rope_parameters=dict(
+                          full_attention=dict(rope_type="linear", factor=4.0, rope_theta=1e6),
+                          sliding_attention=dict(rope_type="default", rope_theta=100.0)))),
+    "granite-v4": dict(
+        family="granite", generation=4,
+        settings=dict(embedding_multiplier=3.0, attention_multiplier=0.3, residual_multiplier=0.6,
+                      logits_scaling=0.5, attention_bias=True)),
+    "cohere-v4": dict(
+        family="cohere", generation=4,
+        settings=dict(layer_norm_eps=1e-5, logit_scale=1.5, pad_token_id=0)),
+    "phi-partial": dict(
+        family="phi", settings=dict(layer_norm_eps=1e-5, rope_parameters=dict(
+            DEFAULT, partial_rotary_factor=0.5))),
+    "phi3-window": dict(
+        family="phi3", settings=dict(sliding_window=6, pad_token_id=0, rope_parameters=dict(
+            DEFAULT, partial_rotary_factor=0.75))),
+    "starcoder2-window": dict(
+        family="starcoder2", settings=dict(norm_epsilon=1e-5, sliding_window=6)),
+    "stablelm-v4": dict(
+        family="stablelm", generation=4,
+        settings=dict(layer_norm_eps=1e-5, use_qkv_bias=True, use_parallel_residual=True,
+                      rope_parameters=dict(DEFAULT, partial_rotary_factor=0.25))),
+    "gptj-tied": dict(family="gptj", settings=dict(rotary_dim=4)),
+    "gpt-neox-v4": dict(
+        family="gpt_neox", generation=4,
+        settings=dict(layer_norm_eps=1e-5, rope_parameters=dict(
+            DEFAULT, partial_rotary_factor=0.25))),
+    "opt-untied": dict(
+        family="opt", settings=dict(ffn_dim=44, tie_word_embeddings=False)),
+    "opt-norms-after": dict(
+        family="opt", adapter=TWO, settings=dict(
+            ffn_dim=40, do_layer_norm_before=False, tie_word_embeddings=False)),
 }
 
 
@@ -137,7 +177,11 @@ def strip_prefix(folder):
 def make(name, seed, family, settings, generation=5, dtype="float32", shards=1, adapter=ALL,
          body=False, afterwards=None):
     folder = fixture("models", name)
-    common = GPT2 if family == "gpt2" else {**SMALL, "rope_parameters": DEFAULT}
+    common = GPT2 if family in ("gpt2", "gptj") else {**SMALL, "rope_parameters": DEFAULT}
+    if family in ("gpt_neox", "opt"):
+        del common["num_key_value_heads"]
+    if family == "opt":
+        del common["rope_parameters"]
     settings = {**common, **settings}
     save_model(folder, family, seed, settings, generation, dtype, shards)
     if body:

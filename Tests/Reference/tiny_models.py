@@ -11,15 +11,21 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors import safe_open
 from transformers import (
-    AutoModelForCausalLM, GPT2Config, Gemma2Config, GenerationConfig, LlamaConfig, MistralConfig,
-    Olmo2Config, Qwen2Config, Qwen3Config,
+    AutoModelForCausalLM, CohereConfig, GPT2Config, GPTJConfig, GPTNeoXConfig, GemmaConfig,
+    Gemma2Config, Gemma3TextConfig, GenerationConfig, GraniteConfig, LlamaConfig, MistralConfig,
+    OPTConfig, Olmo2Config, Phi3Config, PhiConfig, Qwen2Config, Qwen3Config, SmolLM3Config,
+    StableLmConfig, Starcoder2Config,
 )
 from transformers.utils.logging import disable_progress_bar
 
 disable_progress_bar()
 CONFIGURATIONS = {"llama": LlamaConfig, "qwen2": Qwen2Config, "mistral": MistralConfig,
                   "gpt2": GPT2Config, "qwen3": Qwen3Config, "gemma2": Gemma2Config,
-                  "olmo2": Olmo2Config}
+                  "olmo2": Olmo2Config, "smollm3": SmolLM3Config, "gemma": GemmaConfig,
+                  "gemma3_text": Gemma3TextConfig, "granite": GraniteConfig,
+                  "cohere": CohereConfig, "phi": PhiConfig, "phi3": Phi3Config,
+                  "starcoder2": Starcoder2Config, "stablelm": StableLmConfig,
+                  "gptj": GPTJConfig, "gpt_neox": GPTNeoXConfig, "opt": OPTConfig}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)
@@ -71,12 +77,21 @@ def rewrite_config(path):
         config["transformers_version"] = "4.40.0"
         return common.write_json(path, config)
     rope = dict(config.pop("rope_parameters"))
+    if "full_attention" in rope:
+        config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = dict(rope["full_attention"])
+    fraction = rope.pop("partial_rotary_factor", None)
+    if fraction is not None:
+        config["partial_rotary_factor"] = fraction
     config["rope_theta"] = rope.pop("rope_theta")
     kind = rope.pop("rope_type")
     # "type" came first, "rope_type" later; both are in the wild.
     key = "type" if kind == "linear" else "rope_type"
     config["rope_scaling"] = None if kind == "default" else {key: kind, **rope}
     config.pop("layer_types", None)
+    if config["model_type"] == "gpt_neox":
+        config["rotary_emb_base"] = config.pop("rope_theta")
+        config["rotary_pct"] = config.pop("partial_rotary_factor")
     config["transformers_version"] = "4.40.0"
     if config["model_type"] == "llama" and config["num_key_value_heads"] == \
             config["num_attention_heads"]:

@@ -78,7 +78,10 @@ extension Architecture: Hashable, CustomStringConvertible {
 // MARK: - The registry
 
 extension Architecture {
-  private static let builtIn = [llama, mistral, qwen2, qwen3, gemma2, olmo2, gpt2, bert]
+  private static let builtIn = [
+    llama, mistral, qwen2, qwen3, smolLM3, gemma, gemma2, gemma3, olmo2, granite, cohere, phi, phi3,
+    starCoder2, stableLM, gpt2, gptJ, gptNeoX, opt, bert, roberta, xlmRoberta, distilBERT,
+  ]
   private static let registered = Locked<[Architecture]>([])
 
   /// The architectures that are known, the library's own first.

@@ -4,7 +4,7 @@ import LoRAJSON
 
 extension ConfigurationKey {
   /// One window for all layers; null: none.
-  public static func window(_ name: String, default fallback: Int) -> ConfigurationKey {
+  public static func window(_ name: String, default fallback: Int?) -> ConfigurationKey {
     var key = ConfigurationKey(
       name: name,
       read: { (configuration, fields) throws(FormatError) in

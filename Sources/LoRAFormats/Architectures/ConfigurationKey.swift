@@ -79,6 +79,32 @@ extension ConfigurationKey {
     size(field, name, or: other, gguf: gguf) { _ in fallback }
   }
 
+  /// The longest sequence, where files count rows of the table of positions that no position has
+  /// (RoBERTa).
+  ///
+  /// - Parameters:
+  ///   - name: its key.
+  ///   - fallback: what an absent key means.
+  ///   - unused: how many rows no position has.
+  public static func positions(
+    _ name: String, default fallback: Int,
+    unused: @escaping @Sendable (ModelConfiguration) -> Int
+  ) -> ConfigurationKey {
+    var key = ConfigurationKey(
+      name: name,
+      read: { (configuration, fields) throws(FormatError) in
+        let rows = try fields.size(name, default: fallback)
+        let first = unused(configuration)
+        guard rows > first else {
+          throw fields.error(
+            .invalidValue, name, "\(rows) rows, of which the first \(first) are no positions")
+        }
+        configuration.maximumPositions = rows - first
+      }, write: { .integer(Int64($0.maximumPositions + unused($0))) })
+    key.field = \ModelConfiguration.maximumPositions
+    return key
+  }
+
   /// The extent of a head. Where the key is absent it is `fallback`, or without that the hidden size
   /// over the heads.
   public static func headSize(_ name: String, default fallback: Int? = nil) -> ConfigurationKey {
@@ -146,10 +172,11 @@ extension ConfigurationKey {
   ///
   /// - Parameters:
   ///   - name: its key.
+  ///   - gguf: its key in GGUF files.
   ///   - tensor: in a GGUF file, the option says whether there is this tensor.
   ///   - fallback: what an absent key means.
   public static func flag(
-    _ name: String, ifGGUFHas tensor: String? = nil, default fallback: Bool
+    _ name: String, gguf: String? = nil, ifGGUFHas tensor: String? = nil, default fallback: Bool
   ) -> ConfigurationKey {
     var key = ConfigurationKey(
       name: name,
@@ -160,6 +187,12 @@ extension ConfigurationKey {
     if let tensor {
       key.readGGUF = { (configuration, keys) throws(FormatError) in
         configuration.options[name] = .flag(keys.file.entry(named: tensor) != nil)
+      }
+    } else {
+      key.gguf = gguf
+      key.readGGUF = { (configuration, keys) throws(FormatError) in
+        let value = try gguf.map { (key) throws(FormatError) in try keys.flag(key) } ?? nil
+        configuration[flag: name] = value ?? fallback
       }
     }
     return key
@@ -222,12 +255,59 @@ extension ConfigurationKey {
     return key
   }
 
-  /// The activation of the feed-forward networks, by its name in files.
-  public static func activation(_ name: String, default fallback: String) -> ConfigurationKey {
+  /// An option of the architecture's own that is a number for each layer: `configuration[numbers: name]`
+  /// are its values.
+  ///
+  /// - Parameters:
+  ///   - name: its key.
+  ///   - fallback: what an absent key means for each layer; what it is in a GGUF file, which has no key
+  ///     for it.
+  public static func numbers(
+    _ name: String, default fallback: @escaping @Sendable (_ layer: Int) -> Double
+  ) -> ConfigurationKey {
+    @Sendable func absent(_ configuration: ModelConfiguration) -> [Double] {
+      (0..<configuration.layerCount).map(fallback)
+    }
     var key = ConfigurationKey(
       name: name,
       read: { (configuration, fields) throws(FormatError) in
-        configuration.hiddenActivation = try fields.string(name) ?? fallback
+        configuration[numbers: name] = absent(configuration)
+        guard let values = fields[name]?.arrayValue else { return }
+        let numbers = values.compactMap(\.doubleValue)
+        guard numbers.count == values.count, numbers.count == configuration.layerCount else {
+          throw fields.error(
+            .invalidValue, name,
+            "expected \(configuration.layerCount) numbers, one a layer, found \(values.count)")
+        }
+        configuration[numbers: name] = numbers
+      },
+      write: { configuration in
+        .array(
+          configuration[numbers: name].map { value in
+            Int64(exactly: value).map { .integer($0) } ?? .number(value)
+          })
+      })
+    key.setDefault = { $0[numbers: name] = absent($0) }
+    key.readGGUF = { (configuration, _) throws(FormatError) in
+      configuration[numbers: name] = absent(configuration)
+    }
+    return key
+  }
+
+  /// The activation of the feed-forward networks, by its name in files.
+  ///
+  /// - Parameters:
+  ///   - name: its key.
+  ///   - fallback: what an absent key means.
+  ///   - meant: what else than they say names in the architecture's files mean.
+  public static func activation(
+    _ name: String, default fallback: String, meaning meant: [String: String] = [:]
+  ) -> ConfigurationKey {
+    var key = ConfigurationKey(
+      name: name,
+      read: { (configuration, fields) throws(FormatError) in
+        let found = try fields.string(name) ?? fallback
+        configuration.hiddenActivation = meant[found] ?? found
       }, write: { .string($0.hiddenActivation) })
     key.field = \ModelConfiguration.hiddenActivation
     key.setDefault = { $0.hiddenActivation = fallback }
@@ -236,17 +316,64 @@ extension ConfigurationKey {
 
   /// The rotary embedding: `rope_theta`, `rope_scaling`, `rope_parameters`. An architecture without
   /// this key has none.
-  public static var rotary: ConfigurationKey {
+  ///
+  /// - Parameters:
+  ///   - base: the base of the frequencies where files do not say it.
+  ///   - baseKey: its key in older files.
+  ///   - fraction: the part of each head that is rotated where files do not say it; nil for an
+  ///     architecture that always rotates whole heads.
+  ///   - fractionKey: its key in older files.
+  public static func rotary(
+    base: Double = 10_000, or baseKey: String? = nil, fraction: Double? = nil,
+    fractionKey: String? = nil
+  ) -> ConfigurationKey {
+    let rule = RotaryConfiguration.Rule(
+      base: base, baseKey: baseKey, fraction: fraction, fractionKey: fractionKey)
     var key = ConfigurationKey(
       name: "rope_parameters",
       read: { (configuration, fields) throws(FormatError) in
         configuration.rotary = try RotaryConfiguration(
-          fields, maximumPositions: configuration.maximumPositions)
+          fields, rule, maximumPositions: configuration.maximumPositions)
       }, write: { $0.rotary.json })
     key.field = \ModelConfiguration.rotary
     key.gguf = "rope.freq_base"
+    if let fraction {
+      key.setDefault = { if $0.rotary.fraction == 1 { $0.rotary.fraction = fraction } }
+    }
+    key.readGGUF = { (configuration, keys) throws(FormatError) in
+      configuration.rotary = try keys.rotary(
+        headSize: configuration.headSize, isPartial: fraction != nil)
+    }
+    return key
+  }
+
+  /// The rotary embedding of all layers, and another one of those with a window: `rope_parameters` by the
+  /// types of layers (transformers 5), or `rope_theta` and a key for the base of the others (4).
+  public static func rotary(
+    base: Double, windowBase: Double, windowBaseKey: String
+  ) -> ConfigurationKey {
+    let rule = RotaryConfiguration.Rule(base: base)
+    var key = ConfigurationKey(
+      name: "rope_parameters",
+      read: { (configuration, fields) throws(FormatError) in
+        let all = try RotaryConfiguration.byLayerType(
+          fields, rule, maximumPositions: configuration.maximumPositions)
+        configuration.rotary = all.first { $0.key == "full_attention" }?.value ?? all[0].value
+        let former = RotaryConfiguration(base: try fields.positive(windowBaseKey) ?? windowBase)
+        configuration.windowRotary = all.first { $0.key == "sliding_attention" }?.value ?? former
+      },
+      write: { configuration in
+        [
+          "full_attention": configuration.rotary.json,
+          "sliding_attention": (configuration.windowRotary ?? configuration.rotary).json,
+        ]
+      })
+    key.field = \ModelConfiguration.rotary
+    key.gguf = "rope.freq_base"
+    key.setDefault = { $0.windowRotary = RotaryConfiguration(base: windowBase) }
     key.readGGUF = { (configuration, keys) throws(FormatError) in
       configuration.rotary = try keys.rotary(headSize: configuration.headSize)
+      configuration.windowRotary = RotaryConfiguration(base: windowBase)
     }
     return key
   }

@@ -33,8 +33,10 @@ extension ConfigurationKey {
     hiddenSize: Int = 4096, headCount: Int = 32, layerCount: Int = 32,
     intermediateSize: Int = 11008, maximumPositions: Int = 2048, keyValueHeadCount: Int? = nil,
     vocabularySize: Int = 32000, headSize: Int? = nil, normEpsilon: Double = 1e-6,
+    normEpsilonKey: String = "rms_norm_eps",
     activationKey: String = "hidden_act", activation: String = "silu",
-    tiesWordEmbeddings: Bool = false, bos: Int? = 1, eos: [Int] = [2]
+    activationMeaning: [String: String] = [:], tiesWordEmbeddings: Bool = false,
+    rotary: ConfigurationKey = .rotary(), bos: Int? = 1, eos: [Int] = [2]
   ) -> [ConfigurationKey] {
     [
       .size(\.hiddenSize, "hidden_size", gguf: "embedding_length", default: hiddenSize),
@@ -53,11 +55,13 @@ extension ConfigurationKey {
         default: intermediateSize),
       .size(\.vocabularySize, "vocab_size", default: vocabularySize),
       .positive(
-        \.normEpsilon, "rms_norm_eps", gguf: "attention.layer_norm_rms_epsilon",
+        \.normEpsilon, normEpsilonKey,
+        gguf: normEpsilonKey == "rms_norm_eps"
+          ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon",
         default: normEpsilon),
       .flag(\.tiesWordEmbeddings, "tie_word_embeddings", default: tiesWordEmbeddings),
-      .rotary,
-      .activation(activationKey, default: activation),
+      rotary,
+      .activation(activationKey, default: activation, meaning: activationMeaning),
       .constant("attention_dropout", 0.0),
     ] + tokens(bos: bos, eos: eos)
   }
@@ -65,22 +69,45 @@ extension ConfigurationKey {
 
 extension [TensorName] {
   /// The modules of Llama and its relatives.
+  ///
+  /// - Parameters:
+  ///   - queries: the order of the queries' rows in GGUF files.
+  ///   - keys: the same of the keys'.
+  ///   - addsOne: whether GGUF files have the norms' weights plus one (Gemma).
   public static func decoder(
-    queries: TensorName.RowOrder = .same, keys: TensorName.RowOrder = .same
+    queries: TensorName.RowOrder = .same, keys: TensorName.RowOrder = .same, addsOne: Bool = false
   ) -> [TensorName] {
     [
       TensorName("model.embed_tokens", "token_embd", .embedding),
-      TensorName("model.layers.{}.input_layernorm", "blk.{}.attn_norm"),
+      TensorName("model.layers.{}.input_layernorm", "blk.{}.attn_norm", addsOne: addsOne),
       TensorName("model.layers.{}.self_attn.q_proj", "blk.{}.attn_q", .projection, order: queries),
       TensorName("model.layers.{}.self_attn.k_proj", "blk.{}.attn_k", .projection, order: keys),
       TensorName("model.layers.{}.self_attn.v_proj", "blk.{}.attn_v", .projection),
       TensorName("model.layers.{}.self_attn.o_proj", "blk.{}.attn_output", .projection),
-      TensorName("model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"),
+      TensorName("model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm", addsOne: addsOne),
       TensorName("model.layers.{}.mlp.gate_proj", "blk.{}.ffn_gate", .projection),
       TensorName("model.layers.{}.mlp.up_proj", "blk.{}.ffn_up", .projection),
       TensorName("model.layers.{}.mlp.down_proj", "blk.{}.ffn_down", .projection),
-      TensorName("model.norm", "output_norm"),
+      TensorName("model.norm", "output_norm", addsOne: addsOne),
       TensorName("lm_head", "output", .head),
     ]
+  }
+
+  /// The same modules, those of some roles at other paths.
+  ///
+  /// - Parameters:
+  ///   - paths: the paths by role, as in "ffn_up"; within a block behind its number.
+  ///   - roles: the roles of modules that there are not.
+  public func renaming(
+    _ paths: KeyValuePairs<String, String> = [:], without roles: Set<String> = []
+  ) -> [TensorName] {
+    let paths = Dictionary(paths.map { ($0.key, $0.value) }) { first, _ in first }
+    return filter { !roles.contains($0.role) }.map { entry in
+      guard let path = paths[entry.role] else { return entry }
+      let list = entry.pathInBlock.map { "\($0.list).{}." } ?? ""
+      return TensorName(
+        list + path, entry.name, entry.kind, order: entry.order,
+        isTransposed: entry.isTransposed, addsOne: entry.addsOne)
+    }
   }
 }

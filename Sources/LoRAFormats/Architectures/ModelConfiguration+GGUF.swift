@@ -119,6 +119,9 @@ struct GGUFModelKeys {
     return value
   }
 
+  /// True or false; nil where the file does not have the key.
+  func flag(_ key: String) throws(FormatError) -> Bool? { try file.bool(prefix + key) }
+
   /// A number; nil where the file does not have the key.
   func number(_ key: String) throws(FormatError) -> Double? { try file.double(prefix + key) }
 
@@ -135,11 +138,6 @@ struct GGUFModelKeys {
       throw error(
         .unsupported, "attention.value_length",
         "heads of \(values) for values and of \(headSize) for keys")
-    }
-    if let turned = try optionalSize("rope.dimension_count"), turned != headSize {
-      throw error(
-        .unsupported, "rope.dimension_count",
-        "only \(turned) of a head's \(headSize) elements are turned")
     }
   }
 
@@ -161,7 +159,22 @@ struct GGUFModelKeys {
 
   // MARK: Rotary positions
 
-  func rotary(headSize: Int) throws(FormatError) -> RotaryConfiguration {
+  /// - Parameter isPartial: whether the architecture may rotate a part of each head.
+  func rotary(headSize: Int, isPartial: Bool = false) throws(FormatError) -> RotaryConfiguration {
+    var result = try wholeRotary(headSize: headSize)
+    guard let turned = try optionalSize("rope.dimension_count"), turned != headSize else {
+      return result
+    }
+    guard isPartial, turned < headSize, turned % 2 == 0 else {
+      throw error(
+        .unsupported, "rope.dimension_count",
+        "only \(turned) of a head's \(headSize) elements are turned")
+    }
+    result.fraction = Double(turned) / Double(headSize)
+    return result
+  }
+
+  private func wholeRotary(headSize: Int) throws(FormatError) -> RotaryConfiguration {
     let base = try optionalPositive("rope.freq_base") ?? 10_000
     let kind = try file.string(prefix + "rope.scaling.type") ?? "none"
     let older = try optionalPositive("rope.scale_linear")

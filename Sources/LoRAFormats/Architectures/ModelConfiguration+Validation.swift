@@ -90,11 +90,19 @@ extension ModelConfiguration {
   }
 
   private func checkRotary(_ naming: Naming) throws(FormatError) {
-    let frequencies = rotary.frequencies(headSize: headSize)
-    guard let wrong = frequencies.first(where: { !($0 > 0 && $0 <= 1e20) }) else { return }
-    throw naming.error(
-      .invalidValue, \.rotary,
-      "the base \(rotary.base)\(rotary.scaling == .none ? "" : " and the scaling") of the rotary "
-        + "embedding make a frequency of \(wrong)")
+    for rotary in [rotary, windowRotary ?? rotary] {
+      let rotated = rotary.rotatedSize(ofHead: headSize)
+      guard rotated > 0 else {
+        throw naming.error(
+          .invalidValue, \.rotary, "\(rotary.fraction) of a head's \(headSize) elements are no pair"
+        )
+      }
+      let frequencies = rotary.frequencies(headSize: rotated)
+      guard let wrong = frequencies.first(where: { !($0 > 0 && $0 <= 1e20) }) else { continue }
+      throw naming.error(
+        .invalidValue, \.rotary,
+        "the base \(rotary.base)\(rotary.scaling == .none ? "" : " and the scaling") of the rotary "
+          + "embedding make a frequency of \(wrong)")
+    }
   }
 }

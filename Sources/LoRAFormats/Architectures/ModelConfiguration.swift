@@ -34,6 +34,8 @@ public struct ModelConfiguration: Sendable, Hashable {
   public var maximumPositions: Int
   /// The rotary position embedding; without meaning for an architecture that has none.
   public var rotary: RotaryConfiguration
+  /// That of the layers with a window, where it is another; nil: the same.
+  public var windowRotary: RotaryConfiguration?
   /// The options of the architecture's own, by their keys.
   var options: [String: Option] = [:]
   /// How many positions each layer sees, itself included, in the order of the layers; nil: all.
@@ -53,6 +55,7 @@ public struct ModelConfiguration: Sendable, Hashable {
   enum Option: Sendable, Hashable {
     case flag(Bool)
     case number(Double)
+    case numbers([Double])
   }
 
   /// Whether the option under `key` is on, as "attention_bias". False for one that the architecture
@@ -70,6 +73,16 @@ public struct ModelConfiguration: Sendable, Hashable {
       return value
     }
     set { options[key] = newValue.map { .number($0) } }
+  }
+
+  /// The numbers of the option under `key`, one a layer; empty for one that the architecture does not
+  /// have.
+  public subscript(numbers key: String) -> [Double] {
+    get {
+      guard case .numbers(let values) = options[key] else { return [] }
+      return values
+    }
+    set { options[key] = .numbers(newValue) }
   }
 
   /// Creates a configuration without windows, untied, with the options and the activation that are the

@@ -20,64 +20,100 @@ public struct RotaryConfiguration: Sendable, Hashable {
   public var base: Double
   /// How the frequencies are scaled.
   public var scaling: Scaling
+  /// The part of each head that is rotated, from its first element on.
+  public var fraction: Double
 
   /// Creates a configuration from its parts.
-  public init(base: Double = 10_000, scaling: Scaling = .none) {
+  public init(base: Double = 10_000, scaling: Scaling = .none, fraction: Double = 1) {
     self.base = base
     self.scaling = scaling
+    self.fraction = fraction
   }
+
+  /// How many elements of a head are rotated.
+  package func rotatedSize(ofHead size: Int) -> Int { Int(Double(size) * fraction) / 2 * 2 }
 }
 
 extension RotaryConfiguration {
   /// The kinds that can be computed, for errors that name another one.
   static let supported = "'default', 'linear' and 'llama3'"
 
+  /// What an architecture's files leave out or call otherwise.
+  struct Rule: Sendable {
+    /// The base of a file that does not say it.
+    var base = 10_000.0
+    /// Its key beside `rope_theta`.
+    var baseKey: String?
+    /// The part of a head that is rotated in a file that does not say it; nil for an architecture that
+    /// always rotates whole heads.
+    var fraction: Double?
+    /// Its key beside `partial_rotary_factor`.
+    var fractionKey: String?
+  }
+
   /// Reads `rope_theta` and `rope_scaling` (transformers 4), or `rope_parameters` (5), which may
   /// hold one object per type of layer.
-  init(_ fields: JSONFields, maximumPositions: Int) throws(FormatError) {
-    let topBase = try fields.positive("rope_theta") ?? 10_000
-    try Self.refusePartial(fields)
+  init(
+    _ fields: JSONFields, _ rule: Rule = Rule(), maximumPositions: Int
+  ) throws(FormatError) {
+    let all = try Self.byLayerType(fields, rule, maximumPositions: maximumPositions)
+    for (key, value) in all where value != all[0].value {
+      throw fields.error(
+        .unsupported, "rope_parameters.\(key)", "it differs from '\(all[0].key)'",
+        "only one rotary embedding for all layers is supported")
+    }
+    self = all[0].value
+  }
+
+  /// The same of each type of layer, or of all under an empty key; never empty.
+  static func byLayerType(
+    _ fields: JSONFields, _ rule: Rule, maximumPositions: Int
+  ) throws(FormatError) -> [(key: String, value: RotaryConfiguration)] {
+    var top = RotaryConfiguration(base: rule.base, fraction: rule.fraction ?? 1)
+    if let key = rule.baseKey, let base = try fields.positive(key) { top.base = base }
+    if let base = try fields.positive("rope_theta") { top.base = base }
+    if let key = rule.fractionKey, let value = try fraction(fields, key, rule) {
+      top.fraction = value
+    }
+    top.fraction = try fraction(fields, "partial_rotary_factor", rule) ?? top.fraction
     // An empty object counts as absent.
     var parameters = try fields.object("rope_scaling")
     if parameters?.object.isEmpty ?? true { parameters = try fields.object("rope_parameters") }
-    guard let parameters, !parameters.object.isEmpty else {
-      self.init(base: topBase)
-      return
-    }
-    let perLayerType = parameters.object.keys.filter { key in
+    guard let parameters, !parameters.object.isEmpty else { return [("", top)] }
+    let types = parameters.object.keys.filter { key in
       key.hasSuffix("_attention") || parameters.object[key]?.objectValue != nil
     }
-    if perLayerType.isEmpty {
-      self = try Self.parse(parameters, fields, topBase, maximumPositions)
-      return
-    }
-    var shared: (key: String, value: RotaryConfiguration)?
-    for key in perLayerType {
+    var result: [(key: String, value: RotaryConfiguration)] = []
+    for key in types {
       guard let inner = try parameters.object(key) else { continue }
-      let value = try Self.parse(inner, fields, topBase, maximumPositions)
-      if let first = shared, first.value != value {
-        throw parameters.error(
-          .unsupported, key, "it differs from '\(first.key)'",
-          "only one rotary embedding for all layers is supported")
-      }
-      shared = (key, value)
+      result.append((key, try parse(inner, fields, top, rule, maximumPositions)))
     }
-    self = shared?.value ?? RotaryConfiguration(base: topBase)
+    if !types.isEmpty { return result.isEmpty ? [("", top)] : result }
+    return [("", try parse(parameters, fields, top, rule, maximumPositions))]
   }
 
-  private static func refusePartial(_ fields: JSONFields) throws(FormatError) {
-    if let partial = try fields.double("partial_rotary_factor"), partial != 1 {
+  private static func fraction(
+    _ fields: JSONFields, _ key: String, _ rule: Rule
+  ) throws(FormatError) -> Double? {
+    guard let value = try fields.double(key) else { return nil }
+    guard rule.fraction != nil || value == 1 else {
       throw fields.error(
-        .unsupported, "partial_rotary_factor", "\(partial): rotating a part of each head",
-        "only 1 is supported")
+        .unsupported, key, "\(value): rotating a part of each head", "only 1 is supported")
     }
+    guard value > 0, value <= 1 else {
+      throw fields.error(
+        .invalidValue, key, "expected a number above 0 and up to 1, found \(value)")
+    }
+    return value
   }
 
   private static func parse(
-    _ parameters: JSONFields, _ top: JSONFields, _ topBase: Double, _ maximumPositions: Int
+    _ parameters: JSONFields, _ top: JSONFields, _ outer: RotaryConfiguration, _ rule: Rule,
+    _ maximumPositions: Int
   ) throws(FormatError) -> RotaryConfiguration {
-    try refusePartial(parameters)
-    let base = try parameters.positive("rope_theta") ?? topBase
+    var result = RotaryConfiguration(
+      base: try parameters.positive("rope_theta") ?? outer.base,
+      fraction: try fraction(parameters, "partial_rotary_factor", rule) ?? outer.fraction)
     let key = parameters["rope_type"] != nil ? "rope_type" : "type"
     let kind = try parameters.string(key) ?? "default"
     func required(_ key: String) throws(FormatError) -> Double {
@@ -87,10 +123,8 @@ extension RotaryConfiguration {
       return value
     }
     switch kind {
-    case "default":
-      return RotaryConfiguration(base: base)
-    case "linear":
-      return RotaryConfiguration(base: base, scaling: .linear(factor: try required("factor")))
+    case "default": break
+    case "linear": result.scaling = .linear(factor: try required("factor"))
     case "llama3":
       let low = try required("low_freq_factor")
       let high = try required("high_freq_factor")
@@ -100,21 +134,21 @@ extension RotaryConfiguration {
       }
       let key = "original_max_position_embeddings"
       let (outer, inner) = (try top.size(key), try parameters.size(key))
-      return RotaryConfiguration(
-        base: base,
-        scaling: .llama3(
-          factor: try required("factor"), lowFrequencyFactor: low, highFrequencyFactor: high,
-          originalMaximumPositions: outer ?? inner ?? maximumPositions))
+      result.scaling = .llama3(
+        factor: try required("factor"), lowFrequencyFactor: low, highFrequencyFactor: high,
+        originalMaximumPositions: outer ?? inner ?? maximumPositions)
     default:
       throw parameters.error(
         .unsupported, key, "rotary scaling '\(kind)' is not supported",
         "supported are \(supported)")
     }
+    return result
   }
 
   /// As transformers 5 writes it.
   var json: JSONValue {
     var object: JSONObject = ["rope_theta": .number(base)]
+    if fraction != 1 { object["partial_rotary_factor"] = .number(fraction) }
     switch scaling {
     case .none: object["rope_type"] = "default"
     case .linear(let factor):

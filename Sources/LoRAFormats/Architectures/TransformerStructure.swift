@@ -9,29 +9,37 @@ public struct TransformerStructure: Sendable, Hashable {
   public var norm: Norm?
   /// What is made of the hidden states.
   public var head: Head
+  /// Whether the layer that makes the logits of the next token has a bias.
+  public var headBias: Bool
+  /// What the logits of the next token are multiplied by; nil: nothing.
+  public var logitScale: Float?
   /// What logits l are capped at, c: they become `c tanh(l / c)`; nil for none.
   public var logitSoftCap: Float?
 
   /// Creates a structure from its parts.
   package init(
     embedding: Embedding = Embedding(), blocks: [Block], norm: Norm? = .rms,
-    head: Head = .nextToken, logitSoftCap: Float? = nil
+    head: Head = .nextToken, headBias: Bool = false, logitScale: Float? = nil,
+    logitSoftCap: Float? = nil
   ) {
     self.embedding = embedding
     self.blocks = blocks
     self.norm = norm
     self.head = head
+    self.headBias = headBias
+    self.logitScale = logitScale
     self.logitSoftCap = logitSoftCap
   }
 
   /// Creates a structure with a block for each of the configuration's layers.
   public init(
     _ configuration: ModelConfiguration, embedding: Embedding = Embedding(), norm: Norm? = .rms,
-    head: Head = .nextToken, logitSoftCap: Float? = nil, block: (_ layer: Int) -> Block
+    head: Head = .nextToken, headBias: Bool = false, logitScale: Float? = nil,
+    logitSoftCap: Float? = nil, block: (_ layer: Int) -> Block
   ) {
     self.init(
       embedding: embedding, blocks: (0..<configuration.layerCount).map(block), norm: norm,
-      head: head, logitSoftCap: logitSoftCap)
+      head: head, headBias: headBias, logitScale: logitScale, logitSoftCap: logitSoftCap)
   }
 
   /// What is made of the hidden states.
@@ -79,12 +87,16 @@ public struct TransformerStructure: Sendable, Hashable {
     case rmsPlusOne
     /// By mean and variance, with a weight and a bias.
     case layer
+    /// The same, with a weight alone.
+    case layerWithoutBias
   }
 
   /// How tokens become vectors ("token_embd").
   public struct Embedding: Sendable, Hashable {
     /// Whether each position has a learned vector, which is added ("position_embd").
     public var learnsPositions: Bool
+    /// How many rows of that table precede the first position's (OPT, RoBERTa).
+    public var positionOffset: Int
     /// What the tokens' vectors are multiplied by; nil: nothing.
     public var scale: Float?
     /// The number of types of tokens, as of a first and a second text, each with a learned vector that
@@ -95,9 +107,11 @@ public struct TransformerStructure: Sendable, Hashable {
 
     /// Creates an embedding from its options.
     public init(
-      learnsPositions: Bool = false, scale: Float? = nil, typeCount: Int? = nil, norm: Norm? = nil
+      learnsPositions: Bool = false, positionOffset: Int = 0, scale: Float? = nil,
+      typeCount: Int? = nil, norm: Norm? = nil
     ) {
       self.learnsPositions = learnsPositions
+      self.positionOffset = positionOffset
       self.scale = scale
       self.typeCount = typeCount
       self.norm = norm
@@ -138,12 +152,20 @@ public struct TransformerStructure: Sendable, Hashable {
     public var attention: Attention
     /// The feed-forward network.
     public var feedForward: FeedForward
+    /// What the outputs of attention and network are multiplied by before they are added; nil: nothing.
+    public var residualScale: Float?
+    /// Whether there is a norm before the attention where ``norms`` says so: ModernBERT's first block has
+    /// none.
+    public var normsAttention: Bool
 
     /// Creates a block from its parts.
     public init(
       attention: Attention, feedForward: FeedForward, norm: Norm = .rms,
-      norms: NormPlacement = .before, arrangement: Arrangement = .sequential
+      norms: NormPlacement = .before, arrangement: Arrangement = .sequential,
+      residualScale: Float? = nil, normsAttention: Bool = true
     ) {
+      self.residualScale = residualScale
+      self.normsAttention = normsAttention
       self.norm = norm
       self.norms = norms
       self.arrangement = arrangement
@@ -160,6 +182,9 @@ public struct TransformerStructure: Sendable, Hashable {
       case separate
       /// By one layer ("attn_qkv"), whose outputs are all queries, all keys, all values.
       case fused
+      /// By one layer, whose outputs are, for each key head, the queries that share it, its key and its
+      /// value (GPT-NeoX, BLOOM, Falcon).
+      case fusedByHead
     }
 
     /// How queries, keys and values are projected.
@@ -172,6 +197,8 @@ public struct TransformerStructure: Sendable, Hashable {
     public var rotary: RotaryConfiguration?
     /// The part of each head that is rotated, from its first element on.
     public var rotaryFraction: Double
+    /// Whether the pairs that rotary embedding turns lie side by side instead of half of them apart.
+    public var rotatesNeighbours: Bool
     /// Whether a position sees only those up to itself, as in a language model; if not, an encoder's,
     /// those on both sides.
     public var isCausal: Bool
@@ -196,14 +223,16 @@ public struct TransformerStructure: Sendable, Hashable {
     /// Creates an attention from its options.
     public init(
       projections: Projections = .separate, bias: Bool = false, outputBias: Bool = false,
-      rotary: RotaryConfiguration? = nil, rotaryFraction: Double = 1, isCausal: Bool = true,
+      rotary: RotaryConfiguration? = nil, rotaryFraction: Double? = nil,
+      rotatesNeighbours: Bool = false, isCausal: Bool = true,
       window: Int? = nil, scale: Float? = nil, softCap: Float? = nil, headNorm: HeadNorm? = nil
     ) {
       self.projections = projections
       self.bias = bias
       self.outputBias = outputBias
       self.rotary = rotary
-      self.rotaryFraction = rotaryFraction
+      self.rotaryFraction = rotaryFraction ?? rotary?.fraction ?? 1
+      self.rotatesNeighbours = rotatesNeighbours
       self.isCausal = isCausal
       self.window = window
       self.scale = scale
@@ -221,15 +250,19 @@ public struct TransformerStructure: Sendable, Hashable {
     public var activation: String
     /// Whether its layers have biases.
     public var bias: Bool
+    /// Whether gate and up are one layer ("ffn_up"), whose outputs are first the gate's.
+    public var isFused: Bool
 
     /// `down(activation(gate(x)) * up(x))`.
-    public static func gated(_ activation: String, bias: Bool = false) -> FeedForward {
-      FeedForward(isGated: true, activation: activation, bias: bias)
+    public static func gated(
+      _ activation: String, bias: Bool = false, isFused: Bool = false
+    ) -> FeedForward {
+      FeedForward(isGated: true, activation: activation, bias: bias, isFused: isFused)
     }
 
     /// `down(activation(up(x)))`.
     public static func plain(_ activation: String, bias: Bool = false) -> FeedForward {
-      FeedForward(isGated: false, activation: activation, bias: bias)
+      FeedForward(isGated: false, activation: activation, bias: bias, isFused: false)
     }
   }
 }

@@ -167,8 +167,17 @@ public final class TiedHead: LinearLayer {
   /// Where adapters are attached.
   public let slot = AdapterSlot()
 
-  /// Creates a head on an embedding's table, `[vocabulary, size]`.
-  public init(table: Parameter) { self.table = table }
+  /// What is added to the logits, `[vocabulary]`; nil for nothing.
+  public let bias: Parameter?
+
+  /// Creates a head on an embedding's table, `[vocabulary, size]`. Traps for a bias that does not fit.
+  public init(table: Parameter, bias: Parameter? = nil) {
+    require(
+      bias == nil || bias?.shape == [table.shape[0]],
+      "a head of table \(table.shape) and bias \(bias.map { "\($0.shape)" } ?? "none")")
+    self.table = table
+    self.bias = bias
+  }
 
   /// The embedding's table.
   public var weight: Parameter? { table }
@@ -176,8 +185,10 @@ public final class TiedHead: LinearLayer {
   public var inputSize: Int { table.shape[1] }
   /// The number of token ids.
   public var outputSize: Int { table.shape[0] }
-  /// The table, which belongs to the embedding too and counts once.
-  public var parameters: Named<Parameter> { ["weight": table] }
+  /// The table, which belongs to the embedding too and counts once, and the bias.
+  public var parameters: Named<Parameter> {
+    bias.map { ["weight": table, "bias": $0] } ?? ["weight": table]
+  }
   /// The logits of hidden states, without adapters.
   public func project(_ x: Variable) -> Variable { x.linear(weight: Variable(table)) }
   /// The table as float32.

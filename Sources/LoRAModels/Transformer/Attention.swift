@@ -7,8 +7,8 @@ struct Attention: Sendable {
   /// What makes queries, keys and values.
   enum Projections: Sendable {
     case separate(query: any LinearLayer, key: any LinearLayer, value: any LinearLayer)
-    /// One layer, whose outputs are all queries, all keys, all values.
-    case fused(any LinearLayer)
+    /// One layer, whose outputs are all queries, all keys, all values; or by key head, those of each.
+    case fused(any LinearLayer, byHead: Bool)
   }
 
   /// Norms of queries and keys before they get their positions.
@@ -81,7 +81,15 @@ struct Attention: Sendable {
     switch projections {
     case .separate(let query, let key, let value):
       parts = (query(x), key(x), value(x))
-    case .fused(let layer):
+    case .fused(let layer, byHead: true):
+      let shared = heads / keyHeads
+      let all = layer(x).reshaped(to: [batch, positions, keyHeads, shared + 2, headSize])
+      func part(_ range: Range<Int>) -> Variable {
+        all.sliced(axis: 3, range)
+          .reshaped(to: [batch, positions, keyHeads * range.count * headSize])
+      }
+      parts = (part(0..<shared), part(shared..<shared + 1), part(shared + 1..<shared + 2))
+    case .fused(let layer, byHead: false):
       let all = layer(x)
       let (q, k) = (heads * headSize, keyHeads * headSize)
       parts = (
@@ -162,13 +170,24 @@ extension Attention {
       DecodingLinear.project(
         x, size: size, decoding,
         [(DecodingLinear(query), q), (DecodingLinear(key), k), (DecodingLinear(value), v)])
-    case .fused(let layer):
+    case .fused(let layer, let byHead):
       let (queries, keys) = (heads * headSize, keyHeads * headSize)
       let width = queries + 2 * keys
       withScratch(decoding.rows * width) { all in
         DecodingLinear.project(x, size: size, decoding, [(DecodingLinear(layer), all)])
         for row in 0..<decoding.rows {
-          let from = all + row * width
+          var from = all + row * width
+          if byHead {
+            let shared = queries / keyHeads
+            for head in 0..<keyHeads {
+              (q + row * queries + head * shared).update(from: from, count: shared)
+              (k + row * keys + head * headSize).update(from: from + shared, count: headSize)
+              (v + row * keys + head * headSize)
+                .update(from: from + shared + headSize, count: headSize)
+              from += shared + 2 * headSize
+            }
+            continue
+          }
           (q + row * queries).update(from: from, count: queries)
           (k + row * keys).update(from: from + queries, count: keys)
           (v + row * keys).update(from: from + queries + keys, count: keys)
@@ -248,7 +267,7 @@ extension Attention {
   var inputLayers: [any LinearLayer] {
     switch projections {
     case .separate(let query, let key, let value): [query, key, value]
-    case .fused(let layer): [layer]
+    case .fused(let layer, _): [layer]
     }
   }
 

@@ -27,13 +27,17 @@ package final class Block: AdaptableBlock {
   let attention: Attention
   let feedForward: FeedForward
   let arrangement: TransformerStructure.Block.Arrangement
+  /// What the outputs of attention and network are multiplied by before they are added; nil: nothing.
+  let residualScale: Float?
   package let children: Named<any Module>
   package let slot = AdapterSlot()
 
   init(
     norms: Norms, attention: Attention, feedForward: FeedForward,
-    arrangement: TransformerStructure.Block.Arrangement, children: Named<any Module>
+    arrangement: TransformerStructure.Block.Arrangement, residualScale: Float? = nil,
+    children: Named<any Module>
   ) {
+    self.residualScale = residualScale
     self.norms = norms
     self.attention = attention
     self.feedForward = feedForward
@@ -48,7 +52,7 @@ package final class Block: AdaptableBlock {
     let attended = slot.adapting(
       .attention, attention(normed, pass, cache: cache, layer: layer), residual: x,
       norm: norms.attentionSum.map { norm in { norm($0) } })
-    var sum = x + (norms.attentionOutput?(attended) ?? attended)
+    var sum = x + scaled(norms.attentionOutput?(attended) ?? attended)
     if let norm = norms.attentionSum { sum = norm(sum) }
     let input: Variable
     switch arrangement {
@@ -59,9 +63,11 @@ package final class Block: AdaptableBlock {
     let raised = slot.adapting(
       .feedForward, feedForward(input), residual: sum,
       norm: norms.feedForwardSum.map { norm in { norm($0) } })
-    sum = sum + (norms.feedForwardOutput?(raised) ?? raised)
+    sum = sum + scaled(norms.feedForwardOutput?(raised) ?? raised)
     return norms.feedForwardSum?(sum) ?? sum
   }
+
+  private func scaled(_ x: Variable) -> Variable { residualScale.map { x.scaled(by: $0) } ?? x }
 
   /// The same of the hidden states `x`, `[rows, C]`, in place.
   func decode(_ x: UnsafeMutablePointer<Float>, size: Int, _ decoding: Decoding, layer: Int) {
@@ -74,7 +80,9 @@ package final class Block: AdaptableBlock {
       if arrangement == .parallel {
         decoding.normalize(x, size: size, by: norms.feedForward, into: input)
       }
-      decoding.add(norms.attentionOutput, size: size, to: x, scratch: output) {
+      decoding.add(
+        norms.attentionOutput, size: size, times: residualScale, to: x, scratch: output
+      ) {
         attention.decode(normed, size: size, decoding, layer: layer, addingTo: $0)
       }
       decoding.normalize(x, size: size, by: norms.attentionSum, into: x)
@@ -82,7 +90,9 @@ package final class Block: AdaptableBlock {
         decoding.normalize(x, size: size, by: norms.feedForward, into: input)
       }
       let read = arrangement == .parallelBehindOneNorm ? normed : input
-      decoding.add(norms.feedForwardOutput, size: size, to: x, scratch: output) {
+      decoding.add(
+        norms.feedForwardOutput, size: size, times: residualScale, to: x, scratch: output
+      ) {
         feedForward.decode(read, size: size, decoding, addingTo: $0)
       }
       decoding.normalize(x, size: size, by: norms.feedForwardSum, into: x)

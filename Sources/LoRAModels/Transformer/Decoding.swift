@@ -49,16 +49,21 @@ struct Decoding {
     }
   }
 
-  /// Adds the norm of what `body` adds to zeros, or without a norm what it adds, to x, `[rows, size]`.
+  /// Adds the norm of what `body` adds to zeros, or without a norm what it adds, times a factor to x,
+  /// `[rows, size]`.
   func add(
-    _ norm: (any Norm)?, size: Int, to x: UnsafeMutablePointer<Float>,
+    _ norm: (any Norm)?, size: Int, times factor: Float? = nil, to x: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>, _ body: (UnsafeMutablePointer<Float>) -> Void
   ) {
-    guard let norm else { return body(x) }
+    if norm == nil, factor == nil { return body(x) }
     scratch.update(repeating: 0, count: rows * size)
     body(scratch)
     normalize(scratch, size: size, by: norm, into: scratch)
-    lk_add_row(1, rows * size, scratch, x)
+    if let factor {
+      for index in 0..<rows * size { x[index] += factor * scratch[index] }
+    } else {
+      lk_add_row(1, rows * size, scratch, x)
+    }
   }
 
   /// What a layer's general pass makes of x, `[rows, parts, size]`.

@@ -8,9 +8,26 @@ struct FeedForward: Sendable {
   let gate: (any LinearLayer)?
   let up: any LinearLayer
   let down: any LinearLayer
+  /// Whether `up` makes the gate's values too, and before its own.
+  let isFused: Bool
   let activation: Activation
 
+  init(
+    gate: (any LinearLayer)?, up: any LinearLayer, isFused: Bool = false, down: any LinearLayer,
+    activation: Activation
+  ) {
+    (self.gate, self.up, self.isFused, self.down) = (gate, up, isFused, down)
+    self.activation = activation
+  }
+
   func callAsFunction(_ x: Variable) -> Variable {
+    if isFused {
+      let (both, size) = (up(x), down.inputSize)
+      let axis = both.shape.count - 1
+      return down(
+        both.sliced(axis: axis, 0..<size)
+          .gated(activation, by: both.sliced(axis: axis, size..<2 * size)))
+    }
     guard let gate else { return down(up(x)(activation)) }
     return down(gate(x).gated(activation, by: up(x)))
   }
@@ -23,6 +40,7 @@ struct FeedForward: Sendable {
     let (up, down, gate) = (
       DecodingLinear(up), DecodingLinear(down), gate.map { DecodingLinear($0) }
     )
+    if isFused { return decodeFused(x, size: size, decoding, addingTo: y) }
     let count = decoding.rows * up.outputSize
     withScratch(gate == nil ? count : 2 * count) { inner in
       if let gate {
@@ -39,6 +57,25 @@ struct FeedForward: Sendable {
   }
 }
 
+extension FeedForward {
+  private func decodeFused(
+    _ x: UnsafePointer<Float>, size: Int, _ decoding: Decoding,
+    addingTo y: UnsafeMutablePointer<Float>
+  ) {
+    let inner = down.inputSize
+    withScratch(3 * decoding.rows * inner) { both in
+      let gated = both + 2 * decoding.rows * inner
+      DecodingLinear.project(x, size: size, decoding, [(DecodingLinear(up), both)])
+      for row in 0..<decoding.rows {
+        let gate = both + 2 * row * inner
+        lk_gated_forward(activation.kernel, inner, gate, gate + inner, gated + row * inner)
+      }
+      DecodingLinear.project(
+        gated, size: inner, decoding, accumulates: true, [(DecodingLinear(down), y)])
+    }
+  }
+}
+
 // MARK: - Memory
 
 extension FeedForward {
@@ -48,9 +85,11 @@ extension FeedForward {
   /// The buffers that are kept for the backward pass, each in numbers a token: what the activation
   /// reads, or where no gradient reaches that, what the last layer reads.
   func keptWidths(isEntered: Bool) -> [Int] {
-    Array(repeating: up.outputSize, count: isEntered && gate != nil ? 2 : 1)
+    Array(repeating: down.inputSize, count: isEntered && (gate != nil || isFused) ? 2 : 1)
   }
 
-  /// The activation's product again and its gradient.
-  var scratchWidths: [Int] { [up.outputSize, up.outputSize] }
+  /// The activation's product again and its gradient, and what a fused layer's outputs are cut from.
+  var scratchWidths: [Int] {
+    [down.inputSize, down.inputSize] + (isFused ? [up.outputSize, up.outputSize] : [])
+  }
 }

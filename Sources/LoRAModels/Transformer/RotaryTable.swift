@@ -5,11 +5,15 @@ import LoRATensor
 /// The rotary angles of a model's positions, computed when a sequence first gets that far.
 final class RotaryTable: Sendable {
   private let frequencies: [Float]
+  private let isAdjacent: Bool
   private let angles: Locked<RotaryAngles>
 
-  init(_ configuration: RotaryConfiguration, headSize: Int) {
+  /// - Parameter isAdjacent: whether the pairs of elements that are turned lie side by side.
+  init(_ configuration: RotaryConfiguration, headSize: Int, isAdjacent: Bool = false) {
     frequencies = configuration.frequencies(headSize: headSize)
-    angles = Locked(RotaryAngles(positions: 0..<0, frequencies: frequencies))
+    self.isAdjacent = isAdjacent
+    angles = Locked(
+      RotaryAngles(positions: 0..<0, frequencies: frequencies, isAdjacent: isAdjacent))
   }
 
   /// The angles of `positions`. Shares the table's memory.
@@ -18,7 +22,8 @@ final class RotaryTable: Sendable {
       if angles.count < positions.upperBound {
         var count = 256
         while count < positions.upperBound { count *= 2 }
-        angles = RotaryAngles(positions: 0..<count, frequencies: frequencies)
+        angles = RotaryAngles(
+          positions: 0..<count, frequencies: frequencies, isAdjacent: isAdjacent)
       }
       return angles[positions]
     }

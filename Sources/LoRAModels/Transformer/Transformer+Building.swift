@@ -12,7 +12,8 @@ extension ModelConfiguration {
     let body = TransformerBody(
       embedding: embedding,
       blocks: try structure.blocks.enumerated().map { try builder.block($1, index: $0) },
-      norm: try structure.norm.map { try builder.norm("output_norm", $0) })
+      norm: try structure.norm.map { try builder.norm("output_norm", $0) },
+      outputScale: structure.head == .nextToken ? structure.logitScale : nil)
     var modules: [String: any Module] = ["token_embd": embedding.tokens]
     modules["position_embd"] = embedding.positions
     modules["token_types"] = embedding.types
@@ -22,8 +23,12 @@ extension ModelConfiguration {
     case .nextToken:
       let head: any LinearLayer =
         tiesWordEmbeddings
-        ? TiedHead(table: embedding.tokens.weight)
-        : try builder.linear("output", inputs: hiddenSize, outputs: vocabularySize, bias: false)
+        ? TiedHead(
+          table: embedding.tokens.weight,
+          bias: structure.headBias
+            ? try source.parameter("\(architecture.headPath).bias", [vocabularySize]) : nil)
+        : try builder.linear(
+          "output", inputs: hiddenSize, outputs: vocabularySize, bias: structure.headBias)
       modules["output"] = head
       return Transformer(
         configuration: self, body: body, head: head, logitSoftCap: structure.logitSoftCap,
@@ -53,6 +58,7 @@ private final class TransformerBuilder {
     let configuration: RotaryConfiguration
     /// How many elements of a head are rotated.
     let size: Int
+    let rotatesNeighbours: Bool
   }
 
   init(configuration: ModelConfiguration, source: ParameterSource) {
@@ -63,9 +69,11 @@ private final class TransformerBuilder {
   private func rotaryTable(_ attention: TransformerStructure.Attention) -> RotaryTable? {
     guard let rotary = attention.rotary else { return nil }
     let size = Int(Double(configuration.headSize / 2) * attention.rotaryFraction) * 2
-    let rotation = Rotation(configuration: rotary, size: size)
+    let rotation = Rotation(
+      configuration: rotary, size: size, rotatesNeighbours: attention.rotatesNeighbours)
     if let table = rotaryTables[rotation] { return table }
-    let table = RotaryTable(rotary, headSize: size)
+    let table = RotaryTable(
+      rotary, headSize: size, isAdjacent: attention.rotatesNeighbours)
     rotaryTables[rotation] = table
     return table
   }
@@ -114,6 +122,7 @@ private final class TransformerBuilder {
     case .layer:
       return LayerNorm(
         weight: weight, bias: try source.parameter("\(path).bias", shape), epsilon: epsilon)
+    case .layerWithoutBias: return LayerNorm(weight: weight, bias: nil, epsilon: epsilon)
     }
   }
 
@@ -125,7 +134,9 @@ private final class TransformerBuilder {
     }
     return TokenEmbedding(
       tokens: try table("token_embd", c.vocabularySize),
-      positions: structure.learnsPositions ? try table("position_embd", c.maximumPositions) : nil,
+      positions: structure.learnsPositions
+        ? try table("position_embd", c.maximumPositions + structure.positionOffset) : nil,
+      positionOffset: structure.positionOffset,
       types: try structure.typeCount.map { try table("token_types", $0) },
       scale: structure.scale, norm: try structure.norm.map { try norm("token_embd_norm", $0) })
   }
@@ -177,8 +188,10 @@ private final class TransformerBuilder {
           query: try linear("attn_q", size, queries, bias: attention.bias),
           key: try linear("attn_k", size, keys, bias: attention.bias),
           value: try linear("attn_v", size, keys, bias: attention.bias))
-      case .fused:
-        .fused(try linear("attn_qkv", size, queries + 2 * keys, bias: attention.bias))
+      case .fused, .fusedByHead:
+        .fused(
+          try linear("attn_qkv", size, queries + 2 * keys, bias: attention.bias),
+          byHead: attention.projections == .fusedByHead)
       }
     let headNorms: Attention.HeadNorms? =
       switch attention.headNorm {
@@ -194,7 +207,7 @@ private final class TransformerBuilder {
       }
     var norms = Block.Norms()
     if structure.norms == .before || structure.norms == .beforeAndAfter {
-      norms.attention = try norm("attn_norm", structure.norm)
+      if structure.normsAttention { norms.attention = try norm("attn_norm", structure.norm) }
       if structure.arrangement != .parallelBehindOneNorm {
         norms.feedForward = try norm("ffn_norm", structure.norm)
       }
@@ -225,13 +238,17 @@ private final class TransformerBuilder {
           ? .causal(window: attention.window) : .bidirectional(window: attention.window),
         scale: attention.scale ?? 1 / Float(c.headSize).squareRoot(), softCap: attention.softCap),
       feedForward: FeedForward(
-        gate: feedForward.isGated
+        gate: feedForward.isGated && !feedForward.isFused
           ? try linear("ffn_gate", size, c.intermediateSize, bias: feedForward.bias) : nil,
-        up: try linear("ffn_up", size, c.intermediateSize, bias: feedForward.bias),
+        up: try linear(
+          "ffn_up", size, feedForward.isFused ? 2 * c.intermediateSize : c.intermediateSize,
+          bias: feedForward.bias),
+        isFused: feedForward.isFused,
         down: try linear("ffn_down", c.intermediateSize, size, bias: feedForward.bias),
         activation: try Activation(
           named: feedForward.activation, key: key, isGate: feedForward.isGated)),
-      arrangement: structure.arrangement, children: children(modules, inBlock: index))
+      arrangement: structure.arrangement, residualScale: structure.residualScale,
+      children: children(modules, inBlock: index))
   }
 
   // MARK: Names

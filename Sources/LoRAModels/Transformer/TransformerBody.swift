@@ -10,6 +10,8 @@ package struct TransformerBody: Sendable {
   let embedding: TokenEmbedding
   package let blocks: [Block]
   let norm: (any Norm)?
+  /// What the hidden states are multiplied by before the head; nil: nothing.
+  let outputScale: Float?
 
   /// The hidden states after the last norm, `[B, T, C]`.
   ///
@@ -39,7 +41,12 @@ package struct TransformerBody: Sendable {
     cache?.advance(by: x.shape[1])
     let (count, all) = (kept + tokens.shape[1], x.shape[1])
     if all > count { x = x.sliced(axis: 1, all - count..<all) }
-    return norm?(x) ?? x
+    return finished(x)
+  }
+
+  private func finished(_ x: Variable) -> Variable {
+    let y = norm?(x) ?? x
+    return outputScale.map { y.scaled(by: $0) } ?? y
   }
 
   /// The same of a few new tokens: see ``Decoding``.
@@ -52,7 +59,7 @@ package struct TransformerBody: Sendable {
       }
     }
     decoding.cache.advance(by: tokens.shape[1])
-    return norm?(Variable(hidden)) ?? Variable(hidden)
+    return finished(Variable(hidden))
   }
 }
 
@@ -71,6 +78,8 @@ struct TransformerPass: Sendable {
 struct TokenEmbedding: Sendable {
   let tokens: Embedding
   let positions: Embedding?
+  /// How many rows of that table precede the first position's.
+  let positionOffset: Int
   let types: Embedding?
   /// What the tokens' vectors are multiplied by.
   let scale: Float?
@@ -104,10 +113,13 @@ struct TokenEmbedding: Sendable {
   /// cache differ in length.
   private func places(of batch: TokenBatch, count: Int, starts: [Int]) -> Tensor {
     if let positions = batch.positions {
-      return Tensor(positions.map(Int64.init), shape: batch.tokens.shape)
+      return Tensor(
+        positions.map { Int64($0 + positionOffset) }, shape: batch.tokens.shape)
     }
     return Tensor(
-      starts.flatMap { ($0..<$0 + count).map(Int64.init) }, shape: [starts.count, count])
+      starts.flatMap { start in
+        (start + positionOffset..<start + positionOffset + count).map(Int64.init)
+      }, shape: [starts.count, count])
   }
 }
 

@@ -18,7 +18,7 @@ extension Architecture {
       .positive(
         \.normEpsilon, "norm_eps", gguf: "attention.layer_norm_rms_epsilon", default: 1e-5),
       .flag(\.tiesWordEmbeddings, "tie_word_embeddings", default: true),
-      .rotary,
+      .rotary(),
       .activation("activation", default: "gelu"),
       .flag("bias", ifGGUFHas: "blk.0.attn_q.bias", default: false),
     ] + ConfigurationKey.tokens(bos: nil, eos: [0]),

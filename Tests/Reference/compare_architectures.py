@@ -1,0 +1,262 @@
+"""Compares `lora score` with transformers and PEFT on random models of every decoder.
+
+usage: .venv/bin/python Tests/Reference/compare_architectures.py --binary .build/release/lora
+           [--only NAME] [--count 3] [--seed 0] [--tolerance 1e-4] [--keep FOLDER]
+
+Of each architecture `--count` random configurations (sizes, grouped heads, windows, tied heads, biases
+and whatever else `VARIANTS` draws), in both generations of config.json where they differ, one file or
+shards: the NLL of every token of the base, with a LoRA adapter on all linear layers, and of the model
+that `lora merge` writes. Prints the largest difference of each; exit status 1 above the tolerance.
+The table of Documentation/Architectures.md is this script's output with `--table`.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import torch
+import transformers
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from common import token_nll, write_json
+from compare_models import score
+
+transformers.utils.logging.set_verbosity_error()
+transformers.utils.logging.disable_progress_bar()
+
+
+def llama_like(choose, **more):
+    heads = choose.choice([2, 4, 6])
+    size = choose.choice([4, 8, 12])
+    groups = choose.choice([k for k in range(1, heads + 1) if heads % k == 0])
+    return dict(
+        vocab_size=choose.randint(40, 120), hidden_size=heads * size,
+        intermediate_size=choose.randint(9, 70), num_hidden_layers=choose.randint(2, 4),
+        num_attention_heads=heads, num_key_value_heads=groups, max_position_embeddings=64,
+        tie_word_embeddings=choose.random() < 0.5, bos_token_id=1, eos_token_id=2,
+        pad_token_id=0, **more)
+
+
+def epsilon(choose):
+    return choose.choice([1e-5, 1e-6, 1e-3])
+
+
+def rope(choose, **more):
+    return dict(rope_type="default", rope_theta=choose.choice([500.0, 10000.0, 1e6]), **more)
+
+
+def flip(choose):
+    return choose.random() < 0.5
+
+
+def gpt_like(choose):
+    heads = choose.choice([2, 4])
+    return dict(vocab_size=choose.randint(40, 120), n_embd=heads * choose.choice([8, 12]),
+                n_layer=choose.randint(2, 4), n_head=heads, n_positions=64, bos_token_id=1,
+                eos_token_id=2, n_inner=choose.choice([None, 50]),
+                tie_word_embeddings=flip(choose), layer_norm_epsilon=epsilon(choose))
+
+
+def without_groups(settings):
+    del settings["num_key_value_heads"]
+    return settings
+
+
+VARIANTS = {
+    "llama": lambda c: llama_like(
+        c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), attention_bias=flip(c),
+        mlp_bias=flip(c)),
+    "mistral": lambda c: llama_like(
+        c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), sliding_window=c.choice([None, 5])),
+    "qwen2": lambda c: llama_like(c, rms_norm_eps=epsilon(c), rope_parameters=rope(c)),
+    "qwen3": lambda c: llama_like(
+        c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), head_dim=c.choice([6, 10]),
+        attention_bias=flip(c)),
+    "smollm3": lambda c: llama_like(
+        c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), attention_bias=flip(c),
+        mlp_bias=flip(c), no_rope_layer_interval=c.choice([2, 3, 4])),
+    "gemma": lambda c: llama_like(
+        c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), head_dim=c.choice([6, 16])),
+    "gemma2": lambda c: llama_like(
+        c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), head_dim=c.choice([6, 16]),
+        sliding_window=5, query_pre_attn_scalar=c.choice([8, 20]), attn_logit_softcapping=2.0,
+        final_logit_softcapping=c.choice([None, 5.0])),
+    "gemma3_text": lambda c: llama_like(
+        c, rms_norm_eps=epsilon(c), head_dim=c.choice([6, 16]), sliding_window=c.choice([3, 6]),
+        query_pre_attn_scalar=c.choice([8, 20]), final_logit_softcapping=c.choice([None, 5.0]),
+        rope_parameters=dict(
+            full_attention=c.choice([
+                rope(c), dict(rope_type="linear", factor=4.0, rope_theta=1e6)]),
+            sliding_attention=dict(rope_type="default", rope_theta=100.0)),
+        layer_types=None, sliding_window_pattern=c.choice([2, 3, 6])),
+    "olmo2": lambda c: llama_like(
+        c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), attention_bias=flip(c)),
+    "granite": lambda c: llama_like(
+        c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), attention_bias=flip(c),
+        mlp_bias=flip(c), embedding_multiplier=c.choice([1.0, 6.0]),
+        attention_multiplier=c.choice([0.2, 0.4]), residual_multiplier=c.choice([0.22, 0.7]),
+        logits_scaling=c.choice([1.0, 3.0])),
+    "cohere": lambda c: llama_like(
+        c, layer_norm_eps=epsilon(c), rope_parameters=rope(c), attention_bias=flip(c),
+        logit_scale=c.choice([0.5, 1.5])),
+    "phi": lambda c: llama_like(
+        c, layer_norm_eps=epsilon(c),
+        rope_parameters=rope(c, partial_rotary_factor=c.choice([0.5, 1.0]))),
+    "phi3": lambda c: llama_like(
+        c, rms_norm_eps=epsilon(c), sliding_window=c.choice([None, 5]),
+        rope_parameters=rope(c, partial_rotary_factor=c.choice([0.5, 1.0]))),
+    "starcoder2": lambda c: llama_like(
+        c, norm_epsilon=epsilon(c), rope_parameters=rope(c), use_bias=flip(c),
+        sliding_window=c.choice([None, 5])),
+    "stablelm": lambda c: llama_like(
+        c, layer_norm_eps=epsilon(c), use_qkv_bias=flip(c), use_parallel_residual=flip(c),
+        rope_parameters=rope(c, partial_rotary_factor=c.choice([0.5, 1.0]))),
+    "gpt2": gpt_like,
+    "gptj": lambda c: dict(gpt_like(c), rotary_dim=c.choice([2, 4, 8])),
+    "gpt_neox": lambda c: without_groups(llama_like(
+        c, layer_norm_eps=epsilon(c), use_parallel_residual=flip(c), attention_bias=flip(c),
+        rope_parameters=rope(c, partial_rotary_factor=c.choice([0.5, 1.0])))),
+    "opt": lambda c: dict(
+        {k: v for k, v in without_groups(llama_like(c)).items() if k != "intermediate_size"},
+        ffn_dim=c.randint(9, 70), do_layer_norm_before=flip(c), enable_bias=flip(c),
+        activation_function=c.choice(["relu", "gelu"])),
+}
+# What no linear layer of PEFT's `all-linear` is.
+TARGETS = {"gpt2": ["c_attn", "c_proj", "c_fc"]}
+
+
+def rewrite(path, model_type):
+    """config.json of transformers 5 -> the keys of transformers 4; whether they differ."""
+    with open(path) as file:
+        config = json.load(file)
+    config["torch_dtype"] = config.pop("dtype", "float32")
+    parameters = config.pop("rope_parameters", None)
+    if not parameters:
+        return False
+    if "full_attention" in parameters:
+        config["rope_local_base_freq"] = parameters["sliding_attention"]["rope_theta"]
+        parameters = parameters["full_attention"]
+    parameters = dict(parameters)
+    config["rope_theta"] = parameters.pop("rope_theta")
+    fraction = parameters.pop("partial_rotary_factor", None)
+    if fraction is not None:
+        config["partial_rotary_factor"] = fraction
+    if model_type == "gpt_neox":
+        config["rotary_emb_base"] = config.pop("rope_theta")
+        config["rotary_pct"] = config.pop("partial_rotary_factor")
+    kind = parameters.pop("rope_type")
+    config["rope_scaling"] = None if kind == "default" else {"rope_type": kind, **parameters}
+    if model_type not in ("gemma3_text",):
+        config.pop("layer_types", None)
+    write_json(path, config)
+    return True
+
+
+def make(folder, model_type, settings, seed, dtype):
+    config = AutoConfig.for_model(model_type, **settings)
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(config)
+    with torch.no_grad():
+        for name, parameter in sorted(model.named_parameters()):
+            is_norm = any(part in name for part in ("norm", "ln_")) and name.endswith("weight")
+            parameter.normal_(1.0 if is_norm and "gemma" not in model_type else 0.0, 0.2)
+    model.to(dtype)
+    model.config.dtype = dtype
+    size = sum(p.numel() * p.element_size() for p in model.parameters())
+    model.save_pretrained(folder, max_shard_size=max(size // (1 + seed % 3), 4096))
+
+
+def adapter(model_type, folder, place, seed):
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    peft = get_peft_model(model, LoraConfig(
+        task_type="CAUSAL_LM", r=3, lora_alpha=6,
+        target_modules=TARGETS.get(model_type, "all-linear"),
+        fan_in_fan_out=model_type == "gpt2"))
+    with torch.no_grad():
+        for name, parameter in sorted(peft.named_parameters()):
+            if "lora_B" in name:
+                parameter.normal_(0.0, 0.2)
+    peft.save_pretrained(place)
+
+
+def losses(binary, folder, ids, place, adapter=None):
+    path = os.path.join(place, "ids.json")
+    write_json(path, ids.tolist())
+    return score(binary, folder, path, adapter)
+
+
+def compare(binary, model_type, seed, place):
+    choose = random.Random(f"{model_type} {seed}")
+    settings = VARIANTS[model_type](choose)
+    folder, adapted = os.path.join(place, "model"), os.path.join(place, "adapter")
+    dtype = torch.bfloat16 if seed % 4 == 3 else torch.float32
+    make(folder, model_type, settings, seed, dtype)
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(3, settings["vocab_size"], (2, 20), generator=generator)
+    adapter(model_type, folder, adapted, seed + 1)
+
+    def reference():
+        return AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float64, attn_implementation="eager").eval()
+
+    with torch.no_grad():
+        base = token_nll(reference(), ids)
+        other = token_nll(PeftModel.from_pretrained(reference(), adapted).eval(), ids)
+    worst = []
+    for generation in (5, 4):
+        if generation == 4 and not rewrite(os.path.join(folder, "config.json"), model_type):
+            break
+        worst.append((losses(binary, folder, ids, place) - base).abs().max().item())
+        worst.append((losses(binary, folder, ids, place, adapted) - other).abs().max().item())
+    merged = os.path.join(place, "merged")
+    run = subprocess.run(
+        [binary, "merge", "--model", folder, "--adapter", adapted, "--output", merged, "--dtype",
+         "float32"], capture_output=True, text=True)
+    if run.returncode:
+        raise RuntimeError(run.stderr.strip())
+    worst.append((losses(binary, merged, ids, place) - other).abs().max().item())
+    with torch.no_grad():
+        read = AutoModelForCausalLM.from_pretrained(merged, dtype=torch.float64).eval()
+        worst.append((token_nll(read, ids) - other).abs().max().item())
+    return worst, (other - base).abs().mean().item(), settings
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--only", action="append")
+    parser.add_argument("--count", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tolerance", type=float, default=1e-4)
+    parser.add_argument("--keep")
+    options = parser.parse_args()
+    failed = False
+    for model_type in options.only or VARIANTS:
+        worst = 0.0
+        for seed in range(options.seed, options.seed + options.count):
+            place = tempfile.mkdtemp()
+            try:
+                found, change, settings = compare(options.binary, model_type, seed, place)
+                worst = max(worst, *found)
+                if max(found) > options.tolerance:
+                    failed = True
+                    print(f"  {model_type} {seed}: {['%.1e' % x for x in found]}\n    {settings}")
+            except RuntimeError as error:
+                failed = True
+                print(f"  {model_type} {seed}: {error}")
+            if options.keep:
+                shutil.copytree(place, os.path.join(options.keep, f"{model_type}-{seed}"))
+            shutil.rmtree(place)
+        print(f"{model_type}: {worst:.1e}", flush=True)
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
