@@ -127,9 +127,9 @@ import Testing
     let model = try Fixtures.copy("llama-grouped")
     let path = model + "/config.json"
     let text = try String(contentsOfFile: path, encoding: .utf8)
-    try Fixtures.write(text.replacing("\"llama\"", with: "\"gpt_neox\""), to: path)
+    try Fixtures.write(text.replacing("\"llama\"", with: "\"mamba2\""), to: path)
     let result = try Command.succeed("inspect", model, "--json").json()
-    #expect(result["architecture"]?.stringValue == "gpt_neox")
+    #expect(result["architecture"]?.stringValue == "mamba2")
     #expect(result["unsupported"]?.stringValue?.contains("not supported") == true)
   }
 

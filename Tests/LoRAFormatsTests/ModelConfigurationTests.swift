@@ -76,7 +76,7 @@ struct ModelConfigurationTests {
   @Test(
     "what cannot be computed is refused by name",
     arguments: [
-      Bad(members: #""model_type": "gpt_neox""#, kind: .unsupported, text: "'gpt_neox'"),
+      Bad(members: #""model_type": "mamba2""#, kind: .unsupported, text: "'mamba2'"),
       Bad(members: #""model_type": 5"#, kind: .typeMismatch, text: "expected a string, found 5"),
       Bad(members: #""hidden_size": 0"#, kind: .invalidValue, text: "'hidden_size'"),
       Bad(members: #""hidden_size": -64"#, kind: .invalidValue, text: "found -64"),

@@ -65,7 +65,7 @@ package struct GGUFBase: Sendable, Hashable {
       throw FormatError(
         .unsupported, file: file.path, key: "general.architecture",
         "'\(architecture)' is not supported",
-        remedy: "supported are \(listed(GGUFTensorNames.architectures))")
+        remedy: "supported are \(listed(GGUFTensorNames.architectures, limit: 64))")
     }
     guard let heads = try Self.count("\(architecture).attention.head_count", file) else {
       throw FormatError(

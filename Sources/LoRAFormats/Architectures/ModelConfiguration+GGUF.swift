@@ -13,7 +13,7 @@ extension ModelConfiguration {
       throw FormatError(
         .unsupported, file: file.path, key: "general.architecture",
         "'\(base.architecture)' is not supported",
-        remedy: "supported are \(listed(GGUFTensorNames.architectures))")
+        remedy: "supported are \(listed(GGUFTensorNames.architectures, limit: 64))")
     }
     let keys = GGUFModelKeys(file: file, prefix: base.architecture + ".")
     try keys.refuseUnknown(knownTo: architecture)

@@ -119,7 +119,7 @@ private struct AdapterWriter {
         .unsupported, file: file,
         problem: "the names that GGUF files give the tensors of '\(base.architecture)' are not "
           + "known",
-        remedy: "known are \(listed(GGUFTensorNames.architectures))")
+        remedy: "known are \(listed(GGUFTensorNames.architectures, limit: 64))")
     }
     self.base = base
     self.type = type

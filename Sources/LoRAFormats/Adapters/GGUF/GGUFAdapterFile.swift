@@ -57,7 +57,7 @@ package struct GGUFAdapterFile: Sendable {
       throw FormatError(
         .unsupported, file: file.path, key: Keys.architecture,
         "adapters for '\(architecture)' are not supported",
-        remedy: "supported are \(listed(GGUFTensorNames.architectures))")
+        remedy: "supported are \(listed(GGUFTensorNames.architectures, limit: 64))")
     }
     alpha = try Self.alpha(file)
     let reader = Reader(
