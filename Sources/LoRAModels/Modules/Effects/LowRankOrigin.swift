@@ -1,4 +1,4 @@
-public import LoRAAutograd
+package import LoRAAutograd
 public import LoRATensor
 
 /// The factors that an adapter started from, where their product is not zero: it is taken off again,
