@@ -92,8 +92,8 @@ struct ModelConfigurationTests {
       Bad(members: #""dtype": "int8""#, kind: .unsupported, text: "'int8'"),
       Bad(members: #""rope_theta": -1"#, kind: .invalidValue, text: "'rope_theta'"),
       Bad(
-        members: #""rope_scaling": {"type": "yarn", "factor": 2}"#, kind: .unsupported,
-        text: "'rope_scaling.type': rotary scaling 'yarn'"),
+        members: #""rope_scaling": {"type": "cubic", "factor": 2}"#, kind: .unsupported,
+        text: "'rope_scaling.type': rotary scaling 'cubic'"),
       Bad(
         members: #""rope_parameters": {"rope_type": "dynamic", "factor": 2}"#, kind: .unsupported,
         text: "'rope_parameters.rope_type': rotary scaling 'dynamic'"),

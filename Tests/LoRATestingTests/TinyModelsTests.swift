@@ -32,18 +32,16 @@ import Testing
     var configuration = TinyModels.configuration(architecture)
     // It has no derivative at zero.
     if configuration.hiddenActivation == "relu" { configuration.hiddenActivation = "gelu" }
+    // Nothing depends on a bias of keys: its gradient is noise.
+    if architecture == .opt { configuration[flag: "enable_bias"] = false }
     let model = try configuration.randomLanguageModel(standardDeviation: 0.2, seed: 0)
     let (tokens, targets) = (TinyModels.tokens([2, 6]), TinyModels.tokens([2, 6], seed: 1))
-    // Norms of queries and keys bend more.
-    let bends = architecture == .qwen3 || architecture == .gemma3
     let base = model.namedParameters()
-    let whole = checkGradients(
-      of: base.map(\.parameter), step: architecture == .gemma3 ? 0x1p-6 : 0x1p-5,
-      maximumElements: 4
-    ) {
+    let whole = checkGradients(of: base.map(\.parameter), step: 0x1p-5, maximumElements: 4) {
       model.loss(tokens: tokens, targets: targets, scale: 0.25)
     }
-    #expect(whole.isWithin(5e-3), "\(whole)")
+    // Norms of queries and keys bend more.
+    #expect(whole.isWithin(architecture == .gemma3 ? 1e-2 : 5e-3), "\(whole)")
 
     model.setTrainable(false)
     try model.inject(LoRA(rank: 2, alpha: 6))
@@ -52,7 +50,7 @@ import Testing
       var random = SeededRandom(seed: 2, path: path)
       parameter.value = random.normal(parameter.shape, standardDeviation: 0.2)
     }
-    let step = bends ? 0x1p-8 : 0x1p-5
+    let step = architecture == .qwen3 ? 0x1p-8 : 0x1p-5
     let adapted = checkGradients(of: adapter.map(\.parameter), step: step, maximumElements: 4) {
       model.loss(tokens: tokens, targets: targets, scale: 0.25)
     }

@@ -51,6 +51,33 @@ def rope(choose, **more):
     return dict(rope_type="default", rope_theta=choose.choice([500.0, 10000.0, 1e6]), **more)
 
 
+def scaled(choose):
+    """Every kind of scaling but LongRoPE, whose factors are as many as frequencies."""
+    kind = choose.choice(["default", "linear", "dynamic", "llama3", "yarn", "yarn"])
+    more = dict(
+        default={}, linear=dict(factor=2.5), dynamic=dict(factor=2.0),
+        llama3=dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                    original_max_position_embeddings=16),
+        yarn=dict(factor=choose.choice([2.0, 4.0]), original_max_position_embeddings=16,
+                  **choose.choice([
+                      {}, dict(attention_factor=1.3), dict(beta_fast=8.0, beta_slow=2.0),
+                      dict(mscale=0.8, mscale_all_dim=0.5), dict(truncate=False)])))[kind]
+    return dict(rope(choose), rope_type=kind, **more)
+
+
+def long_rope(choose, settings):
+    """Phi-3's long models, half of them rotating three quarters of a head."""
+    fraction = choose.choice([0.5, 1.0])
+    size = settings["hidden_size"] // settings["num_attention_heads"]
+    count = int(size * fraction) // 2
+    return dict(
+        settings, max_position_embeddings=64, original_max_position_embeddings=32,
+        rope_parameters=dict(
+            rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=fraction,
+            short_factor=[round(choose.uniform(1, 2), 3) for _ in range(count)],
+            long_factor=[round(choose.uniform(2, 9), 3) for _ in range(count)]))
+
+
 def flip(choose):
     return choose.random() < 0.5
 
@@ -70,11 +97,14 @@ def without_groups(settings):
 
 VARIANTS = {
     "llama": lambda c: llama_like(
-        c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), attention_bias=flip(c),
+        c, rms_norm_eps=epsilon(c), rope_parameters=scaled(c), attention_bias=flip(c),
         mlp_bias=flip(c)),
+    "ministral": lambda c: llama_like(
+        c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), head_dim=c.choice([6, 10]),
+        sliding_window=c.choice([3, 5])),
     "mistral": lambda c: llama_like(
         c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), sliding_window=c.choice([None, 5])),
-    "qwen2": lambda c: llama_like(c, rms_norm_eps=epsilon(c), rope_parameters=rope(c)),
+    "qwen2": lambda c: llama_like(c, rms_norm_eps=epsilon(c), rope_parameters=scaled(c)),
     "qwen3": lambda c: llama_like(
         c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), head_dim=c.choice([6, 10]),
         attention_bias=flip(c)),
@@ -105,12 +135,16 @@ VARIANTS = {
     "cohere": lambda c: llama_like(
         c, layer_norm_eps=epsilon(c), rope_parameters=rope(c), attention_bias=flip(c),
         logit_scale=c.choice([0.5, 1.5])),
+    "cohere2": lambda c: llama_like(
+        c, layer_norm_eps=epsilon(c), rope_parameters=rope(c), attention_bias=flip(c),
+        logit_scale=c.choice([0.5, 1.5]), sliding_window=5),
     "phi": lambda c: llama_like(
         c, layer_norm_eps=epsilon(c),
         rope_parameters=rope(c, partial_rotary_factor=c.choice([0.5, 1.0]))),
     "phi3": lambda c: llama_like(
         c, rms_norm_eps=epsilon(c), sliding_window=c.choice([None, 5]),
         rope_parameters=rope(c, partial_rotary_factor=c.choice([0.5, 1.0]))),
+    "phi3-long": lambda c: long_rope(c, llama_like(c, rms_norm_eps=epsilon(c))),
     "starcoder2": lambda c: llama_like(
         c, norm_epsilon=epsilon(c), rope_parameters=rope(c), use_bias=flip(c),
         sliding_window=c.choice([None, 5])),
@@ -152,7 +186,7 @@ def rewrite(path, model_type):
         config["rotary_pct"] = config.pop("partial_rotary_factor")
     kind = parameters.pop("rope_type")
     config["rope_scaling"] = None if kind == "default" else {"rope_type": kind, **parameters}
-    if model_type not in ("gemma3_text",):
+    if model_type not in ("gemma3_text", "ministral"):
         config.pop("layer_types", None)
     write_json(path, config)
     return True
@@ -195,6 +229,7 @@ def losses(binary, folder, ids, place, adapter=None):
 def compare(binary, model_type, seed, place):
     choose = random.Random(f"{model_type} {seed}")
     settings = VARIANTS[model_type](choose)
+    model_type = model_type.removesuffix("-long")
     folder, adapted = os.path.join(place, "model"), os.path.join(place, "adapter")
     dtype = torch.bfloat16 if seed % 4 == 3 else torch.float32
     make(folder, model_type, settings, seed, dtype)

@@ -58,6 +58,8 @@ ARCHITECTURES = {
     "granite": (gguf.MODEL_ARCH.GRANITE, LLAMA),
     "command-r": (gguf.MODEL_ARCH.COMMAND_R,
                   [name for name in HEADLESS if "post_attention" not in name]),
+    "cohere2": (gguf.MODEL_ARCH.COHERE2,
+                [name for name in HEADLESS if "post_attention" not in name]),
     "phi2": (gguf.MODEL_ARCH.PHI2, PHI2), "phi3": (gguf.MODEL_ARCH.PHI3, PHI3),
     "starcoder2": (gguf.MODEL_ARCH.STARCODER2, STARCODER2),
     "stablelm": (gguf.MODEL_ARCH.STABLELM, LLAMA),

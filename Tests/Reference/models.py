@@ -155,6 +155,24 @@ MODELS = {
             DEFAULT, partial_rotary_factor=0.25))),
     "opt-untied": dict(
         family="opt", settings=dict(ffn_dim=44, tie_word_embeddings=False)),
+    "ministral-windows": dict(
+        family="ministral", adapter=TWO,
+        settings=dict(sliding_window=5, head_dim=6, layer_types=[
+            "sliding_attention", "full_attention"])),
+    "cohere2-windows": dict(
+        family="cohere2",
+        settings=dict(layer_norm_eps=1e-5, logit_scale=1.5, pad_token_id=0, sliding_window=5,
+                      layer_types=["sliding_attention", "full_attention"])),
+    "llama-yarn-v4": dict(
+        family="llama", generation=4, adapter=TWO,
+        settings=dict(rope_parameters=dict(
+            rope_type="yarn", factor=4.0, original_max_position_embeddings=16, beta_fast=8.0,
+            rope_theta=10000.0))),
+    "phi3-longrope": dict(
+        family="phi3",
+        settings=dict(pad_token_id=0, original_max_position_embeddings=32, rope_parameters=dict(
+            rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=1.0,
+            short_factor=[1.0, 1.1, 1.3, 1.9], long_factor=[2.0, 3.0, 5.0, 8.0]))),
     "opt-norms-after": dict(
         family="opt", adapter=TWO, settings=dict(
             ffn_dim=40, do_layer_norm_before=False, tie_word_embeddings=False)),

@@ -11,10 +11,10 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors import safe_open
 from transformers import (
-    AutoModelForCausalLM, CohereConfig, GPT2Config, GPTJConfig, GPTNeoXConfig, GemmaConfig,
-    Gemma2Config, Gemma3TextConfig, GenerationConfig, GraniteConfig, LlamaConfig, MistralConfig,
-    OPTConfig, Olmo2Config, Phi3Config, PhiConfig, Qwen2Config, Qwen3Config, SmolLM3Config,
-    StableLmConfig, Starcoder2Config,
+    AutoModelForCausalLM, CohereConfig, Cohere2Config, GPT2Config, GPTJConfig, GPTNeoXConfig,
+    GemmaConfig, Gemma2Config, Gemma3TextConfig, GenerationConfig, GraniteConfig, LlamaConfig,
+    MinistralConfig, MistralConfig, OPTConfig, Olmo2Config, Phi3Config, PhiConfig, Qwen2Config,
+    Qwen3Config, SmolLM3Config, StableLmConfig, Starcoder2Config,
 )
 from transformers.utils.logging import disable_progress_bar
 
@@ -23,7 +23,8 @@ CONFIGURATIONS = {"llama": LlamaConfig, "qwen2": Qwen2Config, "mistral": Mistral
                   "gpt2": GPT2Config, "qwen3": Qwen3Config, "gemma2": Gemma2Config,
                   "olmo2": Olmo2Config, "smollm3": SmolLM3Config, "gemma": GemmaConfig,
                   "gemma3_text": Gemma3TextConfig, "granite": GraniteConfig,
-                  "cohere": CohereConfig, "phi": PhiConfig, "phi3": Phi3Config,
+                  "cohere": CohereConfig,
+                  "cohere2": Cohere2Config, "ministral": MinistralConfig, "phi": PhiConfig, "phi3": Phi3Config,
                   "starcoder2": Starcoder2Config, "stablelm": StableLmConfig,
                   "gptj": GPTJConfig, "gpt_neox": GPTNeoXConfig, "opt": OPTConfig}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -97,6 +97,12 @@ extension ModelConfiguration {
           .invalidValue, \.rotary, "\(rotary.fraction) of a head's \(headSize) elements are no pair"
         )
       }
+      if case .longRoPE(let long) = rotary.scaling {
+        for count in [long.shortFactors.count, long.longFactors.count] where count != rotated / 2 {
+          throw naming.error(
+            .invalidValue, \.rotary, "\(count) factors for \(rotated / 2) frequencies")
+        }
+      }
       let frequencies = rotary.frequencies(headSize: rotated)
       guard let wrong = frequencies.first(where: { !($0 > 0 && $0 <= 1e20) }) else { continue }
       throw naming.error(

@@ -51,6 +51,12 @@ public struct ModelConfiguration: Sendable, Hashable {
   /// What a classifier tells apart, in the order of its logits; empty for other models.
   public var labels: [String] = []
 
+  /// The longest sequence that can be computed: the model's, or less where the rotary embedding of a
+  /// longer one would be another.
+  package var longestSequence: Int {
+    min(maximumPositions, architecture.hasKey(of: \.rotary) ? rotary.longestSequence ?? .max : .max)
+  }
+
   /// The value of an option of the architecture's own.
   enum Option: Sendable, Hashable {
     case flag(Bool)

@@ -9,12 +9,13 @@
 extension RotaryConfiguration {
   /// The angle a position adds for each pair of a head's elements, `[headSize / 2]`.
   package func frequencies(headSize: Int) -> [Float] {
-    plainFrequencies(headSize: headSize).map { Float(scaled($0)) }
+    scaledFrequencies(plainFrequencies(headSize: headSize)).map { Float($0) }
   }
 
   /// What each of those frequencies without scaling is divided by.
   func divisors(headSize: Int) -> [Double] {
-    plainFrequencies(headSize: headSize).map { $0 / scaled($0) }
+    let plain = plainFrequencies(headSize: headSize)
+    return zip(plain, scaledFrequencies(plain)).map { $0 / $1 }
   }
 
   private func plainFrequencies(headSize: Int) -> [Double] {
@@ -23,9 +24,17 @@ extension RotaryConfiguration {
     }
   }
 
+  private func scaledFrequencies(_ plain: [Double]) -> [Double] {
+    switch scaling {
+    case .yarn(let yarn): yarn.frequencies(plain, base: base)
+    case .longRoPE(let long): zip(plain, long.shortFactors).map { $0 / $1 }
+    case .none, .linear, .llama3, .dynamic: plain.map(scaled)
+    }
+  }
+
   private func scaled(_ frequency: Double) -> Double {
     switch scaling {
-    case .none:
+    case .none, .dynamic, .yarn, .longRoPE:
       return frequency
     case .linear(let factor):
       return frequency / factor

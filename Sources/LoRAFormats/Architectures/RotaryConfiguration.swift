@@ -14,6 +14,12 @@ public struct RotaryConfiguration: Sendable, Hashable {
     case llama3(
       factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double,
       originalMaximumPositions: Int)
+    /// They don't within the model's positions; beyond these, which are refused, the base would grow.
+    case dynamic(factor: Double)
+    /// Low frequencies are divided by the factor, high ones kept, with a ramp between (YaRN).
+    case yarn(Yarn)
+    /// Each is divided by a factor of its own (LongRoPE).
+    case longRoPE(LongRoPE)
   }
 
   /// The base of the frequencies, `rope_theta`.
@@ -35,9 +41,6 @@ public struct RotaryConfiguration: Sendable, Hashable {
 }
 
 extension RotaryConfiguration {
-  /// The kinds that can be computed, for errors that name another one.
-  static let supported = "'default', 'linear' and 'llama3'"
-
   /// What an architecture's files leave out or call otherwise.
   struct Rule: Sendable {
     /// The base of a file that does not say it.
@@ -114,34 +117,7 @@ extension RotaryConfiguration {
     var result = RotaryConfiguration(
       base: try parameters.positive("rope_theta") ?? outer.base,
       fraction: try fraction(parameters, "partial_rotary_factor", rule) ?? outer.fraction)
-    let key = parameters["rope_type"] != nil ? "rope_type" : "type"
-    let kind = try parameters.string(key) ?? "default"
-    func required(_ key: String) throws(FormatError) -> Double {
-      guard let value = try parameters.positive(key) else {
-        throw parameters.error(.missingKey, key, "rotary scaling '\(kind)' needs it")
-      }
-      return value
-    }
-    switch kind {
-    case "default": break
-    case "linear": result.scaling = .linear(factor: try required("factor"))
-    case "llama3":
-      let low = try required("low_freq_factor")
-      let high = try required("high_freq_factor")
-      guard high > low else {
-        throw parameters.error(
-          .invalidValue, "high_freq_factor", "\(high) must be above 'low_freq_factor', \(low)")
-      }
-      let key = "original_max_position_embeddings"
-      let (outer, inner) = (try top.size(key), try parameters.size(key))
-      result.scaling = .llama3(
-        factor: try required("factor"), lowFrequencyFactor: low, highFrequencyFactor: high,
-        originalMaximumPositions: outer ?? inner ?? maximumPositions)
-    default:
-      throw parameters.error(
-        .unsupported, key, "rotary scaling '\(kind)' is not supported",
-        "supported are \(supported)")
-    }
+    result.scaling = try Scaling(parameters, top, maximumPositions: maximumPositions)
     return result
   }
 
@@ -149,18 +125,7 @@ extension RotaryConfiguration {
   var json: JSONValue {
     var object: JSONObject = ["rope_theta": .number(base)]
     if fraction != 1 { object["partial_rotary_factor"] = .number(fraction) }
-    switch scaling {
-    case .none: object["rope_type"] = "default"
-    case .linear(let factor):
-      object["factor"] = .number(factor)
-      object["rope_type"] = "linear"
-    case .llama3(let factor, let low, let high, let original):
-      object["factor"] = .number(factor)
-      object["high_freq_factor"] = .number(high)
-      object["low_freq_factor"] = .number(low)
-      object["original_max_position_embeddings"] = .integer(Int64(original))
-      object["rope_type"] = "llama3"
-    }
+    scaling.write(into: &object)
     return .object(object)
   }
 }

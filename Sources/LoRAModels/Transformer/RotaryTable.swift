@@ -6,12 +6,14 @@ import LoRATensor
 final class RotaryTable: Sendable {
   private let frequencies: [Float]
   private let isAdjacent: Bool
+  private let amplitude: Double
   private let angles: Locked<RotaryAngles>
 
   /// - Parameter isAdjacent: whether the pairs of elements that are turned lie side by side.
   init(_ configuration: RotaryConfiguration, headSize: Int, isAdjacent: Bool = false) {
     frequencies = configuration.frequencies(headSize: headSize)
     self.isAdjacent = isAdjacent
+    amplitude = configuration.amplitude
     angles = Locked(
       RotaryAngles(positions: 0..<0, frequencies: frequencies, isAdjacent: isAdjacent))
   }
@@ -23,7 +25,8 @@ final class RotaryTable: Sendable {
         var count = 256
         while count < positions.upperBound { count *= 2 }
         angles = RotaryAngles(
-          positions: 0..<count, frequencies: frequencies, isAdjacent: isAdjacent)
+          positions: 0..<count, frequencies: frequencies, amplitude: amplitude,
+          isAdjacent: isAdjacent)
       }
       return angles[positions]
     }

@@ -5,7 +5,7 @@ package import LoRATensor
 extension Transformer {
   /// The longest sequence, behind the virtual tokens that apply now.
   public var maximumPositions: Int {
-    max(0, configuration.maximumPositions - virtualTokenCount)
+    max(0, configuration.longestSequence - virtualTokenCount)
   }
 }
 

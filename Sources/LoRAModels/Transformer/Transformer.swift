@@ -13,7 +13,7 @@ extension TransformerModel {
   /// The number of token ids.
   public var vocabularySize: Int { configuration.vocabularySize }
   /// The longest sequence.
-  public var maximumPositions: Int { configuration.maximumPositions }
+  public var maximumPositions: Int { configuration.longestSequence }
   /// The number of types of tokens.
   public var typeCount: Int { body.embedding.types?.weight.shape[0] ?? 0 }
   /// The hidden states after the last norm, `[batch, positions, hiddenSize]`. Traps for packed sequences
