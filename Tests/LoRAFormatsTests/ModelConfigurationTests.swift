@@ -36,6 +36,7 @@ struct ModelConfigurationTests {
     case .llama3(let value, let low, let high, let positions):
       (kind, factor, original) = ("llama3", .number(value), positions)
       #expect(low == 1 && high == 4)
+    case .dynamic, .yarn, .longRoPE: Issue.record("\(c.rotary.scaling)")
     }
     let block = try c.architecture.structure(c).blocks[0]
     return [
@@ -201,5 +202,38 @@ struct ModelConfigurationTests {
       } catch {}
     }
     #expect(parsed > 0)
+  }
+
+  @Test("scalings are read, written and read again")
+  func scalings() throws {
+    func rotary(_ members: String) throws -> ModelConfiguration {
+      let text = #"{"model_type": "llama", "max_position_embeddings": 64, \#(members)}"#
+      return try ModelConfiguration(parsing: Array(text.utf8))
+    }
+    for (members, amplitude, longest) in [
+      (#""rope_scaling": {"type": "dynamic", "factor": 2.0}"#, 1, nil),
+      (
+        #""rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}"#,
+        0.1 * 1.3862943611198906 + 1, nil
+      ),
+      (#""rope_scaling": {"rope_type": "yarn", "factor": 4.0, "attention_factor": 0.5}"#, 0.5, nil),
+      (
+        #""head_dim": 8, "original_max_position_embeddings": 32, "rope_scaling": {"type": "su", "short_factor": [1, 1, 1, 2.5], "long_factor": [2, 3, 4, 5]}"#,
+        (1 + 0.6931471805599453 / 3.4657359027997265).squareRoot(), 32
+      ),
+    ] as [(String, Double, Int?)] {
+      let read = try rotary(members)
+      #expect(abs(read.rotary.amplitude - amplitude) < 1e-12, "\(members)")
+      #expect(read.rotary.longestSequence == longest && read.longestSequence == longest ?? 64)
+      let again = try ModelConfiguration(parsing: read.encoded())
+      #expect(again.rotary == read.rotary && again.maximumPositions == 64)
+    }
+    #expect {
+      _ = try rotary(
+        #""head_dim": 8, "rope_scaling": {"type": "longrope", "short_factor": [1], "long_factor": [1]}"#
+      )
+    } throws: {
+      "\($0)".contains("1 factors for 4 frequencies")
+    }
   }
 }

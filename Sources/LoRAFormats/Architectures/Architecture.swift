@@ -80,8 +80,8 @@ extension Architecture: Hashable, CustomStringConvertible {
 extension Architecture {
   private static let builtIn = [
     llama, mistral, ministral, qwen2, qwen3, smolLM3, gemma, gemma2, gemma3, olmo2, granite, cohere,
-    cohere2, phi, phi3,
-    starCoder2, stableLM, gpt2, gptJ, gptNeoX, opt, bert, roberta, xlmRoberta, distilBERT,
+    cohere2, phi, phi3, starCoder2, stableLM, gpt2, gptJ, gptNeoX, opt, bert, roberta, xlmRoberta,
+    distilBERT,
   ]
   private static let registered = Locked<[Architecture]>([])
 
