@@ -96,8 +96,8 @@ struct ModelConfigurationTests {
         members: #""rope_scaling": {"type": "cubic", "factor": 2}"#, kind: .unsupported,
         text: "'rope_scaling.type': rotary scaling 'cubic'"),
       Bad(
-        members: #""rope_parameters": {"rope_type": "dynamic", "factor": 2}"#, kind: .unsupported,
-        text: "'rope_parameters.rope_type': rotary scaling 'dynamic'"),
+        members: #""rope_parameters": {"rope_type": "cubic", "factor": 2}"#, kind: .unsupported,
+        text: "'rope_parameters.rope_type': rotary scaling 'cubic'"),
       Bad(
         members: #""rope_scaling": {"type": "linear"}"#, kind: .missingKey,
         text: "'rope_scaling.factor'"),
