@@ -13,6 +13,10 @@ extension ConfigurationKey {
       }, write: { json(tokenIDs: $0.slidingWindows.first.flatMap { $0 }.map { [$0] } ?? []) })
     key.field = \ModelConfiguration.slidingWindows
     key.gguf = "attention.sliding_window"
+    key.readGGUF = { (configuration, keys) throws(FormatError) in
+      let window = try keys.optionalSize("attention.sliding_window")
+      configuration.slidingWindows = Array(repeating: window, count: configuration.layerCount)
+    }
     return key
   }
 
