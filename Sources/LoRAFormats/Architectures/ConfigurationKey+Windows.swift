@@ -14,7 +14,7 @@ extension ConfigurationKey {
     key.field = \ModelConfiguration.slidingWindows
     key.gguf = "attention.sliding_window"
     key.readGGUF = { (configuration, keys) throws(FormatError) in
-      let window = try keys.optionalSize("attention.sliding_window")
+      let window = try keys.window("attention.sliding_window")
       configuration.slidingWindows = Array(repeating: window, count: configuration.layerCount)
     }
     return key

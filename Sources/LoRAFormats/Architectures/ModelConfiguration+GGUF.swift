@@ -119,6 +119,11 @@ struct GGUFModelKeys {
     return value
   }
 
+  /// How many positions are seen; nil for all, which llama.cpp's converter writes as 0.
+  func window(_ key: String) throws(FormatError) -> Int? {
+    try file.int(prefix + key) == 0 ? nil : try optionalSize(key)
+  }
+
   /// True or false; nil where the file does not have the key.
   func flag(_ key: String) throws(FormatError) -> Bool? { try file.bool(prefix + key) }
 
