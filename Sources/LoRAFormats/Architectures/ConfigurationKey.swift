@@ -378,6 +378,20 @@ extension ConfigurationKey {
     return key
   }
 
+  /// The base of the rotary embedding of layers with a window as newer GGUF files have it: follows
+  /// ``rotary(base:windowBase:windowBaseKey:)``, which it is part of in `config.json`.
+  static var windowRotaryBase: ConfigurationKey {
+    let name = "rope.freq_base_swa"
+    var key = ConfigurationKey(
+      name: "rope_local_base_freq", read: { (_, _) throws(FormatError) in }, write: { _ in nil })
+    key.gguf = name
+    key.readGGUF = { (configuration, keys) throws(FormatError) in
+      guard try keys.number(name) != nil else { return }
+      configuration.windowRotary?.base = try keys.positive(name)
+    }
+    return key
+  }
+
   /// What is written and not read, as a rate of dropout.
   public static func constant(_ name: String, _ value: Double) -> ConfigurationKey {
     constant(name, .number(value))

@@ -15,7 +15,7 @@ extension Architecture {
       bos: 2, eos: [1])
       + ConfigurationKey.windows(default: 4096) { ($0 + 1) % 6 != 0 }
       + [
-        .flag("attention_bias", default: false),
+        .windowRotaryBase, .flag("attention_bias", default: false),
         // llama.cpp knows the 27B model by its 62 layers.
         .number(
           "query_pre_attn_scalar",
