@@ -277,7 +277,10 @@ extension AdapterCombination {
     guard let change = layer.lowRank, change.magnitude == nil else {
       throw refuse(
         "\(layer.change.methodName) adapters can't be combined: their effects do not add up",
-        "merge it into the base instead, or enable the adapters together")
+        // What changes no weight can't be merged either.
+        layer.change.measured.site == .layer
+          ? "merge it into the base instead, or enable the adapters together"
+          : "enable the adapters together")
     }
     if change.middle != nil {
       throw refuse(

@@ -72,7 +72,8 @@ extension PEFTAdapterConfiguration {
         "", "PEFT needs a layer with an adapter: replaced parameters alone are none")
     }
     guard let type = Method.all.first(where: { $0.holds(first.change) }) else {
-      throw inexpressible("layer '\(first.path)'", "PEFT has no \(first.change.methodName)")
+      throw inexpressible(
+        "layer '\(first.path)'", "PEFT has no method '\(first.change.methodName)'")
     }
     for layer in description.layers where !type.holds(layer.change) {
       throw inexpressible(
