@@ -37,6 +37,8 @@ let package = Package(
     .library(name: "LoRAKit", targets: ["LoRAKit"]),
     .library(name: "LoRATensor", targets: ["LoRATensor"]),
     .library(name: "LoRAAutograd", targets: ["LoRAAutograd"]),
+    .library(name: "LoRAFiles", targets: ["LoRAFiles"]),
+    .library(name: "LoRAArchitectures", targets: ["LoRAArchitectures"]),
     .library(name: "LoRAFormats", targets: ["LoRAFormats"]),
     .library(name: "LoRAText", targets: ["LoRAText"]),
     .library(name: "LoRAModels", targets: ["LoRAModels"]),
@@ -76,7 +78,9 @@ let package = Package(
     library("LoRAPatterns"),
     library("LoRATensor", ["CLoRAKernels", "CLoRASystem", "COpenBLAS"]),
     library("LoRAAutograd", ["LoRATensor", "CLoRAKernels"]),
-    library("LoRAFormats", ["LoRATensor", "LoRAJSON", "LoRAPatterns", "CLoRASystem"]),
+    library("LoRAFiles", ["LoRATensor", "LoRAJSON", "CLoRASystem"]),
+    library("LoRAArchitectures", ["LoRAFiles", "LoRATensor", "LoRAJSON"]),
+    library("LoRAFormats", ["LoRAArchitectures", "LoRAPatterns"]),
     library("LoRAText", ["LoRAJSON", "LoRAPatterns"]),
     library("LoRAModels", ["LoRAAutograd", "LoRAFormats", "LoRAText", "LoRAJSON", "CLoRAKernels"]),
     library(
@@ -86,7 +90,8 @@ let package = Package(
     library(
       "LoRAKit",
       [
-        "LoRATensor", "LoRAAutograd", "LoRAFormats", "LoRAText", "LoRAModels", "LoRATraining",
+        "LoRATensor", "LoRAAutograd", "LoRAFiles", "LoRAArchitectures", "LoRAFormats", "LoRAText",
+        "LoRAModels", "LoRATraining",
       ]),
     .target(
       name: "LoRAWorld", dependencies: ["LoRAKit"], resources: [.copy("Base")],

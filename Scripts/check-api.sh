@@ -11,4 +11,5 @@ if [ -z "$baseline" ]; then
   exit 0
 fi
 swift package diagnose-api-breaking-changes "$baseline" \
-  --products LoRAKit LoRATensor LoRAAutograd LoRAFormats LoRAText LoRAModels LoRATraining LoRATesting
+  --products LoRAKit LoRATensor LoRAAutograd LoRAFiles LoRAArchitectures LoRAFormats LoRAText \
+  LoRAModels LoRATraining LoRATesting

@@ -1,15 +1,13 @@
 #!/usr/bin/env bash
 # Counts the public declarations in the source of each product: types, functions, initializers,
 # subscripts and properties, not cases and not the requirements of protocols. The table in
-# Documentation/PublicAPI.md has what this prints; LoRAFormats has a second line for its architectures.
+# Documentation/PublicAPI.md has what this prints.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 count() { { grep -rhE '^[[:space:]]*public ' --include='*.swift' "$@" || true; } | grep -vcE '^public import '; }
 
-for module in LoRATensor LoRAAutograd LoRAFormats LoRAText LoRAModels LoRATraining LoRATesting; do
-  printf '%-14s %4d\n' "$module" "$(count "Sources/$module")"
-  if [ "$module" = LoRAFormats ]; then
-    printf '%-14s %4d\n' '  architectures' "$(count Sources/LoRAFormats/Architectures)"
-  fi
+for module in LoRATensor LoRAAutograd LoRAFiles LoRAArchitectures LoRAFormats LoRAText LoRAModels \
+  LoRATraining LoRATesting; do
+  printf '%-17s %4d\n' "$module" "$(count "Sources/$module")"
 done

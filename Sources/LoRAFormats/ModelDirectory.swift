@@ -1,3 +1,5 @@
+package import LoRAArchitectures
+package import LoRAFiles
 package import LoRAJSON
 package import LoRATensor
 
@@ -198,6 +200,6 @@ extension ModelDirectory {
     }
     // What a reader opens first comes last.
     parts.append(AtomicFile.Part(FileSystem.join(path, configurationFile), configuration))
-    try AtomicFolder.write(parts, as: .model, to: path)
+    try AtomicFolder.write(parts, as: FolderResult.model, to: path)
   }
 }

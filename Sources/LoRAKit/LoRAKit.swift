@@ -1,7 +1,8 @@
 // One import for all of the library.
 
+@_exported public import LoRAArchitectures
 @_exported public import LoRAAutograd
-@_exported public import LoRAFormats
+@_exported public import LoRAFiles
 @_exported public import LoRAModels
 @_exported public import LoRATensor
 @_exported public import LoRAText

@@ -1,4 +1,4 @@
-public import LoRAFormats
+public import LoRAArchitectures
 public import LoRAModels
 public import LoRATensor
 

@@ -1,5 +1,4 @@
 import ArgumentParser
-import LoRAFormats
 
 #if canImport(Glibc)
   import Glibc

@@ -1,5 +1,5 @@
 import Foundation
-import LoRAFormats
+import LoRAFiles
 import LoRAJSON
 import LoRATensor
 import Testing

@@ -1,5 +1,4 @@
 import Foundation
-import LoRAFormats
 import LoRATensor
 import Testing
 

@@ -1,4 +1,5 @@
 import Foundation
+import LoRAFiles
 import LoRAFormats
 import LoRATensor
 import Testing

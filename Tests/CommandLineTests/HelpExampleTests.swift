@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
-import LoRAFormats
+import LoRAArchitectures
+import LoRAFiles
 import LoRAModels
 import LoRATensor
 import Testing

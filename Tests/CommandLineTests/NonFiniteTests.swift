@@ -1,6 +1,7 @@
 import Foundation
-import LoRAAutograd
 import LoRAFormats
+import LoRAAutograd
+import LoRAFiles
 import LoRAJSON
 import LoRAModels
 import LoRATensor

@@ -1,5 +1,5 @@
 import Foundation
-import LoRAFormats
+import LoRAFiles
 import LoRATensor
 import Testing
 

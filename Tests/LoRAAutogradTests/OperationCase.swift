@@ -1,5 +1,5 @@
 import LoRAAutograd
-import LoRAFormats
+import LoRAFiles
 import LoRAJSON
 import LoRATensor
 import Testing

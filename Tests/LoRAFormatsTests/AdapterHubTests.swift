@@ -1,7 +1,8 @@
 import Foundation
-@testable import LoRAFormats
 import LoRATensor
 import Testing
+@testable import LoRAFiles
+@testable import LoRAFormats
 
 /// Bottleneck adapters in the `adapters` package's files; what they compute is BottleneckTests' matter.
 @Suite struct AdapterHubTests {

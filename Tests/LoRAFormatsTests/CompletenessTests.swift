@@ -1,7 +1,8 @@
 import Foundation
-@testable import LoRAFormats
 import LoRATensor
 import Testing
+@testable import LoRAFiles
+@testable import LoRAFormats
 
 /// An adapter that lacks what its configuration targets is refused wherever there is a base, and told
 /// of where there is none.

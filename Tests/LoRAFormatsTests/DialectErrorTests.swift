@@ -1,8 +1,9 @@
 import Foundation
-@testable import LoRAFormats
 import LoRAJSON
 import LoRATensor
 import Testing
+@testable import LoRAFiles
+@testable import LoRAFormats
 
 /// What is wrong with a file, and what the error has to say.
 struct WrongAdapter: Sendable, CustomTestStringConvertible {

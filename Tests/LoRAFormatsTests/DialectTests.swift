@@ -1,8 +1,9 @@
 import Foundation
-@testable import LoRAFormats
 import LoRAJSON
 import LoRATensor
 import Testing
+@testable import LoRAFiles
+@testable import LoRAFormats
 
 /// Adapters in others' dialects: what diffusers, LyCORIS and mlx-lm write, and what they get back.
 @Suite struct DialectTests {

@@ -1,8 +1,10 @@
 import Foundation
-@testable import LoRAFormats
 import LoRAJSON
 import LoRATensor
 import Testing
+@testable import LoRAArchitectures
+@testable import LoRAFiles
+@testable import LoRAFormats
 
 /// Adapters as PEFT of all ages, diffusers, loralib and people's folders have them.
 @Suite struct FieldAdapterTests {

@@ -1,7 +1,7 @@
 import Foundation
-@testable import LoRAFormats
 import LoRAJSON
 import LoRATensor
+@testable import LoRAFiles
 
 /// Small files as other programs write them, made in the tests.
 extension Scratch {

@@ -1,3 +1,5 @@
+import LoRAArchitectures
+import LoRAFiles
 import LoRAFormats
 import LoRATensor
 import Testing

@@ -1,4 +1,6 @@
 import Foundation
+import LoRAArchitectures
+import LoRAFiles
 import LoRAFormats
 import LoRAJSON
 import LoRATensor

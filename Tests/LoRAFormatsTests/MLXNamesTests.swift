@@ -1,8 +1,10 @@
 import Foundation
-@testable import LoRAFormats
 import LoRAJSON
 import LoRATensor
 import Testing
+@testable import LoRAArchitectures
+@testable import LoRAFiles
+@testable import LoRAFormats
 
 /// MLX's files as mlx-lm of all ages has them: names, checkpoints, archives, fields.
 @Suite struct MLXNamesTests {

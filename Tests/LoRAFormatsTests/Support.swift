@@ -1,5 +1,5 @@
 import Foundation
-import LoRAFormats
+import LoRAFiles
 import Testing
 
 /// What the tests of this target share: fixtures, scratch folders, hostile files.

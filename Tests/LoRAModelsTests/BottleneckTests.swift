@@ -1,10 +1,12 @@
 import Foundation
+import LoRAArchitectures
 import LoRAAutograd
-@testable import LoRAFormats
-@testable import LoRAModels
 import LoRATensor
 import LoRATesting
 import Testing
+@testable import LoRAFiles
+@testable import LoRAFormats
+@testable import LoRAModels
 
 /// Bottleneck adapters beside the `adapters` package (Tests/Reference/bottlenecks.py).
 @Suite struct BottleneckTests {

@@ -1,5 +1,5 @@
+import LoRAArchitectures
 import LoRAAutograd
-import LoRAFormats
 import LoRATensor
 import LoRATesting
 import Testing

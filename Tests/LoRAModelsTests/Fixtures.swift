@@ -1,5 +1,5 @@
 import Foundation
-import LoRAFormats
+import LoRAFiles
 import LoRAModels
 import LoRATensor
 import TestSupport

@@ -1,6 +1,7 @@
 import Foundation
+import LoRAArchitectures
 import LoRAAutograd
-import LoRAFormats
+import LoRAFiles
 import LoRAJSON
 import LoRATensor
 import LoRAText

@@ -1,5 +1,6 @@
-import LoRAAutograd
+import LoRAArchitectures
 import LoRAFormats
+import LoRAAutograd
 import LoRAModels
 import LoRATensor
 import LoRATesting

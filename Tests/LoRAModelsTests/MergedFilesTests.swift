@@ -1,5 +1,6 @@
 import Foundation
 import LoRAAutograd
+import LoRAFiles
 import LoRAFormats
 import LoRAModels
 import LoRATensor

@@ -1,10 +1,10 @@
 import Foundation
 import LoRAAutograd
 import LoRAFormats
-@testable import LoRAModels
 import LoRATensor
 import LoRATesting
 import Testing
+@testable import LoRAModels
 
 /// What every adapter method has to keep: on dense layers with and without a bias, and on one that
 /// only says how it projects.

@@ -1,3 +1,4 @@
+import LoRAArchitectures
 import LoRAAutograd
 import LoRAFormats
 import LoRATensor

@@ -1,5 +1,7 @@
 import Foundation
+import LoRAArchitectures
 import LoRAAutograd
+import LoRAFiles
 import LoRAFormats
 import LoRAModels
 import LoRATensor

@@ -1,5 +1,5 @@
 import LoRAAutograd
-import LoRAFormats
+import LoRAFiles
 import LoRAModels
 import LoRATensor
 import LoRATesting

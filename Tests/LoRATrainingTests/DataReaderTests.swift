@@ -1,5 +1,6 @@
 import Foundation
-import LoRAFormats
+import LoRAArchitectures
+import LoRAFiles
 import LoRAModels
 import LoRATensor
 import LoRAText

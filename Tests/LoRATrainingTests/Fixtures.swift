@@ -1,5 +1,5 @@
 import Foundation
-import LoRAFormats
+import LoRAFiles
 import LoRATensor
 
 /// Where the committed reference files and, if it lies beside the checkout, the shared folder are.

@@ -1,5 +1,5 @@
-import LoRAAutograd
 import LoRAFormats
+import LoRAAutograd
 import LoRAModels
 import LoRATensor
 import LoRATraining

@@ -1,6 +1,6 @@
 import Foundation
 import LoRAAutograd
-import LoRAFormats
+import LoRAFiles
 import LoRAModels
 import LoRATensor
 import LoRATraining

@@ -1,3 +1,6 @@
+import LoRAArchitectures
+package import LoRAFiles
+
 /// How two descriptions of an adapter agree: what was read from a file, and what another file made
 /// of it gives back.
 package struct AdapterAgreement: Sendable, Hashable {

@@ -1,3 +1,5 @@
+import LoRAArchitectures
+package import LoRAFiles
 import LoRAJSON
 package import LoRATensor
 

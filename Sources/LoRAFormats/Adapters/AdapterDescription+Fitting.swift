@@ -1,3 +1,4 @@
+import LoRAFiles
 import LoRATensor
 
 // What a format cannot say as it is: scales that differ go into B, ranks that differ are filled up,

@@ -1,5 +1,7 @@
 // Programs compute with adapters in float32, whatever their files have numbers in.
 
+import LoRAFiles
+
 extension AdapterDescription {
   /// Throws for a scale that float32 does not hold: every product with it would be infinite.
   func checkScales(file: String) throws(FormatError) {

@@ -1,3 +1,5 @@
+package import LoRAFiles
+
 extension AdapterFile {
   /// Throws unless the file holds all that its configuration says of a model of this layout: factors
   /// of every layer that is targeted, every parameter of the modules that were saved whole.

@@ -1,3 +1,4 @@
+import LoRAFiles
 import LoRATensor
 
 extension AdapterFile {
@@ -24,7 +25,7 @@ extension AdapterFile {
     try description.refuseOtherSites(for: format, path)
     let fitted = try format.codec.fit(self, to: path, options)
     if format.isFolder {
-      try AtomicFolder.write(fitted.parts, as: .adapter(format), to: path) { draft in
+      try AtomicFolder.write(fitted.parts, as: FolderResult.adapter(format), to: path) { draft in
         try check(draft, fitted.notes)
       }
     } else {

@@ -1,3 +1,5 @@
+import LoRAArchitectures
+public import LoRAFiles
 import LoRAJSON
 
 /// Any adapter of any supported format: one door to all of them.

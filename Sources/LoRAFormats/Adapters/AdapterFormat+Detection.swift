@@ -1,3 +1,4 @@
+public import LoRAFiles
 import LoRAJSON
 
 extension AdapterFormat {

@@ -1,3 +1,4 @@
+import LoRAFiles
 import LoRATensor
 
 /// The tensors of an adapter file by the layer and the part of it that their names say.

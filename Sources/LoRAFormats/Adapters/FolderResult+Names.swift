@@ -1,5 +1,8 @@
 // Which files make up what a folder holds.
 
+import LoRAArchitectures
+import LoRAFiles
+
 extension FolderResult {
   /// What lies in `folder`: nothing, one, or what has been mixed up.
   package static func all(in folder: String) -> [FolderResult] {

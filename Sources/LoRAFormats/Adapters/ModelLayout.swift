@@ -1,3 +1,4 @@
+import LoRAArchitectures
 package import LoRATensor
 
 /// What a model consists of, as far as an adapter's file can be compared with it: made of a model in

@@ -1,3 +1,6 @@
+import LoRAArchitectures
+package import LoRAFiles
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)

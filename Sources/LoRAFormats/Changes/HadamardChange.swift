@@ -1,3 +1,4 @@
+package import LoRAFiles
 package import LoRATensor
 
 /// W + s (B₁ A₁) ⊙ (B₂ A₂), the product taken element by element. r is the rank, s the scale.

@@ -1,3 +1,4 @@
+package import LoRAFiles
 package import LoRATensor
 
 /// W + s C₁ ⊗ C₂, the Kronecker product of two matrices, either of which may be a product itself.

@@ -1,3 +1,4 @@
+public import LoRAFiles
 public import LoRATensor
 
 /// What an adapter does to one layer's weight W [out, in], or to a block or the model, as data.

@@ -1,3 +1,4 @@
+public import LoRAFiles
 public import LoRATensor
 
 /// W + s B A, with what its relatives add: LoRA, rsLoRA, DoRA, LoCon. r is the rank, s the scale.

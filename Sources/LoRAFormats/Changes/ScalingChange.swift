@@ -1,3 +1,4 @@
+package import LoRAFiles
 package import LoRATensor
 
 /// Inputs or outputs of a layer times a vector (IA3).

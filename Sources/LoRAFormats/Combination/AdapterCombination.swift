@@ -1,3 +1,4 @@
+import LoRAFiles
 import LoRATensor
 
 /// One adapter made of several, each with a weight, as PEFT's `add_weighted_adapter` makes it.

@@ -1,3 +1,4 @@
+import LoRAArchitectures
 package import LoRATensor
 
 /// An adapter made of the difference between a fine-tuned model and its base.

@@ -1,3 +1,4 @@
+import LoRAArchitectures
 package import LoRAFormats
 
 extension Module {

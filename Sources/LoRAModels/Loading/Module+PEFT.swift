@@ -1,4 +1,6 @@
+import LoRAArchitectures
 import LoRAAutograd
+import LoRAFiles
 public import LoRAFormats
 import LoRATensor
 

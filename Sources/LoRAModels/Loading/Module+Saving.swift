@@ -1,5 +1,7 @@
+public import LoRAArchitectures
 import LoRAAutograd
-public import LoRAFormats
+import LoRAFiles
+import LoRAFormats
 public import LoRATensor
 
 extension Module {

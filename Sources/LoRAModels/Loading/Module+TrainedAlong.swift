@@ -1,4 +1,5 @@
 import LoRAAutograd
+import LoRAFiles
 import LoRAFormats
 import LoRATensor
 

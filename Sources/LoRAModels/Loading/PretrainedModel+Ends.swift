@@ -1,4 +1,4 @@
-import LoRAFormats
+import LoRAArchitectures
 public import LoRAText
 
 // Training ends texts with the tokenizer's end-of-sequence token, other programs stop at the

@@ -1,5 +1,6 @@
+import LoRAArchitectures
 import LoRAAutograd
-import LoRAFormats
+import LoRAFiles
 import LoRATensor
 import LoRAText
 

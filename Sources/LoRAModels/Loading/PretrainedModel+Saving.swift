@@ -1,4 +1,6 @@
+import LoRAArchitectures
 import LoRAAutograd
+import LoRAFiles
 import LoRAFormats
 import LoRAJSON
 public import LoRATensor

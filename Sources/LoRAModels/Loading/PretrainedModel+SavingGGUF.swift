@@ -1,4 +1,5 @@
-import LoRAFormats
+import LoRAArchitectures
+import LoRAFiles
 import LoRATensor
 
 extension PretrainedModel {

@@ -1,5 +1,7 @@
+public import LoRAArchitectures
 import LoRAAutograd
-public import LoRAFormats
+package import LoRAFiles
+package import LoRAFormats
 public import LoRATensor
 public import LoRAText
 

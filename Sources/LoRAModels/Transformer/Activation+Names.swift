@@ -1,5 +1,5 @@
 import LoRAAutograd
-import LoRAFormats
+import LoRAFiles
 
 extension Activation {
   /// The names that files have for activations; of several for one the first is written.

@@ -1,5 +1,5 @@
+import LoRAArchitectures
 import LoRAAutograd
-import LoRAFormats
 import LoRATensor
 
 /// One layer of a transformer: attention and a feed-forward network, each added to its input.

@@ -1,5 +1,6 @@
+public import LoRAArchitectures
 import LoRAAutograd
-public import LoRAFormats
+import LoRAFiles
 import LoRATensor
 
 /// A model that a Hugging Face directory describes: what ``PretrainedModel`` opens.

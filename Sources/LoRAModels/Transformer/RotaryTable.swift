@@ -1,5 +1,5 @@
+import LoRAArchitectures
 import LoRAAutograd
-import LoRAFormats
 import LoRATensor
 
 /// The rotary angles of a model's positions, computed when a sequence first gets that far.

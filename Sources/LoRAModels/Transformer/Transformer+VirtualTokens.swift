@@ -1,5 +1,5 @@
+import LoRAArchitectures
 package import LoRAAutograd
-import LoRAFormats
 package import LoRATensor
 
 extension Transformer {

@@ -1,5 +1,5 @@
+public import LoRAArchitectures
 public import LoRAAutograd
-public import LoRAFormats
 public import LoRATensor
 
 /// A model of any `Architecture`, built of what its `TransformerStructure` says: ``Transformer``,

@@ -1,5 +1,4 @@
 import LoRAAutograd
-import LoRAFormats
 import LoRATensor
 
 // B is the batch, T the positions, C the hidden size, H and K the numbers of heads and of key heads, D

@@ -1,4 +1,4 @@
-package import LoRAFormats
+package import LoRAFiles
 
 /// The records of a table as RFC 4180 has it: fields in double quotes may hold separators, line breaks
 /// and doubled quotes.

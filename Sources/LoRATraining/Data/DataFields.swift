@@ -1,4 +1,4 @@
-import LoRAFormats
+import LoRAFiles
 
 /// What a record of named fields means, in JSON and CSV alike: `prompt` and `completion`, or `text`.
 ///

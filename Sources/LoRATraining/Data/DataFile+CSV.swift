@@ -1,4 +1,4 @@
-import LoRAFormats
+import LoRAFiles
 
 extension DataFile {
   /// The rows of the table, whose first row names the columns; `header` is called with that.

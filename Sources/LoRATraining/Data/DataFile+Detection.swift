@@ -1,4 +1,4 @@
-import LoRAFormats
+import LoRAFiles
 import LoRAJSON
 
 extension DataFile {

@@ -1,4 +1,4 @@
-public import LoRAFormats
+public import LoRAFiles
 
 extension DataFile {
   /// The text of the file at `path`, UTF-8, with LF for every line end and without a byte order mark:

@@ -1,4 +1,4 @@
-public import LoRAFormats
+public import LoRAFiles
 
 /// A file of training data, in the format that its name or its content determines.
 ///

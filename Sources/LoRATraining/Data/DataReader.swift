@@ -1,4 +1,4 @@
-import LoRAFormats
+import LoRAFiles
 public import LoRAModels
 public import LoRAText
 

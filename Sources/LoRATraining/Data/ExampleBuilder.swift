@@ -1,4 +1,4 @@
-import LoRAFormats
+import LoRAFiles
 import LoRAText
 
 /// Builds the examples of a data set from records, one at a time, of any length.

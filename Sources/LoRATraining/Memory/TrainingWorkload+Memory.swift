@@ -1,5 +1,5 @@
+import LoRAArchitectures
 import LoRAAutograd
-import LoRAFormats
 import LoRAModels
 import LoRATensor
 

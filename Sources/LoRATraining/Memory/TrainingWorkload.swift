@@ -1,5 +1,5 @@
+public import LoRAArchitectures
 import LoRAAutograd
-public import LoRAFormats
 public import LoRAModels
 public import LoRATensor
 

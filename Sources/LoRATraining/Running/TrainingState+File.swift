@@ -1,5 +1,5 @@
 import Foundation
-import LoRAFormats
+import LoRAFiles
 import LoRATensor
 
 // A safetensors file: `value/PATH` is what is trained, `NAME/PATH` what the optimizer remembers under

@@ -1,3 +1,5 @@
+import LoRAArchitectures
+import LoRAFiles
 import LoRAFormats
 import LoRAJSON
 import LoRAKit

@@ -1,5 +1,6 @@
 import ArgumentParser
 import LoRAFormats
+import LoRAFiles
 import LoRAJSON
 import LoRAKit
 

@@ -1,5 +1,5 @@
 import ArgumentParser
-import LoRAFormats
+import LoRAFiles
 import LoRAJSON
 import LoRAKit
 

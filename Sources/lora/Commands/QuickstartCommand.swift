@@ -1,4 +1,5 @@
 import ArgumentParser
+import LoRAFormats
 import LoRAKit
 import LoRAWorld
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import LoRAFiles
 import LoRAFormats
 import LoRAKit
 

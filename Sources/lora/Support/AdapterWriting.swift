@@ -1,3 +1,4 @@
+import LoRAFiles
 import LoRAFormats
 import LoRAKit
 

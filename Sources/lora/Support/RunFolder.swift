@@ -1,6 +1,6 @@
 import ArgumentParser
 import Foundation
-import LoRAFormats
+import LoRAFiles
 import LoRAJSON
 import LoRAKit
 

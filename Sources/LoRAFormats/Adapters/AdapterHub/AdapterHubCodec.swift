@@ -1,3 +1,4 @@
+import LoRAFiles
 import LoRAJSON
 
 /// AdapterHub's `adapters` package: a folder with bottleneck adapters.

@@ -1,3 +1,5 @@
+import LoRAFiles
+
 /// Hugging Face's diffusers: one file, names as in its pipelines.
 struct DiffusersCodec: AdapterCodec {
   let format = AdapterFormat.diffusers

@@ -1,3 +1,4 @@
+import LoRAFiles
 import LoRAJSON
 
 /// `lora_adapter_metadata`: PEFT's configurations of the parts of a pipeline, `unet.r` and so on; of

@@ -1,3 +1,5 @@
+import LoRAFiles
+
 /// The structure of a Stable Diffusion UNet, from which the paths of its modules follow, in
 /// diffusers' names and in those of the original code (`input_blocks`, ...), which kohya's SDXL files
 /// use.

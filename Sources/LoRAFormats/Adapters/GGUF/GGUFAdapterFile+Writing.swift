@@ -1,3 +1,5 @@
+package import LoRAArchitectures
+package import LoRAFiles
 import LoRATensor
 
 extension GGUFAdapterFile {
@@ -119,7 +121,7 @@ private struct AdapterWriter {
         .unsupported, file: file,
         problem: "the names that GGUF files give the tensors of '\(base.architecture)' are not "
           + "known",
-        remedy: "known are \(listed(GGUFTensorNames.architectures, limit: 64))")
+        remedy: "known are \(listed(Architecture.ggufNames, limit: 64))")
     }
     self.base = base
     self.type = type

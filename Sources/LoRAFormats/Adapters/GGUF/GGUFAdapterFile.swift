@@ -1,3 +1,5 @@
+package import LoRAArchitectures
+package import LoRAFiles
 import LoRATensor
 
 /// A LoRA adapter in a GGUF file, as llama.cpp and Ollama take it.
@@ -57,7 +59,7 @@ package struct GGUFAdapterFile: Sendable {
       throw FormatError(
         .unsupported, file: file.path, key: Keys.architecture,
         "adapters for '\(architecture)' are not supported",
-        remedy: "supported are \(listed(GGUFTensorNames.architectures, limit: 64))")
+        remedy: "supported are \(listed(Architecture.ggufNames, limit: 64))")
     }
     alpha = try Self.alpha(file)
     let reader = Reader(

@@ -1,3 +1,6 @@
+import LoRAArchitectures
+import LoRAFiles
+
 /// llama.cpp's: one file, whose base tells how its rows are ordered where the file does not.
 struct GGUFCodec: AdapterCodec {
   let format = AdapterFormat.gguf

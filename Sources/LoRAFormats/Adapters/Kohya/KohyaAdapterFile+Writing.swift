@@ -1,3 +1,4 @@
+package import LoRAFiles
 import LoRATensor
 
 extension KohyaAdapterFile {

@@ -1,3 +1,4 @@
+package import LoRAFiles
 import LoRATensor
 
 /// An adapter of an image model as kohya's sd-scripts and LyCORIS write it: one safetensors file.

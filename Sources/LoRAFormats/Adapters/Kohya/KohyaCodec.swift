@@ -1,3 +1,5 @@
+import LoRAFiles
+
 /// kohya's scripts and LyCORIS: one file, with the names of the former.
 struct KohyaCodec: AdapterCodec {
   /// One of the two.

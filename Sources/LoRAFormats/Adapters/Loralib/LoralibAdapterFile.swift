@@ -1,3 +1,4 @@
+package import LoRAFiles
 import LoRATensor
 
 /// An adapter as Microsoft's loralib has it: a state dictionary with `<path>.lora_A` [r, in] and

@@ -1,3 +1,5 @@
+import LoRAFiles
+
 /// Microsoft's loralib: one file without a scale.
 struct LoralibCodec: AdapterCodec {
   let format = AdapterFormat.loralib

@@ -1,3 +1,4 @@
+package import LoRAFiles
 package import LoRAJSON
 
 /// mlx-lm's `adapter_config.json`.

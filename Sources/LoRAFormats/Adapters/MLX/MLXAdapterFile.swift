@@ -1,3 +1,4 @@
+package import LoRAFiles
 import LoRATensor
 
 /// An adapter of mlx-lm: a folder with `adapter_config.json` and `adapters.safetensors`.
@@ -312,7 +313,7 @@ extension MLXAdapterFile {
   /// Throws ``FormatError`` unless the configuration describes the factors, as that of
   /// ``fitting(_:template:modelType:file:)`` does, `FileError` if writing fails.
   package func write(to path: String) throws {
-    try AtomicFolder.write(try parts(of: path), as: .adapter(.mlx), to: path)
+    try AtomicFolder.write(try parts(of: path), as: FolderResult.adapter(.mlx), to: path)
   }
 
   /// The files of the folder at `path`, not yet written.

@@ -1,3 +1,4 @@
+import LoRAFiles
 import LoRAJSON
 
 /// Apple's mlx-lm: a folder, in older versions one archive of arrays.

@@ -1,3 +1,5 @@
+package import LoRAFiles
+
 extension PEFTAdapterConfiguration {
   /// A configuration that describes `description`, so that PEFT gives every layer its rank and its
   /// scale: the commonest as the rule, the others as patterns. It is for language models unless

@@ -1,3 +1,5 @@
+import LoRAFiles
+
 extension PEFTAdapterConfiguration {
   static func withMagnitudes(_ path: String, _ change: any LayerChange) -> FormatError {
     inexpressible(

@@ -1,3 +1,5 @@
+import LoRAFiles
+
 extension PEFTAdapterConfiguration {
   /// A method that PEFT knows and this library supports, with what only that method has:
   /// `.lora(_:)`, `.loha(_:)`, `.lokr(_:)` or `.ia3(_:)`.

@@ -1,3 +1,4 @@
+public import LoRAFiles
 package import LoRAJSON
 
 extension PEFTAdapterConfiguration {

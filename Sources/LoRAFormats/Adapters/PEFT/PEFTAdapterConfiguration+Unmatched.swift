@@ -1,3 +1,5 @@
+import LoRAFiles
+
 extension PEFTAdapterConfiguration {
   /// What the configuration names that applies to nothing, a sentence each: a misspelt target beside
   /// others, a key of `rank_pattern` that matches no adapted layer.

@@ -1,3 +1,4 @@
+import LoRAFiles
 package import LoRATensor
 
 extension PEFTAdapterFile {
@@ -14,7 +15,7 @@ extension PEFTAdapterFile {
   /// fails; then the folder's files are as before.
   package func write(to path: String, storedType: DType? = nil) throws {
     try AtomicFolder.write(
-      try parts(of: path, storedType: storedType), as: .adapter(.peft), to: path)
+      try parts(of: path, storedType: storedType), as: FolderResult.adapter(.peft), to: path)
   }
 
   /// The files of the folder at `path`, not yet written: for folders that are written together.

@@ -1,3 +1,5 @@
+package import LoRAFiles
+
 /// An adapter in PEFT's layout: a folder with `adapter_config.json` and
 /// `adapter_model.safetensors`. LoRA with all that its configuration knows, LoHa, LoKr and IA3.
 ///

@@ -1,3 +1,4 @@
+import LoRAFiles
 import LoRATensor
 
 /// Makes a description of the tensors in a PEFT file, each of which must find its place.

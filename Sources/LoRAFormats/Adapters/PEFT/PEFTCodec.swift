@@ -1,3 +1,4 @@
+import LoRAFiles
 import LoRAJSON
 
 /// Hugging Face's PEFT: a folder; of an image model a folder for each part.

@@ -1,3 +1,4 @@
+import LoRAFiles
 import LoRAJSON
 
 /// A key of a method's configuration: how it is read, and what is written.

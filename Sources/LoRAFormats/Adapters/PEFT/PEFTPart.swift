@@ -1,3 +1,4 @@
+import LoRAFiles
 import LoRATensor
 
 /// A tensor of a layer's adapter by its name in PEFT's files.

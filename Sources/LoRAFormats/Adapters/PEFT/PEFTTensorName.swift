@@ -1,3 +1,5 @@
+import LoRAFiles
+
 /// What the name of a tensor in a PEFT file says: `base_model.model.<path>.<part>`, where older
 /// files keep the adapter's name in the part, as in `lora_A.default.weight`.
 struct PEFTTensorName {

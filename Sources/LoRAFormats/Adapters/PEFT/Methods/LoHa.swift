@@ -1,3 +1,4 @@
+import LoRAFiles
 import LoRATensor
 
 // PEFT's `LOHA`.

@@ -1,3 +1,4 @@
+package import LoRAFiles
 import LoRAJSON
 package import LoRATensor
 

@@ -1,0 +1,92 @@
+package import LoRATensor
+
+/// The modules of an architecture, by the names that Hugging Face's models and GGUF files have for
+/// them.
+///
+/// ```swift
+/// let names = GGUFTensorNames(architecture: "llama")
+/// names?.tensorName(ofParameter: "model.layers.3.mlp.up_proj.weight")  // "blk.3.ffn_up.weight"
+/// names?.parameterPath(ofTensor: "token_embd.weight")          // "model.embed_tokens.weight"
+/// ```
+///
+/// Source: `gguf.tensor_mapping` of gguf-py and llama.cpp's `convert_hf_to_gguf.py`.
+package struct GGUFTensorNames: Sendable, Hashable {
+  /// The architecture as GGUF files name it.
+  package let architecture: String
+  /// The architecture; the first of several that share the name.
+  package let known: Architecture
+
+  /// The names of an architecture that `general.architecture` names; nil if it is not known.
+  package init?(architecture: String) {
+    guard let known = Architecture(ggufName: architecture) else { return nil }
+    self.architecture = architecture
+    self.known = known
+  }
+
+  /// The modules.
+  package var modules: [TensorName] { known.tensors }
+}
+
+// MARK: - Looking up
+
+extension GGUFTensorNames {
+  /// The module at `path` in Hugging Face's model, and its name in files; nil if it has none.
+  package func module(atPath path: String) -> (module: TensorName, name: String)? {
+    known.module(atPath: path, inBodyAlone: known.isPublishedWithoutHead)
+  }
+
+  /// The module that files call `name` (without ".weight" and ".bias"), and its path in Hugging
+  /// Face's model; nil if there is none.
+  package func module(named name: String) -> (module: TensorName, path: String)? {
+    for module in modules {
+      if let path = TensorName.translated(name, from: module.name, to: module.path) {
+        return (module, path)
+      }
+    }
+    return nil
+  }
+
+  /// The name in files of the parameter at `path`, as in "model.norm.weight"; nil if it has none.
+  package func tensorName(ofParameter path: String) -> String? {
+    guard let (stem, leaf) = Self.split(path), let name = module(atPath: stem)?.name else {
+      return nil
+    }
+    return name + leaf
+  }
+
+  /// The path in Hugging Face's model of what files call `name`; nil if there is none.
+  package func parameterPath(ofTensor name: String) -> String? {
+    guard let (stem, leaf) = Self.split(name), let path = module(named: stem)?.path else {
+      return nil
+    }
+    return path + leaf
+  }
+
+  private static func split(_ name: String) -> (stem: String, leaf: String)? {
+    for leaf in [".weight", ".bias"] where name.hasSuffix(leaf) {
+      return (String(name.dropLast(leaf.count)), leaf)
+    }
+    return nil
+  }
+}
+
+extension Tensor {
+  /// The slices along the outermost dimension in another order, or some of them: slice i of the
+  /// result is slice `sources[i]`. Traps where there is no such slice.
+  package func gatheringRows(_ sources: [Int]) -> Tensor {
+    require(
+      !shape.isEmpty && sources.allSatisfy { (0..<shape[0]).contains($0) },
+      "reordering the rows of a tensor of shape \(shape) by \(sources.count) numbers, not all of which "
+        + "are rows")
+    let size = shape[0] == 0 ? 0 : byteCount / shape[0]
+    return withUnsafeBytes { source in
+      Tensor(shape: Shape([sources.count] + shape.dimensions.dropFirst()), dtype: dtype) { bytes in
+        for (row, from) in sources.enumerated() {
+          UnsafeMutableRawBufferPointer(rebasing: bytes[row * size..<(row + 1) * size])
+            .copyMemory(
+              from: UnsafeRawBufferPointer(rebasing: source[from * size..<(from + 1) * size]))
+        }
+      }
+    }
+  }
+}

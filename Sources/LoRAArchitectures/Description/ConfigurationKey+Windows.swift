@@ -1,0 +1,119 @@
+import LoRAFiles
+import LoRAJSON
+
+// How many positions each layer sees.
+
+extension ConfigurationKey {
+  /// One window for all layers; null: none.
+  public static func window(_ name: String, default fallback: Int?) -> ConfigurationKey {
+    var key = ConfigurationKey(
+      name: name,
+      read: { (configuration, fields) throws(FormatError) in
+        let window = fields.object[name] == nil ? fallback : try fields.size(name)
+        configuration.slidingWindows = Array(repeating: window, count: configuration.layerCount)
+      }, write: { json(tokenIDs: $0.slidingWindows.first.flatMap { $0 }.map { [$0] } ?? []) })
+    key.field = \ModelConfiguration.slidingWindows
+    key.gguf = "attention.sliding_window"
+    key.readGGUF = { (configuration, keys) throws(FormatError) in
+      let window = try keys.window("attention.sliding_window")
+      configuration.slidingWindows = Array(repeating: window, count: configuration.layerCount)
+    }
+    return key
+  }
+
+  /// Qwen's windows: `use_sliding_window` switches `sliding_window` on for the layers that
+  /// `layer_types` says, or else for those from `max_window_layers` on.
+  public static var windowsByLayerType: [ConfigurationKey] {
+    func written(_ name: String, _ value: @escaping @Sendable (ModelConfiguration) -> JSONValue)
+      -> ConfigurationKey
+    {
+      ConfigurationKey(name: name, read: { (_, _) throws(FormatError) in }, write: value)
+    }
+    var windows = ConfigurationKey(
+      name: "sliding_window",
+      read: { (configuration, fields) throws(FormatError) in
+        let isUsed = try fields.bool("use_sliding_window") ?? false
+        let window =
+          !isUsed
+          ? nil
+          : fields.object["sliding_window"] == nil ? 4096 : try fields.size("sliding_window")
+        let first = try fields.int("max_window_layers") ?? 28
+        configuration.slidingWindows =
+          try configuration.windowsByLayerType(fields, window: window)
+          ?? (0..<configuration.layerCount).map { $0 >= first ? window : nil }
+      },
+      write: { json(tokenIDs: $0.slidingWindows.compactMap { $0 }.first.map { [$0] } ?? []) })
+    windows.field = \ModelConfiguration.slidingWindows
+    return [
+      windows,
+      written("use_sliding_window") { .bool($0.slidingWindows.contains { $0 != nil }) },
+      written("max_window_layers") {
+        .integer(Int64($0.slidingWindows.firstIndex { $0 != nil } ?? $0.layerCount))
+      },
+      layerTypes,
+    ]
+  }
+
+  /// A window for single layers: those that `layer_types` says, or else those that `isSliding` does.
+  public static func windows(
+    default fallback: Int, _ isSliding: @escaping @Sendable (_ layer: Int) -> Bool
+  ) -> [ConfigurationKey] {
+    var windows = ConfigurationKey(
+      name: "sliding_window",
+      read: { (configuration, fields) throws(FormatError) in
+        let window =
+          fields.object["sliding_window"] == nil ? fallback : try fields.size("sliding_window")
+        configuration.slidingWindows =
+          try configuration.windowsByLayerType(fields, window: window)
+          ?? (0..<configuration.layerCount).map { isSliding($0) ? window : nil }
+      },
+      write: { json(tokenIDs: $0.slidingWindows.compactMap { $0 }.first.map { [$0] } ?? []) })
+    windows.field = \ModelConfiguration.slidingWindows
+    windows.gguf = "attention.sliding_window"
+    windows.readGGUF = { (configuration, keys) throws(FormatError) in
+      let window = try keys.optionalSize("attention.sliding_window") ?? fallback
+      configuration.slidingWindows = (0..<configuration.layerCount).map {
+        isSliding($0) ? window : nil
+      }
+    }
+    return [windows, layerTypes]
+  }
+
+  /// What is written of the windows beside `sliding_window`.
+  private static let layerTypes = ConfigurationKey(
+    name: "layer_types", read: { (_, _) throws(FormatError) in },
+    write: {
+      .array($0.slidingWindows.map { $0 == nil ? "full_attention" : "sliding_attention" })
+    })
+}
+
+extension ModelConfiguration {
+  /// The windows that `layer_types` gives the layers; nil if the file does not have it.
+  fileprivate func windowsByLayerType(
+    _ fields: JSONFields, window: Int?
+  ) throws(FormatError) -> [Int?]? {
+    guard let types = try fields.strings("layer_types") else { return nil }
+    guard types.count == layerCount else {
+      throw fields.error(
+        .invalidValue, "layer_types", "\(types.count) types for \(layerCount) layers")
+    }
+    var result = [Int?](repeating: nil, count: layerCount)
+    for (layer, type) in types.enumerated() {
+      switch type {
+      case "full_attention": break
+      case "sliding_attention":
+        guard let window else {
+          throw fields.error(
+            .missingKey, "sliding_window",
+            "layer \(layer) has the type 'sliding_attention', and no window is in use")
+        }
+        result[layer] = window
+      default:
+        throw fields.error(
+          .unsupported, "layer_types", "the type '\(type)' of layer \(layer) is not supported",
+          "supported are 'full_attention' and 'sliding_attention'")
+      }
+    }
+    return result
+  }
+}

@@ -1,0 +1,236 @@
+package import LoRAFiles
+import LoRATensor
+
+extension ModelConfiguration {
+  /// Reads what a model's GGUF file says about its shape.
+  ///
+  /// The vocabulary is as large as the embedding, the head is tied where the file has no
+  /// `output.weight`, and the factors of `rope_freqs.weight` become the settings that they follow
+  /// from. Throws for an architecture that is not supported, and for a key of the architecture that
+  /// nothing here knows: it may change what the model computes.
+  package init(_ file: GGUFFile) throws(FormatError) {
+    let base = try GGUFBase(file: file)
+    guard let architecture = Architecture(ggufName: base.architecture) else {
+      throw FormatError(
+        .unsupported, file: file.path, key: "general.architecture",
+        "'\(base.architecture)' is not supported",
+        remedy: "supported are \(listed(Architecture.ggufNames, limit: 64))")
+    }
+    let keys = GGUFModelKeys(file: file, prefix: base.architecture + ".")
+    try keys.refuseUnknown(knownTo: architecture)
+    guard let table = file.entry(named: "token_embd.weight"), table.shape.count == 2 else {
+      throw FormatError(
+        .missingTensor, file: file.path, tensor: "token_embd.weight",
+        "there is no such matrix, which every model has")
+    }
+    let size = try keys.optionalSize("vocab_size") ?? table.shape[0]
+    guard size == table.shape[0] else {
+      throw keys.error(
+        .invalidValue, "vocab_size",
+        "it is \(size), the embedding has \(table.shape[0]) rows")
+    }
+    self.init(architecture)
+    headCount = base.headCount
+    keyValueHeadCount = base.keyValueHeadCount
+    headSize = base.headSize
+    vocabularySize = table.shape[0]
+    tiesWordEmbeddings = !base.hasOutputHead
+    for key in architecture.keys { try key.readGGUF(&self, keys) }
+    // Before anything is made for each of them.
+    guard layerCount <= Self.mostLayers else {
+      throw keys.error(.invalidValue, "block_count", "\(layerCount) layers are too many")
+    }
+    if slidingWindows.count != layerCount {
+      slidingWindows = Array(repeating: nil, count: layerCount)
+    }
+    bosTokenID = try keys.tokenID("bos", below: size)
+    eosTokenIDs = try keys.endTokenIDs(below: size)
+    padTokenID = try keys.tokenID("padding", below: size)
+    try keys.check(headSize: base.headSize)
+    try validate(.gguf(file.path, architecture))
+  }
+}
+
+extension GGUFFile {
+  /// The tokens that end a text: of a sequence, of a turn, of a message.
+  package func endTokenIDs() throws(FormatError) -> [Int] {
+    let count = entry(named: "token_embd.weight")?.shape.dimensions.first ?? 0
+    return try GGUFModelKeys(file: self, prefix: "").endTokenIDs(below: count)
+  }
+}
+
+/// The key-values of a model's architecture.
+struct GGUFModelKeys {
+  let file: GGUFFile
+  let prefix: String
+
+  /// What is read here whatever the architecture, or changes nothing that is computed here.
+  private static let known: Set<String> = [
+    "vocab_size", "attention.head_count", "attention.head_count_kv", "attention.key_length",
+    "attention.value_length", "rope.dimension_count", "rope.scaling.type", "rope.scaling.factor",
+    "rope.scaling.original_context_length", "rope.scaling.finetuned", "rope.scale_linear",
+    "expert_count", "expert_used_count", "attention.causal", "tensor_data_layout",
+  ]
+
+  func refuseUnknown(knownTo architecture: Architecture) throws(FormatError) {
+    let known = Self.known.union(architecture.keys.compactMap(\.gguf))
+    for item in file.keyValues where item.key.hasPrefix(prefix) {
+      let key = String(item.key.dropFirst(prefix.count))
+      guard known.contains(key) else {
+        throw error(
+          .unsupported, key, "nothing here knows this key, which may change the model")
+      }
+    }
+    if let experts = try optionalInteger("expert_count"), experts > 0 {
+      throw error(
+        .unsupported, "expert_count", "the model is a mixture of \(experts) experts")
+    }
+    if try file.bool(prefix + "attention.causal") == false {
+      throw error(.unsupported, "attention.causal", "the model's attention is not causal")
+    }
+  }
+
+  func error(_ kind: FormatError.Kind, _ key: String, _ problem: String) -> FormatError {
+    FormatError(kind, file: file.path, key: prefix + key, problem)
+  }
+
+  func size(_ key: String) throws(FormatError) -> Int {
+    guard let value = try optionalSize(key) else {
+      throw error(.missingKey, key, "the file does not have this key, which every model has")
+    }
+    return value
+  }
+
+  func optionalSize(_ key: String) throws(FormatError) -> Int? {
+    guard let value = try GGUFBase.count(prefix + key, file) else { return nil }
+    guard value <= 1 << 31 else {
+      throw error(.invalidValue, key, "\(value) is more than any model has")
+    }
+    return value
+  }
+
+  private func optionalInteger(_ key: String) throws(FormatError) -> Int? {
+    try file.int(prefix + key)
+  }
+
+  func positive(_ key: String) throws(FormatError) -> Double {
+    guard let value = try optionalPositive(key) else {
+      throw error(.missingKey, key, "the file does not have this key, which every model has")
+    }
+    return value
+  }
+
+  /// How many positions are seen; nil for all, which llama.cpp's converter writes as 0.
+  func window(_ key: String) throws(FormatError) -> Int? {
+    try file.int(prefix + key) == 0 ? nil : try optionalSize(key)
+  }
+
+  /// True or false; nil where the file does not have the key.
+  func flag(_ key: String) throws(FormatError) -> Bool? { try file.bool(prefix + key) }
+
+  /// A number; nil where the file does not have the key.
+  func number(_ key: String) throws(FormatError) -> Double? { try file.double(prefix + key) }
+
+  private func optionalPositive(_ key: String) throws(FormatError) -> Double? {
+    guard let value = try file.double(prefix + key) else { return nil }
+    guard value > 0, value.isFinite else {
+      throw error(.invalidValue, key, "expected a number above 0, found \(value)")
+    }
+    return value
+  }
+
+  func check(headSize: Int) throws(FormatError) {
+    if let values = try optionalSize("attention.value_length"), values != headSize {
+      throw error(
+        .unsupported, "attention.value_length",
+        "heads of \(values) for values and of \(headSize) for keys")
+    }
+  }
+
+  // MARK: Tokens
+
+  /// A token's id; nil if there is none, which some files write as a number beyond the vocabulary.
+  func tokenID(_ name: String, below count: Int) throws(FormatError) -> Int? {
+    guard let id = try file.int("tokenizer.ggml.\(name)_token_id") else { return nil }
+    return (0..<count).contains(id) ? id : nil
+  }
+
+  func endTokenIDs(below count: Int) throws(FormatError) -> [Int] {
+    var ids: [Int] = []
+    for name in ["eos", "eot", "eom"] {
+      if let id = try tokenID(name, below: count), !ids.contains(id) { ids.append(id) }
+    }
+    return ids
+  }
+
+  // MARK: Rotary positions
+
+  /// - Parameter isPartial: whether the architecture may rotate a part of each head.
+  func rotary(headSize: Int, isPartial: Bool = false) throws(FormatError) -> RotaryConfiguration {
+    var result = try wholeRotary(headSize: headSize)
+    guard let turned = try optionalSize("rope.dimension_count"), turned != headSize else {
+      return result
+    }
+    guard isPartial, turned < headSize, turned % 2 == 0 else {
+      throw error(
+        .unsupported, "rope.dimension_count",
+        "only \(turned) of a head's \(headSize) elements are turned")
+    }
+    result.fraction = Double(turned) / Double(headSize)
+    return result
+  }
+
+  private func wholeRotary(headSize: Int) throws(FormatError) -> RotaryConfiguration {
+    let base = try optionalPositive("rope.freq_base") ?? 10_000
+    let kind = try file.string(prefix + "rope.scaling.type") ?? "none"
+    let older = try optionalPositive("rope.scale_linear")
+    let factor = try optionalPositive("rope.scaling.factor") ?? older ?? 1
+    let hasFactors = file.entry(named: "rope_freqs.weight") != nil
+    let isScaled = factor != 1 && (kind == "linear" || older != nil)
+    guard kind == "none" || kind == "linear" else {
+      throw error(
+        .unsupported, "rope.scaling.type", "'\(kind)' is not supported, 'none' and 'linear' are")
+    }
+    guard hasFactors else {
+      return RotaryConfiguration(base: base, scaling: isScaled ? .linear(factor: factor) : .none)
+    }
+    guard !isScaled else {
+      throw error(
+        .unsupported, "rope.scaling.factor",
+        "a factor for all frequencies together with those of 'rope_freqs.weight'")
+    }
+    return RotaryConfiguration(
+      base: base, scaling: try factorScaling(base: base, headSize: headSize))
+  }
+
+  /// The settings of Llama 3's scaling that `rope_freqs.weight` follows from.
+  private func factorScaling(
+    base: Double, headSize: Int
+  ) throws(FormatError) -> RotaryConfiguration.Scaling {
+    let name = "rope_freqs.weight"
+    let tensor = try file.tensor(named: name)
+    let factors = tensor.dtype == .float32 ? tensor.scalars().map { Double($0) } : []
+    let isUsable = factors.allSatisfy { $0 > 0 && $0.isFinite }
+    guard factors.count == headSize / 2, isUsable else {
+      throw FormatError(
+        .shapeMismatch, file: file.path, tensor: name,
+        "expected \(headSize / 2) positive float32 numbers, found \(tensor.dtype) \(tensor.shape)")
+    }
+    if factors == factors.map({ _ in 1 }) { return .none }
+    let largest = factors.max() ?? 1
+    for power in 4...20 {
+      for high in [4.0, 2, 8, 16, 32] {
+        let candidate = RotaryConfiguration.Scaling.llama3(
+          factor: largest, lowFrequencyFactor: 1, highFrequencyFactor: high,
+          originalMaximumPositions: 1 << power)
+        let rotary = RotaryConfiguration(base: base, scaling: candidate)
+        let expected = rotary.divisors(headSize: headSize)
+        let isSame = zip(expected, factors).allSatisfy { abs($0 - $1) <= 1e-4 * $1 }
+        if isSame { return candidate }
+      }
+    }
+    throw FormatError(
+      .unsupported, file: file.path, tensor: name,
+      "its factors are not those of Llama 3's scaling, which alone are supported")
+  }
+}

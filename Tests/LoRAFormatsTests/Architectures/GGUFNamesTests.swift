@@ -1,0 +1,126 @@
+import Foundation
+import LoRAArchitectures
+import LoRAFiles
+import LoRAJSON
+import LoRATensor
+import Testing
+
+@Suite("GGUF's names and rows")
+struct GGUFNamesTests {
+  @Test("parameters have the names that gguf-py gives them, and back")
+  func names() throws {
+    let object = try #require(
+      try JSONValue(parsing: bytes(of: Fixtures.path("gguf/names.json"))).objectValue)
+    #expect(Set(object.keys) == Set(Architecture.ggufNames))
+    for (architecture, value) in object {
+      let names = try #require(GGUFTensorNames(architecture: architecture))
+      let table = try #require(value.objectValue)
+      // llama.cpp's Gemma has no head of its own.
+      let known = names.modules.filter { $0.kind != .head || table["lm_head.weight"] != nil }
+      #expect(
+        table.count == known.count { !$0.path.contains("{}") } + 2
+          * known.count { $0.path.contains("{}") })
+      for (path, name) in table {
+        #expect(names.tensorName(ofParameter: path) == name.stringValue, "\(path)")
+        #expect(names.parameterPath(ofTensor: name.stringValue ?? "") == path)
+        let bias = path.replacing(".weight", with: ".bias")
+        #expect(
+          names.tensorName(ofParameter: bias)
+            == name.stringValue?.replacing(".weight", with: ".bias"))
+      }
+    }
+  }
+
+  @Test("what is no parameter has no name")
+  func noName() throws {
+    let names = try #require(GGUFTensorNames(architecture: "llama"))
+    for path in [
+      "", "model.norm", "model.layers..mlp.up_proj.weight", "model.layers.x.mlp.up_proj.weight",
+      "model.layers.00.mlp.up_proj.weight", "model.layers.1.mlp.up_proj.weight.weight",
+      "model.layers.1.mlp.up_proj", "layers.1.mlp.up_proj.weight",
+      "model.layers.-1.mlp.up_proj.weight",
+      "model.layers.1.2.mlp.up_proj.weight", "model.layers.٣.mlp.up_proj.weight",
+    ] {
+      #expect(names.tensorName(ofParameter: path) == nil, "\(path)")
+    }
+    #expect(names.parameterPath(ofTensor: "blk..attn_q.weight") == nil)
+    #expect(names.parameterPath(ofTensor: "rope_freqs.weight") == nil)
+    #expect(GGUFTensorNames(architecture: "mamba") == nil)
+    #expect(Architecture(modelType: "mistral")?.ggufName == "llama")
+    #expect(Architecture(ggufName: "llama") == .llama)
+    #expect(Architecture(modelType: "mamba") == nil)
+  }
+
+  @Test("rows of heads: pairs side by side in files, half a head apart in checkpoints")
+  func rows() throws {
+    typealias Order = TensorName.RowOrder
+    #expect(Order.checkpointRows(count: 12, heads: 2) == [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11])
+    for (count, heads) in [(12, 2), (8, 4), (64, 8), (2, 1)] {
+      let there = try #require(Order.checkpointRows(count: count, heads: heads))
+      let back = try #require(Order.fileRows(count: count, heads: heads))
+      #expect(there.map { back[$0] } == Array(0..<count))
+      let tensor = Tensor((0..<count * 3).map { Float($0) }, shape: [count, 3])
+      #expect(tensor.gatheringRows(there).gatheringRows(back) == tensor)
+    }
+    for (count, heads) in [(12, 5), (6, 2), (4, 0), (4, -1)] {
+      #expect(Order.checkpointRows(count: count, heads: heads) == nil)
+      #expect(Order.fileRows(count: count, heads: heads) == nil)
+    }
+  }
+
+  @Test("a base's description, from its configuration and from its file")
+  func base() throws {
+    var configuration = ModelConfiguration(
+      architecture: .mistral, hiddenSize: 16, intermediateSize: 24, layerCount: 2, headCount: 4,
+      keyValueHeadCount: 2, headSize: 8, vocabularySize: 32, tiesWordEmbeddings: true)
+    #expect(
+      try GGUFBase(configuration: configuration)
+        == GGUFBase(
+          architecture: "llama", headCount: 4, keyValueHeadCount: 2, headSize: 8,
+          hasOutputHead: false))
+    configuration = ModelConfiguration(
+      architecture: .qwen2, hiddenSize: 16, intermediateSize: 24, layerCount: 2, headCount: 4,
+      vocabularySize: 32)
+    #expect(try GGUFBase(configuration: configuration).architecture == "qwen2")
+    #expect(try GGUFBase(configuration: configuration).hasOutputHead)
+
+    let scratch = try Scratch()
+    func read(_ values: [String: GGUFValue], _ tensors: [String] = []) throws -> GGUFBase {
+      try GGUFWriter.write(
+        values.map { .init(key: $0.key, value: $0.value) },
+        tensors: tensors.map { .init(name: $0, tensor: .zeros([2, 3])) }, to: scratch.file("a"))
+      return try GGUFBase(file: GGUFFile(path: scratch.file("a")))
+    }
+    let architecture = ["general.architecture": GGUFValue.string("llama")]
+    var values = architecture
+    values["llama.attention.head_count"] = .uint32(4)
+    values["llama.embedding_length"] = .uint32(16)
+    #expect(
+      try read(values, ["output.weight"])
+        == GGUFBase(
+          architecture: "llama", headCount: 4, keyValueHeadCount: 4, headSize: 4,
+          hasOutputHead: true, shapes: ["output.weight": [2, 3]]))
+    values["llama.attention.head_count_kv"] = .array(.int32([2, 2]))
+    values["llama.attention.key_length"] = .uint32(8)
+    #expect(
+      try read(values)
+        == GGUFBase(
+          architecture: "llama", headCount: 4, keyValueHeadCount: 2, headSize: 8,
+          hasOutputHead: false, shapes: [:]))
+    values["llama.attention.head_count_kv"] = .array(.int32([2, 4]))
+    expectError(.unsupported, "head_count_kv", "differs between blocks") { _ = try read(values) }
+    values["llama.attention.head_count_kv"] = .int32(-2)
+    expectError(.invalidValue, "head_count_kv", "above 0") { _ = try read(values) }
+    expectError(.missingKey, "head_count") { _ = try read(architecture) }
+    expectError(.missingKey, "embedding_length") {
+      _ = try read(architecture.merging(["llama.attention.head_count": .uint32(4)]) { $1 })
+    }
+    expectError(.unsupported, "'mamba'", "'llama'") {
+      _ = try read(["general.architecture": .string("mamba")])
+    }
+    expectError(.missingKey, "general.architecture") { _ = try read([:]) }
+    expectError(.unsupported, "expected a model, found 'adapter'") {
+      _ = try GGUFBase(file: GGUFFile(path: Fixtures.path("gguf/adapter.gguf")))
+    }
+  }
+}
