@@ -11,7 +11,7 @@ package import LoRATensor
 package struct ModelDirectory: Sendable {
   /// The folder.
   package let path: String
-  /// The text of `config.json`, for what ``ModelConfiguration`` does not hold.
+  /// The text of `config.json`, for what `ModelConfiguration` does not hold.
   package let configurationText: [UInt8]
   /// The object in `config.json`.
   package let configurationObject: JSONObject
@@ -131,7 +131,7 @@ package struct ModelDirectory: Sendable {
   package var modelType: String? { configurationObject["model_type"]?.stringValue }
 
   /// The model's configuration. Throws if the architecture is not one of
-  /// ``Architecture/all`` or if a value makes no sense.
+  /// `Architecture.all` or if a value makes no sense.
   package func configuration() throws(FormatError) -> ModelConfiguration {
     try ModelConfiguration(
       configurationObject, file: FileSystem.join(path, Self.configurationFile))
@@ -157,7 +157,7 @@ package struct ModelDirectory: Sendable {
     locations[ExactName(name)].flatMap { files[$0].entry(named: name) }
   }
 
-  /// The tensor `name`. Throws as ``SafetensorsFile/tensor(named:)`` does.
+  /// The tensor `name`. Throws as `SafetensorsFile.tensor(named:)` does.
   package func tensor(named name: String) throws(FormatError) -> Tensor {
     guard let position = locations[ExactName(name)] else {
       throw FormatError(
@@ -174,14 +174,14 @@ extension ModelDirectory {
   ///
   /// - Parameters:
   ///   - tensors: The weights under their checkpoint names; tied heads are left out.
-  ///   - configuration: The text of `config.json`, as from ``ModelConfiguration/encoded()``.
+  ///   - configuration: The text of `config.json`, as from `ModelConfiguration.encoded()`.
   ///   - generation: The text of `generation_config.json`; nil for none.
   ///   - otherFiles: More files of the folder by name, a tokenizer's for example.
   ///   - copies: The names of tensors that are copied from another file as they are; see
-  ///     ``SafetensorsWriter/write(_:metadata:copies:to:)``.
+  ///     `SafetensorsWriter.write(_:metadata:copies:to:)`.
   ///   - path: The folder.
   ///
-  /// Throws ``FormatError`` for tensors that cannot be written and `FileError` if writing fails.
+  /// Throws `FormatError` for tensors that cannot be written and `FileError` if writing fails.
   package static func write(
     _ tensors: [(name: String, tensor: Tensor)], configuration: [UInt8],
     generation: [UInt8]? = nil, otherFiles: [(name: String, content: [UInt8])] = [],

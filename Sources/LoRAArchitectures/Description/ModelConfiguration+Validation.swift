@@ -28,7 +28,7 @@ extension ModelConfiguration {
     }
   }
 
-  /// Throws ``FormatError`` unless a model of this shape can be built and run: sizes that are positive
+  /// Throws `FormatError` unless a model of this shape can be built and run: sizes that are positive
   /// and that real models have, heads that divide as they must, a norm's epsilon and rotary
   /// frequencies that float32 holds. `file` is for the error.
   package func validate(file: String = "config.json") throws(FormatError) {

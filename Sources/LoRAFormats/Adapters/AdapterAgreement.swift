@@ -18,7 +18,7 @@ extension AdapterDescription {
   /// Compares what this adapter computes with what `other` does, read back from `file`.
   ///
   /// Where factors differ, as after folding a scale, both are applied to the same random input, in
-  /// float64. Throws ``FormatError`` where the results differ by more than float32 roundings, or if
+  /// float64. Throws `FormatError` where the results differ by more than float32 roundings, or if
   /// a layer or a replaced parameter is missing or has changed.
   package func agreement(
     with other: AdapterDescription, file: String

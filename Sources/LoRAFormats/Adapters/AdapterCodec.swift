@@ -26,7 +26,7 @@ protocol AdapterCodec: Sendable {
   func describes(_ configuration: JSONObject) -> Bool
   /// Reads the adapter at `path`, which is of this format.
   func read(_ path: String, _ options: AdapterFile.Options) throws(FormatError) -> AdapterContent
-  /// The adapter as files of this format at `path` can express it. Throws ``FormatError`` for what they
+  /// The adapter as files of this format at `path` can express it. Throws `FormatError` for what they
   /// can't.
   func fit(
     _ adapter: AdapterFile, to path: String, _ options: AdapterFile.Options

@@ -6,7 +6,7 @@ extension AdapterFile {
   /// format cannot say as it is is folded, with a note, or refused by the layer's name.
   ///
   /// Returns what was written, which reading gives back, and what was done for it. Throws
-  /// ``FormatError`` for what cannot be written, `FileError` if writing fails.
+  /// `FormatError` for what cannot be written, `FileError` if writing fails.
   @discardableResult
   public func write(
     as format: AdapterFormat, to path: String, options: Options = Options()

@@ -4,7 +4,7 @@ import LoRAJSON
 extension AdapterFormat {
   /// The format of the adapter at `path`, by its content and never by its name alone.
   ///
-  /// Throws ``FormatError`` for what is no adapter, is one of two formats, or is pickled; the error
+  /// Throws `FormatError` for what is no adapter, is one of two formats, or is pickled; the error
   /// says what was looked for.
   public init(detecting path: String) throws(FormatError) {
     if FileSystem.isFolder(path) {

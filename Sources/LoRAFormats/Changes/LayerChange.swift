@@ -22,7 +22,7 @@ public protocol LayerChange: Sendable {
   /// What is added to `weight`, [out, in], where ``weightChange()`` alone does not say it: DoRA's and
   /// IA3's. Nil for others.
   func difference(from weight: Tensor) -> Tensor?
-  /// Throws ``FormatError`` unless the change fits a weight of this shape; `layer` and `file` are for
+  /// Throws `FormatError` unless the change fits a weight of this shape; `layer` and `file` are for
   /// the error.
   func check(fits weight: Shape, layer: String, file: String) throws(FormatError)
 }

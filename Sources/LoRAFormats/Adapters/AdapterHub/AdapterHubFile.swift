@@ -191,7 +191,7 @@ struct AdapterHubFile {
 // MARK: - Writing
 
 extension AdapterHubFile {
-  /// The adapter as the package can hold it. Throws ``FormatError`` for what it can't.
+  /// The adapter as the package can hold it. Throws `FormatError` for what it can't.
   init(
     fitting adapter: AdapterFile, modelType: String?, file path: String
   ) throws(FormatError) {

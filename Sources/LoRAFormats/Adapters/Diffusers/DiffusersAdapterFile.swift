@@ -314,7 +314,7 @@ extension DiffusersAdapterFile {
     ]
   }
 
-  /// Writes the file at `path`, atomically, in diffusers' present names. Throws ``FormatError`` for
+  /// Writes the file at `path`, atomically, in diffusers' present names. Throws `FormatError` for
   /// what ``fitting(_:provenance:file:)`` refuses, `FileError` if writing fails.
   package func write(to path: String) throws {
     try AtomicFile.writeAll([try part(path: path)])

@@ -33,7 +33,7 @@ extension GGUFAdapterFile {
   /// most layers is written; where it does not fit, as under rsLoRA with several ranks, the ratio is
   /// folded into B in float32. Compare ``Report/foldedLayers``.
   ///
-  /// Throws ``FormatError`` if the format has no place for something, by its name: methods other than
+  /// Throws `FormatError` if the format has no place for something, by its name: methods other than
   /// LoRA, DoRA's magnitudes, biases, convolutions, replaced parameters and token vectors, an adapter on
   /// an output head that the base shares with its embedding, layers that llama.cpp adds no adapter to.
   /// Throws `FileError` if writing fails.

@@ -3,7 +3,7 @@ import LoRATensor
 
 extension KohyaAdapterFile {
   /// The adapter as kohya's scripts or, with `isLyCORIS`, LyCORIS can hold it, and what had to be
-  /// done for that. Throws ``FormatError`` for what has no place there, by the layer's name.
+  /// done for that. Throws `FormatError` for what has no place there, by the layer's name.
   ///
   /// Every layer has its own alpha, so factors stay as they are. Exceptions: a scale of 0, since an
   /// alpha of 0 means the rank, and a scale on two whole factors of LoKr, whose alpha LyCORIS
@@ -88,7 +88,7 @@ extension KohyaAdapterFile {
   /// Writes the file at `path`, atomically. Names are kohya's: those of the original code for the
   /// UNet of SDXL, diffusers' otherwise, `lycoris_` and the path for layers of other models.
   ///
-  /// Throws ``FormatError`` for what ``fitting(_:isLyCORIS:file:)`` refuses or would change, and
+  /// Throws `FormatError` for what ``fitting(_:isLyCORIS:file:)`` refuses or would change, and
   /// `FileError` if writing fails.
   package func write(to path: String) throws {
     try AtomicFile.writeAll([try part(path: path)])

@@ -202,7 +202,7 @@ extension LoralibAdapterFile {
     return (LoralibAdapterFile(description: result), common, notes)
   }
 
-  /// Writes the file at `path`, atomically. Alpha is not in it. Throws ``FormatError`` for what
+  /// Writes the file at `path`, atomically. Alpha is not in it. Throws `FormatError` for what
   /// loralib cannot hold, `FileError` if writing fails.
   package func write(to path: String) throws {
     try AtomicFile.writeAll([try part(path: path)])

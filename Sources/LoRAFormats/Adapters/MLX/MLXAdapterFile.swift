@@ -225,7 +225,7 @@ extension MLXAdapterFile {
   ///     layers themselves tell.
   ///   - file: for errors.
   ///
-  /// Throws ``FormatError`` for what MLX has no place for, by the layer's name.
+  /// Throws `FormatError` for what MLX has no place for, by the layer's name.
   package static func fitting(
     _ description: AdapterDescription, template: MLXAdapterConfiguration? = nil,
     modelType: String? = nil, file: String = "adapters.safetensors"
@@ -310,7 +310,7 @@ extension MLXAdapterFile {
   /// Writes the adapter into the folder at `path`, which is made if needed. Both files appear, or
   /// replace an older adapter's, at once.
   ///
-  /// Throws ``FormatError`` unless the configuration describes the factors, as that of
+  /// Throws `FormatError` unless the configuration describes the factors, as that of
   /// ``fitting(_:template:modelType:file:)`` does, `FileError` if writing fails.
   package func write(to path: String) throws {
     try AtomicFolder.write(try parts(of: path), as: FolderResult.adapter(.mlx), to: path)

@@ -14,7 +14,7 @@ extension PEFTAdapterConfiguration {
   ///     describes `description` it is taken as it is; otherwise what it says of training, names and
   ///     rsLoRA is kept.
   ///
-  /// Throws ``FormatError`` (`unsupported`) for what PEFT cannot express, by name: several methods
+  /// Throws `FormatError` (`unsupported`) for what PEFT cannot express, by name: several methods
   /// in one adapter, magnitudes of some layers alone, a LoCon's middle factor, LoHa or LoKr with
   /// magnitudes, LoKr's matrices in sizes that PEFT does not divide into, parameters of layers that
   /// have an adapter, an adapter of replaced parameters alone.

@@ -10,7 +10,7 @@ extension PEFTAdapterFile {
   ///   - storedType: the type that tensors get in the file; nil: each the one that its description
   ///     names, which rewrites what was read bit for bit.
   ///
-  /// Throws ``FormatError`` if the configuration does not describe the factors (another method, rank
+  /// Throws `FormatError` if the configuration does not describe the factors (another method, rank
   /// or scale, a path that its targets do not match) or if one is not finite, `FileError` if writing
   /// fails; then the folder's files are as before.
   package func write(to path: String, storedType: DType? = nil) throws {
@@ -19,7 +19,7 @@ extension PEFTAdapterFile {
   }
 
   /// The files of the folder at `path`, not yet written: for folders that are written together.
-  /// Throws ``FormatError`` as `write(to:storedType:)` does.
+  /// Throws `FormatError` as `write(to:storedType:)` does.
   func parts(of path: String, storedType: DType? = nil) throws(FormatError) -> [AtomicFile.Part] {
     let weightsPath = FileSystem.join(path, Self.weightsFile)
     try description.checkScales(file: weightsPath)

@@ -42,7 +42,7 @@ package struct PEFTAdapterFile: Sendable {
   }
 
   /// Reads the adapter in the folder at `path`, or a weights file of another name that has its
-  /// `adapter_config.json` beside it. Throws ``FormatError``, also for factors that fit a changed base
+  /// `adapter_config.json` beside it. Throws `FormatError`, also for factors that fit a changed base
   /// alone (see ``PEFTAdapterConfiguration/Initialization/changesBase``).
   package init(path: String) throws(FormatError) {
     let isFolder = FileSystem.isFolder(path) || !FileSystem.exists(path)
