@@ -10,3 +10,5 @@
 
 func cosine(_ x: Double) -> Double { cos(x) }
 func sine(_ x: Double) -> Double { sin(x) }
+/// `log(1 + exp(x))`, of an x that is not above 0.
+func logOnePlusExp(_ x: Double) -> Double { log1p(exp(x)) }

@@ -161,6 +161,28 @@ public struct Trainer<Data: TrainingData>: Sendable {
   }
 }
 
+extension Trainer {
+  /// Trains the parameters that lie in one of the modules at these paths at `rate`, as a classifier's head
+  /// that begins from random numbers; false, and nothing has changed, if none do.
+  public mutating func setLearningRate(_ rate: Double, ofModules paths: [String]) -> Bool {
+    func lies(_ item: NamedParameter) -> Bool {
+      paths.contains { item.path == $0 || item.path.hasPrefix("\($0).") }
+    }
+    let parts = groups.flatMap { group in
+      [
+        ParameterGroup(
+          group.parameters.filter { !lies($0) }, learningRate: group.learningRate,
+          weightDecay: group.weightDecay),
+        ParameterGroup(
+          group.parameters.filter(lies), learningRate: rate, weightDecay: group.weightDecay),
+      ]
+    }.filter { !$0.parameters.isEmpty }
+    guard parts.contains(where: { $0.parameters.contains(where: lies) }) else { return false }
+    groups = parts
+    return true
+  }
+}
+
 extension Trainer where Data == TokenDataSet {
   /// Creates a trainer for a language model, or for an adapter on it, with next-token prediction.
   ///

@@ -39,6 +39,10 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
   public var seed: UInt64
   /// Whether to shuffle the examples in every epoch.
   public var shuffles: Bool
+  /// Whether batches are made of examples of similar length, which leaves little padding: a batch's
+  /// examples come from 64 batches' worth of shuffled ones, and batches are shuffled. Changes which
+  /// examples meet in a batch; needs ``shuffles``.
+  public var groupsByLength = false
   /// The precision of matrix products. With bfloat16 a CPU with instructions for it trains up to
   /// twice as fast, with losses that agree to about three digits.
   public var precision: ProductPrecision
@@ -87,6 +91,9 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
     case .steps(let steps): try demand(steps >= 1, "the number of steps", steps, "at least 1")
     case .epochs(let epochs): try demand(epochs >= 1, "the number of epochs", epochs, "at least 1")
     }
+    try demand(
+      shuffles || !groupsByLength, "batches by length", "on",
+      "off where examples are not shuffled, whose order it would change")
     try demand(batchSize >= 1, "the batch size", batchSize, "at least 1")
     try demand(accumulation >= 1, "the number of batches a step", accumulation, "at least 1")
     try demand(
@@ -152,7 +159,7 @@ extension TrainingOptions {
   private enum CodingKeys: String, CodingKey, CaseIterable {
     case duration, batchSize, accumulation, learningRate, schedule, warmupSteps, weightDecay
     case beta1, beta2, epsilon, clipNorm, seed, shuffles, precision, loraPlus, checkpointing
-    case memoryLimit
+    case memoryLimit, groupsByLength
   }
 
   /// Decodes options; absent keys have their defaults.
@@ -172,6 +179,7 @@ extension TrainingOptions {
     try values.read(&clipNorm, .clipNorm)
     try values.read(&seed, .seed)
     try values.read(&shuffles, .shuffles)
+    try values.read(&groupsByLength, .groupsByLength)
     try values.read(&precision, .precision)
     loraPlus = try values.decodeIfPresent(LoRAPlus.self, forKey: .loraPlus)
     try values.read(&checkpointing, .checkpointing)

@@ -17,7 +17,8 @@ struct LoRACommand: AsyncParsableCommand {
     version: "lora \(Version.current)",
     subcommands: [
       QuickstartCommand.self,
-      TrainCommand.self, ScoreCommand.self, GenerateCommand.self, MergeCommand.self,
+      TrainCommand.self, ScoreCommand.self, GenerateCommand.self,
+      ClassifyCommand.self, EmbedCommand.self, MergeCommand.self,
       CombineCommand.self, ReduceCommand.self, ExtractCommand.self, SweepCommand.self,
       ConvertCommand.self, InspectCommand.self, BenchCommand.self,
     ])

@@ -148,6 +148,14 @@ import Testing
     for name in ["questions.jsonl", "eval.jsonl"] {
       try Fixtures.write(questions, to: folder + "/" + name)
     }
+    try FileManager.default.copyItem(
+      atPath: Fixtures.path("sentences/mean-normalized"), toPath: folder + "/ENCODER")
+    try FileManager.default.copyItem(
+      atPath: Fixtures.path("sentences/mean-normalized/texts.jsonl"),
+      toPath: folder + "/intents.jsonl")
+    _ = try Command.succeed(
+      "train", "--task", "classification", "--model", folder + "/ENCODER", "--data",
+      folder + "/intents.jsonl", "--steps", "1", "--output", folder + "/intents")
     for name in ["stories.txt", "book.txt"] {
       try Fixtures.write("Once upon a time.<|endoftext|>The end.", to: folder + "/" + name)
     }

@@ -296,4 +296,19 @@ import Testing
     let parameters = [x, table, norm, scale, shift, v, a, b]
     return [loss.value] + parameters.compactMap { gradients[$0] }
   }
+
+  /// PyTorch 2.15: binary_cross_entropy_with_logits(x, y) and its gradient.
+  @Test func binaryCrossEntropyIsPyTorchs() {
+    let x = Parameter(Tensor([0, 2, -3, 100, -100, 0.5] as [Float], shape: [2, 3]))
+    let y = Tensor([1, 0, 1, 0, 1, 0.25] as [Float], shape: [2, 3])
+    let loss = Variable(x).binaryCrossEntropy(targets: y)
+    #expect(abs(loss.value.item() - 34.45295715) < 1e-5)
+    let gradient = loss.gradients()[x]?.scalars(as: Float.self) ?? []
+    let expected: [Float] = [
+      -0.08333334, 0.14679952, -0.15876235, 0.16666667, -0.16666667, 0.06207657,
+    ]
+    #expect(zip(gradient, expected).allSatisfy { abs($0 - $1) < 1e-6 } && gradient.count == 6)
+    let sum = Variable(x).binaryCrossEntropy(targets: y, reduction: .sum)
+    #expect(abs(sum.value.item() - 6 * loss.value.item()) < 1e-4)
+  }
 }

@@ -75,6 +75,46 @@ import Testing
     #expect(plain.examples(ofEpoch: 3) == Array(0..<23))
   }
 
+  /// Similar lengths meet, every example is seen once, and all padding of 64 batches together is at most
+  /// a batch times the difference between their longest and their shortest example.
+  @Test func batchesByLength() {
+    var random = SeededRandom(seed: 3, path: "lengths")
+    let lengths = (0..<3001).map { _ in Int(random.next() % 57) + 3 }
+    func padding(_ order: BatchOrder, _ epoch: Int) -> Int {
+      let examples = order.examples(ofEpoch: epoch)
+      return (0..<order.stepsPerEpoch).reduce(0) { sum, step in
+        sum
+          + order.batches(ofStep: step, in: examples).reduce(0) { sum, batch in
+            let longest = batch.map { lengths[$0] }.max() ?? 0
+            return sum + batch.reduce(0) { $0 + longest - lengths[$1] }
+          }
+      }
+    }
+    let plain = BatchOrder(exampleCount: 3001, batchSize: 16, seed: 5)
+    let order = BatchOrder(exampleCount: 3001, batchSize: 16, seed: 5, lengths: lengths)
+    let epochs = (0..<3).map { order.examples(ofEpoch: $0) }
+    for (epoch, examples) in epochs.enumerated() {
+      #expect(examples.sorted() == Array(0..<3001))
+      // 188 batches are three windows.
+      #expect(padding(order, epoch) <= 3 * 16 * 56)
+      #expect(padding(plain, epoch) > 20 * padding(order, epoch))
+      #expect(order.batches(ofStep: 187, in: examples).map(\.count) == [9])
+    }
+    #expect(Set(epochs).count == 3 && order.examples(ofEpoch: 1) == epochs[1])
+    // Batches come in random order: long ones are not all at one end.
+    let means = (0..<187).map { step in
+      order.batches(ofStep: step, in: epochs[0])[0].reduce(0) { $0 + lengths[$1] } / 16
+    }
+    let (first, last) = (means.prefix(93).reduce(0, +) / 93, means.suffix(93).reduce(0, +) / 93)
+    #expect(abs(first - last) < 8)
+    // A batch of everything, and one larger than that.
+    for size in [3001, .max] {
+      let whole = BatchOrder(exampleCount: 3001, batchSize: size, seed: 1, lengths: lengths)
+      #expect(whole.stepsPerEpoch == 1)
+      #expect(whole.examples(ofEpoch: 0).sorted() == Array(0..<3001))
+    }
+  }
+
   @Test func shufflesAreUniform() {
     // Each example at each place: 4 examples, 4,000 epochs, expected 1,000 with a deviation of 27.
     let order = BatchOrder(exampleCount: 4, batchSize: 1, seed: 0)

@@ -1,9 +1,10 @@
-import LoRAFiles
-import LoRAJSON
+package import LoRAFiles
+package import LoRAJSON
 
 extension ConfigurationKey {
-  /// The labels of a classifier: `id2label`, or a number of labels without names. Read for a class of
-  /// transformers whose name ends in "ForSequenceClassification".
+  /// The labels of a classifier: `id2label`, or a number of labels without names, and whether a text may
+  /// have several (`problem_type`). Read for a class of transformers whose name ends in
+  /// "ForSequenceClassification".
   public static let labels: [ConfigurationKey] = [
     ConfigurationKey(
       name: "id2label",
@@ -27,7 +28,27 @@ extension ConfigurationKey {
           JSONObject(
             configuration.labels.enumerated().map { ($1, JSONValue.integer(Int64($0))) }))
       }),
+    ConfigurationKey(
+      name: "problem_type",
+      read: { (configuration, fields) throws(FormatError) in
+        guard configuration.isSequenceClassifier else { return }
+        switch try fields.string("problem_type") {
+        case nil, "single_label_classification": break
+        case multiLabel: configuration.isMultiLabel = true
+        case let other?:
+          throw fields.error(
+            .unsupported, "problem_type", "'\(other)' is not supported",
+            "supported are single_label_classification and \(multiLabel)")
+        }
+      },
+      write: { configuration in
+        configuration.labels.isEmpty
+          ? nil
+          : .string(configuration.isMultiLabel ? multiLabel : "single_label_classification")
+      }),
   ]
+
+  private static let multiLabel = "multi_label_classification"
 }
 
 extension JSONFields {
@@ -66,5 +87,48 @@ extension ModelConfiguration {
   /// and names no class is of its architecture's.
   public var isSequenceClassifier: Bool {
     (classNames.first ?? architecture.className).hasSuffix("ForSequenceClassification")
+  }
+
+  /// Whether a text may have several of a classifier's labels, or none: each is then decided by itself.
+  public var isMultiLabel: Bool {
+    get { self[flag: "problem_type"] }
+    set { options["problem_type"] = newValue ? .flag(true) : nil }
+  }
+
+  /// The same model with a classifier of sequences that tells `labels` apart; `file` is for the error.
+  ///
+  /// Throws `FormatError` for an architecture without such a head, and for labels that are none.
+  package func classifying(
+    _ labels: [String], isMultiLabel: Bool, file: String
+  ) throws(FormatError) -> ModelConfiguration {
+    guard architecture.path(of: "cls.output") != nil else {
+      let known = Architecture.all.filter { $0.path(of: "cls.output") != nil }
+      throw FormatError(
+        .unsupported, file: file, subject: "the architecture '\(architecture)'",
+        problem: "it has no classifier of sequences here",
+        remedy: "supported are " + known.map { "'\($0)'" }.joined(separator: ", "))
+    }
+    guard !labels.isEmpty, Set(labels).count == labels.count else {
+      throw FormatError(
+        .invalidValue, file: file, subject: "the labels",
+        problem: labels.isEmpty ? "there are none" : "one occurs twice",
+        remedy: "give each label once")
+    }
+    var result = self
+    result.classNames = [architecture.className]
+    result.labels = labels
+    result.isMultiLabel = isMultiLabel
+    return result
+  }
+
+  /// The object of a `config.json`, with the class and the labels of this configuration in the place of
+  /// its own.
+  package func labelled(_ object: JSONObject) -> JSONObject {
+    var result = object
+    result["architectures"] = .array(classNames.map { .string($0) })
+    for key in ConfigurationKey.labels {
+      if let value = key.write(self) { result[key.name] = value }
+    }
+    return result
   }
 }

@@ -52,6 +52,26 @@ extension Variable {
     }
   }
 
+  /// The binary cross-entropy of logits with float32 targets of the same shape, each from 0 to 1: the sum,
+  /// or the mean, over all elements of `log(1 + exp(x)) - x y`, as PyTorch's
+  /// `binary_cross_entropy_with_logits`.
+  public func binaryCrossEntropy(targets: Tensor, reduction: LossReduction = .mean) -> Variable {
+    require(
+      targets.shape == shape && targets.dtype == .float32,
+      "targets \(targets.dtype) \(targets.shape) of logits \(shape)")
+    let logits = value
+    let factor = reduction == .sum ? 1 : 1 / Float(max(logits.elementCount, 1))
+    var sum = 0.0
+    // As many as a batch has labels: no kernel's work.
+    for (x, y) in zip(logits.scalars(as: Float.self), targets.scalars(as: Float.self)) {
+      sum += Double(max(x, 0) - x * y) + logOnePlusExp(-Double(abs(x)))
+    }
+    return Self.record(Tensor(scalar: Float(sum) * factor), inputs: [self]) { dy, inputs in
+      let probabilities = logits.mapped { lk_unary_forward(LK_SIGMOID, $0, $1, $2) }
+      inputs.add((probabilities - targets).scaled(by: dy.item() * factor), to: 0)
+    }
+  }
+
   /// The cross-entropy of `self weightᵀ` with the targets, without forming all logits.
   ///
   /// Tokens are projected, reduced and differentiated in chunks in one pass, so memory does not

@@ -17,7 +17,8 @@ extension FolderResult {
     if isPEFT { results.append(.adapter(.peft)) }
     if isAdapterHub { results.append(.adapter(.adapters)) }
     if isMLX { results.append(.adapter(.mlx)) }
-    if names.contains(ModelDirectory.configurationFile)
+    // Beside an adapter's weights it says which labels its head has.
+    if names.contains(ModelDirectory.configurationFile) && !isPEFT
       || names.contains(where: ModelDirectory.isWeightsFile)
     {
       results.append(.model)

@@ -80,9 +80,11 @@ extension Module {
   ///   - configuration: a configuration to keep, as of the adapter that training started from: what
   ///     does not describe the adapter is put right. nil describes it by its layers, ranks and scales.
   ///   - baseModelName: what the configuration names as its base model.
+  ///   - otherFiles: more files of the folder, as ``PretrainedModel/labelledConfiguration()`` for
+  ///     `config.json`.
   public func saveAdapter(
     _ name: String, to path: String, configuration: PEFTAdapterConfiguration? = nil,
-    baseModelName: String? = nil
+    baseModelName: String? = nil, otherFiles: [(name: String, content: [UInt8])] = []
   ) throws {
     let naming = isBodyAlone ? bodyPrefixes.first.map(AdapterNaming.withoutPrefix) : nil
     let description = try describeAdapter(name).renamed(naming?.inFile ?? { $0 })
@@ -99,7 +101,7 @@ extension Module {
       file.configuration.taskType = model.taskOfPEFT
     }
     if let baseModelName { file.configuration.baseModelName = baseModelName }
-    try file.write(to: path)
+    try file.write(to: path, otherFiles: otherFiles)
   }
 
   /// The dropout that training goes on with: that of the first layer that has one.

@@ -42,8 +42,12 @@ extension PretrainedModel {
       if weights.isHeadApart { stored.tiesWordEmbeddings = false }
       return stored.encoded()
     }
-    guard weights.isHeadApart || type != nil else { return directory.configurationText }
-    var object = directory.configurationObject
+    guard weights.isHeadApart || type != nil || !freshModules.isEmpty else {
+      return directory.configurationText
+    }
+    var object =
+      freshModules.isEmpty
+      ? directory.configurationObject : configuration.labelled(directory.configurationObject)
     if weights.isHeadApart { object["tie_word_embeddings"] = false }
     if let type {
       let key = object["dtype"] == nil && object["torch_dtype"] != nil ? "torch_dtype" : "dtype"
@@ -107,6 +111,12 @@ private struct StoredWeights {
       } else {
         copies.insert(name)
         tensors.append((name, stored))
+      }
+    }
+    // A checkpoint with a head names what is beside it as parts of a whole.
+    if !pretrained.freshModules.isEmpty {
+      for index in tensors.indices where !copies.contains(tensors[index].name) {
+        tensors[index].name = directory.parameterName(tensors[index].name, architecture)
       }
     }
     for (name, value) in values where rest[name] != nil {

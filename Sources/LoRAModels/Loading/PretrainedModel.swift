@@ -25,6 +25,9 @@ public struct PretrainedModel: Sendable {
   public let configuration: ModelConfiguration
   /// What `generation_config.json` says: stop tokens and sampling.
   public let generation: GenerationConfiguration
+  /// The paths of the modules of a classifier's head that the checkpoint has no weights of: they begin
+  /// as a model does that nobody trained, see ``init(path:classifying:isMultiLabel:type:seed:)``.
+  public let freshModules: [String]
 
   /// Opens the Hugging Face directory, or the GGUF file, at `path`; which it is follows from its
   /// content. Weights stay memory-mapped, in the
@@ -46,6 +49,7 @@ public struct PretrainedModel: Sendable {
       model = try configuration.makeModel(file: file, type: type)
       self.file = file
       directory = nil
+      freshModules = []
       return
     default: throw content.isNoModel(path)
     }
@@ -55,6 +59,20 @@ public struct PretrainedModel: Sendable {
     model = try configuration.makeModel(directory: directory, type: type)
     self.directory = directory
     file = nil
+    freshModules = []
+  }
+
+  /// The model of `directory` as `configuration` has it, with what of its head is fresh.
+  init(
+    _ directory: ModelDirectory, _ configuration: ModelConfiguration, type: DType?,
+    fresh: FreshHead
+  ) throws {
+    self.configuration = configuration
+    generation = try directory.generationConfiguration()
+    model = try configuration.makeModel(directory: directory, type: type, fresh: fresh)
+    self.directory = directory
+    file = nil
+    freshModules = fresh.modules
   }
 
   /// The tokenizer that lies beside the weights, or in the same file. Where its files name no token
@@ -99,11 +117,12 @@ public struct PretrainedModel: Sendable {
 extension ModelConfiguration {
   /// Builds the model of `directory`, strictly.
   fileprivate func makeModel(
-    directory: ModelDirectory, type: DType?
+    directory: ModelDirectory, type: DType?, fresh: FreshHead? = nil
   ) throws -> any PretrainedTokenModel {
     var used: Set<String> = []
     let stored = directory.storedNames(for: architecture)
     let source = ParameterSource { full, shape in
+      if let parameter = fresh?.parameter(full, shape) { return parameter }
       let name = stored[full] ?? full
       used.insert(name)
       return try directory.parameter(named: name, shape: shape, type: type)
@@ -118,7 +137,7 @@ extension ModelConfiguration {
 
 extension ModelDirectory {
   /// What the checkpoint calls each parameter that it has a tensor of.
-  fileprivate func storedNames(for architecture: Architecture) -> [String: String] {
+  func storedNames(for architecture: Architecture) -> [String: String] {
     Dictionary(tensorNames.map { (parameterName($0, architecture), $0) }) { first, _ in first }
   }
 

@@ -5,12 +5,17 @@ public import LoRATensor
 public protocol SequenceClassifier: TokenModel {
   /// What the logits stand for, in their order.
   var labels: [String] { get }
+  /// Whether a sequence may have several labels, or none, each decided by itself; false by default.
+  var isMultiLabel: Bool { get }
   /// The logits of each batch item's labels, `[batch, labels]`, from the hidden states of its one
   /// sequence.
   func logits(of hidden: Variable, _ batch: TokenBatch) -> Variable
 }
 
 extension SequenceClassifier {
+  /// One label a sequence.
+  public var isMultiLabel: Bool { false }
+
   /// The logits of each batch item's labels, `[batch, labels]`. Traps for a batch that packs several
   /// sequences into an item.
   public func callAsFunction(_ batch: TokenBatch) -> Variable {

@@ -83,6 +83,8 @@ public final class TransformerClassifier: SequenceClassifier, TransformerModel {
 
   /// What the logits stand for.
   public var labels: [String] { configuration.labels }
+  /// Whether a sequence may have several of them.
+  public var isMultiLabel: Bool { configuration.isMultiLabel }
   /// The layer that makes the logits, which ``LayerSelector/allLinear`` leaves out.
   public var outputHead: (any LinearLayer)? { head.output }
 

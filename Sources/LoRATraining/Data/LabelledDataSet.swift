@@ -1,3 +1,4 @@
+import LoRAAutograd
 public import LoRAModels
 public import LoRATensor
 
@@ -10,20 +11,25 @@ public import LoRATensor
 /// let trainer = try Trainer(classifier, training: .adapter("mood"), on: data)
 /// ```
 public struct LabelledDataSet: TrainingData {
-  /// A token sequence and its label.
+  /// A token sequence and its label, or its labels for a model that gives a sequence several.
   public struct Example: Sendable, Hashable {
     /// The token ids.
     public var tokens: [Int]
     /// The token types; nil if all are 0.
     public var types: [Int]?
-    /// The index of the label.
-    public var label: Int
+    /// The indexes of the labels: one, but for a model that gives a sequence several.
+    public var labels: [Int]
 
-    /// Creates an example.
+    /// Creates an example with one label.
     public init(tokens: [Int], types: [Int]? = nil, label: Int) {
+      self.init(tokens: tokens, types: types, labels: [label])
+    }
+
+    /// Creates an example with any number of labels.
+    public init(tokens: [Int], types: [Int]? = nil, labels: [Int]) {
       self.tokens = tokens
       self.types = types
-      self.label = label
+      self.labels = labels
     }
   }
 
@@ -31,8 +37,10 @@ public struct LabelledDataSet: TrainingData {
   public struct Batch: Sendable {
     /// The tokens, not yet checked.
     public let tokens: TokenBatch
-    /// The indexes of the labels, int64, `[batch]`.
+    /// The index of each sequence's first label, int64, `[batch]`; -100, which is ignored, without one.
     public let labels: Tensor
+    /// The indexes of each sequence's labels.
+    public let labelSets: [[Int]]
   }
 
   /// The examples.
@@ -65,7 +73,9 @@ public struct LabelledDataSet: TrainingData {
       ? chosen.map { $0.types ?? Array(repeating: 0, count: $0.tokens.count) } : nil
     return Batch(
       tokens: TokenBatch(sequences: chosen.map(\.tokens), types: types),
-      labels: Tensor(chosen.map { Int64($0.label) }, shape: [chosen.count]))
+      labels: Tensor(
+        chosen.map { $0.labels.first.map(Int64.init) ?? ignoredTarget }, shape: [chosen.count]),
+      labelSets: chosen.map(\.labels))
   }
 
   /// The number of tokens of these examples, without padding.
@@ -86,18 +96,24 @@ public struct LabelledDataSet: TrainingData {
     for example in examples {
       combine(example.tokens)
       combine(example.types ?? [])
-      combine([example.label])
+      combine(example.labels)
     }
     return hash.value
   }
 
-  /// Throws ``TrainingError`` for a label that `model` does not have, and `SequenceError` for
-  /// tokens or types that it can't read. Trainer and evaluation call it.
+  /// Throws ``TrainingError`` for a label that `model` does not have, or for none or several of a model
+  /// that gives a sequence one, and `SequenceError` for tokens or types that it can't read. Trainer and
+  /// evaluation call it.
   public func check(for model: any SequenceClassifier) throws {
     let count = model.labels.count
     for (index, example) in examples.enumerated() {
-      guard (0..<count).contains(example.label) else {
-        throw TrainingError.labelOutOfRange(label: example.label, example: index, labels: count)
+      if let label = example.labels.first(where: { !(0..<count).contains($0) }) {
+        throw TrainingError.labelOutOfRange(label: label, example: index, labels: count)
+      }
+      guard model.isMultiLabel || example.labels.count == 1 else {
+        throw TrainingError.invalidOption(
+          name: "the number of labels of example \(index + 1)", value: "\(example.labels.count)",
+          expected: "1: the model gives a sequence one label")
       }
     }
     try model.validate(examples.map(\.tokens))

@@ -54,7 +54,9 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
     try trainer.optimizer.check()
     order = BatchOrder(
       exampleCount: trainer.data.exampleCount, batchSize: options.batchSize,
-      accumulation: options.accumulation, seed: options.shuffles ? options.seed : nil)
+      accumulation: options.accumulation, seed: options.shuffles ? options.seed : nil,
+      lengths: options.groupsByLength
+        ? (0..<trainer.data.exampleCount).map { trainer.data.tokenCount(of: [$0]) } : nil)
     stepCount = options.stepCount(stepsPerEpoch: order.stepsPerEpoch)
     parameters = trainer.groups.flatMap(\.parameters)
     var paths: Set<String> = []

@@ -177,6 +177,7 @@ extension TrainingOptions {
     ("beta1", { "\($0.beta1)" }), ("beta2", { "\($0.beta2)" }), ("epsilon", { "\($0.epsilon)" }),
     ("clipping norm", { "\($0.clipNorm)" }), ("seed", { "\($0.seed)" }),
     ("shuffling", { "\($0.shuffles)" }), ("precision", { "\($0.precision)" }),
+    ("batches by length", { "\($0.groupsByLength)" }),
     ("LoRA+ ratio", { $0.loraPlus.map { "\($0.ratio)" } ?? "none" }),
     ("LoRA+ rate of embeddings", { $0.loraPlus.map { "\($0.embeddingLearningRate)" } ?? "none" }),
   ]

@@ -8,7 +8,7 @@ import LoRAKit
 struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train",
-    abstract: "Train an adapter, or a whole model, on text or token sequences.",
+    abstract: "Train an adapter, or a whole model, on texts, token sequences or labelled texts.",
     discussion: """
       Writes a PEFT adapter or, with --method full, a model directory in the base's stored type. If \
       something stops the training (Ctrl-C, a closed terminal, a loss that is not finite, a log that \
@@ -17,14 +17,19 @@ struct TrainCommand: ParsableCommand {
 
         lora train --model MODEL --data ids.safetensors --steps 200 --output a1
         lora train --model MODEL --data questions.jsonl --epochs 3 --output a2
+        lora train --task classification --model ENCODER --data intents.jsonl --output a3
       """)
 
   @OptionGroup var model: ModelOptions
+  @Option(help: ArgumentHelp("What to learn: \(TaskArgument.help).", valueName: "task"))
+  var task: TaskArgument = .text
   @Option(
     help: ArgumentHelp(
       "Text (.txt), records with a text or with a prompt and a completion (.jsonl, .json, .csv), or "
         + "token sequences (.json, .safetensors). FILE#name picks a tensor of a .safetensors file; without "
-        + "it 'train' is read.", valueName: "file[#name]"))
+        + "it 'train' is read. For --task classification records with text, label and, for pairs, "
+        + "text_pair; a label is a name, or a list of names where there may be several.",
+      valueName: "file[#name]"))
   var data: String
   @Option(
     help: ArgumentHelp(
@@ -72,25 +77,26 @@ struct TrainCommand: ParsableCommand {
         "\(output): a training that was stopped lies there; go on with it by --resume \(output), or "
           + "--force to begin again")
     }
-    let pretrained = try model.load()
-    let reader = try examples.reader(for: pretrained)
-    let trainingData = try reader.readTelling(data, tensor: "train")
-    if let tokenizer = reader.tokenizer, let text = pretrained.endOfTextWarning(with: tokenizer) {
-      StandardError.line("warning: \(text)")
+    let input = TaskInput(
+      model: model, data: data, evalData: evalData, examples: examples,
+      initAdapter: recipe.initAdapter, seed: schedule.seed)
+    switch task {
+    case .text: try run(TextTask(input), destinations)
+    case .classification: try run(ClassificationTask(input), destinations)
     }
-    let heldOut =
-      try evalData.map { try reader.readTelling($0, tensor: "eval") }
-      ?? reader.readTensor("eval", ifIn: data)?.data
+  }
+
+  private func run(_ task: some TrainingTask, _ destinations: Destinations) throws {
     var configuration: PEFTAdapterConfiguration?
     if recipe.trained != .full {
       let attached = try recipe.attach(
-        to: pretrained.languageModel, from: model.path, named: Self.name, seed: schedule.seed,
-        memoryLimit: memory.memory?.bytes)
+        to: task.pretrained.model, from: model.path, named: Self.name, seed: schedule.seed,
+        memoryLimit: memory.memory?.bytes, completing: task.complete)
       StandardError.warnings(attached.warnings)
       configuration = attached.configuration
     }
     try destinations.confirm()
-    try train(pretrained, trainingData, heldOut, configuration)
+    try train(task, configuration)
   }
 
   /// Writes how this run was begun into its folder, if it is to be resumed one day. What another has
@@ -113,20 +119,25 @@ struct TrainCommand: ParsableCommand {
   }
 
   private func train(
-    _ pretrained: PretrainedModel, _ trainingData: TokenDataSet, _ heldOut: TokenDataSet?,
-    _ configuration: PEFTAdapterConfiguration?
+    _ task: some TrainingTask, _ configuration: PEFTAdapterConfiguration?
   ) throws {
     var options = schedule.training
     options.precision = model.dtype.precision(otherwise: .ofWeights)
+    options.groupsByLength =
+      schedule.groupByLength ?? (task.groupsByLength && !schedule.noShuffle)
     memory.apply(to: &options)
-    let base = try pretrained.languageModel
-    let trainer = try Trainer(
-      base, training: recipe.trained == .full ? .full : .adapter(Self.name),
-      on: trainingData, options: options, logger: WarningLog.logger)
+    var trainer = try task.trainer(
+      training: recipe.trained == .full ? .full : .adapter(Self.name), options: options)
+    if let rate = schedule.headLearningRate {
+      guard trainer.setLearningRate(rate, ofModules: task.headModules) else {
+        throw CommandError(
+          "--head-learning-rate: no head is trained; leave it out, or give --task classification")
+      }
+    }
     // Before anything that takes long.
     try trainer.checkMemory()
-    let before = try heldOut.map { try base.evaluate(on: $0) }
-    if let before { StandardError.line("evaluation before: NLL \(decimal(before.nll, 5))") }
+    let before = try task.evaluate(training: recipe.trained)
+    if let before { StandardError.line("evaluation before: \(before)") }
     try begin()
     let state = isResumed ? try folder.lastState() : nil
     if let state { StandardError.line("resumed after step \(state.step)") }
@@ -134,7 +145,7 @@ struct TrainCommand: ParsableCommand {
     let outcome = try make(&run)
     let place: String
     do {
-      place = try save(pretrained, configuration)
+      place = try save(task, configuration)
     } catch {
       throw outcome.failure.map { CommandError("\($0); nothing is saved: \(error)") } ?? error
     }
@@ -142,7 +153,7 @@ struct TrainCommand: ParsableCommand {
     let isInterrupted = Interrupt.isRequested
     Interrupt.release()
     let isWhole = outcome.failure == nil && !isInterrupted
-    let after = isWhole ? try heldOut.map { try base.evaluate(on: $0) } : nil
+    let after = isWhole ? try task.evaluate(training: recipe.trained) : nil
     if isWhole || format.isJSON {
       try report(outcome, in: place, before, after, isInterrupted: isInterrupted)
     }
@@ -163,7 +174,7 @@ struct TrainCommand: ParsableCommand {
 
   /// Makes the steps of `run` to the end, or until something stops it that leaves the steps before it
   /// worth saving: a signal, a loss that is not finite, a log that cannot be written.
-  private func make(_ run: inout TrainingRun<TokenDataSet>) throws -> Outcome {
+  private func make(_ run: inout TrainingRun<some TrainingData>) throws -> Outcome {
     let lines = try log.map { path in
       try LineFile(
         path: path,
@@ -212,13 +223,13 @@ struct TrainCommand: ParsableCommand {
 
   /// Saves what was learned; where it lies then.
   private func save(
-    _ pretrained: PretrainedModel, _ configuration: PEFTAdapterConfiguration?
+    _ task: some TrainingTask, _ configuration: PEFTAdapterConfiguration?
   ) throws -> String {
     while true {
       let place = freePlace()
       do {
         try ExistingResult.$policy.withValue(replaces ? .replaced : .kept) {
-          try save(pretrained, configuration, in: place)
+          try save(task, configuration, in: place)
         }
         return place
       } catch is ResultAppeared {
@@ -229,12 +240,14 @@ struct TrainCommand: ParsableCommand {
   }
 
   private func save(
-    _ pretrained: PretrainedModel, _ configuration: PEFTAdapterConfiguration?, in place: String
+    _ task: some TrainingTask, _ configuration: PEFTAdapterConfiguration?, in place: String
   ) throws {
+    let pretrained = task.pretrained
     if recipe.trained != .full {
       try pretrained.model.saveAdapter(
         Self.name, to: place, configuration: configuration,
-        baseModelName: configuration?.baseModelName ?? model.path)
+        baseModelName: configuration?.baseModelName ?? model.path,
+        otherFiles: task.filesBesideAdapter)
     } else {
       let (files, warnings) = try pretrained.companionFiles(for: place)
       try pretrained.save(to: place, type: model.dtype.type, otherFiles: files)
@@ -272,13 +285,16 @@ struct TrainCommand: ParsableCommand {
   }
 
   private func report(
-    _ outcome: Outcome, in place: String, _ before: Evaluation?, _ after: Evaluation?,
+    _ outcome: Outcome, in place: String, _ before: TaskMeasurement?, _ after: TaskMeasurement?,
     isInterrupted: Bool
   ) throws {
     if format.isJSON {
       var object: JSONObject = ["steps": JSONValue(outcome.steps), "loss": .number(outcome.loss)]
-      if let before { object["eval_nll_before"] = .number(before.nll) }
-      if let after { object["eval_nll_after"] = .number(after.nll) }
+      for (measurement, suffix) in [(before, "before"), (after, "after")] {
+        for value in measurement?.values ?? [] {
+          object["eval_\(value.key)_\(suffix)"] = .number(value.number)
+        }
+      }
       object["trainable_parameters"] = JSONValue(outcome.trainableParameters)
       object["output"] = .string(place)
       if isInterrupted { object["interrupted"] = true }
@@ -288,7 +304,7 @@ struct TrainCommand: ParsableCommand {
       "\(place): \(grouped(outcome.trainableParameters)) parameters trained in "
       + "\(counted(outcome.steps, "step")), loss \(decimal(outcome.loss, 4))"
     if let before, let after {
-      text += ", evaluation NLL \(decimal(before.nll, 5)) before, \(decimal(after.nll, 5)) after"
+      text += ", evaluation \(before) before, \(after) after"
     }
     try StandardOutput.line(text)
   }

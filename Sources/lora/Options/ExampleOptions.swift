@@ -24,13 +24,23 @@ struct ExampleOptions: ParsableArguments {
     try demand("--sequence-length", sequenceLength, .atLeast(1))
   }
 
+  /// The most tokens of an example of a task whose examples are whole texts, special tokens included.
+  func longest(for model: any TokenModel) throws -> Int {
+    let limit = model.maximumPositions
+    if let sequenceLength, sequenceLength > limit { throw tooLong(sequenceLength, limit) }
+    return sequenceLength ?? min(512, limit)
+  }
+
+  private func tooLong(_ length: Int, _ limit: Int) -> CommandError {
+    CommandError(
+      "--sequence-length \(length): the model's limit is \(limit) positions; give at most that")
+  }
+
   /// A reader of data for `pretrained`.
   func reader(for pretrained: PretrainedModel) throws -> DataReader {
     let limit = pretrained.model.maximumPositions
     if let sequenceLength, sequenceLength > limit {
-      throw CommandError(
-        "--sequence-length \(sequenceLength): the model's limit is \(limit) positions; give at most "
-          + "that")
+      throw tooLong(sequenceLength, limit)
     }
     return try DataReader(
       for: pretrained.languageModel,

@@ -95,10 +95,11 @@ struct RecipeOptions: ParsableArguments {
   func check() throws(AdapterError) { try flags.check() }
 
   /// Attaches the adapter that will be trained to `model`, which was opened from `path`; the
-  /// configuration to save it with, and warnings.
+  /// configuration to save it with, and warnings. `complete` says what the task wants of a recipe.
   func attach(
-    to model: any LanguageModel, from path: String, named name: String, seed: UInt64,
-    memoryLimit: Int? = nil
+    to model: any PretrainedTokenModel, from path: String, named name: String, seed: UInt64,
+    memoryLimit: Int? = nil,
+    completing complete: (PEFTAdapterConfiguration) -> PEFTAdapterConfiguration = { $0 }
   ) throws -> (configuration: PEFTAdapterConfiguration, warnings: [String]) {
     if let initAdapter {
       let file = try AdapterFile.opened(initAdapter, toAttachTo: path)
@@ -120,12 +121,13 @@ struct RecipeOptions: ParsableArguments {
     var configuration: PEFTAdapterConfiguration
     var warnings: [String] = []
     if let config {
-      configuration = try PEFTAdapterConfiguration(path: config)
-        .resolvingTargets(forModelType: model.layout.modelType)
+      configuration = complete(
+        try PEFTAdapterConfiguration(path: config)
+          .resolvingTargets(forModelType: model.layout.modelType))
       warnings = [configuration.noteOfUnknownFields].compactMap { $0.map { "\(config): \($0)" } }
       try check(configuration, config, model)
     } else {
-      configuration = flags.configuration(for: model)
+      configuration = complete(flags.configuration(for: model))
     }
     let report = try model.inject(
       configuration, named: name, seed: seed, memoryLimit: memoryLimit)
@@ -139,7 +141,7 @@ struct RecipeOptions: ParsableArguments {
 
   /// Throws if a flag says otherwise than the configuration that came from `source`.
   private func check(
-    _ configuration: PEFTAdapterConfiguration, _ source: String, _ model: any LanguageModel
+    _ configuration: PEFTAdapterConfiguration, _ source: String, _ model: any PretrainedTokenModel
   ) throws {
     func demand(_ isSame: Bool, _ flag: String, _ found: String) throws {
       if !isSame {
@@ -203,9 +205,9 @@ struct TargetArgument: ExpressibleByArgument, Sendable {
 
 extension PEFTAdapterConfiguration {
   /// The paths of the layers of `model` that the targets select.
-  fileprivate func layers(of model: any LanguageModel) -> [String] {
+  fileprivate func layers(of model: any PretrainedTokenModel) -> [String] {
     model.linearLayers().filter { path, layer in
-      matches(path: path) && !(targets == .allLinear && layer === model.head)
+      matches(path: path) && !(targets == .allLinear && layer === model.outputHead)
     }.map(\.path)
   }
 }

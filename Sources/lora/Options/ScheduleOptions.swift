@@ -45,6 +45,17 @@ struct ScheduleOptions: ParsableArguments {
   var seed: UInt64 = 0
   @Flag(help: "Take the examples in the order of the file, in every epoch.")
   var noShuffle = false
+  @Flag(
+    inversion: .prefixedNo, exclusivity: .exclusive,
+    help: """
+      Make batches of examples of similar length, in random order. (default: with --task classification)
+      """)
+  var groupByLength: Bool?
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "The learning rate of a classifier's head. (default: --learning-rate)", valueName: "rate"))
+  var headLearningRate: Double?
 
   func validate() throws {
     if steps != nil, epochs != nil { throw ValidationError("give --steps or --epochs, not both") }
@@ -52,6 +63,12 @@ struct ScheduleOptions: ParsableArguments {
     try demand("--epochs", epochs, .atLeast(1))
     try demand("--batch", batch, .atLeast(1))
     try demand("--learning-rate", learningRate, .atLeast(0))
+    try demand("--head-learning-rate", headLearningRate, .above(0, to: 100))
+    if noShuffle, groupByLength == true {
+      throw ValidationError(
+        "--group-by-length changes the order of the examples, which --no-shuffle keeps; give one of them"
+      )
+    }
     try demand("--loraplus-ratio", loraplusRatio, .atLeast(1))
     try demand("--warmup", warmup, .atLeast(0))
     try demand("--weight-decay", weightDecay, .atLeast(0))

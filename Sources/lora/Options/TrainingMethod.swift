@@ -64,7 +64,7 @@ struct AdapterRecipe {
   }
 
   /// The recipe as PEFT writes it down, for `model`.
-  func configuration(for model: any LanguageModel) -> PEFTAdapterConfiguration {
+  func configuration(for model: any PretrainedTokenModel) -> PEFTAdapterConfiguration {
     let recipe = method.recipe ?? TrainingRecipe.all[0]
     var values = TrainingRecipe.Values()
     values.dropout = dropout ?? values.dropout

@@ -9,13 +9,19 @@ extension PEFTAdapterFile {
   ///   - path: the folder.
   ///   - storedType: the type that tensors get in the file; nil: each the one that its description
   ///     names, which rewrites what was read bit for bit.
+  ///   - otherFiles: more files of the folder.
   ///
   /// Throws `FormatError` if the configuration does not describe the factors (another method, rank
   /// or scale, a path that its targets do not match) or if one is not finite, `FileError` if writing
   /// fails; then the folder's files are as before.
-  package func write(to path: String, storedType: DType? = nil) throws {
+  package func write(
+    to path: String, storedType: DType? = nil,
+    otherFiles: [(name: String, content: [UInt8])] = []
+  ) throws {
+    let others = otherFiles.map { AtomicFile.Part(FileSystem.join(path, $0.name), $0.content) }
     try AtomicFolder.write(
-      try parts(of: path, storedType: storedType), as: FolderResult.adapter(.peft), to: path)
+      others + (try parts(of: path, storedType: storedType)), as: FolderResult.adapter(.peft),
+      to: path)
   }
 
   /// The files of the folder at `path`, not yet written: for folders that are written together.

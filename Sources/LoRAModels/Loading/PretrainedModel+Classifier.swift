@@ -1,0 +1,189 @@
+public import LoRAArchitectures
+import LoRAAutograd
+public import LoRAFiles
+public import LoRAFormats
+import LoRAJSON
+public import LoRATensor
+
+// Classifiers of sequences whose head is not in the checkpoint: to be trained, or brought by an adapter.
+
+extension PretrainedModel {
+  /// Opens the Hugging Face directory at `path` as a classifier that tells `labels` apart.
+  ///
+  /// ```swift
+  /// let pretrained = try PretrainedModel(path: "MiniLM", classifying: ["refund", "delivery"])
+  /// let model = try pretrained.sequenceClassifier
+  /// let recipe = pretrained.trainingHead(PEFTAdapterConfiguration(rank: 8, alpha: 16, targets: .allLinear))
+  /// try model.inject(recipe, named: "intents")
+  /// ```
+  ///
+  /// What the checkpoint lacks of the head (``freshModules``) begins as in transformers: weights normal
+  /// with `initializer_range` of `config.json` (0.02 without), biases zero. The numbers depend on the
+  /// seed and the module's path. The checkpoint of a classifier is opened as it is, and its labels must
+  /// be `labels`, in the same order.
+  ///
+  /// - Parameters:
+  ///   - path: the folder of an encoder, with or without a head.
+  ///   - labels: what the logits stand for, each once.
+  ///   - isMultiLabel: whether a text may have several labels, or none.
+  ///   - type: the type of the weights in memory; nil: as stored.
+  ///   - seed: the seed of what is fresh.
+  ///
+  /// Throws `FormatError` as ``init(path:type:)`` does, for an architecture without a classifier, and for
+  /// a checkpoint that tells other labels apart.
+  public init(
+    path: String, classifying labels: [String], isMultiLabel: Bool = false, type: DType? = nil,
+    seed: UInt64 = 0
+  ) throws {
+    let content = try PathContent(path)
+    guard content != .gguf else {
+      throw FormatError(
+        .unsupported, file: path, problem: "a GGUF file has no classifier of sequences",
+        remedy: "give the Hugging Face directory that it was made from")
+    }
+    guard content == .modelFolder || content == .folder else { throw content.isNoModel(path) }
+    let directory = try ModelDirectory(path: path)
+    let base = try directory.configuration()
+    if base.isSequenceClassifier, !base.classNames.isEmpty {
+      guard base.labels == labels, base.isMultiLabel == isMultiLabel else {
+        throw FormatError(
+          .invalidValue, file: FileSystem.join(path, "config.json"), subject: "'id2label'",
+          problem: "the checkpoint is a classifier, of \(listed(base.labels))"
+            + (base.isMultiLabel ? ", several a text" : "") + ", and \(listed(labels)) are wanted"
+            + (isMultiLabel ? ", several a text" : ""),
+          remedy: "use its labels, or the encoder that it was trained from")
+      }
+    }
+    let file = FileSystem.join(path, "config.json")
+    let configuration = try base.classifying(labels, isMultiLabel: isMultiLabel, file: file)
+    try self.init(
+      directory, configuration, type: type,
+      fresh: FreshHead(directory, configuration.architecture, seed: seed))
+  }
+
+  /// Opens the base at `path` with the head that `adapter` brings: that of the checkpoint where it has
+  /// one, or else one of as many labels as the adapter's, which ``AdapterFile/labels(of:)`` names. The
+  /// adapter is not attached.
+  ///
+  /// Throws `FormatError` as ``init(path:type:)`` does; and where neither the checkpoint nor the adapter
+  /// has a part of the head, which would be numbers that nobody trained.
+  public init(path: String, headOf adapter: AdapterFile, type: DType? = nil) throws {
+    if try PathContent(path) == .gguf {
+      self = try PretrainedModel(path: path, type: type)
+      return
+    }
+    let base = try ModelDirectory(path: path).configuration()
+    guard !base.isSequenceClassifier || base.classNames.isEmpty,
+      let head = try adapter.labels(of: base)
+    else {
+      self = try PretrainedModel(path: path, type: type)
+      return
+    }
+    self = try PretrainedModel(
+      path: path, classifying: head.labels, isMultiLabel: head.isMultiLabel, type: type)
+    let brought = Set(adapter.description.replacements.map(\.path))
+    for module in freshModules where !brought.contains("\(module).weight") {
+      throw FormatError(
+        .missingTensor, file: adapter.path, subject: "the classifier's '\(module)'",
+        problem: "neither the base '\(path)' nor the adapter has it",
+        remedy: "it was left untrained, or not saved: train again with it in modules_to_save")
+    }
+  }
+
+  /// What the `config.json` of the folder at `path` says; nil for a GGUF file. Throws `FormatError` for
+  /// what is no model's folder.
+  package static func configuration(at path: String) throws(FormatError) -> ModelConfiguration? {
+    let content = try PathContent(path)
+    if content == .gguf { return nil }
+    guard content == .modelFolder || content == .folder else { throw content.isNoModel(path) }
+    return try ModelDirectory(path: path).configuration()
+  }
+
+  /// The paths of the modules of the head that ``trainingHead(_:)`` trains: the output layer, and what
+  /// else of it is fresh.
+  package var headModules: [String] {
+    let output = configuration.architecture.path(of: "cls.output") ?? ""
+    return freshModules.filter { $0 != output } + [output]
+  }
+
+  /// `recipe` for a classifier whose head is trained beside the adapter, as PEFT has it: for the task
+  /// SEQ_CLS, with the output layer in `modules_to_save`, and what else of the head is fresh.
+  public func trainingHead(_ recipe: PEFTAdapterConfiguration) -> PEFTAdapterConfiguration {
+    var result = recipe
+    result.taskType = "SEQ_CLS"
+    for path in headModules {
+      // PEFT names a head of several layers by what holds them.
+      let name = path.hasPrefix("classifier.") ? "classifier" : path
+      if !result.savedModules.contains(name) { result.savedModules.append(name) }
+    }
+    return result
+  }
+
+  /// The text of a `config.json` with the labels: transformers reads them from there, and so does this
+  /// library where it lies beside an adapter. Nil for a model that was not opened from a folder.
+  public func labelledConfiguration() -> [UInt8]? {
+    guard let directory, configuration.isSequenceClassifier else { return nil }
+    let object = configuration.labelled(directory.configurationObject)
+    return JSONValue.object(object).encodedBytes(pretty: true) + [0x0A]
+  }
+}
+
+extension AdapterFile {
+  /// The labels that the adapter's own head tells apart, on the base that `configuration` describes: those
+  /// of a `config.json` in its folder, or else LABEL_0, LABEL_1, ..., as many as its output layer has rows.
+  /// Nil for an adapter without a head, and for a base that is no classifier's.
+  ///
+  /// Throws `FormatError` for a `config.json` that does not fit the head.
+  public func labels(
+    of configuration: ModelConfiguration
+  ) throws(FormatError) -> (labels: [String], isMultiLabel: Bool)? {
+    guard let output = configuration.architecture.path(of: "cls.output"),
+      let weight = description.replacements.first(where: { $0.path == "\(output).weight" }),
+      weight.value.shape.count == 2
+    else { return nil }
+    let count = weight.value.shape[0]
+    let file = FileSystem.join(
+      FileSystem.isFolder(path) ? path : FileSystem.folder(of: path), "config.json")
+    guard FileSystem.exists(file) else { return ((0..<count).map { "LABEL_\($0)" }, false) }
+    let stored = try ModelConfiguration(
+      parsing: try FileSystem.read(file, limit: 1 << 26), file: file)
+    guard stored.labels.count == count else {
+      throw FormatError(
+        .invalidValue, file: file, subject: "'id2label'",
+        problem: "it names \(stored.labels.count) labels, and the adapter's head has \(count)",
+        remedy: "the file belongs to another adapter; remove it, or put the right one there")
+    }
+    return (stored.labels, stored.isMultiLabel)
+  }
+}
+
+/// The parts of a classifier's head that a checkpoint has no weights of, as transformers initializes
+/// them.
+struct FreshHead: Sendable {
+  /// The paths of the modules.
+  let modules: [String]
+  private let standardDeviation: Float
+  private let seed: UInt64
+
+  /// What `directory` lacks of the head of a classifier of sequences.
+  init(_ directory: ModelDirectory, _ architecture: Architecture, seed: UInt64) {
+    let stored = directory.storedNames(for: architecture)
+    modules = ["cls", "cls.output"].compactMap(architecture.path(of:)).filter { path in
+      stored["\(path).weight"] == nil && stored["\(path).bias"] == nil
+    }
+    standardDeviation = Float(
+      directory.configurationObject["initializer_range"]?.doubleValue ?? 0.02)
+    self.seed = seed
+  }
+
+  /// The fresh parameter called `name`; nil for one that the checkpoint has.
+  func parameter(_ name: String, _ shape: Shape) -> Parameter? {
+    guard modules.contains(where: { name == "\($0).weight" || name == "\($0).bias" }) else {
+      return nil
+    }
+    if shape.count == 1 { return Parameter(.zeros(shape), isTrainable: false) }
+    var random = SeededRandom(seed: seed, path: name)
+    return Parameter(
+      random.normal(shape, standardDeviation: standardDeviation), isTrainable: false)
+  }
+}

@@ -1,0 +1,252 @@
+public import LoRAFiles
+import LoRAJSON
+
+/// A text, or two that belong together, with its labels, as a file of examples has it.
+///
+/// ```json
+/// {"text": "where is my parcel", "label": "delivery"}
+/// {"text": "A man sleeps.", "text_pair": "A man is awake.", "label": "contradiction"}
+/// {"text": "late, and broken", "label": ["delivery", "damage"]}
+/// {"text": "where is my parcel"}
+/// ```
+public struct LabelledText: Sendable, Hashable {
+  /// A label, by its name or by its number among a model's labels.
+  public enum Label: Sendable, Hashable {
+    /// The name.
+    case name(String)
+    /// The number, from 0.
+    case number(Int)
+  }
+
+  /// The text.
+  public var text: String
+  /// The text behind it; nil for one alone.
+  public var second: String?
+  /// The labels; nil where the file says nothing of them.
+  public var labels: [Label]?
+  /// Whether the labels stand in a list, so that there may be several, or none.
+  public var isList: Bool
+  /// The line of the file on which the example begins, from 1.
+  public var line: Int
+
+  /// Creates an example.
+  public init(
+    _ text: String, second: String? = nil, labels: [Label]? = nil, isList: Bool = false,
+    line: Int = 0
+  ) {
+    self.text = text
+    self.second = second
+    self.labels = labels
+    self.isList = isList
+    self.line = line
+  }
+}
+
+extension LabelledText {
+  /// Reads the examples of the file at `path`: JSON lines, a JSON list or a table, with the fields `text`
+  /// and, as wanted, `text_pair` and `label`; or a text file, whose lines are the texts.
+  ///
+  /// A label is a name, or a number of a model's labels; a list of them says that an example may have
+  /// several. Other fields are metadata. Throws `FormatError` with the line of the problem.
+  public static func read(_ path: String) throws -> [LabelledText] {
+    let file = try DataFile(path)
+    var result: [LabelledText] = []
+    switch file.format {
+    case .jsonLines:
+      try file.forEachJSONLine { result.append(try example($0, file: path, line: $1)) }
+    case .json:
+      try file.forEachElement { value, line, _ in
+        result.append(try example(value, file: path, line: line))
+      }
+    case .csv: result = try rows(of: file)
+    case .text:
+      let reader = try ByteReader(path: path)
+      var (bytes, line) = ([UInt8](), reader.line)
+      while try reader.nextLine(into: &bytes) {
+        defer { line = reader.line }
+        let text = String(decoding: bytes, as: UTF8.self)
+        if text.allSatisfy(\.isWhitespace) { continue }
+        result.append(LabelledText(text, line: line))
+      }
+    case .safetensors:
+      throw FormatError(
+        .unsupported, file: path, problem: "token ids have no labels",
+        remedy: "give texts: {\"text\": ..., \"label\": ...}, one a line")
+    }
+    guard !result.isEmpty else {
+      throw FormatError(.invalidValue, file: path, problem: "it holds no examples")
+    }
+    return result
+  }
+
+  private static func example(
+    _ value: JSONValue, file: String, line: Int
+  ) throws(FormatError) -> LabelledText {
+    guard let object = value.objectValue else {
+      throw error(
+        file, line, "expected {\"text\": ..., \"label\": ...}, found \(value.kind)",
+        "write an object a line")
+    }
+    func string(_ name: String) throws(FormatError) -> String? {
+      switch object[name] {
+      case nil, .null?: return nil
+      case .string(let text)?: return text
+      case let other?:
+        throw error(file, line, "expected a string as '\(name)', found \(other.kind)", "")
+      }
+    }
+    guard let text = try string("text") else {
+      throw error(
+        file, line,
+        "expected the field 'text'; found "
+          + (object.isEmpty ? "none" : object.keys.map { "'\($0)'" }.joined(separator: ", ")),
+        "rename the fields: text, text_pair, label")
+    }
+    var result = LabelledText(text, second: try string("text_pair"), line: line)
+    switch object["label"] {
+    case nil, .null?: break
+    case .array(let elements)?:
+      result.isList = true
+      var labels: [Label] = []
+      for element in elements { labels.append(try label(element, file, line)) }
+      guard Set(labels).count == labels.count else {
+        throw error(file, line, "a label occurs twice in the list", "give each once")
+      }
+      result.labels = labels
+    case let value?: result.labels = [try label(value, file, line)]
+    }
+    return result
+  }
+
+  private static func label(
+    _ value: JSONValue, _ file: String, _ line: Int
+  ) throws(FormatError) -> Label {
+    if let name = value.stringValue {
+      guard !name.isEmpty else { throw error(file, line, "the label is empty", "give it a name") }
+      return .name(name)
+    }
+    if case .integer = value, let number = value.intValue, number >= 0 { return .number(number) }
+    throw error(
+      file, line, "expected a name, or a number from 0, as 'label'; found \(value.kind)",
+      "several labels stand in a list")
+  }
+
+  private static func rows(of file: DataFile) throws -> [LabelledText] {
+    var result: [LabelledText] = []
+    var columns: [String: Int] = [:]
+    try file.forEachCSVRow { names, line in
+      for (index, name) in names.map(DataFile.columnName).enumerated() where columns[name] == nil {
+        columns[name] = index
+      }
+      guard columns["text"] != nil else {
+        throw error(
+          file.path, line,
+          "expected a column 'text'; found " + names.map { "'\($0)'" }.joined(separator: ", "),
+          "name the columns in the first line: text, text_pair, label")
+      }
+    } _: { _, fields, line in
+      func field(_ name: String) -> String? {
+        columns[name].flatMap { fields[$0].isEmpty ? nil : fields[$0] }
+      }
+      result.append(
+        LabelledText(
+          field("text") ?? "", second: field("text_pair"),
+          labels: field("label").map { [.name($0)] }, line: line))
+    }
+    return result
+  }
+
+  static func error(
+    _ file: String, _ line: Int, _ problem: String, _ remedy: String
+  ) -> FormatError {
+    FormatError(
+      .typeMismatch, file: file, subject: "line \(line)", problem: problem, remedy: remedy)
+  }
+}
+
+/// What examples with labels are told apart by: the names, and whether one may have several.
+public struct LabelSet: Sendable, Hashable {
+  /// The names, in the order of their numbers.
+  public let names: [String]
+  /// Whether an example may have several labels, or none.
+  public let isMultiLabel: Bool
+  private let positions: [String: Int]
+
+  /// Creates a set of labels.
+  public init(names: [String], isMultiLabel: Bool = false) {
+    self.names = names
+    self.isMultiLabel = isMultiLabel
+    positions = Dictionary(zip(names, names.indices), uniquingKeysWith: { first, _ in first })
+  }
+
+  /// The labels of `examples`, sorted by name, so that they do not depend on the examples' order; numbers
+  /// are called LABEL_0, LABEL_1, ..., as in transformers.
+  ///
+  /// Throws `FormatError` for an example without a label, and for names beside numbers, or lists beside
+  /// single labels; `file` is the examples' for that.
+  public init(of examples: [LabelledText], file: String) throws(FormatError) {
+    var names: Set<String> = []
+    var greatest: Int?
+    for example in examples {
+      guard let labels = example.labels else {
+        throw LabelledText.error(file, example.line, "it has no 'label'", "add it")
+      }
+      guard example.isList == examples[0].isList else {
+        throw LabelledText.error(
+          file, example.line,
+          "'label' is \(example.isList ? "a list" : "one label"), and on line \(examples[0].line) it is "
+            + (examples[0].isList ? "a list" : "one label"),
+          "where examples may have several labels, each has a list")
+      }
+      for label in labels {
+        switch label {
+        case .name(let name): names.insert(name)
+        case .number(let number): greatest = max(greatest ?? 0, number)
+        }
+      }
+      if greatest != nil, !names.isEmpty {
+        throw LabelledText.error(
+          file, example.line, "some labels are names, others are numbers", "name them all")
+      }
+    }
+    if let greatest, greatest >= 1 << 20 {
+      throw LabelledText.error(file, 1, "there are \(greatest + 1) labels, which are too many", "")
+    }
+    self.init(
+      names: greatest.map { (0...$0).map { "LABEL_\($0)" } } ?? names.sorted(),
+      isMultiLabel: examples.first?.isList ?? false)
+  }
+
+  /// The numbers of the labels of `example`. Throws `FormatError` for a label that is not in the set, and
+  /// for none or several where there is one.
+  package func numbers(of example: LabelledText, file: String) throws(FormatError) -> [Int] {
+    guard let labels = example.labels else {
+      throw LabelledText.error(file, example.line, "it has no 'label'", "add it")
+    }
+    guard isMultiLabel || labels.count == 1 else {
+      throw LabelledText.error(
+        file, example.line, "it has \(labels.count) labels, and the model gives each text one",
+        "train a model for several: with lists as labels")
+    }
+    var numbers: [Int] = []
+    for label in labels {
+      switch label {
+      case .number(let number) where number < names.count: numbers.append(number)
+      case .number(let number):
+        throw LabelledText.error(
+          file, example.line,
+          "the label \(number) is not one of the model's \(names.count), 0 to \(names.count - 1)",
+          ""
+        )
+      case .name(let name):
+        guard let number = positions[name] else {
+          throw LabelledText.error(
+            file, example.line, "the label '\(name)' is not one of the model's \(names.count)",
+            "it tells apart " + listed(names))
+        }
+        numbers.append(number)
+      }
+    }
+    return numbers
+  }
+}

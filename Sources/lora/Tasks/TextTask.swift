@@ -1,0 +1,35 @@
+import LoRAKit
+
+/// Predicting the next token.
+struct TextTask: TrainingTask {
+  let pretrained: PretrainedModel
+  private let base: any PretrainedLanguageModel
+  private let data: TokenDataSet
+  private let heldOut: TokenDataSet?
+
+  init(_ input: TaskInput) throws {
+    pretrained = try input.model.load()
+    let reader = try input.examples.reader(for: pretrained)
+    data = try reader.readTelling(input.data, tensor: "train")
+    if let tokenizer = reader.tokenizer, let text = pretrained.endOfTextWarning(with: tokenizer) {
+      StandardError.line("warning: \(text)")
+    }
+    heldOut =
+      try input.evalData.map { try reader.readTelling($0, tensor: "eval") }
+      ?? reader.readTensor("eval", ifIn: input.data)?.data
+    base = try pretrained.languageModel
+  }
+
+  var groupsByLength: Bool { false }
+
+  func trainer(
+    training target: TrainingTarget, options: TrainingOptions
+  ) throws -> Trainer<TokenDataSet> {
+    try Trainer(base, training: target, on: data, options: options, logger: WarningLog.logger)
+  }
+
+  func evaluate(training _: TrainingMethod) throws -> TaskMeasurement? {
+    guard let heldOut else { return nil }
+    return TaskMeasurement([("nll", "NLL", try base.evaluate(on: heldOut).nll)])
+  }
+}
