@@ -150,9 +150,11 @@ import Testing
     }
     try FileManager.default.copyItem(
       atPath: Fixtures.path("sentences/mean-normalized"), toPath: folder + "/ENCODER")
-    try FileManager.default.copyItem(
-      atPath: Fixtures.path("sentences/mean-normalized/texts.jsonl"),
-      toPath: folder + "/intents.jsonl")
+    for name in ["intents.jsonl", "tags.jsonl"] {
+      try FileManager.default.copyItem(
+        atPath: Fixtures.path("sentences/mean-normalized/texts.jsonl"),
+        toPath: folder + "/" + name)
+    }
     _ = try Command.succeed(
       "train", "--task", "classification", "--model", folder + "/ENCODER", "--data",
       folder + "/intents.jsonl", "--steps", "1", "--output", folder + "/intents")

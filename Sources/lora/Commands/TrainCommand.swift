@@ -17,7 +17,7 @@ struct TrainCommand: ParsableCommand {
 
         lora train --model MODEL --data ids.safetensors --steps 200 --output a1
         lora train --model MODEL --data questions.jsonl --epochs 3 --output a2
-        lora train --task classification --model ENCODER --data intents.jsonl --output a3
+        lora train --task classification --model ENCODER --data tags.jsonl --output a3
       """)
 
   @OptionGroup var model: ModelOptions

@@ -1,4 +1,5 @@
 import ArgumentParser
+import LoRAFormats
 import LoRAKit
 
 /// What a task is given on the command line.
