@@ -117,6 +117,8 @@ import Testing
     #expect(result["kind"]?.stringValue == "GGUF model")
     #expect(result["architecture"]?.stringValue == "llama")
     #expect(result["key_values"]?["llama.block_count"]?.intValue == 2)
+    #expect((result["training"]?["parameters"]?.intValue ?? 0) > 0)
+    #expect(result["unsupported"] == nil)
     #expect(result["key_values"]?["tokenizer.ggml.tokens"]?["count"]?.intValue == 320)
     let tensors = try #require(result["tensors"]?.arrayValue)
     #expect(tensors.count == 21)

@@ -1,6 +1,7 @@
 import Foundation
 import LoRAFormats
 import LoRAJSON
+import LoRAKit
 import LoRATensor
 import Testing
 
@@ -93,6 +94,28 @@ import Testing
     let directory = try ModelDirectory(path: model)
     #expect(result["tensors"]?.arrayValue?.count == directory.tensorNames.count)
     #expect(try Command.succeed("inspect", model).output.contains("begins with 1 '<s>'"))
+  }
+
+  @Test(arguments: ["models/llama-grouped", "encoders/bert-classifier", "models/gpt2-tied"])
+  func showsWhatTrainingCosts(name: String) throws {
+    let path = Fixtures.path(name)
+    let training = try #require(
+      try Command.succeed("inspect", path, "--json").json()["training"])
+    let model = try PretrainedModel(path: path)
+    try model.model.inject(LoRA(rank: 8), into: .allLinear)
+    let parameters = model.model.adapterParameters(named: "default")
+      .reduce(0) { $0 + $1.parameter.shape.elementCount }
+    #expect(training["parameters"]?.intValue == parameters)
+    let memory = try #require(training["memory"]?.arrayValue)
+    #expect(memory.map { $0["length"]?.intValue } == [model.configuration.maximumPositions])
+    let bytes = try #require(memory[0]["bytes"]?.intValue)
+    let predicted = TrainingWorkload(
+      try #require(model.model as? any PretrainedTokenModel), training: .adapter("default"),
+      batchSize: 1, length: model.configuration.maximumPositions)
+    #expect(abs(bytes - predicted.memory.total) < predicted.memory.total / 50)
+    #expect(
+      try Command.succeed("inspect", path).output.contains(
+        "training a LoRA of rank 8 on all linear layers: "))
   }
 
   @Test func showsAClassifiersLabels() throws {

@@ -1,7 +1,7 @@
 import Foundation
-import LoRAFormats
 import LoRAAutograd
 import LoRAFiles
+import LoRAFormats
 import LoRAJSON
 import LoRAModels
 import LoRATensor

@@ -1,7 +1,7 @@
-@testable import LoRAAutograd
 import LoRATensor
 import Synchronization
 import Testing
+@testable import LoRAAutograd
 
 private final class Counter: Sendable {
   let count = Atomic(0)

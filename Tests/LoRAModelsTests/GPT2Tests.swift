@@ -1,6 +1,6 @@
 import LoRAArchitectures
-import LoRAFormats
 import LoRAAutograd
+import LoRAFormats
 import LoRAModels
 import LoRATensor
 import LoRATesting

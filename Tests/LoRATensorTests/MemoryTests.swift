@@ -5,8 +5,8 @@
 #else
   import Darwin
 #endif
-@testable import LoRATensor
 import Testing
+@testable import LoRATensor
 
 /// On pools of their own: the shared one serves whatever else runs at the same time.
 @Suite struct BufferPoolTests {

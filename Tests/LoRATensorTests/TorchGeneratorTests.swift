@@ -1,5 +1,5 @@
-@testable import LoRATensor
 import Testing
+@testable import LoRATensor
 
 /// PyTorch's numbers, bit for bit.
 @Suite struct TorchGeneratorTests {

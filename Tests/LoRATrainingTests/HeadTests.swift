@@ -1,4 +1,5 @@
 import Foundation
+import LoRAArchitectures
 import LoRAAutograd
 import LoRAFiles
 import LoRAFormats

@@ -1,5 +1,5 @@
-import LoRAFormats
 import LoRAAutograd
+import LoRAFormats
 import LoRAModels
 import LoRATensor
 import LoRATraining

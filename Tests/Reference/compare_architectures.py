@@ -1,19 +1,20 @@
 """Compares `lora score` with transformers and PEFT on random models of every decoder.
 
 usage: .venv/bin/python Tests/Reference/compare_architectures.py --binary .build/release/lora
-           [--only NAME] [--count 3] [--seed 0] [--tolerance 1e-4] [--keep FOLDER]
+           [--only NAME] [--count 3] [--seed 0] [--tolerance 1e-4] [--keep FOLDER] [--table FILE]
 
 Of each architecture `--count` random configurations (sizes, grouped heads, windows, tied heads, biases
 and whatever else `VARIANTS` draws), in both generations of config.json where they differ, one file or
 shards: the NLL of every token of the base, with a LoRA adapter on all linear layers, and of the model
-that `lora merge` writes. Prints the largest difference of each; exit status 1 above the tolerance.
-The table of Documentation/Architectures.md is this script's output with `--table`.
+that `lora merge` writes, in transformers too. Prints the largest difference of each; exit status 1 above
+the tolerance. `--table` writes Documentation/Architectures.md.
 """
 
 import argparse
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -161,6 +162,8 @@ VARIANTS = {
         ffn_dim=c.randint(9, 70), do_layer_norm_before=flip(c), enable_bias=flip(c),
         activation_function=c.choice(["relu", "gelu"])),
 }
+COLUMNS = ["base", "adapted", "merged", "merged, in transformers"]
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 # What no linear layer of PEFT's `all-linear` is.
 TARGETS = {"gpt2": ["c_attn", "c_proj", "c_fc"]}
 
@@ -244,23 +247,60 @@ def compare(binary, model_type, seed, place):
     with torch.no_grad():
         base = token_nll(reference(), ids)
         other = token_nll(PeftModel.from_pretrained(reference(), adapted).eval(), ids)
-    worst = []
+    worst = dict.fromkeys(COLUMNS, 0.0)
+
+    def differ(column, found, expected):
+        worst[column] = max(worst[column], (found - expected).abs().max().item())
+
     for generation in (5, 4):
         if generation == 4 and not rewrite(os.path.join(folder, "config.json"), model_type):
             break
-        worst.append((losses(binary, folder, ids, place) - base).abs().max().item())
-        worst.append((losses(binary, folder, ids, place, adapted) - other).abs().max().item())
+        differ("base", losses(binary, folder, ids, place), base)
+        differ("adapted", losses(binary, folder, ids, place, adapted), other)
     merged = os.path.join(place, "merged")
     run = subprocess.run(
         [binary, "merge", "--model", folder, "--adapter", adapted, "--output", merged, "--dtype",
          "float32"], capture_output=True, text=True)
     if run.returncode:
         raise RuntimeError(run.stderr.strip())
-    worst.append((losses(binary, merged, ids, place) - other).abs().max().item())
+    differ("merged", losses(binary, merged, ids, place), other)
     with torch.no_grad():
         read = AutoModelForCausalLM.from_pretrained(merged, dtype=torch.float64).eval()
-        worst.append((token_nll(read, ids) - other).abs().max().item())
-    return worst, (other - base).abs().mean().item(), settings
+        differ("merged, in transformers", token_nll(read, ids), other)
+    return worst, settings
+
+
+def table(results, count):
+    """Documentation/Architectures.md, from the differences of each decoder and the sources."""
+    sources = {}
+    folder = os.path.join(ROOT, "Sources/LoRAArchitectures/Architectures")
+    for name in sorted(os.listdir(folder)):
+        with open(os.path.join(folder, name)) as file:
+            text = file.read()
+        for model_type, more in re.findall(
+                r'public static let \w+ = \w+\(\s*"([\w-]+)"(.{0,160}?)keys:', text, re.DOTALL):
+            gguf = re.search(r'ggufName: "([^"]+)"', more)
+            sources[model_type] = (name, text.count("\n"), gguf.group(1) if gguf else "")
+    lines = [
+        "# Architectures", "",
+        "What is read, by `model_type` of `config.json`: the file that describes it with its lines, and",
+        "its name in GGUF files. Then the largest difference of any token's NLL from that of transformers",
+        f"and PEFT (float64) in {count} random models each, with both generations of `config.json` and a",
+        "LoRA on all linear layers. Written by", "",
+        "```sh",
+        ".venv/bin/python Tests/Reference/compare_architectures.py --binary .build/release/lora \\",
+        f"  --count {count} --table Documentation/Architectures.md", "```", "",
+        "| model type | file | lines | GGUF | " + " | ".join(COLUMNS) + " |",
+        "| --- | --- | --- | --- | " + " | ".join("---" for _ in COLUMNS) + " |",
+    ]
+    for model_type, (name, length, gguf) in sorted(sources.items()):
+        worst = results.get(model_type)
+        cells = [f"{worst[c]:.0e}" if worst else "" for c in COLUMNS]
+        lines.append("| " + " | ".join([model_type, name, str(length), gguf] + cells) + " |")
+    lines += [
+        "", "Those without numbers are encoders and others that have no next token: their logits and hidden",
+        "states are compared by the fixtures of `Tests/Reference/encoders.py`."]
+    return "\n".join(lines) + "\n"
 
 
 def main():
@@ -271,25 +311,31 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tolerance", type=float, default=1e-4)
     parser.add_argument("--keep")
+    parser.add_argument("--table")
     options = parser.parse_args()
     failed = False
+    results = {}
     for model_type in options.only or VARIANTS:
-        worst = 0.0
+        worst = results.setdefault(model_type.removesuffix("-long"), dict.fromkeys(COLUMNS, 0.0))
         for seed in range(options.seed, options.seed + options.count):
             place = tempfile.mkdtemp()
             try:
-                found, change, settings = compare(options.binary, model_type, seed, place)
-                worst = max(worst, *found)
-                if max(found) > options.tolerance:
+                found, settings = compare(options.binary, model_type, seed, place)
+                for column in COLUMNS:
+                    worst[column] = max(worst[column], found[column])
+                if max(found.values()) > options.tolerance:
                     failed = True
-                    print(f"  {model_type} {seed}: {['%.1e' % x for x in found]}\n    {settings}")
+                    print(f"  {model_type} {seed}: {found}\n    {settings}")
             except RuntimeError as error:
                 failed = True
                 print(f"  {model_type} {seed}: {error}")
             if options.keep:
                 shutil.copytree(place, os.path.join(options.keep, f"{model_type}-{seed}"))
             shutil.rmtree(place)
-        print(f"{model_type}: {worst:.1e}", flush=True)
+        print(f"{model_type}: {max(worst.values()):.1e}", flush=True)
+    if options.table and not failed:
+        with open(options.table, "w") as file:
+            file.write(table(results, options.count))
     sys.exit(failed)
 
 

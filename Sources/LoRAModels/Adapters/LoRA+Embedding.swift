@@ -1,5 +1,5 @@
-public import LoRATensor
 import LoRAAutograd
+public import LoRATensor
 
 /// A method that can also make the adapter of an embedding.
 public protocol EmbeddingAdapterMethod: AdapterMethod {

@@ -16,8 +16,8 @@ extension TrainingWorkload {
       loss: plan.lossBytes, scratch: plan.scratchBytes, process: 24 << 20)
   }
 
-  /// The numbers that are trained.
-  var trainedCount: Int { TrainingPlan(self).trainedCount }
+  /// The number of parameters that are trained.
+  package var trainedCount: Int { TrainingPlan(self).trainedCount }
 }
 
 /// A workload and the layers that it runs through, without their numbers.

@@ -21,16 +21,15 @@ public struct TrainingWorkload: Sendable, Hashable {
     /// The model itself, in float32.
     case full
 
-    /// An adapter of the rank that `rank` gives each linear layer of a block by its path; 0: none.
+    /// An adapter of the rank that `rank` gives each linear layer but the head by its path; 0: none.
     public static func adapter(
       _ configuration: ModelConfiguration, rank: (_ path: String) -> Int
     ) -> Target {
-      let modules = configuration.architecture.tensors.filter { $0.kind == .projection }
       var ranks: [String: Int] = [:]
-      for index in 0..<configuration.layerCount {
-        for module in modules {
-          let path = module.path.replacing("{}", with: "\(index)")
-          if rank(path) > 0 { ranks[path] = rank(path) }
+      if let model = try? configuration.modelOfShapes() {
+        for (path, layer) in model.linearLayers() where layer !== model.outputHead {
+          let rank = rank(path)
+          if rank > 0 { ranks[path] = rank }
         }
       }
       return .adapter(ranks: ranks)
@@ -83,6 +82,14 @@ public struct TrainingWorkload: Sendable, Hashable {
     self.batchSize = batchSize
     self.length = length
     self.isCheckpointed = isCheckpointed
+    guard case .adapter(let ranks) = target, let model = try? configuration.modelOfShapes() else {
+      return
+    }
+    // Those of layers outside of the blocks, as an encoder's pooler.
+    let factors = model.linearLayers().reduce(0) { sum, layer in
+      sum + (ranks[layer.path] ?? 0) * (layer.layer.inputSize + layer.layer.outputSize)
+    }
+    otherTrainedCount = factors - trainedCount
   }
 
   /// Describes the training of `model`, or of an adapter that is attached to it.

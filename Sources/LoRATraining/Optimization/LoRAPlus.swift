@@ -1,5 +1,5 @@
-public import LoRAModels
 import LoRAAutograd
+public import LoRAModels
 import LoRATensor
 
 /// LoRA+: a higher learning rate for B than for A.

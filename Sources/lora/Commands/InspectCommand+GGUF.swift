@@ -1,10 +1,11 @@
+import LoRAArchitectures
 import LoRAFiles
 import LoRAJSON
 import LoRAKit
 
 extension InspectCommand.Report {
   /// What a model's GGUF file says about itself and holds.
-  init(_ file: GGUFFile) {
+  init(_ file: GGUFFile) throws(FormatError) {
     let architecture = file["general.architecture"]?.stringValue
     let kind = "GGUF model"
     let elements = file.entries.reduce(0) { $0 + $1.shape.elementCount }
@@ -29,6 +30,13 @@ extension InspectCommand.Report {
         + "\(counted(file.entries.count, "tensor")), \(grouped(elements)) elements, "
         + "\(grouped(bytes)) bytes"
     ]
+    do throws(FormatError) {
+      addTraining(of: try ModelConfiguration(file), weightBytes: bytes)
+    } catch {
+      guard error.kind == .unsupported else { throw error }
+      object["unsupported"] = .string(error.description)
+      lines.append("not supported: \(error)")
+    }
     lines += file.keyValues.map { "\($0.key): \(Self.text($0.value))" }
     lines += Self.table(
       file.entries.map { [$0.name, $0.type.name, "\($0.shape)"] },

@@ -25,17 +25,22 @@ extension InspectCommand.Report {
         + types.map { "\($0.value) \($0.key)" }.joined(separator: ", "),
       "files: " + directory.files.map(\.path).joined(separator: ", "),
     ]
+    var supported: ModelConfiguration?
     do throws(FormatError) {
       let configuration = try directory.configuration()
       let head = try configuration.architecture.structure(configuration).head
       object["configuration"] = .object(Self.json(configuration))
       lines += Self.lines(configuration, head)
+      supported = configuration
     } catch {
       guard error.kind == .unsupported else { throw error }
       object["unsupported"] = .string(error.description)
       lines.append("not supported: \(error)")
     }
     try addTokenizer(of: directory)
+    if let supported {
+      addTraining(of: supported, weightBytes: entries.reduce(0) { $0 + $1.byteRange.count })
+    }
     object["tensors"] = .array(
       entries.map { entry in
         [

@@ -1,6 +1,6 @@
 import ArgumentParser
-import LoRAFormats
 import LoRAFiles
+import LoRAFormats
 import LoRAJSON
 import LoRAKit
 
@@ -10,7 +10,8 @@ struct InspectCommand: ParsableCommand {
     commandName: "inspect",
     abstract: "Show what a model, an adapter, a file of tensors or a file of data holds.",
     discussion: """
-      Of a model: its architecture, shapes, types and tokenizer. Of an adapter of any format: what made \
+      Of a model: its architecture, shapes, types and tokenizer, what is not supported and why, and what \
+      training it would cost. Of an adapter of any format: what made \
       it, which layers have no effect, and for each layer the shape, method, rank, scale and the \
       Frobenius norm of its change (norm), with --base also that norm divided by the norm of the base's \
       weight (relative). Of a file of tensors: their names, types and shapes. Of data, read as lora train \
@@ -58,7 +59,7 @@ struct InspectCommand: ParsableCommand {
       let file = try GGUFFile(path: path)
       if file["general.type"]?.stringValue != "adapter" {
         try refuseBase()
-        return Report(file)
+        return try Report(file)
       }
     }
     if content == .json || content == .text {

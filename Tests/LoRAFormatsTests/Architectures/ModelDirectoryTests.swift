@@ -1,7 +1,7 @@
 import Foundation
 import LoRAArchitectures
-import LoRAFormats
 import LoRAFiles
+import LoRAFormats
 import LoRATensor
 import Testing
 
