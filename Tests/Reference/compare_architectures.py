@@ -1,4 +1,4 @@
-"""Compares `lora score` with transformers and PEFT on random models of every decoder.
+"""Compares `lora score` and `lora classify` with transformers and PEFT on random models of every kind.
 
 usage: .venv/bin/python Tests/Reference/compare_architectures.py --binary .build/release/lora
            [--only NAME] [--count 3] [--seed 0] [--tolerance 1e-4] [--keep FOLDER] [--table FILE]
@@ -6,7 +6,7 @@ usage: .venv/bin/python Tests/Reference/compare_architectures.py --binary .build
 Of each architecture `--count` random configurations (sizes, grouped heads, windows, tied heads, biases
 and whatever else `VARIANTS` draws), in both generations of config.json where they differ, one file or
 shards: the NLL of every token of the base, with a LoRA adapter on all linear layers, and of the model
-that `lora merge` writes, in transformers too. Prints the largest difference of each; exit status 1 above
+that `lora merge` writes, in transformers too; of encoders the logits of a classifier. Prints the largest difference of each; exit status 1 above
 the tolerance. `--table` writes Documentation/Architectures.md.
 """
 
@@ -23,13 +23,23 @@ import tempfile
 import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import (
+    AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification,
+)
 
 from common import token_nll, write_json
 from compare_models import score
 
 transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
+
+
+def bert_like(choose, **more):
+    return dict(
+        vocab_size=choose.randint(30, 70), hidden_size=24, intermediate_size=choose.randint(9, 70),
+        num_hidden_layers=choose.randint(1, 3), num_attention_heads=choose.choice([2, 3, 4]),
+        max_position_embeddings=48, layer_norm_eps=epsilon(choose), hidden_act=choose.choice(["gelu", "relu"]),
+        num_labels=choose.randint(2, 5), pad_token_id=0, **more)
 
 
 def llama_like(choose, **more):
@@ -162,10 +172,28 @@ VARIANTS = {
         ffn_dim=c.randint(9, 70), do_layer_norm_before=flip(c), enable_bias=flip(c),
         activation_function=c.choice(["relu", "gelu"])),
 }
+# Encoders with a classifier of several labels.
+ENCODERS = {
+    "bert": lambda c: bert_like(c, type_vocab_size=c.choice([1, 2])),
+    "roberta": lambda c: bert_like(c, type_vocab_size=1),
+    "xlm-roberta": lambda c: bert_like(c, type_vocab_size=1),
+    "distilbert": lambda c: dict(
+        vocab_size=c.randint(30, 70), dim=24, hidden_dim=c.randint(9, 70), n_layers=c.randint(1, 3),
+        n_heads=c.choice([2, 3, 4]), max_position_embeddings=48, activation=c.choice(["gelu", "relu"]),
+        num_labels=c.randint(2, 5), pad_token_id=0),
+}
+VARIANTS.update(ENCODERS)
 COLUMNS = ["base", "adapted", "merged", "merged, in transformers"]
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-# What no linear layer of PEFT's `all-linear` is.
-TARGETS = {"gpt2": ["c_attn", "c_proj", "c_fc"]}
+# Where PEFT's `all-linear` leaves out what is no `nn.Linear`, or takes the head too.
+TARGETS = {
+    "gpt2": ["c_attn", "c_proj", "c_fc"],
+    "distilbert": ["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"],
+}
+
+
+def auto(model_type):
+    return AutoModelForSequenceClassification if model_type in ENCODERS else AutoModelForCausalLM
 
 
 def rewrite(path, model_type):
@@ -198,7 +226,7 @@ def rewrite(path, model_type):
 def make(folder, model_type, settings, seed, dtype):
     config = AutoConfig.for_model(model_type, **settings)
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(config)
+    model = auto(model_type).from_config(config)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             is_norm = any(part in name for part in ("norm", "ln_")) and name.endswith("weight")
@@ -211,22 +239,38 @@ def make(folder, model_type, settings, seed, dtype):
 
 def adapter(model_type, folder, place, seed):
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model = auto(model_type).from_pretrained(folder, dtype=torch.float32)
     peft = get_peft_model(model, LoraConfig(
-        task_type="CAUSAL_LM", r=3, lora_alpha=6,
+        task_type="SEQ_CLS" if model_type in ENCODERS else "CAUSAL_LM", r=3, lora_alpha=6,
         target_modules=TARGETS.get(model_type, "all-linear"),
         fan_in_fan_out=model_type == "gpt2"))
     with torch.no_grad():
         for name, parameter in sorted(peft.named_parameters()):
-            if "lora_B" in name:
+            if "lora_B" in name or "modules_to_save" in name:
                 parameter.normal_(0.0, 0.2)
     peft.save_pretrained(place)
 
 
-def losses(binary, folder, ids, place, adapter=None):
+def found(binary, model_type, folder, ids, place, adapter=None):
+    """What `lora` computes: NLLs, or an encoder's logits."""
     path = os.path.join(place, "ids.json")
     write_json(path, ids.tolist())
-    return score(binary, folder, path, adapter)
+    if model_type not in ENCODERS:
+        return score(binary, folder, path, adapter)
+    run = subprocess.run(
+        [binary, "classify", "--model", folder, "--ids", path, "--logits", "--json"]
+        + (["--adapter", adapter] if adapter else []), capture_output=True, text=True)
+    if run.returncode:
+        raise RuntimeError(run.stderr.strip())
+    return torch.tensor([d["logits"] for d in json.loads(run.stdout)["documents"]], dtype=torch.float64)
+
+
+def expected(model_type, model, ids):
+    """The same by a model of transformers."""
+    with torch.no_grad():
+        if model_type in ENCODERS:
+            return model.eval()(ids).logits
+        return token_nll(model.eval(), ids)
 
 
 def compare(binary, model_type, seed, place):
@@ -241,32 +285,30 @@ def compare(binary, model_type, seed, place):
     adapter(model_type, folder, adapted, seed + 1)
 
     def reference():
-        return AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float64, attn_implementation="eager").eval()
+        return auto(model_type).from_pretrained(
+            folder, dtype=torch.float64, attn_implementation="eager")
 
-    with torch.no_grad():
-        base = token_nll(reference(), ids)
-        other = token_nll(PeftModel.from_pretrained(reference(), adapted).eval(), ids)
+    base = expected(model_type, reference(), ids)
+    other = expected(model_type, PeftModel.from_pretrained(reference(), adapted), ids)
     worst = dict.fromkeys(COLUMNS, 0.0)
 
-    def differ(column, found, expected):
-        worst[column] = max(worst[column], (found - expected).abs().max().item())
+    def differ(column, ours, theirs):
+        worst[column] = max(worst[column], (ours - theirs).abs().max().item())
 
     for generation in (5, 4):
         if generation == 4 and not rewrite(os.path.join(folder, "config.json"), model_type):
             break
-        differ("base", losses(binary, folder, ids, place), base)
-        differ("adapted", losses(binary, folder, ids, place, adapted), other)
+        differ("base", found(binary, model_type, folder, ids, place), base)
+        differ("adapted", found(binary, model_type, folder, ids, place, adapted), other)
     merged = os.path.join(place, "merged")
     run = subprocess.run(
         [binary, "merge", "--model", folder, "--adapter", adapted, "--output", merged, "--dtype",
          "float32"], capture_output=True, text=True)
     if run.returncode:
         raise RuntimeError(run.stderr.strip())
-    differ("merged", losses(binary, merged, ids, place), other)
-    with torch.no_grad():
-        read = AutoModelForCausalLM.from_pretrained(merged, dtype=torch.float64).eval()
-        differ("merged, in transformers", token_nll(read, ids), other)
+    differ("merged", found(binary, model_type, merged, ids, place), other)
+    read = auto(model_type).from_pretrained(merged, dtype=torch.float64)
+    differ("merged, in transformers", expected(model_type, read, ids), other)
     return worst, settings
 
 
@@ -278,15 +320,15 @@ def table(results, count):
         with open(os.path.join(folder, name)) as file:
             text = file.read()
         for model_type, more in re.findall(
-                r'public static let \w+ = \w+\(\s*"([\w-]+)"(.{0,160}?)keys:', text, re.DOTALL):
-            gguf = re.search(r'ggufName: "([^"]+)"', more)
+                r'public static let \w+ = \w+\(\s*"([\w-]+)"(.{0,160})', text, re.DOTALL):
+            gguf = re.search(r'ggufName: "([^"]+)"', more.split("keys:")[0])
             sources[model_type] = (name, text.count("\n"), gguf.group(1) if gguf else "")
     lines = [
         "# Architectures", "",
         "What is read, by `model_type` of `config.json`: the file that describes it with its lines, and",
-        "its name in GGUF files. Then the largest difference of any token's NLL from that of transformers",
-        f"and PEFT (float64) in {count} random models each, with both generations of `config.json` and a",
-        "LoRA on all linear layers. Written by", "",
+        "its name in GGUF files. Then the largest difference of any token's NLL (of encoders, any logit) from",
+        f"that of transformers and PEFT (float64) in {count} random models each, with both generations of",
+        "`config.json` and a LoRA on all linear layers. Written by", "",
         "```sh",
         ".venv/bin/python Tests/Reference/compare_architectures.py --binary .build/release/lora \\",
         f"  --count {count} --table Documentation/Architectures.md", "```", "",
@@ -297,9 +339,6 @@ def table(results, count):
         worst = results.get(model_type)
         cells = [f"{worst[c]:.0e}" if worst else "" for c in COLUMNS]
         lines.append("| " + " | ".join([model_type, name, str(length), gguf] + cells) + " |")
-    lines += [
-        "", "Those without numbers are encoders and others that have no next token: their logits and hidden",
-        "states are compared by the fixtures of `Tests/Reference/encoders.py`."]
     return "\n".join(lines) + "\n"
 
 
@@ -320,12 +359,12 @@ def main():
         for seed in range(options.seed, options.seed + options.count):
             place = tempfile.mkdtemp()
             try:
-                found, settings = compare(options.binary, model_type, seed, place)
+                differences, settings = compare(options.binary, model_type, seed, place)
                 for column in COLUMNS:
-                    worst[column] = max(worst[column], found[column])
-                if max(found.values()) > options.tolerance:
+                    worst[column] = max(worst[column], differences[column])
+                if max(differences.values()) > options.tolerance:
                     failed = True
-                    print(f"  {model_type} {seed}: {found}\n    {settings}")
+                    print(f"  {model_type} {seed}: {differences}\n    {settings}")
             except RuntimeError as error:
                 failed = True
                 print(f"  {model_type} {seed}: {error}")
