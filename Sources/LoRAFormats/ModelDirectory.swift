@@ -24,7 +24,7 @@ package struct ModelDirectory: Sendable {
 
   static let singleFile = "model.safetensors"
   static let indexFile = "model.safetensors.index.json"
-  static let configurationFile = "config.json"
+  package static let configurationFile = "config.json"
   static let generationFile = "generation_config.json"
 
   /// Opens the folder at `path`; `access` is how its weights get into memory.

@@ -119,6 +119,53 @@ extension ModelConfiguration {
   fileprivate func makeModel(
     directory: ModelDirectory, type: DType?, fresh: FreshHead? = nil
   ) throws -> any PretrainedTokenModel {
+    try checkLayerCount(of: directory)
+    do {
+      return try makeModel(of: directory, type: type, fresh: fresh)
+    } catch let error as FormatError {
+      throw explained(error, directory)
+    }
+  }
+
+  /// Throws if the weights are those of more or fewer blocks than the configuration has.
+  private func checkLayerCount(of directory: ModelDirectory) throws(FormatError) {
+    guard let list = architecture.tensors.lazy.compactMap(\.pathInBlock).first?.list else { return }
+    let last = directory.storedNames(for: architecture).keys.compactMap { name -> Int? in
+      guard name.hasPrefix(list + ".") else { return nil }
+      return Int(name.dropFirst(list.count + 1).prefix { $0 != "." })
+    }.max()
+    guard let last, last + 1 != layerCount else { return }
+    throw FormatError(
+      .shapeMismatch, file: FileSystem.join(directory.path, ModelDirectory.configurationFile),
+      key: architecture.key(of: \.layerCount),
+      "it is \(layerCount), and the weights are those of \(last + 1) layers",
+      remedy: "the configuration and the weights are of different models")
+  }
+
+  /// The error of building the model of `directory`, with the file's place, and with the head that is
+  /// not supported where that is why tensors are missing or too many.
+  private func explained(_ error: FormatError, _ directory: ModelDirectory) -> FormatError {
+    let file = FileSystem.join(directory.path, ModelDirectory.configurationFile)
+    if error.file == ModelDirectory.configurationFile {
+      return FormatError(
+        error.kind, file: file, subject: error.subject, problem: error.problem,
+        remedy: error.remedy)
+    }
+    func head(_ className: String) -> Substring? {
+      className.ranges(of: "For").last.map { className[$0.lowerBound...] }
+    }
+    guard error.kind == .missingTensor || error.kind == .unexpectedTensor,
+      let name = classNames.first, let found = head(name), found != head(architecture.className)
+    else { return error }
+    return FormatError(
+      .unsupported, file: file, key: "architectures",
+      "the head of '\(name)' is not supported (\(error.subject))",
+      remedy: "supported is '\(architecture.className)'")
+  }
+
+  private func makeModel(
+    of directory: ModelDirectory, type: DType?, fresh: FreshHead?
+  ) throws -> any PretrainedTokenModel {
     var used: Set<String> = []
     let stored = directory.storedNames(for: architecture)
     let source = ParameterSource { full, shape in

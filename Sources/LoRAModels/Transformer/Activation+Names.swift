@@ -29,7 +29,7 @@ extension Activation {
     let usable = Self.fileNames.filter { !isGate || Self.gates.contains($0.activation) }
     guard let known = usable.first(where: { $0.name == name }) else {
       throw FormatError(
-        .unsupported, file: "config.json", subject: key, problem: "it is '\(name)'",
+        .unsupported, file: "config.json", key: key, "it is '\(name)'",
         remedy: "supported are \(listed(usable.map(\.name), limit: 12))")
     }
     self = known.activation
