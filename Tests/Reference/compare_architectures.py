@@ -5,8 +5,9 @@ usage: .venv/bin/python Tests/Reference/compare_architectures.py --binary .build
 
 Of each architecture `--count` random configurations (sizes, grouped heads, windows, tied heads, biases
 and whatever else `VARIANTS` draws), in both generations of config.json where they differ, one file or
-shards: the NLL of every token of the base, with a LoRA adapter on all linear layers, and of the model
-that `lora merge` writes, in transformers too; of encoders the logits of a classifier. Prints the largest difference of each; exit status 1 above
+shards: the NLL of every token of the base, with an adapter on all linear layers, and of the model that
+`lora merge` writes, in transformers too; of encoders the logits of a classifier. The method is LoRA for
+seed 0, and the next of `METHODS` for the next. Prints the largest difference of each; exit status 1 above
 the tolerance. `--table` writes Documentation/Architectures.md.
 """
 
@@ -22,7 +23,9 @@ import tempfile
 
 import torch
 import transformers
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import (
+    IA3Config, LoHaConfig, LoKrConfig, LoraConfig, PeftModel, VeraConfig, get_peft_model,
+)
 from transformers import (
     AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification,
 )
@@ -183,6 +186,15 @@ ENCODERS = {
         num_labels=c.randint(2, 5), pad_token_id=0),
 }
 VARIANTS.update(ENCODERS)
+METHODS = {
+    "LoRA": lambda s, f: LoraConfig(r=3, lora_alpha=6, **s, **f),
+    "DoRA": lambda s, f: LoraConfig(r=3, lora_alpha=6, use_dora=True, **s, **f),
+    "LoHa": lambda s, f: LoHaConfig(r=3, alpha=6, **s),
+    "LoKr": lambda s, f: LoKrConfig(r=3, alpha=6, decompose_both=True, **s),
+    "IA3": lambda s, f: IA3Config(feedforward_modules=[], **s, **f),
+    "VeRA": lambda s, f: VeraConfig(r=6, save_projection=True, d_initial=0.5, **s, **f),
+    "rsLoRA": lambda s, f: LoraConfig(r=4, lora_alpha=6, use_rslora=True, bias="all", **s, **f),
+}
 COLUMNS = ["base", "adapted", "merged", "merged, in transformers"]
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 # Where PEFT's `all-linear` leaves out what is no `nn.Linear`, or takes the head too.
@@ -237,17 +249,18 @@ def make(folder, model_type, settings, seed, dtype):
     model.save_pretrained(folder, max_shard_size=max(size // (1 + seed % 3), 4096))
 
 
-def adapter(model_type, folder, place, seed):
+def adapter(method, model_type, folder, place, seed):
     torch.manual_seed(seed)
     model = auto(model_type).from_pretrained(folder, dtype=torch.float32)
-    peft = get_peft_model(model, LoraConfig(
-        task_type="SEQ_CLS" if model_type in ENCODERS else "CAUSAL_LM", r=3, lora_alpha=6,
-        target_modules=TARGETS.get(model_type, "all-linear"),
-        fan_in_fan_out=model_type == "gpt2"))
+    settings = dict(task_type="SEQ_CLS" if model_type in ENCODERS else "CAUSAL_LM",
+                    target_modules=TARGETS.get(model_type, "all-linear"))
+    if model_type == "gpt2" and method in ("LoHa", "LoKr"):
+        method = "LoRA"  # PEFT has these two for no Conv1D.
+    peft = get_peft_model(model, METHODS[method](settings, dict(fan_in_fan_out=model_type == "gpt2")))
     with torch.no_grad():
         for name, parameter in sorted(peft.named_parameters()):
-            if "lora_B" in name or "modules_to_save" in name:
-                parameter.normal_(0.0, 0.2)
+            if parameter.requires_grad:
+                parameter.add_(torch.randn(parameter.shape), alpha=0.2)
     peft.save_pretrained(place)
 
 
@@ -282,7 +295,7 @@ def compare(binary, model_type, seed, place):
     make(folder, model_type, settings, seed, dtype)
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(3, settings["vocab_size"], (2, 20), generator=generator)
-    adapter(model_type, folder, adapted, seed + 1)
+    adapter(list(METHODS)[seed % len(METHODS)], model_type, folder, adapted, seed + 1)
 
     def reference():
         return auto(model_type).from_pretrained(
@@ -328,7 +341,8 @@ def table(results, count):
         "What is read, by `model_type` of `config.json`: the file that describes it with its lines, and",
         "its name in GGUF files. Then the largest difference of any token's NLL (of encoders, any logit) from",
         f"that of transformers and PEFT (float64) in {count} random models each, with both generations of",
-        "`config.json` and a LoRA on all linear layers. Written by", "",
+        "`config.json` and an adapter on all linear layers: "
+        + ", ".join(list(METHODS)[:count]) + ". Written by", "",
         "```sh",
         ".venv/bin/python Tests/Reference/compare_architectures.py --binary .build/release/lora \\",
         f"  --count {count} --table Documentation/Architectures.md", "```", "",
