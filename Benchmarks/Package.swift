@@ -25,6 +25,10 @@ let package = Package(
       name: "Counts",
       dependencies: ["Workloads", .product(name: "LoRAKit", package: "lora-kit")],
       path: "Sources/Counts"),
+    // One method of adaptation on a classification task; run by Classification/compare.py.
+    .executableTarget(
+      name: "Methods", dependencies: [.product(name: "LoRAKit", package: "lora-kit")],
+      path: "Sources/Methods"),
     .executableTarget(
       name: "Library",
       dependencies: [

@@ -150,7 +150,7 @@ import Testing
     }
     try FileManager.default.copyItem(
       atPath: Fixtures.path("sentences/mean-normalized"), toPath: folder + "/ENCODER")
-    for name in ["intents.jsonl", "tags.jsonl"] {
+    for name in ["intents.jsonl", "tags.jsonl", "pairs.jsonl"] {
       try FileManager.default.copyItem(
         atPath: Fixtures.path("sentences/mean-normalized/texts.jsonl"),
         toPath: folder + "/" + name)

@@ -62,7 +62,7 @@ extension PretrainedModel {
   }
 
   /// Opens the base at `path` with the head that `adapter` brings: that of the checkpoint where it has
-  /// one, or else one of as many labels as the adapter's, which ``AdapterFile/labels(of:)`` names. The
+  /// one, or else one of as many labels as the adapter's, which `AdapterFile.labels(of:)` names. The
   /// adapter is not attached.
   ///
   /// Throws `FormatError` as ``init(path:type:)`` does; and where neither the checkpoint nor the adapter

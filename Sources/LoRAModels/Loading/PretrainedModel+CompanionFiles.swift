@@ -21,7 +21,12 @@ extension PretrainedModel {
 extension ModelDirectory {
   fileprivate func companionFiles() throws(FormatError) -> [(name: String, content: [UInt8])] {
     var files: [(name: String, content: [UInt8])] = []
-    for name in Self.companionNames + ["generation_config.json"]
+    // How sentence-transformers makes a vector of what the model computes.
+    let pooling = [
+      "modules.json", "1_Pooling/config.json", "sentence_bert_config.json",
+      "config_sentence_transformers.json",
+    ]
+    for name in Self.companionNames + ["generation_config.json"] + pooling
     where FileSystem.exists(FileSystem.join(path, name)) {
       files.append((name, try FileSystem.read(FileSystem.join(path, name))))
     }

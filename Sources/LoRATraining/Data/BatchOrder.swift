@@ -86,7 +86,7 @@ package struct BatchOrder: Sendable, Hashable {
 }
 
 extension Array {
-  fileprivate mutating func shuffle(by random: inout SeededRandom) {
+  mutating func shuffle(by random: inout SeededRandom) {
     for last in stride(from: count - 1, to: 0, by: -1) {
       let other = random.next().multipliedFullWidth(by: UInt64(last + 1)).high
       swapAt(last, Int(other))

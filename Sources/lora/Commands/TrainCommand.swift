@@ -18,6 +18,7 @@ struct TrainCommand: ParsableCommand {
         lora train --model MODEL --data ids.safetensors --steps 200 --output a1
         lora train --model MODEL --data questions.jsonl --epochs 3 --output a2
         lora train --task classification --model ENCODER --data tags.jsonl --output a3
+        lora train --task embedding --model ENCODER --data pairs.jsonl --output a4
       """)
 
   @OptionGroup var model: ModelOptions
@@ -28,7 +29,8 @@ struct TrainCommand: ParsableCommand {
       "Text (.txt), records with a text or with a prompt and a completion (.jsonl, .json, .csv), or "
         + "token sequences (.json, .safetensors). FILE#name picks a tensor of a .safetensors file; without "
         + "it 'train' is read. For --task classification records with text, label and, for pairs, "
-        + "text_pair; a label is a name, or a list of names where there may be several.",
+        + "text_pair; a label is a name, or a list of names where there may be several. For --task embedding pairs "
+        + "(text, text_pair), or labelled texts.",
       valueName: "file[#name]"))
   var data: String
   @Option(
@@ -83,6 +85,7 @@ struct TrainCommand: ParsableCommand {
     switch task {
     case .text: try run(TextTask(input), destinations)
     case .classification: try run(ClassificationTask(input), destinations)
+    case .embedding: try run(EmbeddingTask(input), destinations)
     }
   }
 

@@ -48,7 +48,7 @@ struct ScheduleOptions: ParsableArguments {
   @Flag(
     inversion: .prefixedNo, exclusivity: .exclusive,
     help: """
-      Make batches of examples of similar length, in random order. (default: with --task classification)
+      Make batches of examples of similar length, in random order. (default: but for --task text)
       """)
   var groupByLength: Bool?
   @Option(

@@ -67,6 +67,10 @@ enum TaskArgument: String, ExpressibleByArgument, CaseIterable {
   case text
   /// The labels of texts.
   case classification
+  /// Vectors of texts.
+  case embedding
 
-  static let help = "the next token of texts (text), or the labels of texts (classification)"
+  static let help =
+    "the next token of texts (text), the labels of texts (classification), or vectors that are close for "
+    + "texts of a pair, or of a label (embedding)"
 }
