@@ -129,6 +129,8 @@ struct TrainCommand: ParsableCommand {
     options.groupsByLength =
       schedule.groupByLength ?? (task.groupsByLength && !schedule.noShuffle)
     memory.apply(to: &options)
+    // Batches of many lengths leave buffers of many sizes, few of which fit the next batch.
+    if options.groupsByLength { BufferPool.shared.cacheLimit = 256 << 20 }
     var trainer = try task.trainer(
       training: recipe.trained == .full ? .full : .adapter(Self.name), options: options)
     if let rate = schedule.headLearningRate {
