@@ -273,6 +273,25 @@ extension Tensor {
     }
   }
 
+  /// Tensors of one shape and type, of any type, along a new outermost dimension.
+  package static func stacked(_ parts: [Tensor]) -> Tensor {
+    require(
+      !parts.isEmpty
+        && parts.allSatisfy { $0.shape == parts[0].shape && $0.dtype == parts[0].dtype },
+      "stacking \(parts.count) tensors, of which all must have one shape and type")
+    return Tensor(
+      shape: Shape([parts.count] + parts[0].shape.dimensions), dtype: parts[0].dtype
+    ) { bytes in
+      for (index, part) in parts.enumerated() {
+        part.withUnsafeBytes { source in
+          UnsafeMutableRawBufferPointer(
+            rebasing: bytes[index * source.count..<(index + 1) * source.count]
+          ).copyMemory(from: source)
+        }
+      }
+    }
+  }
+
   /// The tensors joined along `axis`. Traps if their other extents or their types differ.
   public static func concatenated(_ tensors: [Tensor], axis: Int = 0) -> Tensor {
     guard let first = tensors.first else {

@@ -24,7 +24,8 @@ public enum TinyModels {
   /// The vocabulary size of every tiny model.
   public static let vocabularySize = 24
 
-  /// The configuration: two layers; four heads of size 4, or 8 where a quarter of each is rotated, which share two key heads if the
+  /// The configuration: two layers; four experts, of which two are active, where there are any, in
+  /// Qwen3-MoE's first layer alone; four heads of size 4, or 8 where a quarter of each is rotated, which share two key heads if the
   /// architecture allows it; tied embeddings except for Llama; three labels for classifiers.
   public static func configuration(
     _ architecture: Architecture = .llama
@@ -41,6 +42,14 @@ public enum TinyModels {
       configuration.headSize *= 2
     }
     if configuration[number: "rotary_dim"] != nil { configuration[number: "rotary_dim"] = 2 }
+    for key in ["num_experts", "num_local_experts"] where configuration[number: key] != nil {
+      configuration[number: key] = 4
+      configuration[number: "num_experts_per_tok"] = 2
+    }
+    if configuration[number: "moe_intermediate_size"] != nil {
+      configuration[number: "moe_intermediate_size"] = 12
+      configuration[numbers: "mlp_only_layers"] = [1]
+    }
     if configuration.isSequenceClassifier { configuration.labels = ["no", "perhaps", "yes"] }
     return configuration
   }

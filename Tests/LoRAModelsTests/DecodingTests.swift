@@ -94,7 +94,8 @@ import Testing
   /// A layer under an adapter that is not of low rank is computed by itself, the rest stays short.
   @Test func layersThatAreNotDenseAreComputedByThemselves() throws {
     let model = try Self.model(.llama)
-    let layer = try #require(model as? Transformer).body.blocks[1].feedForward.down
+    let block = try #require(model as? Transformer).body.blocks[1]
+    let layer = try #require(block.feedForward.outputLayers.first)
     layer.slot.withState {
       $0.attached.append(("bias", BiasAdapter(size: layer.outputSize)))
       $0.enabled["bias"] = 1

@@ -13,7 +13,7 @@ import Testing
 @Suite struct GGUFModelTests {
   static let names = [
     "llama-quantized", "llama3-bfloat16", "qwen2-float16", "gpt2-quantized", "qwen3-quantized",
-    "gemma2-float16",
+    "gemma2-float16", "mixtral-quantized", "qwen3moe-float16", "olmoe-float32",
   ]
 
   static func path(_ name: String) -> String { Fixtures.path("gguf/models/\(name)") }
@@ -248,7 +248,8 @@ import Testing
     expectRefusal(
       try value("general.architecture", .string("mamba")), .unsupported, "'mamba'", "qwen2")
     expectRefusal(try value("llama.logit_scale", .float32(2)), .unsupported, "'llama.logit_scale'")
-    expectRefusal(try value("llama.expert_count", .uint32(8)), .unsupported, "8 experts")
+    expectRefusal(
+      try value("llama.expert_count", .uint32(8)), .missingKey, "'llama.expert_used_count'")
     expectRefusal(
       try value("llama.rope.scaling.type", .string("yarn")), .unsupported, "'yarn'", "'linear'")
     expectRefusal(

@@ -52,7 +52,7 @@ import Testing
       var random = SeededRandom(seed: 2, path: path)
       parameter.value = random.normal(parameter.shape, standardDeviation: 0.2)
     }
-    let step = architecture == .qwen3 ? 0x1p-8 : 0x1p-5
+    let step = [.qwen3, .qwen3MoE].contains(architecture) ? 0x1p-8 : 0x1p-5
     let adapted = checkGradients(of: adapter.map(\.parameter), step: step, maximumElements: 4) {
       model.loss(tokens: tokens, targets: targets, scale: 0.25)
     }

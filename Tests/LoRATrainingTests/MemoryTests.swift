@@ -250,6 +250,41 @@ private func expectPrediction(
     }
   }
 
+  /// A token passes through some of the experts, and their adapters see their own tokens alone.
+  @Test func aForwardPassOfExpertsKeepsWhatThePredictionSays() async {
+    await #expect(processExitsWith: .success) {
+      for architecture in [Architecture.mixtral, .qwen3MoE, .olmoe] {
+        var configuration = shape(architecture)
+        for key in ["num_experts", "num_local_experts"] where configuration[number: key] != nil {
+          configuration[number: key] = 4
+        }
+        configuration[number: "num_experts_per_tok"] = 2
+        if architecture == .qwen3MoE {
+          configuration[number: "moe_intermediate_size"] = 160
+          configuration[numbers: "mlp_only_layers"] = [1]
+        }
+        let parameters = try PEFTAdapterConfiguration(
+          parsing: Array(
+            """
+            {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": [],
+             "target_parameters": ["gate_up_proj", "down_proj"]}
+            """.utf8))
+        let injections: [(String, (any PretrainedLanguageModel) throws -> Void)] = [
+          ("all", { try $0.inject(LoRA(rank: 4), named: "a") }),
+          ("attention", { try $0.inject(LoRA(rank: 4), named: "a", into: ["q_proj", "v_proj"]) }),
+          ("outputs", { try $0.inject(LoRA(rank: 4), named: "a", into: ["w2", "down_proj"]) }),
+          ("parameters", { try $0.inject(parameters, named: "a") }),
+        ]
+        for (name, inject) in injections {
+          let model = try random(configuration)
+          model.setTrainable(false)
+          try inject(model)
+          try expectPrediction(model, "\(architecture), \(name)")
+        }
+      }
+    }
+  }
+
   /// Embeddings, and heads, for which all logits are formed.
   @Test func adaptersOutsideOfTheBlocksAreCounted() async {
     await #expect(processExitsWith: .success) {

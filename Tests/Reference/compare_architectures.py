@@ -96,6 +96,11 @@ def flip(choose):
     return choose.random() < 0.5
 
 
+def experts(choose, key):
+    count = choose.choice([3, 4, 6])
+    return {key: count, "num_experts_per_tok": choose.randint(1, count)}
+
+
 def gpt_like(choose):
     heads = choose.choice([2, 4])
     return dict(vocab_size=choose.randint(40, 120), n_embd=heads * choose.choice([8, 12]),
@@ -141,6 +146,18 @@ VARIANTS = {
         layer_types=None, sliding_window_pattern=c.choice([2, 3, 6])),
     "olmo2": lambda c: llama_like(
         c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), attention_bias=flip(c)),
+    "mixtral": lambda c: llama_like(
+        c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), sliding_window=c.choice([None, 5]),
+        **experts(c, "num_local_experts")),
+    "qwen3_moe": lambda c: llama_like(
+        c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), head_dim=c.choice([6, 10]),
+        attention_bias=flip(c), use_sliding_window=flip(c), sliding_window=5,
+        moe_intermediate_size=c.randint(5, 20), norm_topk_prob=flip(c),
+        decoder_sparse_step=c.choice([1, 2]), mlp_only_layers=c.choice([[], [0]]),
+        **experts(c, "num_experts")),
+    "olmoe": lambda c: llama_like(
+        c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), attention_bias=flip(c),
+        norm_topk_prob=flip(c), **experts(c, "num_experts")),
     "granite": lambda c: llama_like(
         c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), attention_bias=flip(c),
         mlp_bias=flip(c), embedding_multiplier=c.choice([1.0, 6.0]),
@@ -229,6 +246,8 @@ def rewrite(path, model_type):
         config["rotary_pct"] = config.pop("partial_rotary_factor")
     kind = parameters.pop("rope_type")
     config["rope_scaling"] = None if kind == "default" else {"rope_type": kind, **parameters}
+    if model_type == "qwen3_moe":
+        config["num_experts"] = config.pop("num_local_experts")
     if model_type not in ("gemma3_text", "ministral"):
         config.pop("layer_types", None)
     write_json(path, config)
@@ -297,9 +316,13 @@ def compare(binary, model_type, seed, place):
     ids = torch.randint(3, settings["vocab_size"], (2, 20), generator=generator)
     adapter(list(METHODS)[seed % len(METHODS)], model_type, folder, adapted, seed + 1)
 
+    # Grouped matrix products, the rule for experts, know no float64.
+    implementation = (
+        dict(experts_implementation="eager") if "num_experts_per_tok" in settings else {})
+
     def reference():
         return auto(model_type).from_pretrained(
-            folder, dtype=torch.float64, attn_implementation="eager")
+            folder, dtype=torch.float64, attn_implementation="eager", **implementation)
 
     base = expected(model_type, reference(), ids)
     other = expected(model_type, PeftModel.from_pretrained(reference(), adapted), ids)
@@ -320,7 +343,7 @@ def compare(binary, model_type, seed, place):
     if run.returncode:
         raise RuntimeError(run.stderr.strip())
     differ("merged", found(binary, model_type, merged, ids, place), other)
-    read = auto(model_type).from_pretrained(merged, dtype=torch.float64)
+    read = auto(model_type).from_pretrained(merged, dtype=torch.float64, **implementation)
     differ("merged, in transformers", expected(model_type, read, ids), other)
     return worst, settings
 

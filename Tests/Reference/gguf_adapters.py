@@ -52,7 +52,15 @@ PHI3 = BLOCKS + [
         "mlp.gate_up_proj", "mlp.down_proj")]
 STARCODER2 = [name for name in LLAMA if ".mlp." not in name] + [
     "model.layers.{}.mlp.c_fc", "model.layers.{}.mlp.c_proj"]
+# Names of checkpoints; of experts, one tensor of all.
+EXPERTS = ["gate_proj", "up_proj", "down_proj"]
+QWEN3_MOE = [name for name in QWEN3 if ".mlp." not in name] + ["model.layers.{}.mlp.gate"] + [
+    "model.layers.{}.mlp.experts." + name for name in EXPERTS]
+MIXTRAL = ["model.layers.{}.block_sparse_moe.gate"] + [
+    "model.layers.{}.block_sparse_moe.experts." + name for name in ["w1", "w3", "w2"]]
 ARCHITECTURES = {
+    "qwen3moe": (gguf.MODEL_ARCH.QWEN3MOE, QWEN3_MOE),
+    "olmoe": (gguf.MODEL_ARCH.OLMOE, QWEN3_MOE),
     "smollm3": (gguf.MODEL_ARCH.SMOLLM3, LLAMA), "gemma": (gguf.MODEL_ARCH.GEMMA, HEADLESS),
     "gemma3": (gguf.MODEL_ARCH.GEMMA3, GEMMA2 + QWEN3[-2:]),
     "granite": (gguf.MODEL_ARCH.GRANITE, LLAMA),
@@ -63,7 +71,7 @@ ARCHITECTURES = {
     "phi2": (gguf.MODEL_ARCH.PHI2, PHI2), "phi3": (gguf.MODEL_ARCH.PHI3, PHI3),
     "starcoder2": (gguf.MODEL_ARCH.STARCODER2, STARCODER2),
     "stablelm": (gguf.MODEL_ARCH.STABLELM, LLAMA),
-    "llama": (gguf.MODEL_ARCH.LLAMA, LLAMA), "qwen2": (gguf.MODEL_ARCH.QWEN2, LLAMA),
+    "llama": (gguf.MODEL_ARCH.LLAMA, LLAMA + MIXTRAL), "qwen2": (gguf.MODEL_ARCH.QWEN2, LLAMA),
     "qwen3": (gguf.MODEL_ARCH.QWEN3, QWEN3), "gemma2": (gguf.MODEL_ARCH.GEMMA2, GEMMA2),
     "gpt2": (gguf.MODEL_ARCH.GPT2, GPT2), "olmo2": (gguf.MODEL_ARCH.OLMO2, OLMO2),
 }

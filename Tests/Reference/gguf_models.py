@@ -12,6 +12,9 @@ llama3-bfloat16   BF16, tied, factors of rotary frequencies as llama.cpp's conve
 qwen2-float16     F16 and Q8_0, biases, tied; byte-level tokenizer inside
 gpt2-quantized    Q8_0, Q4_0 and F16, tied; what Conv1D has transposed is stored as [out, in]
 qwen3-quantized   Q8_0 and F16, norms on queries and keys
+mixtral-quantized Q8_0, Q4_0 and F16, experts stacked; Mixtral under Llama's name
+qwen3moe-float16  F16 and Q8_0, experts stacked, norms on queries and keys
+olmoe-float32     F32 and F16, experts stacked, norms over all queries and all keys
 gemma2-float16    F16 and Q8_0, tied; norms stored plus one, windows, capped scores and logits
 """
 
@@ -25,7 +28,8 @@ import torch
 from gguf.quants import dequantize, quantize
 from safetensors.torch import save_file
 from transformers import (
-    AutoModelForCausalLM, GPT2Config, Gemma2Config, LlamaConfig, Qwen2Config, Qwen3Config,
+    AutoModelForCausalLM, GPT2Config, Gemma2Config, LlamaConfig, MixtralConfig, OlmoeConfig,
+    Qwen2Config, Qwen3Config, Qwen3MoeConfig,
 )
 
 from common import FIXTURES, fixture, fresh_folder, token_nll, write, write_json
@@ -41,12 +45,17 @@ NAMES = {
     "transformer.ln_f": "output_norm", "ln_1": "attn_norm", "attn.c_attn": "attn_qkv",
     "attn.c_proj": "attn_output", "ln_2": "ffn_norm", "mlp.c_fc": "ffn_up",
     "mlp.c_proj": "ffn_down",
+    "mlp.gate": "ffn_gate_inp",
     "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
 }
 GEMMA2 = {
     "post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm",
     "post_feedforward_layernorm": "post_ffw_norm",
 }
+
+
+ARCHITECTURES = {"mixtral": "llama", "qwen3_moe": "qwen3moe"}
+STACKS = {"gate_up_proj": ["ffn_gate_exps", "ffn_up_exps"], "down_proj": ["ffn_down_exps"]}
 
 
 def stored_name(name, architecture):
@@ -163,11 +172,30 @@ def rope_factors(config):
     return np.array(factors, dtype=np.float32)
 
 
-def make(name, seed, config, kinds, tokenizer, targets):
+def stacks(random, key, shape, kinds, std, writer):
+    """Writes the tensors of all experts that a parameter of transformers 5 is; its numbers."""
+    block, leaf = key.split(".")[2], key.rsplit(".", 1)[1]
+    parts = []
+    for stem in STACKS[leaf]:
+        rows = shape[1] // len(STACKS[leaf])
+        value = (random.normal(size=(shape[0] * rows, shape[2])) * std).astype(np.float32)
+        kind = kinds(key)
+        data, value = encode(random, value, kind, std)
+        writer.add_tensor(
+            f"blk.{block}.{stem}.weight", data.reshape(shape[0], rows, -1),
+            raw_dtype=None if kind == Type.F32 else kind)
+        parts.append(value.reshape(shape[0], rows, shape[2]))
+    return np.concatenate(parts, axis=1)
+
+
+def make(name, seed, config, kinds, tokenizer, targets, parameters=()):
     random = np.random.default_rng(seed)
     torch.manual_seed(seed)
-    architecture = config.model_type
-    model = AutoModelForCausalLM.from_config(config).eval()
+    architecture = ARCHITECTURES.get(config.model_type, config.model_type)
+    experts = hasattr(config, "num_experts_per_tok")
+    # Grouped matrix products, the rule for experts, know no float64.
+    options = dict(experts_implementation="eager") if experts else {}
+    model = AutoModelForCausalLM.from_config(config, **options).eval()
     path = fixture("gguf", "models", f"{name}.gguf")
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(name)
@@ -188,6 +216,11 @@ def make(name, seed, config, kinds, tokenizer, targets):
         writer.add_rope_dimension_count(head)
         writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
         writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+        if experts:
+            writer.add_expert_count(config.num_experts)
+            writer.add_expert_used_count(config.num_experts_per_tok)
+        if architecture == "qwen3moe":
+            writer.add_expert_feed_forward_length(config.moe_intermediate_size)
         if architecture == "gemma2":
             writer.add_sliding_window(config.sliding_window)
             writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
@@ -199,6 +232,9 @@ def make(name, seed, config, kinds, tokenizer, targets):
     for key, parameter in model.named_parameters():
         norm = key.endswith("norm.weight") or ("ln_" in key and key.endswith("weight"))
         std = 0.3 if "embed" in key or "wte" in key else 0.08
+        if parameter.ndim == 3:
+            numbers[key] = stacks(random, key, tuple(parameter.shape), kinds, std, writer)
+            continue
         turned = architecture == "gpt2" and ".c_" in key and parameter.ndim == 2
         shape = tuple(parameter.shape)[::-1] if turned else tuple(parameter.shape)
         value = (random.normal(size=shape) * std + norm).astype(np.float32)
@@ -243,11 +279,25 @@ def make(name, seed, config, kinds, tokenizer, targets):
             tensors[f"{stem}.lora_A.weight"], tensors[f"{stem}.lora_B.weight"] = a, b
             change = alpha / rank * b.double() @ a.double()
             parameter.add_(change.T if architecture == "gpt2" else change)
+        # PEFT's adapters of parameters, the inner one of a module's first.
+        for key, parameter in model.named_parameters():
+            if not key.endswith(tuple(parameters)) or not parameters:
+                continue
+            count, out, inner = parameter.shape
+            a = torch.from_numpy(random.normal(size=(count * rank, inner)) * 0.1).float()
+            b = torch.from_numpy(random.normal(size=(out, rank * count)) * 0.1).float()
+            inside = len(parameters) > 1 and key.endswith("gate_up_proj")
+            stem = f"base_model.model.{key.rsplit('.', 1)[0]}{'.base_layer' if inside else ''}"
+            tensors[f"{stem}.lora_A.weight"], tensors[f"{stem}.lora_B.weight"] = a, b
+            parameter.add_(alpha / rank * torch.einsum(
+                "ore,eri->eoi", b.double().reshape(out, rank, count),
+                a.double().reshape(count, rank, inner)))
     save_file(tensors, os.path.join(adapter, "adapter_model.safetensors"))
     write_json(os.path.join(adapter, "adapter_config.json"), {
         "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": alpha,
         "target_modules": targets, "bias": "none", "base_model_name_or_path": name,
-        "fan_in_fan_out": architecture == "gpt2"})
+        "fan_in_fan_out": architecture == "gpt2",
+        **({"target_parameters": list(parameters)} if parameters else {})})
     result["nll_adapted"] = token_nll(model, ids)
     assert (result["nll"] - result["nll_adapted"]).abs().max() > 0.05
     write(fixture("gguf", "models", f"{name}.safetensors"), result)
@@ -304,6 +354,23 @@ def main():
         attn_logit_softcapping=2.0, final_logit_softcapping=5.0,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0}),
         lambda key: Type.Q8_0 if "mlp" in key else Type.F16, sentencepiece, ["q_proj", "up_proj"])
+    shape = dict(vocab_size=288, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+                 num_key_value_heads=2, max_position_embeddings=128, num_experts_per_tok=2,
+                 rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
+    make("mixtral-quantized", 7, MixtralConfig(
+        **{**shape, "vocab_size": 320}, intermediate_size=32, num_local_experts=4,
+        rms_norm_eps=1e-5),
+        lambda key: (Type.F32 if "mlp.gate." in key else Type.Q4_0 if "down_proj" in key
+                     else Type.Q8_0 if "mlp" in key else Type.F16), sentencepiece,
+        ["q_proj", "k_proj"], ["experts.gate_up_proj", "experts.down_proj"])
+    make("qwen3moe-float16", 8, Qwen3MoeConfig(
+        **shape, intermediate_size=48, moe_intermediate_size=32, num_experts=4, head_dim=8,
+        norm_topk_prob=True, tie_word_embeddings=True),
+        lambda key: (Type.F32 if "mlp.gate." in key else Type.Q8_0 if "gate_up_proj" in key
+                     else Type.F16), byte_level, ["v_proj"], ["experts.down_proj"])
+    make("olmoe-float32", 9, OlmoeConfig(
+        **shape, intermediate_size=24, num_experts=4, tie_word_embeddings=True),
+        lambda key: Type.F32 if "mlp" in key else Type.F16, byte_level, ["q_proj", "o_proj"])
 
 
 if __name__ == "__main__":

@@ -176,6 +176,36 @@ MODELS = {
     "opt-norms-after": dict(
         family="opt", adapter=TWO, settings=dict(
             ffn_dim=40, do_layer_norm_before=False, tie_word_embeddings=False)),
+    "mixtral-window": dict(
+        family="mixtral", adapter=dict(r=4, lora_alpha=8, target_modules=[
+            "q_proj", "k_proj", "v_proj", "o_proj"]),
+        settings=dict(intermediate_size=16, num_local_experts=4, sliding_window=6)),
+    # What PEFT makes of experts: one parameter of all of them, as transformers 5 has it.
+    "mixtral-v4-bfloat16": dict(
+        family="mixtral", generation=4, dtype="bfloat16",
+        adapter=dict(r=3, lora_alpha=4, target_modules=["q_proj"], target_parameters=[
+            "experts.gate_up_proj", "experts.down_proj", "gate.weight"]),
+        settings=dict(intermediate_size=12, num_local_experts=5, num_experts_per_tok=3,
+                      tie_word_embeddings=True)),
+    "qwen3-moe-dense-layers": dict(
+        family="qwen3_moe", settings=dict(
+            head_dim=8, hidden_size=20, intermediate_size=24, moe_intermediate_size=12, num_experts=4,
+            num_experts_per_tok=2, num_hidden_layers=4, decoder_sparse_step=2, mlp_only_layers=[3],
+            norm_topk_prob=True)),
+    "qwen3-moe-v4": dict(
+        family="qwen3_moe", generation=4, adapter=dict(
+            r=2, lora_alpha=6, target_modules=["v_proj"],
+            target_parameters=["mlp.experts.gate_up_proj"]),
+        settings=dict(head_dim=6, moe_intermediate_size=10, num_experts=6, num_experts_per_tok=2,
+                      attention_bias=True, use_sliding_window=True, sliding_window=5)),
+    "olmoe-grouped": dict(
+        family="olmoe", adapter=TWO,
+        settings=dict(intermediate_size=12, num_experts=4, num_experts_per_tok=2, pad_token_id=0)),
+    "olmoe-v4-sharded": dict(
+        family="olmoe", generation=4, shards=2, adapter=dict(
+            r=2, lora_alpha=4, target_modules=[], target_parameters=["experts.down_proj"]),
+        settings=dict(intermediate_size=12, num_experts=5, num_experts_per_tok=3, pad_token_id=0,
+                      num_key_value_heads=4, attention_bias=True, norm_topk_prob=True)),
 }
 
 

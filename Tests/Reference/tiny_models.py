@@ -13,8 +13,8 @@ from safetensors import safe_open
 from transformers import (
     AutoModelForCausalLM, CohereConfig, Cohere2Config, GPT2Config, GPTJConfig, GPTNeoXConfig,
     GemmaConfig, Gemma2Config, Gemma3TextConfig, GenerationConfig, GraniteConfig, LlamaConfig,
-    MinistralConfig, MistralConfig, OPTConfig, Olmo2Config, Phi3Config, PhiConfig, Qwen2Config,
-    Qwen3Config, SmolLM3Config, StableLmConfig, Starcoder2Config,
+    MinistralConfig, MistralConfig, MixtralConfig, OPTConfig, Olmo2Config, OlmoeConfig, Phi3Config, PhiConfig, Qwen2Config,
+    Qwen3Config, Qwen3MoeConfig, SmolLM3Config, StableLmConfig, Starcoder2Config,
 )
 from transformers.utils.logging import disable_progress_bar
 
@@ -26,6 +26,7 @@ CONFIGURATIONS = {"llama": LlamaConfig, "qwen2": Qwen2Config, "mistral": Mistral
                   "cohere": CohereConfig,
                   "cohere2": Cohere2Config, "ministral": MinistralConfig, "phi": PhiConfig, "phi3": Phi3Config,
                   "starcoder2": Starcoder2Config, "stablelm": StableLmConfig,
+                  "mixtral": MixtralConfig, "qwen3_moe": Qwen3MoeConfig, "olmoe": OlmoeConfig,
                   "gptj": GPTJConfig, "gpt_neox": GPTNeoXConfig, "opt": OPTConfig}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
@@ -94,6 +95,8 @@ def rewrite_config(path):
         config["rotary_emb_base"] = config.pop("rope_theta")
         config["rotary_pct"] = config.pop("partial_rotary_factor")
     config["transformers_version"] = "4.40.0"
+    if config["model_type"] == "qwen3_moe":
+        config["num_experts"] = config.pop("num_local_experts")
     if config["model_type"] == "llama" and config["num_key_value_heads"] == \
             config["num_attention_heads"]:
         del config["num_key_value_heads"]  # absent in the first Llama's files
@@ -110,8 +113,12 @@ def load_model(folder, dtype=torch.float64):
 
     In float64 transformers still normalizes and takes the attention's softmax in float32.
     """
+    with open(os.path.join(folder, "config.json")) as file:
+        experts = "num_experts_per_tok" in json.load(file)
+    # Grouped matrix products, the rule for experts, know no float64.
+    options = dict(experts_implementation="eager") if experts else {}
     model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, attn_implementation="eager", local_files_only=True)
+        folder, dtype=dtype, attn_implementation="eager", local_files_only=True, **options)
     return model.eval()
 
 

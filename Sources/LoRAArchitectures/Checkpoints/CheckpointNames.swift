@@ -91,18 +91,27 @@ extension Architecture {
 
 extension TensorName {
   /// `text` in the terms of pattern `target` if it matches `pattern`; "{}" in them stands for a
-  /// block's number.
+  /// number: a block's, an expert's.
   package static func translated(_ text: String, from pattern: String, to target: String) -> String?
   {
+    guard pattern.contains("{}") else { return text == pattern ? target : nil }
+    return numbers(in: text, of: pattern).map { filled(target, $0) }
+  }
+
+  /// The numbers that stand for the "{}" of `pattern` in `text`; nil if it does not match.
+  package static func numbers(in text: String, of pattern: String) -> [Int]? {
     let parts = pattern.split(separator: "{}", omittingEmptySubsequences: false)
-    guard parts.count == 2 else { return text == pattern ? target : nil }
-    guard text.utf8.count > parts[0].utf8.count + parts[1].utf8.count,
-      text.hasPrefix(parts[0]), text.hasSuffix(parts[1])
-    else { return nil }
-    let number = text.dropFirst(parts[0].count).dropLast(parts[1].count)
-    guard number.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
-      number == "0" || number.first != "0"
-    else { return nil }
-    return target.replacing("{}", with: number)
+    guard text.hasPrefix(parts[0]) else { return nil }
+    var rest = text.dropFirst(parts[0].count)
+    var numbers: [Int] = []
+    for part in parts.dropFirst() {
+      let digits = rest.prefix { $0.isASCII && $0.isNumber }
+      guard !digits.isEmpty, digits == "0" || digits.first != "0", let number = Int(digits),
+        rest.dropFirst(digits.count).hasPrefix(part)
+      else { return nil }
+      numbers.append(number)
+      rest = rest.dropFirst(digits.count + part.count)
+    }
+    return rest.isEmpty ? numbers : nil
   }
 }

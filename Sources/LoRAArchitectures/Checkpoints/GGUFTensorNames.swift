@@ -21,10 +21,14 @@ package struct GGUFTensorNames: Sendable, Hashable {
     guard let known = Architecture(ggufName: architecture) else { return nil }
     self.architecture = architecture
     self.known = known
+    let sharing = Architecture.all.filter { $0.ggufName == architecture && $0 != known }
+    modules = sharing.reduce(known.tensors) { all, other in
+      all + other.tensors.filter { new in !all.contains { $0.path == new.path } }
+    }
   }
 
-  /// The modules.
-  package var modules: [TensorName] { known.tensors }
+  /// The modules: of all architectures that share the name, as Llama and Mixtral do.
+  package let modules: [TensorName]
 }
 
 // MARK: - Looking up
@@ -33,10 +37,14 @@ extension GGUFTensorNames {
   /// The module at `path` in Hugging Face's model, and its name in files; nil if it has none.
   package func module(atPath path: String) -> (module: TensorName, name: String)? {
     known.module(atPath: path, inBodyAlone: known.isPublishedWithoutHead)
+      ?? modules.dropFirst(known.tensors.count).lazy.compactMap { module in
+        TensorName.translated(path, from: module.path, to: module.name).map { (module, $0) }
+      }.first
   }
 
   /// The module that files call `name` (without ".weight" and ".bias"), and its path in Hugging
-  /// Face's model; nil if there is none.
+  /// Face's model; nil if there is none. Of what files have one tensor of for all experts, "{}" stands
+  /// for an expert's number.
   package func module(named name: String) -> (module: TensorName, path: String)? {
     for module in modules {
       if let path = TensorName.translated(name, from: module.name, to: module.path) {
@@ -60,6 +68,15 @@ extension GGUFTensorNames {
       return nil
     }
     return path + leaf
+  }
+
+  /// The expert that the layer or the parameter at `path` belongs to; nil for one of none.
+  package func expert(_ path: String) -> Int? {
+    let stem = Self.split(path)?.stem ?? path
+    for module in modules where module.kind == .expert || module.kind == .expertPair {
+      if let numbers = TensorName.numbers(in: stem, of: module.path) { return numbers.last }
+    }
+    return nil
   }
 
   private static func split(_ name: String) -> (stem: String, leaf: String)? {

@@ -80,7 +80,9 @@ extension Architecture: Hashable, CustomStringConvertible {
 
 extension Architecture {
   private static let builtIn = [
-    llama, mistral, ministral, qwen2, qwen3, smolLM3, gemma, gemma2, gemma3, olmo2, granite, cohere,
+    llama, mistral, ministral, mixtral, qwen2, qwen3, qwen3MoE, smolLM3, gemma, gemma2, gemma3,
+    olmo2, olmoe, granite,
+    cohere,
     cohere2, phi, phi3, starCoder2, stableLM, gpt2, gptJ, gptNeoX, opt, bert, roberta, xlmRoberta,
     distilBERT,
   ]
@@ -110,13 +112,21 @@ extension Architecture {
 
   /// The architecture that GGUF files call `name`; nil if it is not known. Of several that share a
   /// name, as Llama and Mistral do, the first.
-  package init?(ggufName name: String) {
-    guard let known = Self.all.first(where: { $0.ggufName == name }) else { return nil }
+  ///
+  /// - Parameter hasExperts: whether the file's model is a mixture of experts; nil: either.
+  package init?(ggufName name: String, hasExperts: Bool? = nil) {
+    let known = Self.all.first {
+      $0.ggufName == name && (hasExperts ?? $0.hasExperts) == $0.hasExperts
+    }
+    guard let known else { return nil }
     self = known
   }
 
   /// What GGUF files call the architectures that they are read of.
   package static var ggufNames: [String] { Array(Set(all.compactMap(\.ggufName))).sorted() }
+
+  /// Whether models have experts, in some layers at least.
+  package var hasExperts: Bool { tensors.contains { $0.kind == .router } }
 }
 
 // MARK: - What checkpoints call a model's parts

@@ -176,8 +176,10 @@ extension ConfigurationKey {
   ///   - gguf: its key in GGUF files.
   ///   - tensor: in a GGUF file, the option says whether there is this tensor.
   ///   - fallback: what an absent key means.
+  ///   - derived: what it is in a model of a GGUF file, which has no key for it, if that is another.
   public static func flag(
-    _ name: String, gguf: String? = nil, ifGGUFHas tensor: String? = nil, default fallback: Bool
+    _ name: String, gguf: String? = nil, ifGGUFHas tensor: String? = nil, default fallback: Bool,
+    inGGUF derived: Bool? = nil
   ) -> ConfigurationKey {
     var key = ConfigurationKey(
       name: name,
@@ -193,7 +195,7 @@ extension ConfigurationKey {
       key.gguf = gguf
       key.readGGUF = { (configuration, keys) throws(FormatError) in
         let value = try gguf.map { (key) throws(FormatError) in try keys.flag(key) } ?? nil
-        configuration[flag: name] = value ?? fallback
+        configuration[flag: name] = value ?? derived ?? fallback
       }
     }
     return key
@@ -246,13 +248,28 @@ extension ConfigurationKey {
 
   /// An option of the architecture's own that is a size, from 1 on: `configuration[number: name]` is
   /// its value.
-  public static func count(_ name: String, default fallback: Int) -> ConfigurationKey {
+  ///
+  /// - Parameters:
+  ///   - name: its key.
+  ///   - other: another key that files may have instead.
+  ///   - gguf: its key in GGUF files, which all of them have.
+  ///   - fallback: what an absent key means.
+  public static func count(
+    _ name: String, or other: String? = nil, gguf: String? = nil, default fallback: Int
+  ) -> ConfigurationKey {
     var key = ConfigurationKey(
       name: name,
       read: { (configuration, fields) throws(FormatError) in
-        configuration.options[name] = .number(Double(try fields.size(name, default: fallback)))
+        var count = try fields.size(name)
+        if count == nil, let other { count = try fields.size(other) }
+        configuration.options[name] = .number(Double(count ?? fallback))
       }, write: { $0[number: name].map { .integer(Int64($0)) } })
     key.setDefault = { $0.options[name] = .number(Double(fallback)) }
+    key.gguf = gguf
+    key.readGGUF = { (configuration, keys) throws(FormatError) in
+      let count = try gguf.map { (key) throws(FormatError) in try keys.size(key) } ?? fallback
+      configuration.options[name] = .number(Double(count))
+    }
     return key
   }
 
@@ -339,6 +356,18 @@ extension ConfigurationKey {
         guard try fields.bool(name) ?? false else { return }
         throw fields.error(.unsupported, name, problem, remedy)
       }, write: { _ in nil })
+  }
+
+  /// The same of an option that a number switches on.
+  public static func refusedNumber(
+    _ name: String, _ problem: String, remedy: String
+  ) -> ConfigurationKey {
+    ConfigurationKey(
+      name: name,
+      read: { (_, fields) throws(FormatError) in
+        guard let value = try fields.double(name), value != 0 else { return }
+        throw fields.error(.unsupported, name, "\(value): \(problem)", remedy)
+      }, write: { _ in .null })
   }
 
   /// What a key must say, if a file has it: refused otherwise.

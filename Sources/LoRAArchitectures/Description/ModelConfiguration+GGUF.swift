@@ -10,13 +10,12 @@ extension ModelConfiguration {
   /// nothing here knows: it may change what the model computes.
   package init(_ file: GGUFFile) throws(FormatError) {
     let base = try GGUFBase(file: file)
-    guard let architecture = Architecture(ggufName: base.architecture) else {
-      throw FormatError(
-        .unsupported, file: file.path, key: "general.architecture",
-        "'\(base.architecture)' is not supported",
-        remedy: "supported are \(listed(Architecture.ggufNames, limit: 64))")
-    }
     let keys = GGUFModelKeys(file: file, prefix: base.architecture + ".")
+    let experts = try file.int(keys.prefix + "expert_count") ?? 0
+    guard let architecture = Architecture(ggufName: base.architecture, hasExperts: experts > 0)
+    else {
+      throw keys.unknownArchitecture(base.architecture, experts: experts)
+    }
     try keys.refuseUnknown(knownTo: architecture)
     guard let table = file.entry(named: "token_embd.weight"), table.shape.count == 2 else {
       throw FormatError(
@@ -81,13 +80,24 @@ struct GGUFModelKeys {
           .unsupported, key, "nothing here knows this key, which may change the model")
       }
     }
-    if let experts = try optionalInteger("expert_count"), experts > 0 {
-      throw error(
-        .unsupported, "expert_count", "the model is a mixture of \(experts) experts")
-    }
     if try file.bool(prefix + "attention.causal") == false {
       throw error(.unsupported, "attention.causal", "the model's attention is not causal")
     }
+  }
+
+  /// The error for an architecture that is not known, with experts or without them.
+  func unknownArchitecture(_ name: String, experts: Int) -> FormatError {
+    guard Architecture(ggufName: name) != nil else {
+      return FormatError(
+        .unsupported, file: file.path, key: "general.architecture", "'\(name)' is not supported",
+        remedy: "supported are \(listed(Architecture.ggufNames, limit: 64))")
+    }
+    let mixtures = Architecture.all.filter(\.hasExperts).compactMap(\.ggufName)
+    return error(
+      .unsupported, "expert_count",
+      experts > 0
+        ? "the model is a mixture of \(experts) experts, supported ones are of \(listed(mixtures))"
+        : "it is missing or 0, and models of '\(name)' have experts")
   }
 
   func error(_ kind: FormatError.Kind, _ key: String, _ problem: String) -> FormatError {
@@ -107,10 +117,6 @@ struct GGUFModelKeys {
       throw error(.invalidValue, key, "\(value) is more than any model has")
     }
     return value
-  }
-
-  private func optionalInteger(_ key: String) throws(FormatError) -> Int? {
-    try file.int(prefix + key)
   }
 
   func positive(_ key: String) throws(FormatError) -> Double {

@@ -11,6 +11,14 @@ public struct TensorName: Sendable, Hashable {
     case projection
     /// The table of token embeddings.
     case embedding
+    /// What chooses among experts: a matrix that is a layer in some versions of transformers, and a
+    /// parameter in others.
+    case router
+    /// A linear layer of each expert; in GGUF files, one tensor of all of them.
+    case expert
+    /// Two such layers of each expert as one, whose outputs are first the first's: the parameter
+    /// that transformers makes of them, which PEFT adapts. No file has it.
+    case expertPair
     /// The output head.
     case head
     /// A norm, a table of positions: llama.cpp adds no adapter to it.
@@ -28,8 +36,12 @@ public struct TensorName: Sendable, Hashable {
     case keyHeads
   }
 
-  /// The module's path in Hugging Face's model; "{}" stands for a block's number.
+  /// The module's path in Hugging Face's checkpoints; "{}" stands for a block's number, a second one
+  /// for an expert's.
   public let path: String
+  /// What PEFT's adapters call the module where that is another name, since transformers holds it under
+  /// another: of a layer of an expert, the parameter of all experts and then the expert's number.
+  package let adapterPath: String?
   /// The tensor's name in GGUF files, without ".weight" and ".bias".
   public let name: String
   /// What the module is to an adapter.
@@ -45,9 +57,10 @@ public struct TensorName: Sendable, Hashable {
   /// Creates a name from its parts.
   public init(
     _ path: String, _ name: String, _ kind: Kind = .other, order: RowOrder = .same,
-    isTransposed: Bool = false, addsOne: Bool = false
+    isTransposed: Bool = false, addsOne: Bool = false, adapterPath: String? = nil
   ) {
     self.path = path
+    self.adapterPath = adapterPath
     self.name = name
     self.kind = kind
     self.order = order
@@ -60,6 +73,24 @@ public struct TensorName: Sendable, Hashable {
   package var pathInBlock: (list: String, rest: String)? {
     guard let mark = path.firstRange(of: ".{}.") else { return nil }
     return (String(path[..<mark.lowerBound]), String(path[mark.upperBound...]))
+  }
+
+  /// What holds a router's experts, within a block: the path up to "experts".
+  package var holder: Substring {
+    path.firstRange(of: ".experts.").map { path[..<$0.lowerBound] } ?? ""
+  }
+
+  /// The module's path in block `block`, of expert `expert`.
+  package func path(inBlock block: Int, expert: Int? = nil) -> String {
+    Self.filled(path, [block] + (expert.map { [$0] } ?? []))
+  }
+
+  /// `pattern` with numbers in the places of its "{}", the last of which stay where there are fewer.
+  package static func filled(_ pattern: String, _ numbers: [Int]) -> String {
+    numbers.reduce(pattern) { text, number in
+      guard let place = text.firstRange(of: "{}") else { return text }
+      return text[..<place.lowerBound] + "\(number)" + text[place.upperBound...]
+    }
   }
 
   /// The name in GGUF files without the block's prefix.

@@ -252,12 +252,55 @@ public struct TransformerStructure: Sendable, Hashable {
     public var bias: Bool
     /// Whether gate and up are one layer ("ffn_up"), whose outputs are first the gate's.
     public var isFused: Bool
+    /// The networks that share the work in the place of one; nil: there is one, as large as the
+    /// configuration says.
+    public var experts: Experts?
+
+    /// Many networks of one shape, of which a router chooses a few for each token
+    /// ("ffn_gate_inp"; "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps", and "ffn_gate_up_exps" for
+    /// what an adapter adds to gate and up together).
+    ///
+    /// The output is the sum of the chosen networks' outputs, each times its weight.
+    public struct Experts: Sendable, Hashable {
+      /// How the router's logits become weights.
+      public enum Weighting: Sendable, Hashable {
+        /// The softmax over all experts, and of it the largest.
+        case softmaxOfAll
+        /// The same, divided by their sum.
+        case softmaxOfAllNormalized
+        /// The softmax over the largest logits alone.
+        case softmaxOfChosen
+      }
+
+      /// How many there are.
+      public var count: Int
+      /// How many of them each token passes through.
+      public var active: Int
+      /// The extent between an expert's projections.
+      public var size: Int
+      /// How the router's logits become weights.
+      public var weighting: Weighting
+
+      /// Creates a mixture from its options.
+      public init(count: Int, active: Int, size: Int, weighting: Weighting) {
+        self.count = count
+        self.active = active
+        self.size = size
+        self.weighting = weighting
+      }
+    }
 
     /// `down(activation(gate(x)) * up(x))`.
     public static func gated(
       _ activation: String, bias: Bool = false, isFused: Bool = false
     ) -> FeedForward {
       FeedForward(isGated: true, activation: activation, bias: bias, isFused: isFused)
+    }
+
+    /// Experts of the form `down(activation(gate(x)) * up(x))`.
+    public static func mixture(_ activation: String, of experts: Experts) -> FeedForward {
+      FeedForward(
+        isGated: true, activation: activation, bias: false, isFused: false, experts: experts)
     }
 
     /// `down(activation(up(x)))`.

@@ -50,6 +50,11 @@ package struct AdapterBase: Sendable {
   /// The weight [out, in] of a linear layer, or the table of an embedding, as float32 and in Hugging
   /// Face's order of rows; nil if the model has no such layer.
   package func weight(ofLayer path: String) throws(FormatError) -> Tensor? {
+    if let pair = pair(path) {
+      guard let first = try weight(ofLayer: pair[0]), let second = try weight(ofLayer: pair[1])
+      else { return nil }
+      return .concatenated([first, second])
+    }
     switch content {
     case .directory(let directory, let names):
       guard let name = Self.name(ofParameter: path + ".weight", directory, names) else {
@@ -59,7 +64,13 @@ package struct AdapterBase: Sendable {
       return names.isTransposed(path) && weight.shape.count == 2 ? weight.transposed() : weight
     case .gguf(let file, let names, let base):
       guard let (module, name) = Self.tensor(path, file, names) else { return nil }
-      let weight = try file.tensor(named: name).converted(to: .float32)
+      var weight = try file.tensor(named: name)
+      if module.kind == .expert {
+        guard let expert = names.expert(path), weight.shape.count == 3, expert < weight.shape[0]
+        else { return nil }
+        weight = weight[row: expert]
+      }
+      weight = weight.converted(to: .float32)
       guard let heads = base.heads(of: module.order), weight.shape.count == 2,
         let rows = TensorName.RowOrder.fileRows(count: weight.shape[0], heads: heads)
       else { return weight }
@@ -69,6 +80,11 @@ package struct AdapterBase: Sendable {
 
   /// The extents of a layer's weight, [out, in]; nil if the model has none.
   private func shape(_ path: String) -> Shape? {
+    if let pair = pair(path) {
+      let shapes = pair.compactMap(shape).filter { $0.count == 2 }
+      guard shapes.count == 2, shapes[0][1] == shapes[1][1] else { return nil }
+      return [shapes[0][0] + shapes[1][0], shapes[0][1]]
+    }
     switch content {
     case .directory(let directory, let names):
       guard let name = Self.name(ofParameter: path + ".weight", directory, names),
@@ -77,7 +93,12 @@ package struct AdapterBase: Sendable {
       return names.isTransposed(path) && entry.shape.count == 2
         ? [entry.shape[1], entry.shape[0]] : entry.shape
     case .gguf(let file, let names, _):
-      return Self.tensor(path, file, names).flatMap { file.entry(named: $0.name)?.shape }
+      guard let (module, name) = Self.tensor(path, file, names),
+        let shape = file.entry(named: name)?.shape
+      else { return nil }
+      guard module.kind == .expert else { return shape }
+      guard let expert = names.expert(path), shape.count == 3, expert < shape[0] else { return nil }
+      return Shape(Array(shape.dimensions.dropFirst()))
     }
   }
 
@@ -100,6 +121,15 @@ package struct AdapterBase: Sendable {
     return (module, table.name + ".weight")
   }
 
+  /// The matrices that a tensor of a GGUF file is: those of all experts, where "{}" in the path stands
+  /// for their numbers.
+  private static func experts(_ path: String, _ shape: Shape) -> [(String, Shape)] {
+    guard path.contains("{}"), shape.count == 3 else { return [(path, shape)] }
+    return (0..<shape[0]).map {
+      (TensorName.filled(path, [$0]), Shape(Array(shape.dimensions.dropFirst())))
+    }
+  }
+
   /// The path of the model's output head.
   private var headPath: String {
     switch content {
@@ -116,6 +146,29 @@ package struct AdapterBase: Sendable {
     }
   }
 
+  /// The modules of the model's architecture; empty if it is not known.
+  var modules: [TensorName] {
+    switch content {
+    case .directory(_, let names): names.architecture?.tensors ?? []
+    case .gguf(_, let names, _): names.modules
+    }
+  }
+
+  /// The paths of the two layers that adapters may call one, as transformers holds them; nil for the path
+  /// of any other.
+  private func pair(_ path: String) -> [String]? {
+    for entry in modules where entry.kind == .expertPair {
+      guard let numbers = TensorName.numbers(in: path, of: entry.path) else { continue }
+      return ["ffn_gate_exps", "ffn_up_exps"].compactMap { role in
+        modules.first {
+          $0.role == role && $0.pathInBlock?.list == entry.pathInBlock?.list
+            && $0.holder == entry.holder
+        }.map { TensorName.filled($0.path, numbers) }
+      }
+    }
+    return nil
+  }
+
   /// Whether the model has a layer or another module with a weight at `path`, or a block.
   func hasModule(_ path: String) -> Bool { shape(path) != nil || hasBlock(path) }
 
@@ -130,7 +183,11 @@ package struct AdapterBase: Sendable {
       directory.tensorNames.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }
     case .gguf(let file, let names, _):
       file.names.filter { $0.hasSuffix(".weight") }
-        .compactMap { names.module(named: String($0.dropLast(7)))?.path }
+        .compactMap { name in
+          names.module(named: String(name.dropLast(7))).map {
+            ($0.path, file.entry(named: name)?.shape ?? [])
+          }
+        }.flatMap(Self.experts).map(\.0)
     }
   }
 
@@ -284,7 +341,8 @@ package struct AdapterBase: Sendable {
       let tensors = file.names.compactMap { name in
         names.parameterPath(ofTensor: name).map { ($0, file.entry(named: name)?.shape ?? []) }
       }
-      return ModelLayout(tensors: tensors, modelType: names.known.modelType)
+      return ModelLayout(
+        tensors: tensors.flatMap(Self.experts), modelType: names.known.modelType)
     }
   }
 

@@ -1,3 +1,4 @@
+import LoRAArchitectures
 package import LoRAFiles
 
 extension AdapterFile {
@@ -7,7 +8,9 @@ extension AdapterFile {
   /// A file that lost some would compute another function without a word.
   package func checkComplete(for layout: ModelLayout) throws(FormatError) {
     // What the configuration says is said of the file's names.
-    let (description, layout) = (description.renamed(naming.inFile), layout.named(by: naming))
+    let (description, layout) = (
+      description.renamed(nameInFile), layout.named(by: nameInFile)
+    )
     if let peftConfiguration {
       try peftConfiguration.checkComplete(description, for: layout, file: path)
     } else if let mlxConfiguration {
@@ -71,7 +74,7 @@ extension PEFTAdapterConfiguration {
     let isTargetable =
       switch module.kind {
       case .linear: true
-      case .head, .convolution: targets != .allLinear
+      case .head, .convolution, .expert: targets != .allLinear
       case .embedding: targets != .allLinear && method.options.type.adaptsEmbeddings
       case .other: false
       }

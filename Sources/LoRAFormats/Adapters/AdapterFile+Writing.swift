@@ -23,6 +23,7 @@ extension AdapterFile {
   ) throws -> (written: AdapterDescription, notes: [AdapterNote]) {
     try Self.refuseCrossing(format, path)
     try description.refuseOtherSites(for: format, path)
+    try refuseParameters(for: format, path)
     let fitted = try format.codec.fit(self, to: path, options)
     if format.isFolder {
       try AtomicFolder.write(fitted.parts, as: FolderResult.adapter(format), to: path) { draft in

@@ -59,6 +59,8 @@ public struct AdapterFile: Sendable {
   public internal(set) var assumesScale = false
   /// How the file names the layers of the base that ``description`` names as the base does.
   var naming = AdapterNaming.ofModel
+  /// The modules of the base's architecture; empty as long as no base is known.
+  var modules: [TensorName] = []
   /// Where the adapter comes from, as far as other formats have a field for it too.
   public internal(set) var provenance = Provenance()
 
@@ -100,7 +102,9 @@ public struct AdapterFile: Sendable {
         path.isEmpty || known.contains(path) || known.contains(prefix + path)
           || known.contains { $0.hasPrefix(path + ".") }
       }
-      takeNames(prefixes: CheckpointNames(model.architecture).bodyPrefixes, isKnown: isKnown)
+      takeNames(
+        prefixes: CheckpointNames(model.architecture).bodyPrefixes,
+        modules: model.architecture.tensors, isKnown: isKnown)
       for layer in description.layers where !isKnown(layer.path) {
         throw FormatError(
           .unexpectedTensor, file: self.path, subject: "layer '\(layer.path)'",
@@ -110,7 +114,7 @@ public struct AdapterFile: Sendable {
       return try checkComplete(for: layout)
     }
     let base = try AdapterBase(path: path)
-    takeNames(prefixes: base.bodyPrefixes, isKnown: base.hasModule)
+    takeNames(prefixes: base.bodyPrefixes, modules: base.modules, isKnown: base.hasModule)
     try base.check(self)
   }
 

@@ -1,3 +1,5 @@
+package import LoRAArchitectures
+
 /// How an adapter's file names the layers of a model: as the model does, or as its body alone does.
 ///
 /// PEFT names layers by their places in the model that it was given. The same layer is
@@ -101,10 +103,10 @@ extension AdapterDescription {
 
 extension ModelLayout {
   /// The layout by an adapter's names, without what these have no name of.
-  package func named(by naming: AdapterNaming) -> ModelLayout {
+  func named(by name: (_ path: String) -> String?) -> ModelLayout {
     var result = self
     result.modules = modules.compactMap { module in
-      naming.inFile(module.path).map { path in
+      name(module.path).map { path in
         var module = module
         module.path = path
         return module
@@ -120,16 +122,38 @@ extension AdapterFile {
   ///
   /// - Parameters:
   ///   - prefixes: those that names of the body may lack.
+  ///   - modules: the architecture's, which adapters may call by the names of parameters.
   ///   - isKnown: whether the model has a module with parameters at a path.
   @discardableResult
   package mutating func takeNames(
-    prefixes: [String], isKnown: (_ path: String) -> Bool
+    prefixes: [String], modules: [TensorName], isKnown: (_ path: String) -> Bool
   ) -> AdapterNote? {
-    let naming = AdapterNaming(of: description, prefixes: prefixes, isKnown: isKnown)
+    let naming = AdapterNaming(of: description, prefixes: prefixes) { path in
+      isKnown(modules.modelPath(ofAdapterPath: path) ?? path)
+    }
+    defer {
+      self.modules = modules
+      for index in description.layers.indices {
+        let path = description.layers[index].path
+        description.layers[index].path = modules.modelPath(ofAdapterPath: path) ?? path
+      }
+    }
     guard let note = naming.note.map({ AdapterNote(text: $0) }) else { return nil }
     description = description.renamed(naming.inModel)
     self.naming = naming
     notes.append(note)
     return note
+  }
+
+  /// The file's name of what the model calls `path`; nil for what it has none of. What the configuration
+  /// adapts as a parameter has the parameter's.
+  func nameInFile(_ path: String) -> String? {
+    if let configuration = peftConfiguration,
+      let name = modules.adapterPath(ofModelPath: path).flatMap(naming.inFile),
+      configuration.matches(path: name)
+    {
+      return name
+    }
+    return naming.inFile(path)
   }
 }

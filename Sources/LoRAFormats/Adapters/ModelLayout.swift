@@ -8,6 +8,9 @@ package struct ModelLayout: Sendable {
   package enum Kind: Sendable, Hashable {
     /// A linear layer.
     case linear
+    /// A router, or a layer of an expert: the latest transformers has them as parameters, which
+    /// `all-linear` meets in some versions of PEFT alone.
+    case expert
     /// The output head, which `all-linear` leaves out.
     case head
     /// A table of vectors.
@@ -63,12 +66,8 @@ extension ModelLayout {
     self.init(
       modules: architecture.tensors.flatMap { module in
         let kind = Kind(module.kind)
-        let paths =
-          module.path.contains("{}")
-          ? (0..<configuration.layerCount).map { module.path.replacing("{}", with: "\($0)") }
-          : [module.path]
         // The names of parameters are not known, nor are saved modules held against them.
-        return paths.map { Module(path: $0, kind: kind, parameters: []) }
+        return configuration.paths(of: module).map { Module(path: $0, kind: kind, parameters: []) }
       }, modelType: architecture.modelType)
   }
 
@@ -129,6 +128,7 @@ extension ModelLayout.Kind {
     self =
       switch kind {
       case .projection: .linear
+      case .router, .expert, .expertPair: .expert
       case .head: .head
       case .embedding: .embedding
       case .other: .other

@@ -239,7 +239,8 @@ extension AdapterExtraction {
     let path = String(name.dropLast(".weight".count))
     if let module = names.architecture?.module(atPath: path)?.module {
       return switch module.kind {
-      case .projection, .head: module.isTransposed ? .transposedLinear : .linear
+      case .projection, .router, .expert, .expertPair, .head:
+        module.isTransposed ? .transposedLinear : .linear
       case .embedding, .other: .other
       }
     }

@@ -1,3 +1,4 @@
+import LoRAArchitectures
 public import LoRAAutograd
 public import LoRAFormats
 public import LoRATensor
@@ -110,7 +111,12 @@ extension PEFTAdapterConfiguration.IA3: TrainableMethod {
   @Sendable private static func usualTargets(
     of model: any Module
   ) -> PEFTAdapterConfiguration.Modules {
-    let isFused = model.linearLayers().contains { $0.path.hasSuffix(".c_attn") }
+    let layers = model.linearLayers()
+    let isFused = layers.contains { $0.path.hasSuffix(".c_attn") }
+    // What leaves experts is no layer in the latest transformers.
+    if model.namedModules.contains(where: { $0.kind == .router }) {
+      return .names(["k_proj", "v_proj"])
+    }
     return .names(isFused ? ["c_attn", "mlp.c_proj"] : ["k_proj", "v_proj", "down_proj"])
   }
 
@@ -125,11 +131,12 @@ extension PEFTAdapterConfiguration.IA3: TrainableMethod {
     case .names(let targets): names = targets
     case .allLinear:
       // What the targets are saved as.
-      names = Set(
-        model.linearLayers().filter { $0.layer !== model.outputHead }.map { path, _ in
-          path.split(separator: ".").last.map(String.init) ?? path
-        }
-      ).sorted()
+      let layers = model.linearLayers().filter { $0.layer !== model.outputHead }
+        .map { (path: $0.path, module: $0.layer as any AdaptableModule) }
+      let all =
+        (try? model.adaptable(layers, by: LoRAModels.IA3(), isAll: true).modules) ?? layers
+      names = Set(all.map { $0.path.split(separator: ".").last.map(String.init) ?? $0.path })
+        .sorted()
       configuration.targets = .names(names)
     case .pattern, .unspecified: break
     }

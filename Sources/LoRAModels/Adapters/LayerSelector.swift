@@ -4,11 +4,16 @@ public struct LayerSelector: Sendable, CustomStringConvertible {
   let selects: @Sendable (_ path: String, _ isOutputHead: Bool) -> Bool
   /// Whether embeddings are candidates beside linear layers.
   let includesEmbeddings: Bool
+  /// Whether what transformers holds as a parameter of all experts is a candidate, beside the layers
+  /// that checkpoints have it as.
+  let includesPairs: Bool
+  /// Whether all linear layers are meant, as far as PEFT adapts them.
+  let isAllLinear: Bool
   /// The choice as errors name it.
   public let description: String
 
   /// Every linear layer but the output head, as PEFT's `all-linear`.
-  public static let allLinear = LayerSelector(description: "all-linear") { !$1 }
+  public static let allLinear = LayerSelector(description: "all-linear", isAllLinear: true) { !$1 }
 
   /// The layers whose path is one of `names`, or ends with one after a dot, as PEFT's list of
   /// target modules: `"q_proj"` selects `model.layers.0.self_attn.q_proj`. May name embeddings.
@@ -30,18 +35,22 @@ public struct LayerSelector: Sendable, CustomStringConvertible {
   public func excluding(_ other: LayerSelector) -> LayerSelector {
     let selects = selects
     return LayerSelector(
-      description: "\(self) without \(other)", includesEmbeddings: includesEmbeddings
+      description: "\(self) without \(other)", includesEmbeddings: includesEmbeddings,
+      includesPairs: includesPairs, isAllLinear: isAllLinear
     ) {
       selects($0, $1) && !other.selects($0, $1)
     }
   }
 
   init(
-    description: String, includesEmbeddings: Bool = false,
+    description: String, includesEmbeddings: Bool = false, includesPairs: Bool = false,
+    isAllLinear: Bool = false,
     selects: @escaping @Sendable (_ path: String, _ isOutputHead: Bool) -> Bool
   ) {
     self.description = description
     self.includesEmbeddings = includesEmbeddings
+    self.includesPairs = includesPairs
+    self.isAllLinear = isAllLinear
     self.selects = selects
   }
 }
@@ -54,6 +63,7 @@ extension Module {
     let head = outputHead
     return adaptableModules().filter { path, module in
       if let layer = module as? any LinearLayer {
+        if layer is PairedLinear, !selector.includesPairs { return false }
         return selector.selects(path, head.map { $0 === layer } ?? false)
       }
       return module is Embedding && selector.includesEmbeddings && selector.selects(path, false)

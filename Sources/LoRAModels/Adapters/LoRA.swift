@@ -114,6 +114,12 @@ public struct LoRA: AdapterMethod, Sendable, Hashable, Codable {
   }
 }
 
+extension LoRA: ParameterAdapterMethod {
+  package var obstacleForParameters: String? {
+    dropout > 0 ? "dropout" : hasBias ? "a bias of B" : nil
+  }
+}
+
 /// The two factors of ``LoRA`` on one layer.
 public final class LoRAAdapter: LowRankAdapter {
   /// A, `[rank, inputSize]`.

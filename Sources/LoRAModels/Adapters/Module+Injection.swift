@@ -89,15 +89,17 @@ extension Module {
     into selector: LayerSelector = .allLinear, seed: UInt64 = 0, memoryLimit: Int? = nil
   ) throws(AdapterError) -> InjectionReport {
     try method.check()
-    let selected = modules(selectedBy: selector)
+    let (selected, note) = try adaptable(
+      modules(selectedBy: selector), by: method, isAll: selector.isAllLinear)
     guard !selected.isEmpty else { throw noMatchingLayer(selector) }
     var demand = AdapterDemand()
     for (_, module) in selected {
       for rank in method.factorRanks { demand.add(rank: rank, module) }
     }
     try demand.check(limit: memoryLimit)
-    let (adapters, report) = try freshAdapters(on: selected, seed: seed) { _ in method }
+    var (adapters, report) = try freshAdapters(on: selected, seed: seed) { _ in method }
     try attach(adapters, named: name, enabled: true)
+    if let note { report.warnings.append(note) }
     return report
   }
 

@@ -26,8 +26,26 @@ extension Module {
     let snapshot = try snapshot(selection)
     var merged: [(slot: AdapterSlot, weights: LinearWeights)] = []
     var report = RequantizationReport()
+    // What adapters of two layers as one add to each of them.
+    var shares: [ObjectIdentifier: (change: LinearWeights, active: [ActiveAdapter])] = [:]
     for (path, module) in modules {
-      guard case .adapters(let active)? = snapshot.contribution(of: module.slot) else { continue }
+      guard let pair = module as? PairedLinear,
+        case .adapters(let active)? = snapshot.contribution(of: pair.slot)
+      else { continue }
+      for (part, change) in try pair.changes(active, path: path) {
+        shares[ObjectIdentifier(part.slot)] = (change, active)
+      }
+    }
+    for (path, module) in modules {
+      let share = shares[ObjectIdentifier(module.slot)]
+      var active: [ActiveAdapter] = []
+      if case .adapters(let own)? = snapshot.contribution(of: module.slot) { active = own }
+      if active.isEmpty, share == nil { continue }
+      if module is PairedLinear {
+        // Its layers hold the sum: it is noted that nothing is left to add.
+        merged.append((module.slot, LinearWeights(weight: .zeros([0, 0]))))
+        continue
+      }
       if module is any VirtualTokenModel {
         throw .unsupported(
           layer: "the model's input", reason: "virtual tokens can't be merged into weights")
@@ -36,9 +54,10 @@ extension Module {
         throw .unsupported(
           layer: path, reason: "what is added to a block's parts can't be merged into weights")
       }
-      let sum = try module.merging(active, path: path)
+      var sum = try module.merging(active, path: path)
+      if let share { sum.weight.add(share.change.weight) }
       let (weights, loss) = try module.stored(
-        sum, quantized, MergeFailure(path: path, active: active))
+        sum, quantized, MergeFailure(path: path, active: active + (share?.active ?? [])))
       if let loss { report.layers.append(loss) }
       merged.append((module.slot, weights))
     }
@@ -69,6 +88,25 @@ extension Module {
   /// Whether adapters are merged into the weights now.
   public var isMerged: Bool {
     adapterSlots().contains { $0.withState { $0.merged != nil } }
+  }
+}
+
+extension PairedLinear {
+  /// What `active` adds to the weights of both layers, float32.
+  fileprivate func changes(
+    _ active: [ActiveAdapter], path: String
+  ) throws(AdapterError) -> [(layer: any LinearLayer, change: LinearWeights)] {
+    let base = denseWeight()
+    let sum = try merging(active, path: path)
+    guard sum.bias == nil else {
+      throw .unsupported(layer: path, reason: "a bias can't be merged into a parameter of experts")
+    }
+    let change = sum.weight - base
+    let half = first.outputSize
+    return [
+      (first, LinearWeights(weight: change[rows: 0..<half])),
+      (second, LinearWeights(weight: change[rows: half..<outputSize])),
+    ]
   }
 }
 

@@ -32,7 +32,8 @@ extension Module {
     var file = file
     try refuseNoEffect(of: file.description, path: file.path, allowsNoEffect)
     let paths = Set(adaptableModules().map(\.path))
-    let note = file.takeNames(prefixes: bodyPrefixes, isKnown: paths.contains)
+    let note = file.takeNames(
+      prefixes: bodyPrefixes, modules: namedModules, isKnown: paths.contains)
     try checkPrefix(of: Set(file.description.layers.map(\.path)), path: file.path)
     try file.checkComplete(for: layout)
     try attach(

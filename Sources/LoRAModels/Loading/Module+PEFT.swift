@@ -1,4 +1,4 @@
-import LoRAArchitectures
+package import LoRAArchitectures
 import LoRAAutograd
 import LoRAFiles
 public import LoRAFormats
@@ -6,12 +6,20 @@ import LoRATensor
 
 extension LayerSelector {
   /// The layers that a PEFT configuration targets: list, regular expression or `all-linear`, less
-  /// what it excludes.
-  package init(_ configuration: PEFTAdapterConfiguration) {
+  /// what it excludes; and the parameters that it targets of a model with `modules`.
+  package init(_ configuration: PEFTAdapterConfiguration, modules: [TensorName] = []) {
     let isAll = configuration.targets == .allLinear
-    self.init(description: configuration.choice, includesEmbeddings: !isAll) {
-      path, isOutputHead in
-      configuration.matches(path: path) && !(isAll && isOutputHead)
+    self.init(
+      description: configuration.choice, includesEmbeddings: !isAll,
+      includesPairs: !configuration.targetParameters.isEmpty, isAllLinear: isAll
+    ) { path, isOutputHead in
+      if let parameter = modules.adapterPath(ofModelPath: path),
+        configuration.matches(path: parameter)
+      {
+        return true
+      }
+      if modules.kind(ofModelPath: path) == .expertPair { return false }
+      return configuration.matches(path: path) && !(isAll && isOutputHead)
     }
   }
 }
@@ -87,9 +95,15 @@ extension Module {
     baseModelName: String? = nil, otherFiles: [(name: String, content: [UInt8])] = []
   ) throws {
     let naming = isBodyAlone ? bodyPrefixes.first.map(AdapterNaming.withoutPrefix) : nil
-    let description = try describeAdapter(name).renamed(naming?.inFile ?? { $0 })
-    let paths = adaptableModules().filter { $0.module is any LinearLayer || $0.module is Embedding }
+    var description = try describeAdapter(name).renamed(naming?.inFile ?? { $0 })
+    let parameters = try description.parameterNames(namedModules)
+    description = description.renamingLayers(parameters)
+    var paths = adaptableModules().filter { $0.module is any LinearLayer || $0.module is Embedding }
       .map(\.path)
+    if !parameters.isEmpty {
+      let names = namedModules
+      paths = paths.map { names.adapterPath(ofModelPath: $0) ?? $0 }
+    }
     var file = try PEFTAdapterFile(
       describing: description, among: naming.map { paths.compactMap($0.inFile) } ?? paths,
       keeping: configuration)
@@ -129,6 +143,7 @@ extension PEFTAdapterConfiguration {
   /// What chooses layers, as errors name it.
   fileprivate var choice: String {
     var text = targets.text
+    if !targetParameters.isEmpty { text += " and target_parameters \(targetParameters)" }
     if let layersToTransform, !layersToTransform.isEmpty {
       text += " with layers_to_transform \(layersToTransform)"
     }

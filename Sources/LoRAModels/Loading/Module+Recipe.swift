@@ -1,3 +1,4 @@
+import LoRAArchitectures
 import LoRAAutograd
 public import LoRAFormats
 import LoRATensor
@@ -34,25 +35,38 @@ extension Module {
         expected: "the layers' names: PEFT has no default for this architecture")
     }
     let method = try configuration.checkedMethod()
-    let selector = LayerSelector(configuration)
-    let selected = modules(selectedBy: selector)
+    let names = namedModules
+    let selector = LayerSelector(configuration, modules: names)
+    var selected = modules(selectedBy: selector)
+    var note: String?
+    if let first = selected.first {
+      let recipe = try method.recipe(forPath: first.path, of: configuration)
+      (selected, note) = try adaptable(selected, by: recipe, isAll: selector.isAllLinear)
+    }
+    let configured = Dictionary(
+      selected.map { item in
+        (item.path, configuredPath(item.path, item.module, configuration, names) ?? item.path)
+      }, uniquingKeysWith: { first, _ in first })
     guard !selected.isEmpty else { throw noMatchingLayer(selector) }
     if let pairs = method.factorPairs {
       var demand = AdapterDemand()
       for (path, module) in selected {
-        demand.add(rank: configuration.rank(forPath: path), module, pairs: pairs)
+        demand.add(
+          rank: configuration.rank(forPath: configured[path] ?? path), module, pairs: pairs)
       }
       try demand.check(limit: memoryLimit)
     }
     var (adapters, report) = try freshAdapters(on: selected, seed: seed) {
       path throws(AdapterError) in
-      try method.recipe(forPath: path, of: configuration)
+      try method.recipe(forPath: configured[path] ?? path, of: configuration)
     }
     let along = try trainedAlong(configuration, layers: report.layers)
     report.addParameters(of: along.map(\.adapter))
     try attach(adapters + along, named: name, enabled: true)
+    if let note { report.warnings.append(note) }
     report.warnings += configuration.unmatched(
-      layers: report.layers, among: pathsOfLayers)
+      layers: report.layers.map { configured[$0] ?? $0 },
+      among: pathsOfLayers.map { configured[$0] ?? $0 })
     return report
   }
 }

@@ -103,7 +103,7 @@ extension Module {
   ///   else every weight is `[outputSize, inputSize]`, quantized ones as they are.
   func mergedValues(transposing: Bool = true) throws -> [String: Tensor] {
     var values: [String: Tensor] = [:]
-    for (path, module) in adaptableModules() {
+    for (path, module) in adaptableModules() where !(module is PairedLinear) {
       guard let merged = module.slot.withState({ $0.merged }) else { continue }
       let isTransposed =
         transposing && ((module as? any LinearLayer)?.storesTransposedWeight ?? false)

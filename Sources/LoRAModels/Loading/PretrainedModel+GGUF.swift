@@ -63,6 +63,9 @@ private struct GGUFParameters {
     let stem = String(name[..<(name.lastIndex(of: ".") ?? name.endIndex)])
     let module = names.module(atPath: stem)?.module
     var tensor = try file.tensor(named: stored)
+    if module?.kind == .expert, let expert = names.expert(name) {
+      tensor = try self.expert(expert, of: tensor, stored, shape)
+    }
     try check(tensor, stored, shape)
     let mapped = tensor
     if let order = module?.order, let heads = base.heads(of: order) {
@@ -79,6 +82,23 @@ private struct GGUFParameters {
     tensor = tensor.converted(to: shape.count == 1 ? .float32 : type ?? tensor.dtype)
     if !tensor.isMapped { mapped.releaseMappedPages() }
     return Parameter(tensor, isTrainable: false)
+  }
+
+  /// The matrix of one expert, in the file's memory.
+  private func expert(
+    _ expert: Int, of stack: Tensor, _ name: String, _ shape: Shape
+  ) throws -> Tensor {
+    let count = try file.int("\(base.architecture).expert_count") ?? 0
+    guard stack.shape.count == 3, stack.shape[0] == count, expert < count,
+      Array(stack.shape.dimensions.dropFirst()) == shape.dimensions
+    else {
+      throw FormatError(
+        .shapeMismatch, file: file.path, subject: "tensor '\(name)'",
+        problem:
+          "the key-values make it \(count) matrices of \(shape), the file has \(stack.shape)",
+        remedy: "the file is damaged, or made by a program that lays tensors out otherwise")
+    }
+    return stack[row: expert]
   }
 
   private func check(_ tensor: Tensor, _ name: String, _ shape: Shape) throws {

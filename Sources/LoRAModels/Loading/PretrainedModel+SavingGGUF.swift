@@ -27,6 +27,10 @@ extension PretrainedModel {
     var values = try model.mergedValues(transposing: false)
     var items: [GGUFWriter.Item] = []
     for entry in file.entries {
+      if let stack = try self.stack(entry, names, &values) {
+        items.append(.init(name: entry.name, tensor: stack))
+        continue
+      }
       guard let parameter = names.parameterPath(ofTensor: entry.name),
         let value = values.removeValue(forKey: parameter)
       else {
@@ -51,6 +55,27 @@ extension PretrainedModel {
         problem: "a merged adapter changed it, and the file has no tensor for it")
     }
     try GGUFWriter.write(file.keyValues, tensors: items, to: path)
+  }
+
+  /// The experts of a tensor of all of them, if a merged adapter changed any, whose values are taken out
+  /// of `values`: in the file's type if that is a plain one or all have it, else in float32.
+  private func stack(
+    _ entry: GGUFFile.Entry, _ names: GGUFTensorNames, _ values: inout [String: Tensor]
+  ) throws -> Tensor? {
+    guard let path = names.parameterPath(ofTensor: entry.name), path.contains("{}"), let file,
+      entry.shape.count == 3
+    else { return nil }
+    let all = try file.tensor(named: entry.name)
+    let changed = (0..<entry.shape[0]).map {
+      values.removeValue(forKey: TensorName.filled(path, [$0]))
+    }
+    guard changed.contains(where: { $0 != nil }) else { return nil }
+    var experts = changed.enumerated().map { $1 ?? all[row: $0] }
+    let types = Set(experts.map(\.dtype))
+    if types.count > 1 || !all.dtype.isQuantized {
+      experts = experts.map { $0.converted(to: all.dtype.isQuantized ? .float32 : all.dtype) }
+    }
+    return .stacked(experts)
   }
 
   /// A merged value, laid out as the file has the tensor.

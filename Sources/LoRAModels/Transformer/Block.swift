@@ -2,7 +2,7 @@ import LoRAArchitectures
 import LoRAAutograd
 import LoRATensor
 
-/// One layer of a transformer: attention and a feed-forward network, each added to its input.
+/// One layer of a transformer: attention and a feed-forward network, or several, each added to its input.
 ///
 /// Adapters of a block stand behind the layers that project back to the hidden size, before the norms of
 /// what is added.
@@ -25,7 +25,7 @@ package final class Block: AdaptableBlock {
 
   let norms: Norms
   let attention: Attention
-  let feedForward: FeedForward
+  let feedForward: any BlockNetwork
   let arrangement: TransformerStructure.Block.Arrangement
   /// What the outputs of attention and network are multiplied by before they are added; nil: nothing.
   let residualScale: Float?
@@ -33,7 +33,7 @@ package final class Block: AdaptableBlock {
   package let slot = AdapterSlot()
 
   init(
-    norms: Norms, attention: Attention, feedForward: FeedForward,
+    norms: Norms, attention: Attention, feedForward: any BlockNetwork,
     arrangement: TransformerStructure.Block.Arrangement, residualScale: Float? = nil,
     children: Named<any Module>
   ) {
@@ -138,10 +138,11 @@ extension Block {
     let entersNetwork =
       (isSequential ? flowsOn : flowsIn) || training.contains(feedForward.inputLayers)
     let leavesNetwork =
-      entersNetwork || training.contains([feedForward.down])
+      entersNetwork || training.contains(feedForward.outputLayers)
       || training.changes(.feedForward, of: self)
     var widths =
-      linearLayers.flatMap { training.keptWidths(of: $0) } + training.keptWidths(of: self)
+      (attention.inputLayers + [attention.output]).flatMap { training.keptWidths(of: $0) }
+      + feedForward.adapterWidths(training) + training.keptWidths(of: self)
     if attends {
       widths +=
         norms.attention?.keptWidths ?? (norms.feedForwardSum != nil && flowsIn ? [] : [size])
@@ -155,8 +156,8 @@ extension Block {
       widths +=
         norms.feedForward?.keptWidths ?? (norms.attentionSum != nil && flowsOn ? [] : [size])
     }
-    if entersNetwork || training.contains([feedForward.down]) {
-      widths += feedForward.keptWidths(isEntered: entersNetwork)
+    if entersNetwork || training.contains(feedForward.outputLayers) {
+      widths += feedForward.keptWidths(isEntered: entersNetwork, training)
     }
     if leavesNetwork {
       widths += norms.feedForwardOutput?.keptWidths ?? []
@@ -174,7 +175,8 @@ extension Block {
 
   /// The linear layers of the block.
   package var linearLayers: [any LinearLayer] {
-    attention.inputLayers + [attention.output] + feedForward.inputLayers + [feedForward.down]
+    attention.inputLayers + [attention.output] + feedForward.inputLayers
+      + feedForward.outputLayers
   }
 }
 

@@ -34,6 +34,16 @@ struct Decoding {
     if let groups = AdapterScope.current?.groupOfItem, groups.count != sequences { return nil }
   }
 
+  /// The same pass of some of its tokens, `rows` of them, in a part of a block that asks nothing of
+  /// their places.
+  func with(rows: Int) -> Decoding {
+    Decoding(cache: cache, sequences: 1, positions: rows)
+  }
+
+  private init(cache: KeyValueCache, sequences: Int, positions: Int) {
+    (self.cache, self.sequences, self.positions) = (cache, sequences, positions)
+  }
+
   /// y = the norm of x, `[rows, parts, size]`, of each part; x itself without a norm.
   func normalize(
     _ x: UnsafePointer<Float>, parts: Int = 1, size: Int, by norm: (any Norm)?,

@@ -4,7 +4,7 @@ import LoRATensor
 
 /// A transformer block's feed-forward network: `down(activation(gate(x)) * up(x))`, or without a gate
 /// `down(activation(up(x)))`.
-struct FeedForward: Sendable {
+struct FeedForward: BlockNetwork {
   let gate: (any LinearLayer)?
   let up: any LinearLayer
   let down: any LinearLayer
@@ -79,12 +79,11 @@ extension FeedForward {
 // MARK: - Memory
 
 extension FeedForward {
-  /// The layers that read the block's normed input.
   var inputLayers: [any LinearLayer] { (gate.map { [$0] } ?? []) + [up] }
+  var outputLayers: [any LinearLayer] { [down] }
 
-  /// The buffers that are kept for the backward pass, each in numbers a token: what the activation
-  /// reads, or where no gradient reaches that, what the last layer reads.
-  func keptWidths(isEntered: Bool) -> [Int] {
+  /// What the activation reads, or where no gradient reaches that, what the last layer reads.
+  func keptWidths(isEntered: Bool, _ training: TrainedLayers) -> [Int] {
     Array(repeating: down.inputSize, count: isEntered && (gate != nil || isFused) ? 2 : 1)
   }
 

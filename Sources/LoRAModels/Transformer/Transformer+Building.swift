@@ -81,21 +81,24 @@ private final class TransformerBuilder {
 
   private var architecture: Architecture { configuration.architecture }
 
-  /// The name of the module of a role, in block `index` if it is one of a block.
-  private func name(_ role: String, _ index: Int?) throws -> (path: String, entry: TensorName) {
+  /// The name of the module of a role, in block `index` if it is one of a block, of expert `expert` if
+  /// it is one of an expert.
+  private func name(
+    _ role: String, _ index: Int?, _ expert: Int? = nil
+  ) throws -> (path: String, entry: TensorName) {
     guard let entry = architecture.tensors.first(where: { $0.role == role }) else {
       throw FormatError(
         .unsupported, file: "config.json", subject: "the architecture '\(architecture)'",
         problem: "its structure has a module '\(role)', and its table of tensors does not name it",
         remedy: "add a TensorName for it")
     }
-    return (entry.path.replacing("{}", with: "\(index ?? 0)"), entry)
+    return (entry.path(inBlock: index ?? 0, expert: expert), entry)
   }
 
   func linear(
-    _ role: String, inputs: Int, outputs: Int, bias: Bool, index: Int? = nil
+    _ role: String, inputs: Int, outputs: Int, bias: Bool, index: Int? = nil, expert: Int? = nil
   ) throws -> any LinearLayer {
-    let (path, entry) = try name(role, index)
+    let (path, entry) = try name(role, index, expert)
     if entry.isTransposed {
       let offset = bias ? try source.parameter("\(path).bias", [outputs]) : nil
       if let weight = try source.untransposed?("\(path).weight", [outputs, inputs]) {
@@ -227,7 +230,30 @@ private final class TransformerBuilder {
         problem: "attention scores are capped at \(softCap)",
         remedy: "a cap must be above 0; no cap is null")
     }
-    let key = architecture.key(of: \.hiddenActivation)
+    let activation = try Activation(
+      named: feedForward.activation, key: architecture.key(of: \.hiddenActivation),
+      isGate: feedForward.isGated)
+    var expertLayers: [String: [any Module]] = [:]
+    let network: any BlockNetwork
+    if let experts = feedForward.experts {
+      let mixture = Experts(
+        router: try linear("ffn_gate_inp", size, experts.count, bias: false),
+        experts: try (0..<experts.count).map {
+          try expert($0, of: experts, activation, index: index)
+        }, active: experts.active, weighting: experts.weighting)
+      expertLayers = mixture.modules
+      network = mixture
+    } else {
+      network = FeedForward(
+        gate: feedForward.isGated && !feedForward.isFused
+          ? try linear("ffn_gate", size, c.intermediateSize, bias: feedForward.bias) : nil,
+        up: try linear(
+          "ffn_up", size, feedForward.isFused ? 2 * c.intermediateSize : c.intermediateSize,
+          bias: feedForward.bias),
+        isFused: feedForward.isFused,
+        down: try linear("ffn_down", c.intermediateSize, size, bias: feedForward.bias),
+        activation: activation)
+    }
     return Block(
       norms: norms,
       attention: Attention(
@@ -238,30 +264,42 @@ private final class TransformerBuilder {
         mask: attention.isCausal
           ? .causal(window: attention.window) : .bidirectional(window: attention.window),
         scale: attention.scale ?? 1 / Float(c.headSize).squareRoot(), softCap: attention.softCap),
-      feedForward: FeedForward(
-        gate: feedForward.isGated && !feedForward.isFused
-          ? try linear("ffn_gate", size, c.intermediateSize, bias: feedForward.bias) : nil,
-        up: try linear(
-          "ffn_up", size, feedForward.isFused ? 2 * c.intermediateSize : c.intermediateSize,
-          bias: feedForward.bias),
-        isFused: feedForward.isFused,
-        down: try linear("ffn_down", c.intermediateSize, size, bias: feedForward.bias),
-        activation: try Activation(
-          named: feedForward.activation, key: key, isGate: feedForward.isGated)),
+      feedForward: network,
       arrangement: structure.arrangement, residualScale: structure.residualScale,
-      children: children(modules, inBlock: index))
+      children: children(modules, expertLayers))
+  }
+
+  private func expert(
+    _ expert: Int, of experts: TransformerStructure.FeedForward.Experts, _ activation: Activation,
+    index: Int
+  ) throws -> Experts.Expert {
+    func linear(_ role: String, _ inputs: Int, _ outputs: Int) throws -> any LinearLayer {
+      try self.linear(
+        role, inputs: inputs, outputs: outputs, bias: false, index: index, expert: expert)
+    }
+    let size = configuration.hiddenSize
+    let (gate, up) = (
+      try linear("ffn_gate_exps", size, experts.size), try linear("ffn_up_exps", size, experts.size)
+    )
+    return Experts.Expert(
+      network: FeedForward(
+        gate: gate, up: up, down: try linear("ffn_down_exps", experts.size, size),
+        activation: activation), pair: PairedLinear(gate, up))
   }
 
   // MARK: Names
 
   /// The modules of a block, in the order of the architecture's table.
-  private func children(_ modules: [String: any Module], inBlock index: Int) -> Named<any Module> {
+  private func children(
+    _ modules: [String: any Module], _ experts: [String: [any Module]]
+  ) -> Named<any Module> {
     ModuleGroup.tree(
-      architecture.tensors.compactMap { entry in
-        guard let module = modules[entry.role], let (_, rest) = entry.pathInBlock else {
-          return nil
+      architecture.tensors.flatMap { entry -> [(path: String, module: any Module)] in
+        guard let (_, rest) = entry.pathInBlock else { return [] }
+        if let module = modules[entry.role] { return [(rest, module)] }
+        return (experts[entry.role] ?? []).enumerated().map {
+          (TensorName.filled(rest, [$0]), $1)
         }
-        return (rest, module)
       })
   }
 

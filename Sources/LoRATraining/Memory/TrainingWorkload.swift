@@ -27,7 +27,11 @@ public struct TrainingWorkload: Sendable, Hashable {
     ) -> Target {
       var ranks: [String: Int] = [:]
       if let model = try? configuration.modelOfShapes() {
-        for (path, layer) in model.linearLayers() where layer !== model.outputHead {
+        for (path, layer) in model.linearLayers()
+        where layer !== model.outputHead
+          && !layer.parameters.isEmpty
+        {
+          // Layers that stand for two others have nothing of their own.
           let rank = rank(path)
           if rank > 0 { ranks[path] = rank }
         }

@@ -28,9 +28,9 @@ extension InspectCommand.Report {
     var supported: ModelConfiguration?
     do throws(FormatError) {
       let configuration = try directory.configuration()
-      let head = try configuration.architecture.structure(configuration).head
-      object["configuration"] = .object(Self.json(configuration))
-      lines += Self.lines(configuration, head)
+      let structure = try configuration.architecture.structure(configuration)
+      object["configuration"] = .object(Self.json(configuration, structure))
+      lines += Self.lines(configuration, structure)
       supported = configuration
     } catch {
       guard error.kind == .unsupported else { throw error }
@@ -77,8 +77,10 @@ extension InspectCommand.Report {
         + Self.token(special[0], tokenizer) + ", ends with " + Self.token(special[1], tokenizer))
   }
 
-  private static func json(_ c: ModelConfiguration) -> JSONObject {
-    [
+  private static func json(
+    _ c: ModelConfiguration, _ structure: TransformerStructure
+  ) -> JSONObject {
+    var object: JSONObject = [
       "hidden_size": JSONValue(c.hiddenSize), "intermediate_size": JSONValue(c.intermediateSize),
       "layers": JSONValue(c.layerCount), "heads": JSONValue(c.headCount),
       "key_value_heads": JSONValue(c.keyValueHeadCount), "head_size": JSONValue(c.headSize),
@@ -88,22 +90,42 @@ extension InspectCommand.Report {
       "dtype": c.storedType.map { .string($0.rawValue) } ?? .null,
       "labels": c.labels.isEmpty ? .null : .array(c.labels.map { .string($0) }),
     ]
+    let mixtures = structure.blocks.map(\.feedForward.experts)
+    if let experts = mixtures.lazy.compactMap({ $0 }).first {
+      object["experts"] = [
+        "count": JSONValue(experts.count), "active": JSONValue(experts.active),
+        "intermediate_size": JSONValue(experts.size),
+        "layers": .array(mixtures.indices.filter { mixtures[$0] != nil }.map { JSONValue($0) }),
+      ]
+    }
+    return object
+  }
+
+  /// What a line says of the experts; nil for a model without.
+  private static func text(ofExperts structure: TransformerStructure) -> String? {
+    let mixtures = structure.blocks.compactMap(\.feedForward.experts)
+    guard let experts = mixtures.first else { return nil }
+    let layers =
+      mixtures.count == structure.blocks.count
+      ? "every layer" : "\(mixtures.count) of \(structure.blocks.count) layers"
+    return "a mixture of experts: \(experts.active) of \(experts.count) active for each token in "
+      + "\(layers), feed-forward \(experts.size) each"
   }
 
   /// The most labels that are shown in a line.
   private static let mostLabels = 20
 
   private static func lines(
-    _ c: ModelConfiguration, _ head: TransformerStructure.Head
+    _ c: ModelConfiguration, _ structure: TransformerStructure
   ) -> [String] {
     let windows = Set(c.slidingWindows.compactMap { $0 }).sorted().map(\.description)
     return [
       "\(c.layerCount) layers of size \(c.hiddenSize), feed-forward \(c.intermediateSize), "
         + "\(c.headCount) heads of \(c.headSize), \(c.keyValueHeadCount) for keys and values",
       "vocabulary \(c.vocabularySize), up to \(c.maximumPositions) positions, "
-        + text(of: head, c)
+        + text(of: structure.head, c)
         + (windows.isEmpty ? "" : ", windows of \(windows.joined(separator: ", "))"),
-    ]
+    ] + [text(ofExperts: structure)].compactMap { $0 }
   }
 
   private static func text(of head: TransformerStructure.Head, _ c: ModelConfiguration) -> String {

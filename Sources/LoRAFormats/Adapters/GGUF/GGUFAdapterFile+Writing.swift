@@ -58,11 +58,23 @@ extension GGUFAdapterFile {
     let alpha = Self.fittingAlpha(changes.map(\.change))
     var items: [GGUFWriter.Item] = []
     var report = Report(alpha: Double(alpha), foldedLayers: [])
+    var stacks: [ExpertFactors] = []
     for layer in changes {
       let isFolded = !Self.fits(layer.change, alpha)
       if isFolded { report.foldedLayers.append(layer.path) }
-      items += try writer.items(layer, foldingFor: isFolded ? alpha : nil)
+      let own = try writer.factors(layer, foldingFor: isFolded ? alpha : nil)
+      guard let expert = layer.expert else {
+        items += own.map { .init(name: "\(layer.stem).\($0.name)", tensor: $0.tensor) }
+        continue
+      }
+      let index = stacks.firstIndex { $0.stem == layer.stem } ?? stacks.count
+      if index == stacks.count {
+        stacks.append(
+          ExpertFactors(stem: layer.stem, count: base.shapes?[layer.stem]?.dimensions.first))
+      }
+      stacks[index].add(own.map(\.tensor), of: expert)
     }
+    for stack in stacks { items += try stack.items(file: path) }
     let keyValues = writer.keyValues(alpha, description.metadata)
     return (try GGUFWriter.part(keyValues, tensors: items, path: path), report)
   }
@@ -105,6 +117,8 @@ private struct WritableLayer {
   var module: TensorName
   var change: LowRankChange
   var storedType: DType
+  /// Whose it is, if the tensor is of all experts.
+  var expert: Int?
 }
 
 private struct AdapterWriter {
@@ -148,9 +162,10 @@ private struct AdapterWriter {
     }
     var layers: [WritableLayer] = []
     var paths: [ExactName: String] = [:]
-    for layer in description.layers {
+    for layer in names.separatingPairs(description.layers) {
       let writable = try writable(layer)
-      if let other = paths.updateValue(layer.path, forKey: ExactName(writable.stem)) {
+      let place = writable.expert.map { "\(writable.stem)[\($0)]" } ?? writable.stem
+      if let other = paths.updateValue(layer.path, forKey: ExactName(place)) {
         throw FormatError(
           .duplicate, file: file, subject: "layer '\(layer.path)'",
           problem: "layer '\(other)' is the same tensor '\(writable.stem)'")
@@ -202,7 +217,8 @@ private struct AdapterWriter {
     try checkBase(name + ".weight", module, change, subject)
     return WritableLayer(
       path: layer.path, stem: name + ".weight", module: module, change: change,
-      storedType: layer.storedType)
+      storedType: layer.storedType,
+      expert: module.kind == .expert ? names.expert(layer.path) : nil)
   }
 
   private func checkBase(
@@ -231,7 +247,8 @@ private struct AdapterWriter {
       let found: Shape =
         module.kind == .embedding
         ? [change.inputSize, change.outputSize] : [change.outputSize, change.inputSize]
-      guard shape == found else {
+      let isStack = module.kind == .expert && shape.count == 3
+      guard isStack ? Shape(Array(shape.dimensions.dropFirst())) == found : shape == found else {
         throw FormatError(
           .shapeMismatch, file: file, subject: subject,
           problem: "its factors are for a tensor \(found), the base's '\(stem)' is \(shape)",
@@ -245,10 +262,10 @@ private struct AdapterWriter {
     }
   }
 
-  /// The two tensors of a layer; `alpha` is given if the scale must be folded into B.
-  func items(
+  /// A and B of a layer; `alpha` is given if the scale must be folded into B.
+  func factors(
     _ layer: WritableLayer, foldingFor alpha: Float?
-  ) throws(FormatError) -> [GGUFWriter.Item] {
+  ) throws(FormatError) -> [(name: String, tensor: Tensor)] {
     var (a, b) = (layer.change.a, layer.change.b)
     if let alpha {
       let ratio =
@@ -277,16 +294,15 @@ private struct AdapterWriter {
     case .float16: types = (.float16, .float16)
     case .bfloat16: types = (.bfloat16, .bfloat16)
     }
-    var items: [GGUFWriter.Item] = []
+    var factors: [(name: String, tensor: Tensor)] = []
     for (name, factor, type) in [("lora_a", a, types.a), ("lora_b", b, types.b)] {
       do throws(UnstorableNumber) {
-        items.append(
-          GGUFWriter.Item(name: "\(layer.stem).\(name)", tensor: try factor.stored(as: type)))
+        factors.append((name, try factor.stored(as: type)))
       } catch {
         throw FormatError(file: file, subject: "\(name) of layer '\(layer.path)'", error)
       }
     }
-    return items
+    return factors
   }
 
   func keyValues(_ alpha: Float, _ metadata: [String: String]) -> [GGUFFile.KeyValue] {

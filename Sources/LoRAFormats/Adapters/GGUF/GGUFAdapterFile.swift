@@ -152,7 +152,7 @@ private struct Reader {
         .missingTensor, file: file.path, problem: "the file holds no factors of an adapter")
     }
     var layers: [AdapterDescription.Layer] = []
-    for stem in stems { layers.append(try layer(stem)) }
+    for stem in stems { layers += try self.layers(of: stem) }
     return layers
   }
 
@@ -172,7 +172,8 @@ private struct Reader {
       "it is neither '<tensor>.lora_a' nor '<tensor>.lora_b'")
   }
 
-  private func layer(_ stem: String) throws(FormatError) -> AdapterDescription.Layer {
+  /// The layers that the factors of a tensor are for: one, or one of each expert.
+  private func layers(of stem: String) throws(FormatError) -> [AdapterDescription.Layer] {
     let (nameA, nameB) = (stem + ".lora_a", stem + ".lora_b")
     guard stem.hasSuffix(".weight"),
       let (module, path) = names.module(named: String(stem.dropLast(".weight".count)))
@@ -191,8 +192,9 @@ private struct Reader {
         .missingTensor, file: file.path, tensor: name, "it is missing, although '\(other)' is there"
       )
     }
-    var a = try factor(nameA)
-    var b = try factor(nameB)
+    var a = try factor(nameA, isOfExperts: module.kind == .expert)
+    var b = try factor(nameB, isOfExperts: module.kind == .expert)
+    if module.kind == .expert { return try experts(stem, path, a, b) }
     let storedType = a.dtype == b.dtype ? a.dtype : .float32
     // Looking rows up wants a token's numbers side by side: files have an embedding's A transposed.
     if module.kind == .embedding { a = a.transposed() }
@@ -205,16 +207,49 @@ private struct Reader {
     try checkBase(stem, path, module, a, b)
     b = try reordered(b, module, nameB)
     let rank = Double(a.shape[0])
-    return AdapterDescription.Layer(
-      path: path,
-      change: LowRankChange(
-        a: a.converted(to: .float32), b: b.converted(to: .float32),
-        alpha: alpha == 0 ? rank : alpha, scale: alpha == 0 ? 1 : alpha / rank,
-        isEmbedding: module.kind == .embedding),
-      storedType: storedType)
+    return [
+      AdapterDescription.Layer(
+        path: path,
+        change: LowRankChange(
+          a: a.converted(to: .float32), b: b.converted(to: .float32),
+          alpha: alpha == 0 ? rank : alpha, scale: alpha == 0 ? 1 : alpha / rank,
+          isEmbedding: module.kind == .embedding),
+        storedType: storedType)
+    ]
   }
 
-  private func factor(_ name: String) throws(FormatError) -> Tensor {
+  /// The layers of all experts, whose path has "{}" for their numbers.
+  private func experts(
+    _ stem: String, _ path: String, _ a: Tensor, _ b: Tensor
+  ) throws(FormatError) -> [AdapterDescription.Layer] {
+    guard a.shape[0] == b.shape[0], a.shape[1] == b.shape[2] else {
+      throw FormatError(
+        .shapeMismatch, file: file.path, tensor: stem + ".lora_b",
+        "it is \(b.shape), '\(stem).lora_a' is \(a.shape): experts or ranks differ",
+        remedy: "convert the adapter again")
+    }
+    if let shapes = base?.shapes {
+      let found: Shape = [a.shape[0], b.shape[1], a.shape[2]]
+      guard shapes[stem] == found else {
+        throw FormatError(
+          .shapeMismatch, file: file.path, tensor: stem + ".lora_a",
+          "the factors are for a tensor \(found), the base's '\(stem)' is "
+            + (shapes[stem].map { "\($0)" } ?? "missing"),
+          remedy: "give the base that the adapter was trained on")
+      }
+    }
+    let rank = Double(a.shape[1])
+    return (0..<a.shape[0]).map { expert in
+      AdapterDescription.Layer(
+        path: TensorName.filled(path, [expert]),
+        change: LowRankChange(
+          a: a[row: expert].converted(to: .float32), b: b[row: expert].converted(to: .float32),
+          alpha: alpha == 0 ? rank : alpha, scale: alpha == 0 ? 1 : alpha / rank),
+        storedType: a.dtype == b.dtype ? a.dtype : .float32)
+    }
+  }
+
+  private func factor(_ name: String, isOfExperts: Bool) throws(FormatError) -> Tensor {
     let stored = try file.tensor(named: name)
     guard stored.dtype.isFloatingPoint || stored.dtype.isQuantized else {
       throw FormatError(
@@ -222,13 +257,15 @@ private struct Reader {
         "expected floating-point numbers, found \(stored.dtype)")
     }
     let tensor = stored.dtype.isQuantized ? stored.converted(to: .float32) : stored
-    guard tensor.shape.count == 2, tensor.elementCount > 0 else {
+    guard tensor.shape.count == (isOfExperts ? 3 : 2), tensor.elementCount > 0 else {
       throw FormatError(
         .shapeMismatch, file: file.path, tensor: name,
-        "expected a matrix, found the extents \(tensor.shape)")
+        "expected \(isOfExperts ? "a matrix for each expert" : "a matrix"), found the extents "
+          + "\(tensor.shape)")
     }
     if let index = tensor.firstNonFiniteIndex() {
-      let (row, column) = (index / tensor.shape[1], index % tensor.shape[1])
+      let columns = tensor.shape.innermost
+      let (row, column) = (index / columns, index % columns)
       throw FormatError(
         .nonFinite, file: file.path, tensor: name,
         "the element at [\(row), \(column)] is not a finite number",

@@ -106,15 +106,36 @@ extension PEFTAdapterConfiguration {
     }
     // Targets that were kept, if they still say the same.
     if paths != nil, targets != .unspecified, targets != .allLinear, isRight(self) { return }
+    setTargetParameters(layers, among: paths)
+    let modules = layers.filter { ParameterPath($0) == nil }
     excluded = nil
     layersToTransform = nil
     layersPattern = []
-    targets = .names(layers)
+    targets = .names(modules)
     guard paths != nil else { return }
     var short = self
-    short.targets = .names(Set(layers.map(Self.last)).sorted())
+    short.targets = .names(Set(modules.map(Self.last)).sorted())
     short.savedModules = []
     if isRight(short) { targets = short.targets }
+  }
+
+  /// Names the parameters among `layers`: by the module's last name and their own where that names no
+  /// other, else by whole paths.
+  private mutating func setTargetParameters(_ layers: [String], among paths: [String]?) {
+    guard var options = lora else { return }
+    let parameters = layers.compactMap(ParameterPath.init)
+    let keys = Set(parameters.map(\.key))
+    let all = Set((paths ?? []).compactMap { ParameterPath($0)?.key })
+    let short = Set(
+      parameters.map { path in
+        "\(path.module.split(separator: ".").last ?? "").\(path.parameter)"
+      })
+    options.targetParameters = (paths == nil ? keys : short).sorted()
+    method = .lora(options)
+    if all.subtracting(keys).contains(where: matchesParameter) {
+      options.targetParameters = keys.sorted()
+      method = .lora(options)
+    }
   }
 
   // MARK: Ranks and scales
@@ -129,8 +150,11 @@ extension PEFTAdapterConfiguration {
         throw Self.inexpressible(
           "layer '\(layer.path)'", "its scale is 0, which PEFT would write as an alpha of 0")
       }
-      ranks.append((layer.path, rank))
-      alphas.append((layer.path, self.alpha(for: scale, rank: rank, hint: alpha)))
+      // The experts of a parameter have one rank and one alpha.
+      let path = ParameterPath.patternKey(of: layer.path)
+      if path != layer.path, ranks.contains(where: { $0.path == path }) { continue }
+      ranks.append((path, rank))
+      alphas.append((path, self.alpha(for: scale, rank: rank, hint: alpha)))
     }
     guard !ranks.isEmpty else { return }
     rank = Self.commonest(ranks.map(\.value)) ?? rank

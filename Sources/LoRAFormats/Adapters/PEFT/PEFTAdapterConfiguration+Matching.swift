@@ -2,7 +2,15 @@ extension PEFTAdapterConfiguration {
   /// Whether the module at `path` gets an adapter. Under `allLinear` every path that is not excluded
   /// does: the caller passes linear layers that are not the output head. Nothing matches
   /// `unspecified`, nor what lies in a module that is saved whole.
+  ///
+  /// A parameter, as an expert's, is matched by `target_parameters` alone.
   package func matches(path: String) -> Bool {
+    if let parameter = ParameterPath(path) { return matchesParameter(parameter.key) }
+    return matchesModule(path)
+  }
+
+  /// The same of a module.
+  func matchesModule(_ path: String) -> Bool {
     switch excluded {
     case .names(let names): if names.contains(where: { isPath(path, namedBy: $0) }) { return false }
     case .pattern(let text): if PathPattern.matchesWhole(text, path) { return false }
@@ -102,11 +110,13 @@ extension PEFTAdapterConfiguration {
   }
 
   /// The rank of the adapter on the module at `path`.
-  package func rank(forPath path: String) -> Int { Self.value(rankPattern, for: path) ?? rank }
+  package func rank(forPath path: String) -> Int {
+    Self.value(rankPattern, for: ParameterPath.patternKey(of: path)) ?? rank
+  }
 
   /// The alpha of the adapter on the module at `path`.
   package func alpha(forPath path: String) -> Double {
-    Self.value(alphaPattern, for: path) ?? alpha
+    Self.value(alphaPattern, for: ParameterPath.patternKey(of: path)) ?? alpha
   }
 
   /// What the factors on the module at `path` are multiplied by.

@@ -11,8 +11,9 @@ extension PEFTAdapterConfiguration {
   ///   - paths: the paths of all modules that could have one; nil if no model is at hand. What is
   ///     excluded shows only there.
   package func unmatched(layers: [String], among paths: [String]? = nil) -> [String] {
-    unmatchedTargets(layers, paths) + unmatchedExclusions(paths) + unmatchedLayers(layers)
-      + unmatchedKeys(layers) + method.options.unmatched(layers: layers, in: self)
+    unmatchedTargets(layers, paths) + unmatchedParameters(layers) + unmatchedExclusions(paths)
+      + unmatchedLayers(layers) + unmatchedKeys(layers)
+      + method.options.unmatched(layers: layers, in: self)
   }
 
   private func unmatchedTargets(_ layers: [String], _ paths: [String]?) -> [String] {
@@ -25,6 +26,13 @@ extension PEFTAdapterConfiguration {
           + "all of them out"
         : "target_modules: '\(name)' matches no layer"
     }
+  }
+
+  private func unmatchedParameters(_ layers: [String]) -> [String] {
+    let keys = Set(layers.compactMap { ParameterPath($0)?.key })
+    return targetParameters.filter { name in
+      !keys.contains { $0 == name || $0.hasSuffix(".\(name)") }
+    }.map { "target_parameters: '\($0)' matches no parameter" }
   }
 
   private func unmatchedExclusions(_ paths: [String]?) -> [String] {
@@ -62,6 +70,7 @@ extension PEFTAdapterConfiguration {
     let keys =
       rankPattern.map { (field: "rank_pattern", text: $0.key) }
       + alphaPattern.map { (field: "alpha_pattern", text: $0.key) }
+    let layers = Set(layers.map { ParameterPath.patternKey(of: $0) })
     return keys.filter { key in !layers.contains { Self.matches($0, endWithKey: key.text) } }.map {
       "\($0.field): the key '\($0.text)' matches no adapted layer and is ignored"
     }
@@ -101,7 +110,7 @@ extension AdapterFile {
   /// excluded shows only there.
   public func warnings(among paths: [String]? = nil) -> [String] {
     peftConfiguration?.unmatched(
-      describedBy: description.renamed(naming.inFile), among: paths?.compactMap(naming.inFile))
+      describedBy: description.renamed(nameInFile), among: paths?.compactMap(nameInFile))
       ?? []
   }
 }

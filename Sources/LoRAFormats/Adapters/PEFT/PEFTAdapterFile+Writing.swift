@@ -61,7 +61,10 @@ struct PEFTAdapterWriter {
         remedy: "set the configuration's initialization to .standard")
     }
     let adapted = Set(description.layers.map { ExactName($0.path) })
-    for layer in description.layers { _ = try parts(of: layer) }
+    for layer in description.layers where ParameterPath(layer.path) == nil {
+      _ = try parts(of: layer)
+    }
+    try checkWhole(stacks(description))
     for tokens in description.replacedTokens { try check(tokens, adapted) }
     for replacement in description.replacements { _ = try name(of: replacement, adapted) }
   }
@@ -71,7 +74,7 @@ struct PEFTAdapterWriter {
     var result: [Named] = []
     var shared: [String: Tensor] = [:]
     let sharedNames = configuration.method.options.type.sharedTensors
-    for layer in description.layers {
+    for layer in description.layers where ParameterPath(layer.path) == nil {
       for (part, tensor) in try parts(of: layer) {
         var name =
           layer.path.isEmpty ? part : "\(PEFTTensorName.prefix)\(layer.path).\(part)"
@@ -89,6 +92,9 @@ struct PEFTAdapterWriter {
         }
         result.append((name, try stored(tensor, type, "\(part) of layer '\(layer.path)'")))
       }
+    }
+    for (name, tensor, type) in try self.tensors(of: stacks(description)) {
+      result.append((name, try stored(tensor, type, "'\(name)'")))
     }
     for tokens in description.replacedTokens {
       result.append(

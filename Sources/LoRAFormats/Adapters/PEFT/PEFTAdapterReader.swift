@@ -59,10 +59,13 @@ struct PEFTAdapterReader {
     for module in content.modules {
       if module.parts[Self.tokensPart] != nil {
         tokens.append(try replacedTokens(module, of: content.modules))
+      } else if let parameters = try parameterLayers(module) {
+        layers += parameters
       } else {
         layers.append(try layer(module))
       }
     }
+    try checkParameters(layers)
     try checkAllTokensHaveVectors(tokens)
     let (replacements, copies) = try parameters(content, Set(layers.map { ExactName($0.path) }))
     guard !(layers.isEmpty && tokens.isEmpty && replacements.isEmpty) else {

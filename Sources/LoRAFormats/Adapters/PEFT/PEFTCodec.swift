@@ -57,11 +57,16 @@ struct PEFTCodec: AdapterCodec {
   func fit(
     _ adapter: AdapterFile, to path: String, _ options: AdapterFile.Options
   ) throws -> AdapterFile.Fitted {
-    let (description, provenance) = (adapter.description, adapter.provenance)
+    let parameters = try adapter.description.parameterNames(adapter.modules)
+    let description = adapter.description.renamingLayers(parameters)
+    let provenance = adapter.provenance
     let components = Set(description.layers.map { ImageModuleNames.component(of: $0.path) })
     guard components.contains(where: { $0 != nil }) else {
       let modules = try options.basePath.flatMap { path throws(FormatError) in
-        FileSystem.isFolder(path) ? try AdapterFile.modules(ofModel: path) : nil
+        FileSystem.isFolder(path)
+          ? try AdapterFile.modules(ofModel: path).map { name in
+            parameters.isEmpty ? name : adapter.modules.adapterPath(ofModelPath: name) ?? name
+          } : nil
       }
       var file = try PEFTAdapterFile(
         describing: description, among: modules, keeping: adapter.peftConfiguration)

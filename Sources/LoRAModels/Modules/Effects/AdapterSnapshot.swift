@@ -153,6 +153,18 @@ extension AdapterSlot {
     }
   }
 
+  /// The same where items differ at any of `slots`: for a module that mixes the tokens of items before
+  /// it calls layers.
+  static func grouped(
+    _ x: Variable, among slots: @autoclosure () -> [AdapterSlot], _ body: (Variable) -> Variable
+  ) -> Variable {
+    guard AdapterScope.current?.groupOfItem != nil else { return body(x) }
+    let differing = slots().first { slot in
+      if case .items = slot.contribution() { true } else { false }
+    }
+    return differing?.grouped(x, body) ?? body(x)
+  }
+
   /// Calls `body` with nil for all items, or once for each group of items with its own adapters
   /// bound.
   func grouped(shape: Shape, _ body: (_ items: [Int]?) -> Variable) -> Variable {

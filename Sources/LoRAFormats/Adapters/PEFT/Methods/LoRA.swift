@@ -40,6 +40,9 @@ extension PEFTAdapterConfiguration {
     package var hasFactorBias: Bool
     /// The tokens whose embeddings were trained.
     package var trainedTokens: TrainedTokens?
+    /// The ends of the paths of parameters that have adapters as parameters, as those of experts
+    /// (`target_parameters`).
+    package var targetParameters: [String] = []
     /// Whether adapters of layers that share a weight share theirs (`ensure_weight_tying`).
     package var keepsWeightsTied: Bool
 
@@ -81,9 +84,11 @@ extension PEFTAdapterConfiguration.LoRA: PEFTMethod {
     .refused(
       "layer_replication", "layers of the base would have to be stacked anew", written: .null,
       unless: JSONValue.isEmpty),
-    .refused(
-      "target_parameters", "it addresses raw parameters, such as those of experts",
-      written: .null, unless: JSONValue.isEmpty),
+    PEFTKey("target_parameters") { fields, options throws(FormatError) in
+      options.targetParameters = try fields.strings("target_parameters") ?? []
+    } written: {
+      $0.targetParameters.isEmpty ? .null : .array($0.targetParameters.map { .string($0) })
+    },
     .refused("enable_lora", "parts of fused layers have factors of their own (before PEFT 0.3)"),
     .refused(
       "use_qalora", "inputs are pooled in groups (QA-LoRA)", written: false,
@@ -144,6 +149,12 @@ extension PEFTAdapterConfiguration.LoRA: PEFTMethod {
     guard !(hasFactorBias && isDoRA) else {
       throw fields.error(
         .invalidValue, "lora_bias", "PEFT knows no bias of factors under 'use_dora'")
+    }
+    guard targetParameters.isEmpty || !(hasFactorBias || isDoRA) else {
+      throw fields.error(
+        .unsupported, "target_parameters",
+        "PEFT adapts parameters without '\(isDoRA ? "use_dora" : "lora_bias")'",
+        "name layers in 'target_modules' instead")
     }
   }
 
