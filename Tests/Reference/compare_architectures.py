@@ -275,6 +275,8 @@ def adapter(method, model_type, folder, place, seed):
                     target_modules=TARGETS.get(model_type, "all-linear"))
     if model_type == "gpt2" and method in ("LoHa", "LoKr"):
         method = "LoRA"  # PEFT has these two for no Conv1D.
+    if model_type in ("mixtral", "qwen3_moe", "olmoe") and method == "DoRA":
+        settings["target_modules"] = ["q_proj", "v_proj"]  # PEFT has no DoRA of parameters.
     peft = get_peft_model(model, METHODS[method](settings, dict(fan_in_fan_out=model_type == "gpt2")))
     with torch.no_grad():
         for name, parameter in sorted(peft.named_parameters()):

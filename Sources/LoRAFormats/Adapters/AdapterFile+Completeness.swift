@@ -50,8 +50,15 @@ extension PEFTAdapterConfiguration {
   ) throws(FormatError) {
     let present = Set(description.layers.map { ExactName($0.path) })
     let resolved = resolvingTargets(forModelType: layout.modelType)
+    // Experts are no layers in the latest transformers: there names mean the layers of single networks
+    // beside them, unless the method is LoRA, whose targets PEFT then makes into parameters.
+    let meansExperts =
+      lora != nil
+      || layout.modules.contains { $0.kind == .expert && present.contains(ExactName($0.path)) }
     for module in layout.modules
-    where resolved.targets(module) && !present.contains(ExactName(module.path)) {
+    where resolved.targets(module) && !present.contains(ExactName(module.path))
+      && (module.kind != .expert || meansExperts)
+    {
       throw FormatError(
         .missingTensor, file: file, subject: "layer '\(module.path)'",
         problem: "\(Self.fileName) targets it, but the file has no factors for it",
