@@ -133,8 +133,24 @@ package struct ModelDirectory: Sendable {
   /// The model's configuration. Throws if the architecture is not one of
   /// `Architecture.all` or if a value makes no sense.
   package func configuration() throws(FormatError) -> ModelConfiguration {
-    try ModelConfiguration(
+    var result = try ModelConfiguration(
       configurationObject, file: FileSystem.join(path, Self.configurationFile))
+    if result.architecture.textPart != nil, result.tiesWordEmbeddings {
+      // Mistral 3's files say that heads are tied which they store; transformers reads those.
+      let names = CheckpointNames(result.architecture)
+      let head = "\(result.architecture.headPath).weight"
+      result.tiesWordEmbeddings = !tensorNames.contains { names.nameInModel($0) == head }
+    }
+    return result
+  }
+
+  /// The tensors of the parts that a model has beside its text, which alone is computed.
+  package func tensorsOfOtherParts(of architecture: Architecture) -> [String] {
+    guard let part = architecture.textPart else { return [] }
+    return tensorNames.filter { name in
+      let name = part.nameInModel(name)
+      return part.otherParts.contains { name.hasPrefix($0) }
+    }
   }
 
   /// How the model wants to be sampled: `generation_config.json`, and what it leaves open of the

@@ -50,6 +50,11 @@ public enum TinyModels {
       configuration[number: "moe_intermediate_size"] = 12
       configuration[numbers: "mlp_only_layers"] = [1]
     }
+    // Its key heads count only there.
+    if architecture == .falcon {
+      configuration[flag: "new_decoder_architecture"] = true
+      configuration.keyValueHeadCount = 2
+    }
     if configuration.isSequenceClassifier { configuration.labels = ["no", "perhaps", "yes"] }
     return configuration
   }

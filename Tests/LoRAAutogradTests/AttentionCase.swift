@@ -20,12 +20,15 @@ struct AttentionCase: Sendable, CustomTestStringConvertible {
   var size = 8
   var mask = AttentionMask.causal()
   var softCap: Float?
+  /// ALiBi's slopes of the heads, for masks under which a query sees nothing behind its position.
+  var slopes: [Float] = []
   /// Whether query t of batch item b sees key s, said without the mask.
   var sees: @Sendable (_ b: Int, _ t: Int, _ s: Int) -> Bool = { _, _, _ in true }
 
   var testDescription: String {
     let sizes = "\(batch) x \(queries) queries, \(keys) keys, size \(size)"
-    return "\(sizes), heads \(heads) to \(keyHeads), soft cap \(softCap ?? 0), \(mask)"
+    return
+      "\(sizes), heads \(heads) to \(keyHeads), soft cap \(softCap ?? 0), slopes \(slopes), \(mask)"
   }
 
   /// Queries, keys, values and the gradient of the output.
@@ -37,7 +40,7 @@ struct AttentionCase: Sendable, CustomTestStringConvertible {
   }
 
   func attention(_ q: Variable, _ k: Variable, _ v: Variable) -> Variable {
-    q.attention(keys: k, values: v, mask: mask, softCap: softCap)
+    q.attention(keys: k, values: v, mask: mask, softCap: softCap, slopes: slopes)
   }
 
   /// The output and the gradients of queries, keys and values that the library computes.
@@ -66,11 +69,13 @@ struct AttentionCase: Sendable, CustomTestStringConvertible {
           let visible = (0..<S).filter { sees(b, t, $0) }
           let keys = visible.map { ((b * S + $0) * K + h / (H / K)) * D }
           // Each score and its derivative by the one before the cap.
-          let scores = keys.map { key in
+          let slope = slopes.isEmpty ? 0 : Double(slopes[h])
+          let scores = zip(keys, visible).map { key, s in
             let score = dot(x[0], row, x[1], key) * scale
-            guard let cap = softCap.map(Double.init) else { return (score, 1.0) }
+            let bias = -slope * Double(S - T + t - s)
+            guard let cap = softCap.map(Double.init) else { return (score + bias, 1.0) }
             let t = tanh(score / cap)
-            return (cap * t, 1 - t * t)
+            return (cap * t + bias, 1 - t * t)
           }
           let largest = scores.map { $0.0 }.max() ?? 0
           let weights = scores.map { exp($0.0 - largest) }
@@ -155,6 +160,12 @@ extension AttentionCase {
     var result = self
     result.mask = .cross(lengths: lengths)
     result.sees = { b, _, s in lengths.map { s < $0[b] } ?? true }
+    return result
+  }
+
+  func sloped(_ slopes: [Float]) -> AttentionCase {
+    var result = self
+    result.slopes = slopes
     return result
   }
 

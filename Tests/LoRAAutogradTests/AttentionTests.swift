@@ -21,6 +21,14 @@ import Testing
       .causal(window: 2),
     AttentionCase(batch: 20, queries: 10, keys: 10).causal(window: nil),
     AttentionCase(queries: 600, keys: 600, size: 4).causal(window: nil),
+    // With ALiBi.
+    AttentionCase(batch: 2, queries: 5, keys: 9).causal(window: nil).sloped([0.5, 0.0625]),
+    AttentionCase(queries: 129, keys: 129, heads: 4, keyHeads: 2, size: 5)
+      .causal(window: nil).sloped([0.25, 0.0625, 0.015625, 0]),
+    AttentionCase(queries: 300, keys: 310).causal(window: 64).sloped([0.5, 0.004]),
+    AttentionCase(queries: 70, keys: 300).causal(window: nil).capped(3).sloped([0.1, 0.01]),
+    AttentionCase(batch: 2, queries: 90, keys: 90)
+      .packed([[40, 30, 9], [90]], isCausal: true).sloped([0.5, 0.05]),
   ]
 
   @Test(arguments: cases) func isWhatItsDefinitionSays(attention: AttentionCase) throws {

@@ -30,10 +30,13 @@ import Testing
     return withoutGradients { model(batch).value }
   }
 
-  static let modelNames: [String] = classifierNames + ["bert-body", "bert-masked"]
+  static let modelNames: [String] =
+    classifierNames + [
+      "bert-body", "bert-masked", "modernbert-masked",
+    ]
   static let classifierNames: [String] = [
     "bert-classifier", "bert-former-names", "roberta-classifier", "xlm-roberta-classifier",
-    "distilbert-classifier",
+    "distilbert-classifier", "modernbert-classifier", "modernbert-mean-v4",
   ]
 
   @Test(arguments: modelNames)

@@ -251,7 +251,10 @@ import Testing
     expectRefusal(
       try value("llama.expert_count", .uint32(8)), .missingKey, "'llama.expert_used_count'")
     expectRefusal(
-      try value("llama.rope.scaling.type", .string("yarn")), .unsupported, "'yarn'", "'linear'")
+      try value("llama.rope.scaling.type", .string("ntk")), .unsupported, "'ntk'", "'yarn'")
+    expectRefusal(
+      try value("llama.rope.scaling.type", .string("yarn")), .missingKey,
+      "'llama.rope.scaling.original_context_length'")
     expectRefusal(
       try value("llama.rope.dimension_count", .uint32(16)), .unsupported, "16", "32")
     expectRefusal(try value("llama.vocab_size", .uint32(7)), .invalidValue, "7", "320")

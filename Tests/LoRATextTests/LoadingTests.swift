@@ -108,6 +108,15 @@ import Testing
       try TokenizerPipeline(contentsOf: directory + "/absent")
     }
     #expect(failure()?.kind == .unreadable)
+    // What cuts words with MeCab is refused by name.
+    try write("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n", "vocab.txt")
+    try write(#"{"tokenizer_class": "BertJapaneseTokenizer"}"#, "tokenizer_config.json")
+    let japanese = failure()
+    #expect(japanese?.place == "tokenizer_class" && japanese?.kind == .unsupported)
+    #expect("\(String(describing: japanese))".contains("MeCab"))
+    for name in ["vocab.txt", "tokenizer_config.json"] {
+      try manager.removeItem(atPath: "\(directory)/\(name)")
+    }
     try write(#"{"a": 0, "b": 1, "ab": 2}"#, "vocab.json")
     #expect(failure()?.file.hasSuffix("merges.txt") == true)
     try write("#version: 0.2\na b\n", "merges.txt")

@@ -26,8 +26,10 @@ import transformers
 from peft import (
     IA3Config, LoHaConfig, LoKrConfig, LoraConfig, PeftModel, VeraConfig, get_peft_model,
 )
+from safetensors.torch import load_file, save_file
 from transformers import (
-    AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification,
+    AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText,
+    AutoModelForSequenceClassification,
 )
 
 from common import token_nll, write_json
@@ -114,7 +116,84 @@ def without_groups(settings):
     return settings
 
 
+def falcon_like(choose):
+    """7B, 40B and 11B, and RW."""
+    heads = choose.choice([2, 4, 6])
+    style = choose.choice([
+        dict(), dict(new_decoder_architecture=True, num_kv_heads=choose.choice([1, 2])),
+        dict(new_decoder_architecture=True, num_kv_heads=2, num_ln_in_parallel_attn=1),
+        dict(alibi=True, multi_query=False, parallel_attn=False, bias=True),
+        dict(multi_query=False, parallel_attn=flip(choose), bias=flip(choose))])
+    return dict(
+        vocab_size=choose.randint(40, 120), hidden_size=heads * choose.choice([4, 8, 12]),
+        num_hidden_layers=choose.randint(2, 4), num_attention_heads=heads,
+        ffn_hidden_size=choose.choice([None, 40]), layer_norm_epsilon=epsilon(choose),
+        tie_word_embeddings=flip(choose), max_position_embeddings=64, bos_token_id=1,
+        eos_token_id=2, rope_parameters=rope(choose), **style)
+
+
+def neo_like(choose):
+    layers = choose.choice([2, 4])
+    heads = choose.choice([2, 4])
+    return dict(
+        vocab_size=choose.randint(40, 120), hidden_size=heads * choose.choice([4, 8]),
+        num_layers=layers, num_heads=heads, max_position_embeddings=64,
+        intermediate_size=choose.choice([None, 50]), window_size=choose.choice([3, 5]),
+        attention_types=choose.choice([[[["global", "local"], layers // 2]], [[["local"], layers]]]),
+        layer_norm_epsilon=epsilon(choose), tie_word_embeddings=flip(choose), bos_token_id=1,
+        eos_token_id=2)
+
+
+def bloom_like(choose):
+    heads = choose.choice([2, 3, 4, 6])
+    return dict(
+        vocab_size=choose.randint(40, 120), hidden_size=heads * choose.choice([4, 8, 12]),
+        n_layer=choose.randint(2, 4), n_head=heads, layer_norm_epsilon=epsilon(choose),
+        tie_word_embeddings=flip(choose), bos_token_id=1, eos_token_id=2)
+
+
+VISION = dict(hidden_size=16, intermediate_size=20, num_hidden_layers=1, num_attention_heads=2,
+              image_size=16, patch_size=4)
+
+
+def with_images(choose, text, vision, **more):
+    ties = text.pop("tie_word_embeddings")
+    return dict(text_config=text, vision_config=vision, tie_word_embeddings=ties, **more)
+
+
+def qwen_vl(choose, vision):
+    text = llama_like(choose, rms_norm_eps=epsilon(choose), use_sliding_window=flip(choose),
+                      sliding_window=5, max_window_layers=1)
+    pairs = text["hidden_size"] // text["num_attention_heads"] // 2
+    sections = [pairs // 2, 0, pairs - pairs // 2]
+    return with_images(choose, dict(text, rope_parameters=rope(choose, mrope_section=sections)),
+                       dict(vision, depth=1, num_heads=2, patch_size=4))
+
+
 VARIANTS = {
+    "bloom": bloom_like,
+    "falcon": falcon_like,
+    "gpt_neo": neo_like,
+    "cohere-norms": lambda c: llama_like(
+        c, layer_norm_eps=epsilon(c), rope_parameters=rope(c), use_qk_norm=True,
+        logit_scale=c.choice([0.5, 1.5])),
+    "stablelm-norms": lambda c: llama_like(
+        c, layer_norm_eps=epsilon(c), use_qkv_bias=flip(c), use_parallel_residual=flip(c),
+        rope_parameters=rope(c, partial_rotary_factor=c.choice([0.5, 1.0])), qk_layernorm=True),
+    "phi-norms": lambda c: llama_like(
+        c, layer_norm_eps=epsilon(c), qk_layernorm=True,
+        rope_parameters=rope(c, partial_rotary_factor=c.choice([0.5, 1.0]))),
+    "gemma3": lambda c: with_images(c, dict(
+        llama_like(c, rms_norm_eps=epsilon(c), head_dim=c.choice([6, 16]), sliding_window=4,
+                   query_pre_attn_scalar=c.choice([8, 20])), layer_types=None), VISION,
+        mm_tokens_per_image=4),
+    "mistral3": lambda c: with_images(c, dict(
+        llama_like(c, rms_norm_eps=epsilon(c), rope_parameters=rope(c),
+                   sliding_window=c.choice([None, 5])), model_type="mistral"),
+        dict(VISION, model_type="pixtral", head_dim=8)),
+    "qwen2_vl": lambda c: qwen_vl(c, dict(embed_dim=16, hidden_size=32)),
+    "qwen2_5_vl": lambda c: qwen_vl(c, dict(hidden_size=16, out_hidden_size=32,
+                                            intermediate_size=20)),
     "llama": lambda c: llama_like(
         c, rms_norm_eps=epsilon(c), rope_parameters=scaled(c), attention_bias=flip(c),
         mlp_bias=flip(c)),
@@ -190,6 +269,7 @@ VARIANTS = {
     "opt": lambda c: dict(
         {k: v for k, v in without_groups(llama_like(c)).items() if k != "intermediate_size"},
         ffn_dim=c.randint(9, 70), do_layer_norm_before=flip(c), enable_bias=flip(c),
+        word_embed_proj_dim=c.choice([None, 6, 10]),
         activation_function=c.choice(["relu", "gelu"])),
 }
 # Encoders with a classifier of several labels.
@@ -197,6 +277,14 @@ ENCODERS = {
     "bert": lambda c: bert_like(c, type_vocab_size=c.choice([1, 2])),
     "roberta": lambda c: bert_like(c, type_vocab_size=1),
     "xlm-roberta": lambda c: bert_like(c, type_vocab_size=1),
+    "modernbert": lambda c: dict(
+        vocab_size=c.randint(30, 70), hidden_size=24, intermediate_size=c.randint(9, 40),
+        num_hidden_layers=c.randint(2, 4), num_attention_heads=c.choice([2, 3]),
+        max_position_embeddings=48, norm_eps=epsilon(c), local_attention=c.choice([4, 8]),
+        norm_bias=flip(c), attention_bias=flip(c), mlp_bias=flip(c), classifier_bias=flip(c),
+        classifier_pooling=c.choice(["cls", "mean"]), classifier_activation=c.choice(["gelu", "silu"]),
+        num_labels=c.randint(2, 5), pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1,
+        sep_token_id=2, rope_parameters=dict(full_attention=rope(c), sliding_attention=rope(c))),
     "distilbert": lambda c: dict(
         vocab_size=c.randint(30, 70), dim=24, hidden_dim=c.randint(9, 70), n_layers=c.randint(1, 3),
         n_heads=c.choice([2, 3, 4]), max_position_embeddings=48, activation=c.choice(["gelu", "relu"]),
@@ -217,11 +305,45 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 # Where PEFT's `all-linear` leaves out what is no `nn.Linear`, or takes the head too.
 TARGETS = {
     "gpt2": ["c_attn", "c_proj", "c_fc"],
+    "modernbert": ["Wqkv", "Wi", "Wo"],
     "distilbert": ["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"],
 }
+# Models that read images too: their text part is compared.
+WITH_IMAGES = ("gemma3", "mistral3", "qwen2_vl", "qwen2_5_vl")
+TARGETS.update({name: r"model\.language_model\..*_proj" for name in WITH_IMAGES})
+
+
+def rename(folder, names):
+    """Weights under other names, as another version of transformers writes them."""
+    for name in os.listdir(folder):
+        if name.endswith(".safetensors"):
+            path = os.path.join(folder, name)
+            save_file({names(key): value for key, value in load_file(path).items()}, path,
+                      metadata={"format": "pt"})
+    path = os.path.join(folder, "model.safetensors.index.json")
+    if os.path.exists(path):
+        with open(path) as file:
+            index = json.load(file)
+        index["weight_map"] = {names(key): value for key, value in index["weight_map"].items()}
+        write_json(path, index)
+
+
+def newer_name(name):
+    """The names of transformers' own modules, which its newer files have."""
+    for old, new in (("language_model.model.", "model.language_model."),
+                     ("language_model.lm_head.", "lm_head."),
+                     ("vision_tower.", "model.vision_tower."),
+                     ("multi_modal_projector.", "model.multi_modal_projector."),
+                     ("visual.", "model.visual."), ("model.language_model.", None),
+                     ("model.", "model.language_model.")):
+        if name.startswith(old):
+            return name if new is None else new + name[len(old):]
+    return name
 
 
 def auto(model_type):
+    if model_type in WITH_IMAGES:
+        return AutoModelForImageTextToText
     return AutoModelForSequenceClassification if model_type in ENCODERS else AutoModelForCausalLM
 
 
@@ -230,9 +352,19 @@ def rewrite(path, model_type):
     with open(path) as file:
         config = json.load(file)
     config["torch_dtype"] = config.pop("dtype", "float32")
+    if model_type in WITH_IMAGES:
+        rename(os.path.dirname(path), newer_name)
+        return True
     parameters = config.pop("rope_parameters", None)
     if not parameters:
         return False
+    if model_type == "modernbert":
+        config["global_rope_theta"] = parameters["full_attention"]["rope_theta"]
+        config["local_rope_theta"] = parameters["sliding_attention"]["rope_theta"]
+        config["global_attn_every_n_layers"] = 3
+        del config["layer_types"]
+        write_json(path, config)
+        return True
     if "full_attention" in parameters:
         config["rope_local_base_freq"] = parameters["sliding_attention"]["rope_theta"]
         parameters = parameters["full_attention"]
@@ -260,6 +392,8 @@ def make(folder, model_type, settings, seed, dtype):
     model = auto(model_type).from_config(config)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
+            if "vision" in name or "visual" in name or "projector" in name:
+                continue
             is_norm = any(part in name for part in ("norm", "ln_")) and name.endswith("weight")
             parameter.normal_(1.0 if is_norm and "gemma" not in model_type else 0.0, 0.2)
     model.to(dtype)
@@ -277,6 +411,8 @@ def adapter(method, model_type, folder, place, seed):
         method = "LoRA"  # PEFT has these two for no Conv1D.
     if model_type in ("mixtral", "qwen3_moe", "olmoe") and method == "DoRA":
         settings["target_modules"] = ["q_proj", "v_proj"]  # PEFT has no DoRA of parameters.
+    if model_type in WITH_IMAGES and method == "rsLoRA":
+        method = "LoRA"  # `bias="all"` trains what reads images too, which is refused.
     peft = get_peft_model(model, METHODS[method](settings, dict(fan_in_fan_out=model_type == "gpt2")))
     with torch.no_grad():
         for name, parameter in sorted(peft.named_parameters()):
@@ -290,7 +426,7 @@ def found(binary, model_type, folder, ids, place, adapter=None):
     path = os.path.join(place, "ids.json")
     write_json(path, ids.tolist())
     if model_type not in ENCODERS:
-        return score(binary, folder, path, adapter)
+        return score(binary, folder, path, adapter, text_only=True)
     run = subprocess.run(
         [binary, "classify", "--model", folder, "--ids", path, "--logits", "--json"]
         + (["--adapter", adapter] if adapter else []), capture_output=True, text=True)
@@ -310,12 +446,13 @@ def expected(model_type, model, ids):
 def compare(binary, model_type, seed, place):
     choose = random.Random(f"{model_type} {seed}")
     settings = VARIANTS[model_type](choose)
-    model_type = model_type.removesuffix("-long")
+    model_type = model_type.removesuffix("-long").removesuffix("-norms")
     folder, adapted = os.path.join(place, "model"), os.path.join(place, "adapter")
     dtype = torch.bfloat16 if seed % 4 == 3 else torch.float32
     make(folder, model_type, settings, seed, dtype)
     generator = torch.Generator().manual_seed(seed)
-    ids = torch.randint(3, settings["vocab_size"], (2, 20), generator=generator)
+    vocabulary = settings.get("text_config", settings)["vocab_size"]
+    ids = torch.randint(3, vocabulary, (2, 20), generator=generator)
     adapter(list(METHODS)[seed % len(METHODS)], model_type, folder, adapted, seed + 1)
 
     # Grouped matrix products, the rule for experts, know no float64.
@@ -324,7 +461,9 @@ def compare(binary, model_type, seed, place):
 
     def reference():
         return auto(model_type).from_pretrained(
-            folder, dtype=torch.float64, attn_implementation="eager", **implementation)
+            folder, dtype=torch.float64,
+            # Falcon's eager attention adds ALiBi twice.
+            attn_implementation="sdpa" if settings.get("alibi") else "eager", **implementation)
 
     base = expected(model_type, reference(), ids)
     other = expected(model_type, PeftModel.from_pretrained(reference(), adapted), ids)
@@ -341,7 +480,7 @@ def compare(binary, model_type, seed, place):
     merged = os.path.join(place, "merged")
     run = subprocess.run(
         [binary, "merge", "--model", folder, "--adapter", adapted, "--output", merged, "--dtype",
-         "float32"], capture_output=True, text=True)
+         "float32", "--text-only"], capture_output=True, text=True)
     if run.returncode:
         raise RuntimeError(run.stderr.strip())
     differ("merged", found(binary, model_type, merged, ids, place), other)
@@ -358,7 +497,7 @@ def table(results, count):
         with open(os.path.join(folder, name)) as file:
             text = file.read()
         for model_type, more in re.findall(
-                r'public static let \w+ = \w+\(\s*"([\w-]+)"(.{0,160})', text, re.DOTALL):
+                r'public static let \w+ = [\w.]+\(\s*(?:of: )?"([\w-]+)"(.{0,160})', text, re.DOTALL):
             gguf = re.search(r'ggufName: "([^"]+)"', more.split("keys:")[0])
             sources[model_type] = (name, text.count("\n"), gguf.group(1) if gguf else "")
     lines = [

@@ -80,9 +80,10 @@ def random_adapter(choose):
     return settings
 
 
-def score(binary, model, ids, adapter=None):
+def score(binary, model, ids, adapter=None, text_only=False):
     """Token NLLs as `lora score` prints them."""
     command = [binary, "score", "--model", model, "--ids", ids, "--per-token", "--json"]
+    command += ["--text-only"] if text_only else []
     command += ["--adapter", adapter] if adapter else []
     process = subprocess.run(command, capture_output=True, text=True)
     if process.returncode != 0:

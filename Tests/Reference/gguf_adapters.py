@@ -34,6 +34,7 @@ GPT2 = [
     "transformer.h.{}.mlp.c_proj", "transformer.ln_f", "lm_head",
 ]
 QWEN3 = LLAMA + ["model.layers.{}.self_attn.q_norm", "model.layers.{}.self_attn.k_norm"]
+STABLELM = LLAMA + ["model.layers.{}.self_attn.q_layernorm", "model.layers.{}.self_attn.k_layernorm"]
 GEMMA2 = LLAMA[:-1] + [  # its head is the embedding, always
     "model.layers.{}.pre_feedforward_layernorm", "model.layers.{}.post_feedforward_layernorm",
 ]
@@ -58,19 +59,34 @@ QWEN3_MOE = [name for name in QWEN3 if ".mlp." not in name] + ["model.layers.{}.
     "model.layers.{}.mlp.experts." + name for name in EXPERTS]
 MIXTRAL = ["model.layers.{}.block_sparse_moe.gate"] + [
     "model.layers.{}.block_sparse_moe.experts." + name for name in ["w1", "w3", "w2"]]
+NEOX = ["gpt_neox.embed_in", "gpt_neox.final_layer_norm", "embed_out"] + [
+    "gpt_neox.layers.{}." + name for name in (
+        "input_layernorm", "attention.query_key_value", "attention.dense",
+        "post_attention_layernorm", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h")]
+FUSED = ["transformer.word_embeddings", "transformer.ln_f", "lm_head"] + [
+    "transformer.h.{}." + name for name in (
+        "input_layernorm", "self_attention.query_key_value", "self_attention.dense",
+        "mlp.dense_h_to_4h", "mlp.dense_4h_to_h")]
+BLOOM = FUSED + ["transformer.word_embeddings_layernorm", "transformer.h.{}.post_attention_layernorm"]
+FALCON = FUSED + ["transformer.h.{}.ln_attn", "transformer.h.{}.ln_mlp"]
+# Of models that read images too: llama.cpp has their text part under the plain names.
+PART = [name.replace("model.", "model.language_model.") for name in LLAMA]
 ARCHITECTURES = {
+    "qwen2vl": (gguf.MODEL_ARCH.QWEN2VL, PART), "mistral3": (gguf.MODEL_ARCH.MISTRAL3, PART),
+    "gptneox": (gguf.MODEL_ARCH.GPTNEOX, NEOX), "bloom": (gguf.MODEL_ARCH.BLOOM, BLOOM),
+    "falcon": (gguf.MODEL_ARCH.FALCON, FALCON),
     "qwen3moe": (gguf.MODEL_ARCH.QWEN3MOE, QWEN3_MOE),
     "olmoe": (gguf.MODEL_ARCH.OLMOE, QWEN3_MOE),
     "smollm3": (gguf.MODEL_ARCH.SMOLLM3, LLAMA), "gemma": (gguf.MODEL_ARCH.GEMMA, HEADLESS),
     "gemma3": (gguf.MODEL_ARCH.GEMMA3, GEMMA2 + QWEN3[-2:]),
     "granite": (gguf.MODEL_ARCH.GRANITE, LLAMA),
     "command-r": (gguf.MODEL_ARCH.COMMAND_R,
-                  [name for name in HEADLESS if "post_attention" not in name]),
+                  [name for name in HEADLESS if "post_attention" not in name] + QWEN3[-2:]),
     "cohere2": (gguf.MODEL_ARCH.COHERE2,
                 [name for name in HEADLESS if "post_attention" not in name]),
     "phi2": (gguf.MODEL_ARCH.PHI2, PHI2), "phi3": (gguf.MODEL_ARCH.PHI3, PHI3),
     "starcoder2": (gguf.MODEL_ARCH.STARCODER2, STARCODER2),
-    "stablelm": (gguf.MODEL_ARCH.STABLELM, LLAMA),
+    "stablelm": (gguf.MODEL_ARCH.STABLELM, STABLELM),
     "llama": (gguf.MODEL_ARCH.LLAMA, LLAMA + MIXTRAL), "qwen2": (gguf.MODEL_ARCH.QWEN2, LLAMA),
     "qwen3": (gguf.MODEL_ARCH.QWEN3, QWEN3), "gemma2": (gguf.MODEL_ARCH.GEMMA2, GEMMA2),
     "gpt2": (gguf.MODEL_ARCH.GPT2, GPT2), "olmo2": (gguf.MODEL_ARCH.OLMO2, OLMO2),
@@ -84,7 +100,8 @@ def names():
         result[name] = {}
         for module in modules:
             for path in dict.fromkeys(module.format(block) for block in range(2)):
-                found = table.get_name(path + ".weight", try_suffixes=(".weight",))
+                plain = path.replace("model.language_model.", "model.")
+                found = table.get_name(plain + ".weight", try_suffixes=(".weight",))
                 # gguf-py knows GPT-2's outermost module only for some tensors.
                 found = found or table.get_name(
                     path.removeprefix("transformer.") + ".weight", try_suffixes=(".weight",))

@@ -206,6 +206,34 @@ MODELS = {
             r=2, lora_alpha=4, target_modules=[], target_parameters=["experts.down_proj"]),
         settings=dict(intermediate_size=12, num_experts=5, num_experts_per_tok=3, pad_token_id=0,
                       num_key_value_heads=4, attention_bias=True, norm_topk_prob=True)),
+    # Three heads: ALiBi's slopes are not those of a power of two alone.
+    "bloom-body-v4": dict(
+        family="bloom", generation=4, body=True, settings=dict(hidden_size=24, n_head=3)),
+    "bloom-untied-bfloat16": dict(
+        family="bloom", dtype="bfloat16", adapter=dict(
+            r=4, lora_alpha=8, target_modules=["query_key_value"]),
+        settings=dict(tie_word_embeddings=False, layer_norm_epsilon=1e-3)),
+    "falcon-one-key-head": dict(family="falcon", settings=dict(ffn_hidden_size=40)),
+    "falcon-grouped-v4": dict(
+        family="falcon", generation=4,
+        settings=dict(new_decoder_architecture=True, num_kv_heads=2, tie_word_embeddings=False)),
+    "falcon-alibi": dict(
+        family="falcon", adapter=dict(r=4, lora_alpha=8, target_modules=["query_key_value"]),
+        settings=dict(alibi=True, multi_query=False, parallel_attn=False, bias=True)),
+    "gpt-neo-windows": dict(
+        family="gpt_neo", settings=dict(window_size=4, attention_types=[[["global", "local"], 1]])),
+    "cohere-head-norms": dict(
+        family="cohere", adapter=TWO,
+        settings=dict(layer_norm_eps=1e-5, logit_scale=1.5, pad_token_id=0, use_qk_norm=True)),
+    "stablelm-head-norms": dict(
+        family="stablelm", settings=dict(layer_norm_eps=1e-5, qk_layernorm=True,
+                                         rope_parameters=dict(DEFAULT, partial_rotary_factor=0.25))),
+    "phi-head-norms": dict(
+        family="phi", settings=dict(layer_norm_eps=1e-5, qk_layernorm=True, rope_parameters=dict(
+            DEFAULT, partial_rotary_factor=0.5))),
+    "opt-projected": dict(
+        family="opt", settings=dict(
+            ffn_dim=40, do_layer_norm_before=False, word_embed_proj_dim=20)),
 }
 
 
@@ -218,7 +246,8 @@ def strip_prefix(folder):
     path = os.path.join(folder, "model.safetensors")
     tensors = {key.removeprefix("transformer."): value for key, value in load_file(path).items()}
     mask = torch.tril(torch.ones(1, 1, 64, 64, dtype=torch.bool))
-    tensors.update({f"h.{index}.attn.bias": mask.clone() for index in range(2)})
+    if "wte.weight" in tensors:
+        tensors.update({f"h.{index}.attn.bias": mask.clone() for index in range(2)})
     write(path, tensors, format="pt")
 
 
@@ -230,6 +259,15 @@ def make(name, seed, family, settings, generation=5, dtype="float32", shards=1, 
         del common["num_key_value_heads"]
     if family == "opt":
         del common["rope_parameters"]
+    if family in ("bloom", "falcon", "gpt_neo"):
+        common = dict(
+            vocab_size=64, hidden_size=32, max_position_embeddings=64, bos_token_id=1, eos_token_id=2)
+        common.update({"bloom": dict(n_layer=2, n_head=4),
+                       "falcon": dict(num_hidden_layers=2, num_attention_heads=4,
+                                      rope_parameters=DEFAULT),
+                       "gpt_neo": dict(num_layers=2, num_heads=4)}[family])
+        if family == "bloom":
+            del common["max_position_embeddings"]
     settings = {**common, **settings}
     save_model(folder, family, seed, settings, generation, dtype, shards)
     if body:

@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors import safe_open
 from transformers import (
-    AutoModelForCausalLM, CohereConfig, Cohere2Config, GPT2Config, GPTJConfig, GPTNeoXConfig,
+    AutoModelForCausalLM, BloomConfig, CohereConfig, Cohere2Config, FalconConfig, GPT2Config, GPTJConfig, GPTNeoConfig, GPTNeoXConfig,
     GemmaConfig, Gemma2Config, Gemma3TextConfig, GenerationConfig, GraniteConfig, LlamaConfig,
     MinistralConfig, MistralConfig, MixtralConfig, OPTConfig, Olmo2Config, OlmoeConfig, Phi3Config, PhiConfig, Qwen2Config,
     Qwen3Config, Qwen3MoeConfig, SmolLM3Config, StableLmConfig, Starcoder2Config,
@@ -27,7 +27,8 @@ CONFIGURATIONS = {"llama": LlamaConfig, "qwen2": Qwen2Config, "mistral": Mistral
                   "cohere2": Cohere2Config, "ministral": MinistralConfig, "phi": PhiConfig, "phi3": Phi3Config,
                   "starcoder2": Starcoder2Config, "stablelm": StableLmConfig,
                   "mixtral": MixtralConfig, "qwen3_moe": Qwen3MoeConfig, "olmoe": OlmoeConfig,
-                  "gptj": GPTJConfig, "gpt_neox": GPTNeoXConfig, "opt": OPTConfig}
+                  "gptj": GPTJConfig, "gpt_neox": GPTNeoXConfig, "opt": OPTConfig,
+                  "bloom": BloomConfig, "falcon": FalconConfig, "gpt_neo": GPTNeoConfig}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)
@@ -45,10 +46,12 @@ def save_model(folder, family, seed, settings, generation=5, dtype="float32", sh
     model = AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
-            norm = name.endswith("norm.weight") or "ln_" in name and name.endswith(".weight")
+            norm = name.endswith("norm.weight") or ".norms." in name or "ln_" in name and name.endswith(".weight")
             parameter.normal_(1.0 if norm and not family.startswith("gemma") else 0.0, std)
             if name in ("model.embed_tokens.weight", "transformer.wte.weight") and not config.tie_word_embeddings:
                 parameter.mul_(2)  # a tied one of this size would only repeat the last token
+            if "word_embeddings_layernorm" in name:
+                parameter.mul_(0.15)  # else tied heads would only repeat the last token
             if name == "model.embed_tokens.weight" and family.startswith("gemma"):
                 parameter.mul_(0.4)  # Gemma multiplies by the root of the hidden size
     model.to(DTYPES[dtype])
@@ -77,6 +80,12 @@ def rewrite_config(path):
     if config["model_type"] == "gpt2":
         config["n_ctx"] = config["n_positions"]
         config["transformers_version"] = "4.40.0"
+        return common.write_json(path, config)
+    if config["model_type"] == "bloom":
+        for new, old in (("num_hidden_layers", "n_layer"), ("num_attention_heads", "n_head")):
+            config[new] = config.pop(old)
+        config["n_embed"] = config.pop("hidden_size")
+        config["transformers_version"] = "4.20.0"
         return common.write_json(path, config)
     rope = dict(config.pop("rope_parameters"))
     if "full_attention" in rope:
@@ -114,11 +123,13 @@ def load_model(folder, dtype=torch.float64):
     In float64 transformers still normalizes and takes the attention's softmax in float32.
     """
     with open(os.path.join(folder, "config.json")) as file:
-        experts = "num_experts_per_tok" in json.load(file)
+        config = json.load(file)
     # Grouped matrix products, the rule for experts, know no float64.
-    options = dict(experts_implementation="eager") if experts else {}
+    options = dict(experts_implementation="eager") if "num_experts_per_tok" in config else {}
+    # Falcon's eager attention adds ALiBi twice.
+    kind = "sdpa" if config.get("alibi") else "eager"
     model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, attn_implementation="eager", local_files_only=True, **options)
+        folder, dtype=dtype, attn_implementation=kind, local_files_only=True, **options)
     return model.eval()
 
 

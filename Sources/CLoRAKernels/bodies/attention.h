@@ -11,11 +11,21 @@ static void LK(soft_cap)(long n, float cap, float *x) {
   for (long i = 0; i < n; i++) x[i] = cap * LK(tanhf)(x[i] * inverse);
 }
 
-/// x = softmax(scale x), soft-capped before unless cap is 0. Returns what `softmax_row` does.
-static float LK(capped_softmax_row)(long n, float scale, float cap, float *x) {
-  if (cap > 0.0f) {
+/// x[i] += slope (i + distance), ALiBi's part of scores; distance is that of the first key.
+static void LK(add_slope)(long n, float slope, long distance, float *x) {
+  const int first = (int)distance;
+  LK_SIMD
+  for (int i = 0; i < (int)n; i++) x[i] += slope * (float)(first + i);
+}
+
+/// x = softmax(scale x), soft-capped before unless cap is 0, with a slope to the left of the last
+/// key, which is `distance` behind the first one. Returns what `softmax_row` does.
+static float LK(shaped_softmax_row)(long n, float scale, float cap, float slope, long distance,
+                                    float *x) {
+  if (cap > 0.0f || slope != 0.0f) {
     LK(scale)(n, scale, x, x);
-    LK(soft_cap)(n, cap, x);
+    if (cap > 0.0f) LK(soft_cap)(n, cap, x);
+    if (slope != 0.0f) LK(add_slope)(n, slope, -distance, x);
     scale = 1.0f;
   }
   return LK(softmax_row)(n, scale, x, x);
@@ -23,12 +33,13 @@ static float LK(capped_softmax_row)(long n, float scale, float cap, float *x) {
 
 static void LK(attention_softmax)(long rows, long cols, long stride, const int32_t *first,
                                   const int32_t *end, long first_key, float scale, float cap,
-                                  float *s, float *lse) {
+                                  float slope, float *s, float *lse) {
   for (long r = 0; r < rows; r++) {
     float *row = s + r * stride;
     long from, to;
     lk_visible_keys(first[r], end[r], first_key, cols, &from, &to);
-    const float sum = LK(capped_softmax_row)(to - from, scale, cap, row + from);
+    const long distance = end[r] - 1 - (first_key + from);
+    const float sum = LK(shaped_softmax_row)(to - from, scale, cap, slope, distance, row + from);
     LK(fill)(from, 0.0f, row);
     LK(fill)(cols - to, 0.0f, row + to);
     if (lse) lse[r] = sum;
@@ -36,13 +47,14 @@ static void LK(attention_softmax)(long rows, long cols, long stride, const int32
 }
 
 static void LK(attention_exponentials)(long rows, long cols, long stride, const int32_t *first,
-                                       const int32_t *end, long first_key, float cap, float *s,
-                                       float *largest, double *sum, float *factor) {
+                                       const int32_t *end, long first_key, float cap, float slope,
+                                       float *s, float *largest, double *sum, float *factor) {
   for (long r = 0; r < rows; r++) {
     float *row = s + r * stride;
     long from, to;
     lk_visible_keys(first[r], end[r], first_key, cols, &from, &to);
     if (cap > 0.0f) LK(soft_cap)(to - from, cap, row + from);
+    if (slope != 0.0f) LK(add_slope)(to - from, slope, first_key + from - (end[r] - 1), row + from);
     const float before = largest[r], here = LK(row_max)(to - from, row + from);
     const float now = here > before ? here : before;
     const float shift = now == -INFINITY ? 0.0f : now;  // -infinity - -infinity is NaN
@@ -63,8 +75,8 @@ static void LK(attention_finish)(long rows, long cols, const float *o, const flo
 }
 
 static void LK(attention_gradients)(long rows, long cols, long stride, const int32_t *first,
-                                    const int32_t *end, long first_key, float cap, float *s,
-                                    float *dp, const float *lse, const float *delta) {
+                                    const int32_t *end, long first_key, float cap, float slope,
+                                    float *s, float *dp, const float *lse, const float *delta) {
   const float inverse = cap > 0.0f ? 1.0f / cap : 0.0f;
   for (long r = 0; r < rows; r++) {
     float *row = s + r * stride, *drow = dp + r * stride;
@@ -72,15 +84,18 @@ static void LK(attention_gradients)(long rows, long cols, long stride, const int
     lk_visible_keys(first[r], end[r], first_key, cols, &from, &to);
     const float shift = lse[r], mean = delta[r];
     if (shift == -INFINITY) to = from = 0;  // the softmax of such a row was zero
+    const int place = (int)(first_key - (end[r] - 1));
     if (cap > 0.0f) {
       LK_SIMD
-      for (long c = from; c < to; c++) {
+      for (int c = (int)from; c < (int)to; c++) {
         const float v = row[c] * inverse;
-        const float p = LK(exp_below)(cap * LK(tanhf)(v) - shift);
+        const float p =
+            LK(exp_below)(cap * LK(tanhf)(v) + slope * (float)(place + c) - shift);
         row[c] = p;
         drow[c] = p * (drow[c] - mean) * LK(tanh_slope)(v);
       }
     } else {
+      if (slope != 0.0f) LK(add_slope)(to - from, slope, place + from, row + from);
       LK_SIMD
       for (long c = from; c < to; c++) {
         const float p = LK(exp_below)(row[c] - shift);

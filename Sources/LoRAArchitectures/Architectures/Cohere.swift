@@ -13,11 +13,12 @@ extension Architecture {
       + [
         .flag("attention_bias", ifGGUFHas: "blk.0.attn_q.bias", default: false),
         .number("logit_scale", gguf: "logit_scale", default: 0.0625),
-        .refused(
-          "use_qk_norm", "queries and keys have norms, a weight for each head",
-          remedy: "Command R is supported, Command R+ is not"),
+        .flag("use_qk_norm", ifGGUFHas: "blk.0.attn_q_norm.weight", default: false),
       ],
-    tensors: [TensorName].decoder().renaming(without: ["ffn_norm"]),
+    tensors: [TensorName].decoder().renaming(without: ["ffn_norm"]) + [
+      TensorName("model.layers.{}.self_attn.q_norm", "blk.{}.attn_q_norm"),
+      TensorName("model.layers.{}.self_attn.k_norm", "blk.{}.attn_k_norm"),
+    ],
     derivedTensors: llama.derivedTensors
   ) { c in
     TransformerStructure(
@@ -26,7 +27,7 @@ extension Architecture {
       .init(
         attention: .init(
           bias: c[flag: "attention_bias"], outputBias: c[flag: "attention_bias"], rotary: c.rotary,
-          rotatesNeighbours: true),
+          rotatesNeighbours: true, headNorm: c[flag: "use_qk_norm"] ? .rowPerHead : nil),
         feedForward: .gated(c.hiddenActivation), norm: .layerWithoutBias,
         arrangement: .parallelBehindOneNorm)
     }

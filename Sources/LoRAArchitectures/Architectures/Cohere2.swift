@@ -14,7 +14,8 @@ extension Architecture {
         .flag("attention_bias", ifGGUFHas: "blk.0.attn_q.bias", default: false),
         .number("logit_scale", gguf: "logit_scale", default: 0.0625),
       ],
-    tensors: cohere.tensors, derivedTensors: llama.derivedTensors
+    tensors: cohere.tensors.filter { !["attn_q_norm", "attn_k_norm"].contains($0.role) },
+    derivedTensors: llama.derivedTensors
   ) { c in
     TransformerStructure(
       c, norm: .layerWithoutBias, logitScale: c[number: "logit_scale"].map { Float($0) }

@@ -105,9 +105,7 @@ extension [TensorName] {
     return filter { !roles.contains($0.role) }.map { entry in
       guard let path = paths[entry.role] else { return entry }
       let list = entry.pathInBlock.map { "\($0.list).{}." } ?? ""
-      return TensorName(
-        list + path, entry.name, entry.kind, order: entry.order,
-        isTransposed: entry.isTransposed, addsOne: entry.addsOne)
+      return entry.at(list + path)
     }
   }
 }

@@ -1,7 +1,7 @@
 import LoRAFiles
 
 extension Architecture {
-  /// OPT: layer norms before attention and network (after them in the 350M model), learned positions that
+  /// OPT: layer norms before attention and network (after them in the 350M model, whose tokens have smaller vectors), learned positions that
   /// begin at the table's third row, biases everywhere.
   ///
   /// Source: Zhang et al., *OPT: open pre-trained transformer language models*, 2022; names and options
@@ -27,6 +27,8 @@ extension Architecture {
     tensors: [
       TensorName("model.decoder.embed_tokens", "token_embd", .embedding),
       TensorName("model.decoder.embed_positions", "position_embd"),
+      TensorName("model.decoder.project_out", "project_out", .projection),
+      TensorName("model.decoder.project_in", "project_in", .projection),
       TensorName("model.decoder.layers.{}.self_attn.k_proj", "blk.{}.attn_k", .projection),
       TensorName("model.decoder.layers.{}.self_attn.v_proj", "blk.{}.attn_v", .projection),
       TensorName("model.decoder.layers.{}.self_attn.q_proj", "blk.{}.attn_q", .projection),
@@ -41,11 +43,11 @@ extension Architecture {
       TensorName("lm_head", "output", .head),
     ]
   ) { (c) throws(FormatError) in
-    if let size = c[number: "word_embed_proj_dim"], Int(size) != c.hiddenSize {
+    let size = c[number: "word_embed_proj_dim"] ?? Double(c.hiddenSize)
+    guard let size = Int(exactly: size), (1...1 << 24).contains(size) else {
       throw FormatError(
-        .unsupported, file: "config.json", key: "word_embed_proj_dim",
-        "embeddings of \(Int(size)) that are projected to the hidden size, \(c.hiddenSize)",
-        remedy: "every OPT but the 350M model is supported")
+        .invalidValue, file: "config.json", key: "word_embed_proj_dim",
+        "\(size) is no size of a token's vector")
     }
     guard c[flag: "layer_norm_elementwise_affine"] else {
       throw FormatError(
@@ -54,7 +56,9 @@ extension Architecture {
     }
     let (isBefore, bias) = (c[flag: "do_layer_norm_before"], c[flag: "enable_bias"])
     return TransformerStructure(
-      c, embedding: .init(learnsPositions: true, positionOffset: 2),
+      c,
+      embedding: .init(
+        learnsPositions: true, positionOffset: 2, size: size == c.hiddenSize ? nil : size),
       norm: isBefore && !c[flag: "_remove_final_layer_norm"] ? .layer : nil
     ) { _ in
       .init(

@@ -11,19 +11,23 @@ extension Architecture {
       normEpsilon: 1e-5, normEpsilonKey: "layer_norm_eps", activation: "gelu_new",
       rotary: .rotary(fraction: 0.5))
       + [
-        .refused(
-          "qk_layernorm", "queries and keys have norms", remedy: "Phi is supported without"),
+        .flag("qk_layernorm", default: false),
         .constant("embd_pdrop", 0.0), .constant("resid_pdrop", 0.0),
       ],
     tensors: [TensorName].decoder().renaming(
       [
         "attn_output": "self_attn.dense", "ffn_up": "mlp.fc1", "ffn_down": "mlp.fc2",
         "output_norm": "model.final_layernorm",
-      ], without: ["ffn_gate", "ffn_norm"]), derivedTensors: llama.derivedTensors
+      ], without: ["ffn_gate", "ffn_norm"]) + [
+        TensorName("model.layers.{}.self_attn.q_layernorm", "blk.{}.attn_q_norm"),
+        TensorName("model.layers.{}.self_attn.k_layernorm", "blk.{}.attn_k_norm"),
+      ], derivedTensors: llama.derivedTensors
   ) { c in
     TransformerStructure(c, norm: .layer, headBias: true) { _ in
       .init(
-        attention: .init(bias: true, outputBias: true, rotary: c.rotary),
+        attention: .init(
+          bias: true, outputBias: true, rotary: c.rotary,
+          headNorm: c[flag: "qk_layernorm"] ? .perHead(.layer) : nil),
         feedForward: .plain(c.hiddenActivation, bias: true), norm: .layer,
         arrangement: .parallelBehindOneNorm)
     }

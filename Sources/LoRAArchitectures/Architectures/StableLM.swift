@@ -13,15 +13,19 @@ extension Architecture {
       + [
         .flag("use_qkv_bias", ifGGUFHas: "blk.0.attn_q.bias", default: false),
         .flag("use_parallel_residual", gguf: "use_parallel_residual", default: false),
-        .refused(
-          "qk_layernorm", "queries and keys have norms", remedy: "StableLM is supported without"),
+        .flag("qk_layernorm", default: false),
         .constant("hidden_dropout", 0.0),
       ],
-    tensors: .decoder(), derivedTensors: llama.derivedTensors
+    tensors: .decoder() + [
+      TensorName("model.layers.{}.self_attn.q_layernorm", "blk.{}.attn_q_norm"),
+      TensorName("model.layers.{}.self_attn.k_layernorm", "blk.{}.attn_k_norm"),
+    ], derivedTensors: llama.derivedTensors
   ) { c in
     TransformerStructure(c, norm: .layer) { _ in
       .init(
-        attention: .init(bias: c[flag: "use_qkv_bias"], rotary: c.rotary),
+        attention: .init(
+          bias: c[flag: "use_qkv_bias"], rotary: c.rotary,
+          headNorm: c[flag: "qk_layernorm"] ? .modulePerHead : nil),
         feedForward: .gated(c.hiddenActivation), norm: .layer,
         arrangement: c[flag: "use_parallel_residual"] ? .parallelBehindOneNorm : .sequential)
     }

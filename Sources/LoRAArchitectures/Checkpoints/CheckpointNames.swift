@@ -32,15 +32,23 @@ package struct CheckpointNames: Sendable {
     for prefix in bodyPrefixes where path.hasPrefix(prefix) {
       names.append(String(path.dropFirst(prefix.count)))
     }
+    names += architecture?.textPart?.namesInFile(path) ?? []
     guard path == headPath + ".weight" else { return names }
     for architecture in candidates {
       let table = architecture.embeddingPath + ".weight"
       names.append(table)
+      names += architecture.textPart?.namesInFile(table) ?? []
       for prefix in architecture.bodyPrefixes {
         names.append(String(table.dropFirst(prefix.count)))
       }
     }
     return names
+  }
+
+  /// The model's name of the checkpoint's tensor `name`, where these differ in more than the body's
+  /// prefix.
+  package func nameInModel(_ name: String) -> String {
+    architecture?.textPart?.nameInModel(name) ?? name
   }
 
   /// Whether the checkpoint has the weight of the layer at `path` as `[in, out]`.
@@ -57,6 +65,9 @@ package struct CheckpointNames: Sendable {
 
   /// The number of blocks that `config.json` says; nil if it doesn't.
   package func layerCount(_ configuration: JSONObject) -> Int? {
+    let isPart = architecture?.textPart != nil
+    let configuration =
+      isPart ? configuration["text_config"]?.objectValue ?? configuration : configuration
     let keys = [architecture?.key(of: \.layerCount), "num_hidden_layers"].compactMap { $0 }
     return keys.lazy.compactMap { configuration[$0]?.intValue }.first
   }

@@ -43,6 +43,8 @@ public struct Architecture: Sendable {
   package let otherHeads: [String]
   /// What the names of tensors ended in before, and what they end in now: both are read.
   package let formerNames: [String: String]
+  /// Set for models that also read images, of which the text part alone is computed.
+  package var textPart: TextPart?
   /// What a model of a configuration is made of. Throws for what can't be computed.
   public let structure: @Sendable (ModelConfiguration) throws(FormatError) -> TransformerStructure
 
@@ -84,7 +86,8 @@ extension Architecture {
     olmo2, olmoe, granite,
     cohere,
     cohere2, phi, phi3, starCoder2, stableLM, gpt2, gptJ, gptNeoX, opt, bert, roberta, xlmRoberta,
-    distilBERT,
+    distilBERT, gemma3Vision, mistral3, qwen2VL, qwen25VL,
+    bloom, falcon, gptNeo, modernBERT,
   ]
   private static let registered = Locked<[Architecture]>([])
 
@@ -150,7 +153,7 @@ extension Architecture {
   /// - Parameter isBody: whether the checkpoint is that of the body alone, whose names lack
   ///   ``bodyPrefix``.
   package func parameterName(ofTensor name: String, isBody: Bool) -> String {
-    var result = isBody ? bodyPrefix + name : name
+    var result = isBody ? bodyPrefix + name : textPart?.nameInModel(name) ?? name
     for (former, current) in formerNames where result.hasSuffix(former) {
       result = result.dropLast(former.count) + current
     }

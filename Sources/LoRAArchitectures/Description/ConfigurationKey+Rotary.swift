@@ -40,9 +40,9 @@ extension ConfigurationKey {
   /// The rotary embedding of all layers, and another one of those with a window: `rope_parameters` by the
   /// types of layers (transformers 5), or `rope_theta` and a key for the base of the others (4).
   public static func rotary(
-    base: Double, windowBase: Double, windowBaseKey: String
+    base: Double, or baseKey: String? = nil, windowBase: Double, windowBaseKey: String
   ) -> ConfigurationKey {
-    let rule = RotaryConfiguration.Rule(base: base)
+    let rule = RotaryConfiguration.Rule(base: base, baseKey: baseKey)
     var key = ConfigurationKey(
       name: "rope_parameters",
       read: { (configuration, fields) throws(FormatError) in

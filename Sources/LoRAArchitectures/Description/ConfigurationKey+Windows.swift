@@ -79,6 +79,24 @@ extension ConfigurationKey {
     return [windows, layerTypes]
   }
 
+  /// An encoder's windows (ModernBERT): `local_attention` positions round each, for the layers that
+  /// `layer_types` says, or else for those whose number `global_attn_every_n_layers` does not divide.
+  static var windowsAround: [ConfigurationKey] {
+    let every = "global_attn_every_n_layers"
+    var windows = ConfigurationKey(
+      name: "local_attention",
+      read: { (configuration, fields) throws(FormatError) in
+        let window = try fields.size("local_attention", default: 128) / 2 + 1
+        let period = try fields.size(every, default: 3)
+        configuration.slidingWindows =
+          try configuration.windowsByLayerType(fields, window: window)
+          ?? (0..<configuration.layerCount).map { $0 % period == 0 ? nil : window }
+      },
+      write: { .integer(Int64(2 * (($0.slidingWindows.compactMap { $0 }.first ?? 65) - 1))) })
+    windows.field = \ModelConfiguration.slidingWindows
+    return [windows, layerTypes]
+  }
+
   /// What is written of the windows beside `sliding_window`.
   private static let layerTypes = ConfigurationKey(
     name: "layer_types", read: { (_, _) throws(FormatError) in },

@@ -312,6 +312,26 @@ extension ConfigurationKey {
     return key
   }
 
+  /// An option of the architecture's own that is one of some words: `configuration[text: name]` is its
+  /// value. Without `choices` any word is read, as the name of an activation.
+  static func word(
+    _ name: String, among choices: [String] = [], default fallback: String
+  ) -> ConfigurationKey {
+    var key = ConfigurationKey(
+      name: name,
+      read: { (configuration, fields) throws(FormatError) in
+        let found = try fields.string(name) ?? fallback
+        guard choices.isEmpty || choices.contains(found) else {
+          throw fields.error(
+            .unsupported, name, "'\(found)' is not supported",
+            "supported are \(choices.map { "'\($0)'" }.joined(separator: ", "))")
+        }
+        configuration[text: name] = found
+      }, write: { $0[text: name].map { .string($0) } })
+    key.setDefault = { $0[text: name] = fallback }
+    return key
+  }
+
   /// The activation of the feed-forward networks, by its name in files.
   ///
   /// - Parameters:

@@ -116,12 +116,18 @@ package struct GGUFBase: Sendable, Hashable {
     return number
   }
 
-  /// The number of heads whose rows a file orders in its own way; nil if it does not.
-  package func heads(of order: TensorName.RowOrder) -> Int? {
+  /// The numbers of heads that orders of rows go by.
+  package var heads: TensorName.RowOrder.Heads {
+    TensorName.RowOrder.Heads(queries: headCount, keys: keyValueHeadCount)
+  }
+
+  /// How many rows a weight has whose rows a file orders in its own way; nil if it does not.
+  package func rowCount(of order: TensorName.RowOrder) -> Int? {
     switch order {
     case .same: nil
-    case .queryHeads: headCount
-    case .keyHeads: keyValueHeadCount
+    case .queryHeads: headCount * headSize
+    case .keyHeads: keyValueHeadCount * headSize
+    case .fusedHeads: (headCount + 2 * keyValueHeadCount) * headSize
     }
   }
 }

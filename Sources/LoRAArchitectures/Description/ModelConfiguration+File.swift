@@ -15,8 +15,9 @@ extension ModelConfiguration {
 
   /// Reads the object in a `config.json`.
   package init(_ object: JSONObject, file: String) throws(FormatError) {
-    let fields = JSONFields(object: object, file: file)
-    let architecture = try Self.architecture(fields)
+    let top = JSONFields(object: object, file: file)
+    let architecture = try Self.architecture(top)
+    let fields = try architecture.textPart?.fields(top) ?? top
     self.init(architecture)
     for key in ConfigurationKey.common + architecture.keys {
       try key.read(&self, fields)
@@ -84,11 +85,19 @@ extension ModelConfiguration {
 
   /// The text of a `config.json` that this library and transformers 5 read as this configuration.
   public func encoded() -> [UInt8] {
-    var object: JSONObject = ["model_type": .string(architecture.modelType)]
+    let part = architecture.textPart
+    var object: JSONObject = [
+      "model_type": .string(part?.modelTypes.first ?? architecture.modelType)
+    ]
     for key in ConfigurationKey.common + architecture.keys {
       if let value = key.write(self) { object[key.name] = value }
     }
-    return object.encodedBytesOfFile()
+    guard part != nil else { return object.encodedBytesOfFile() }
+    var whole: JSONObject = ["model_type": .string(architecture.modelType)]
+    for key in ["architectures", "dtype", "tie_word_embeddings"] { whole[key] = object[key] }
+    object["architectures"] = nil
+    whole["text_config"] = .object(object)
+    return whole.encodedBytesOfFile()
   }
 }
 

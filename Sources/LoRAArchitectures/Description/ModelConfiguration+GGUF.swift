@@ -68,7 +68,10 @@ struct GGUFModelKeys {
     "vocab_size", "attention.head_count", "attention.head_count_kv", "attention.key_length",
     "attention.value_length", "rope.dimension_count", "rope.scaling.type", "rope.scaling.factor",
     "rope.scaling.original_context_length", "rope.scaling.finetuned", "rope.scale_linear",
-    "expert_count", "expert_used_count", "attention.causal", "tensor_data_layout",
+    "rope.scaling.attn_factor", "rope.scaling.yarn_beta_fast", "rope.scaling.yarn_beta_slow",
+    // Of texts, the positions of images are all the same.
+    "rope.dimension_sections", "expert_count", "expert_used_count", "attention.causal",
+    "tensor_data_layout",
   ]
 
   func refuseUnknown(knownTo architecture: Architecture) throws(FormatError) {
@@ -192,10 +195,24 @@ struct GGUFModelKeys {
     let older = try optionalPositive("rope.scale_linear")
     let factor = try optionalPositive("rope.scaling.factor") ?? older ?? 1
     let hasFactors = file.entry(named: "rope_freqs.weight") != nil
+    if file.entry(named: Self.shortFactors) != nil {
+      return RotaryConfiguration(base: base, scaling: try longRoPE())
+    }
+    if kind == "yarn" {
+      let original = try size("rope.scaling.original_context_length")
+      let fast = try optionalPositive("rope.scaling.yarn_beta_fast") ?? 32
+      let slow = try optionalPositive("rope.scaling.yarn_beta_slow") ?? 1
+      return RotaryConfiguration(
+        base: base,
+        scaling: .yarn(
+          RotaryConfiguration.Yarn(
+            factor: factor, originalMaximumPositions: original, fastTurns: fast, slowTurns: slow)))
+    }
     let isScaled = factor != 1 && (kind == "linear" || older != nil)
     guard kind == "none" || kind == "linear" else {
       throw error(
-        .unsupported, "rope.scaling.type", "'\(kind)' is not supported, 'none' and 'linear' are")
+        .unsupported, "rope.scaling.type",
+        "'\(kind)' is not supported, 'none', 'linear' and 'yarn' are")
     }
     guard hasFactors else {
       return RotaryConfiguration(base: base, scaling: isScaled ? .linear(factor: factor) : .none)
@@ -207,6 +224,27 @@ struct GGUFModelKeys {
     }
     return RotaryConfiguration(
       base: base, scaling: try factorScaling(base: base, headSize: headSize))
+  }
+
+  static let shortFactors = "rope_factors_short.weight"
+  static let longFactors = "rope_factors_long.weight"
+
+  /// LongRoPE's scaling, whose factors are tensors.
+  private func longRoPE() throws(FormatError) -> RotaryConfiguration.Scaling {
+    func factors(_ name: String) throws(FormatError) -> [Double] {
+      let tensor = try file.tensor(named: name)
+      let numbers = tensor.dtype == .float32 ? tensor.scalars().map { Double($0) } : []
+      guard !numbers.isEmpty, numbers.allSatisfy({ $0 > 0 && $0.isFinite }) else {
+        throw FormatError(
+          .invalidValue, file: file.path, tensor: name, "expected positive float32 numbers")
+      }
+      return numbers
+    }
+    return .longRoPE(
+      RotaryConfiguration.LongRoPE(
+        shortFactors: try factors(Self.shortFactors), longFactors: try factors(Self.longFactors),
+        originalMaximumPositions: try size("rope.scaling.original_context_length"),
+        amplitude: try optionalPositive("rope.scaling.attn_factor") ?? 1))
   }
 
   /// The settings of Llama 3's scaling that `rope_freqs.weight` follows from.

@@ -78,7 +78,9 @@ extension ModelConfiguration {
         "\(keyValueHeadCount) does not divide the \(headCount) query heads")
     }
     if !architecture.hasKey(of: \.headSize) {
-      guard headCount * headSize == hiddenSize, keyValueHeadCount == headCount else {
+      guard headCount * headSize == hiddenSize,
+        keyValueHeadCount == headCount || architecture.hasKey(of: \.keyValueHeadCount)
+      else {
         throw naming.error(
           .invalidValue, \.headCount,
           "\(headCount) heads of \(headSize), \(keyValueHeadCount) for keys, do not make up the "

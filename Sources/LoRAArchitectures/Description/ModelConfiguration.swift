@@ -62,6 +62,16 @@ public struct ModelConfiguration: Sendable, Hashable {
     case flag(Bool)
     case number(Double)
     case numbers([Double])
+    case text(String)
+  }
+
+  /// The word that the option under `key` is, as "cls"; nil for one that the architecture does not have.
+  public subscript(text key: String) -> String? {
+    get {
+      guard case .text(let value) = options[key] else { return nil }
+      return value
+    }
+    set { options[key] = newValue.map { .text($0) } }
   }
 
   /// Whether the option under `key` is on, as "attention_bias". False for one that the architecture

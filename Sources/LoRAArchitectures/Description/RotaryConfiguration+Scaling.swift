@@ -128,7 +128,8 @@ extension RotaryConfiguration.Scaling {
       return outer ?? inner ?? maximumPositions
     }
     switch kind {
-    case "default": self = .none
+    // Qwen2-VL's "mrope" turns by three positions of an image; those of text are the same.
+    case "default", "mrope": self = .none
     case "linear": self = .linear(factor: try required("factor"))
     case "dynamic": self = .dynamic(factor: try required("factor"))
     case "llama3":

@@ -34,6 +34,9 @@ public struct TensorName: Sendable, Hashable {
     case queryHeads
     /// The same in each key head.
     case keyHeads
+    /// All queries, all keys, all values, where Hugging Face's has, for each key head, the queries that
+    /// share it, its key and its value.
+    case fusedHeads
   }
 
   /// The module's path in Hugging Face's checkpoints; "{}" stands for a block's number, a second one
@@ -53,12 +56,16 @@ public struct TensorName: Sendable, Hashable {
   package let isTransposed: Bool
   /// Whether GGUF files have the weight plus one (Gemma's norms).
   package let addsOne: Bool
+  /// The role, where it is not what files call the module.
+  private let ownRole: String?
 
   /// Creates a name from its parts.
   public init(
     _ path: String, _ name: String, _ kind: Kind = .other, order: RowOrder = .same,
-    isTransposed: Bool = false, addsOne: Bool = false, adapterPath: String? = nil
+    isTransposed: Bool = false, addsOne: Bool = false, adapterPath: String? = nil,
+    role: String? = nil
   ) {
+    ownRole = role
     self.path = path
     self.adapterPath = adapterPath
     self.name = name
@@ -66,6 +73,12 @@ public struct TensorName: Sendable, Hashable {
     self.order = order
     self.isTransposed = isTransposed
     self.addsOne = addsOne
+  }
+
+  /// The same module at another path.
+  func at(_ path: String) -> TensorName {
+    TensorName(
+      path, name, kind, order: order, isTransposed: isTransposed, addsOne: addsOne, role: ownRole)
   }
 
   /// The path of the list of blocks and the path inside a block, as "model.layers" and
@@ -93,16 +106,46 @@ public struct TensorName: Sendable, Hashable {
     }
   }
 
-  /// The name in GGUF files without the block's prefix.
-  package var role: String { name.hasPrefix("blk.{}.") ? String(name.dropFirst(7)) : name }
+  /// The name in GGUF files without the block's prefix, or what the table says instead.
+  package var role: String { ownRole ?? inBlock }
+
+  private var inBlock: String { name.hasPrefix("blk.{}.") ? String(name.dropFirst(7)) : name }
 }
 
 extension TensorName.RowOrder {
+  /// The numbers of query and of key heads that an order goes by.
+  package struct Heads: Sendable, Hashable {
+    let queries: Int
+    let keys: Int
+
+    /// Creates a description from the numbers.
+    package init(queries: Int, keys: Int) { (self.queries, self.keys) = (queries, keys) }
+  }
+
   /// For each row of a tensor in a file, which row of Hugging Face's it is; nil if the rows do not
-  /// divide into heads of pairs. `heads` is the number of query or of key heads.
+  /// divide into such heads.
   ///
-  /// In a head of size d, row 2 i + j of the file is row i + j d / 2 of Hugging Face's.
-  package static func checkpointRows(count: Int, heads: Int) -> [Int]? {
+  /// Where pairs lie side by side, row 2 i + j of a head of size d in the file is row i + j d / 2 of
+  /// Hugging Face's.
+  package func checkpointRows(count: Int, _ heads: Heads) -> [Int]? {
+    switch self {
+    case .same: Array(0..<count)
+    case .queryHeads: Self.paired(count, heads.queries)
+    case .keyHeads: Self.paired(count, heads.keys)
+    case .fusedHeads: Self.fused(count, heads)
+    }
+  }
+
+  /// For each row of Hugging Face's tensor, which row of the file's it is: the inverse of
+  /// ``checkpointRows(count:_:)``.
+  package func fileRows(count: Int, _ heads: Heads) -> [Int]? {
+    guard let rows = checkpointRows(count: count, heads) else { return nil }
+    var inverse = rows
+    for (row, source) in rows.enumerated() { inverse[source] = row }
+    return inverse
+  }
+
+  private static func paired(_ count: Int, _ heads: Int) -> [Int]? {
     guard heads > 0, count % heads == 0, (count / heads) % 2 == 0 else { return nil }
     let size = count / heads
     return (0..<count).map { row in
@@ -111,12 +154,18 @@ extension TensorName.RowOrder {
     }
   }
 
-  /// For each row of Hugging Face's tensor, which row of the file's it is: the inverse of
-  /// ``checkpointRows(count:heads:)``.
-  package static func fileRows(count: Int, heads: Int) -> [Int]? {
-    guard let rows = checkpointRows(count: count, heads: heads) else { return nil }
-    var inverse = rows
-    for (row, source) in rows.enumerated() { inverse[source] = row }
-    return inverse
+  private static func fused(_ count: Int, _ heads: Heads) -> [Int]? {
+    let (queries, keys) = (heads.queries, heads.keys)
+    guard queries > 0, keys > 0, queries % keys == 0, count % (queries + 2 * keys) == 0 else {
+      return nil
+    }
+    let (size, shared) = (count / (queries + 2 * keys), queries / keys)
+    /// The rows of one head of the key head that it belongs to.
+    func rows(_ key: Int, _ place: Int) -> Range<Int> {
+      let start = (key * (shared + 2) + place) * size
+      return start..<start + size
+    }
+    return (0..<queries).flatMap { rows($0 / shared, $0 % shared) }
+      + (0..<keys).flatMap { rows($0, shared) } + (0..<keys).flatMap { rows($0, shared + 1) }
   }
 }

@@ -61,6 +61,8 @@ public struct TransformerStructure: Sendable, Hashable {
       case first
       /// That of the last token.
       case last
+      /// The mean of all tokens'.
+      case mean
     }
 
     /// Which of a sequence's hidden states is classified.
@@ -70,12 +72,21 @@ public struct TransformerStructure: Sendable, Hashable {
     public var activation: String?
     /// Whether the layer that makes the logits has a bias.
     public var bias: Bool
+    /// Whether the layer that comes first has one.
+    public var denseBias: Bool
+    /// The norm behind the activation ("cls.norm"); nil for none.
+    public var norm: Norm?
 
     /// Creates a head from its options.
-    public init(pooling: Pooling, activation: String? = nil, bias: Bool = true) {
+    public init(
+      pooling: Pooling, activation: String? = nil, bias: Bool = true, denseBias: Bool = true,
+      norm: Norm? = nil
+    ) {
       self.pooling = pooling
       self.activation = activation
       self.bias = bias
+      self.denseBias = denseBias
+      self.norm = norm
     }
   }
 
@@ -104,12 +115,16 @@ public struct TransformerStructure: Sendable, Hashable {
     public var typeCount: Int?
     /// The norm of the sum ("token_embd_norm"); nil for none.
     public var norm: Norm?
+    /// The size of a token's vector where it is not the hidden size: a layer leads from it into the first
+    /// block ("project_in"), and one back to it before the head ("project_out"). Nil: the hidden size.
+    public var size: Int?
 
     /// Creates an embedding from its options.
     public init(
       learnsPositions: Bool = false, positionOffset: Int = 0, scale: Float? = nil,
-      typeCount: Int? = nil, norm: Norm? = nil
+      typeCount: Int? = nil, norm: Norm? = nil, size: Int? = nil
     ) {
+      self.size = size
       self.learnsPositions = learnsPositions
       self.positionOffset = positionOffset
       self.scale = scale
@@ -157,13 +172,21 @@ public struct TransformerStructure: Sendable, Hashable {
     /// Whether there is a norm before the attention where ``norms`` says so: ModernBERT's first block has
     /// none.
     public var normsAttention: Bool
+    /// The role of the norm before the attention: another where blocks of one architecture name it in two
+    /// ways (Falcon).
+    public var attentionNormRole: String
+    /// The same of the norm before the network.
+    public var feedForwardNormRole: String
 
     /// Creates a block from its parts.
     public init(
       attention: Attention, feedForward: FeedForward, norm: Norm = .rms,
       norms: NormPlacement = .before, arrangement: Arrangement = .sequential,
-      residualScale: Float? = nil, normsAttention: Bool = true
+      residualScale: Float? = nil, normsAttention: Bool = true,
+      attentionNormRole: String = "attn_norm", feedForwardNormRole: String = "ffn_norm"
     ) {
+      self.attentionNormRole = attentionNormRole
+      self.feedForwardNormRole = feedForwardNormRole
       self.residualScale = residualScale
       self.normsAttention = normsAttention
       self.norm = norm
@@ -208,6 +231,9 @@ public struct TransformerStructure: Sendable, Hashable {
     public var scale: Float?
     /// What scaled scores s are capped at, c: they become `c tanh(s / c)`; nil for none.
     public var softCap: Float?
+    /// ALiBi's slope of each head: of each score, slope times the distance of its key is subtracted; empty
+    /// for none.
+    public var slopes: [Float]
     /// How queries and keys are normalized before they get their positions ("attn_q_norm",
     /// "attn_k_norm"); nil: not.
     public var headNorm: HeadNorm?
@@ -218,6 +244,10 @@ public struct TransformerStructure: Sendable, Hashable {
       case perHead(Norm)
       /// Of all heads together, with a weight of their size.
       case ofAllHeads(Norm)
+      /// Of each head, with a weight for each: rows of one matrix (Command R+).
+      case rowPerHead
+      /// The same, each a module of its own, "norms.0" (StableLM 2 12B).
+      case modulePerHead
     }
 
     /// Creates an attention from its options.
@@ -225,8 +255,10 @@ public struct TransformerStructure: Sendable, Hashable {
       projections: Projections = .separate, bias: Bool = false, outputBias: Bool = false,
       rotary: RotaryConfiguration? = nil, rotaryFraction: Double? = nil,
       rotatesNeighbours: Bool = false, isCausal: Bool = true,
-      window: Int? = nil, scale: Float? = nil, softCap: Float? = nil, headNorm: HeadNorm? = nil
+      window: Int? = nil, scale: Float? = nil, softCap: Float? = nil, slopes: [Float] = [],
+      headNorm: HeadNorm? = nil
     ) {
+      self.slopes = slopes
       self.projections = projections
       self.bias = bias
       self.outputBias = outputBias

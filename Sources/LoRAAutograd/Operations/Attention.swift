@@ -13,6 +13,9 @@ extension Variable {
   ///   - scale: the factor of the scores, `1 / sqrt(size)` if nil.
   ///   - softCap: the soft cap c of the scaled scores s, which become `c tanh(s / c)`, as in Gemma
   ///     2; nil for none.
+  ///   - slopes: ALiBi's slope of each head, `[heads]`: of every score, slope times the distance from the
+  ///     last key that the query sees is subtracted; empty for none. Meant for causal masks, under which
+  ///     that key is at the query's own position. Source: Press et al., *Train short, test long*, 2022.
   /// - Returns: the queries' shape, `[batch, positions, heads, size]`; zeros for a query that sees
   ///   no key.
   ///
@@ -21,8 +24,11 @@ extension Variable {
   /// the mask empties are never computed. Source: Dao et al., *FlashAttention*, 2022.
   public func attention(
     keys: Variable, values: Variable, mask: AttentionMask, scale: Float? = nil,
-    softCap: Float? = nil
+    softCap: Float? = nil, slopes: [Float] = []
   ) -> Variable {
+    require(
+      slopes.isEmpty || slopes.count == shape[2] && slopes.allSatisfy(\.isFinite),
+      "\(slopes.count) slopes for queries \(shape)")
     require(
       shape.count == 4 && keys.shape.count == 4 && keys.shape == values.shape
         && keys.shape[0] == shape[0] && keys.shape[3] == shape[3] && keys.shape[2] > 0
@@ -34,7 +40,7 @@ extension Variable {
     let problem = AttentionProblem(
       q: value, k: keys.value, v: values.value,
       intervals: mask.intervals(batch: shape[0], queries: shape[1], keys: keys.shape[1]),
-      scale: scale ?? 1 / Float(shape[3]).squareRoot(), softCap: softCap ?? 0)
+      scale: scale ?? 1 / Float(shape[3]).squareRoot(), softCap: softCap ?? 0, slopes: slopes)
     let isRecorded =
       GradientMode.isRecording
       && (requiresGradient || keys.requiresGradient || values.requiresGradient)
@@ -48,7 +54,7 @@ extension Variable {
     }
   }
 
-  /// Causal attention: ``attention(keys:values:mask:scale:softCap:)`` with
+  /// Causal attention: ``attention(keys:values:mask:scale:softCap:slopes:)`` with
   /// ``AttentionMask/causal(window:)``.
   public func attention(
     keys: Variable, values: Variable, scale: Float? = nil, window: Int? = nil
@@ -72,6 +78,8 @@ struct AttentionProblem: Sendable {
   let scale: Float
   /// 0 for none.
   let softCap: Float
+  /// One of each head; empty for none.
+  let slopes: [Float]
 
   var B: Int { q.shape[0] }
   var T: Int { q.shape[1] }
@@ -88,6 +96,8 @@ struct AttentionProblem: Sendable {
     let start = tile * Self.queryTile
     return start..<min(T, start + Self.queryTile)
   }
+
+  func slope(_ h: Int) -> Float { slopes.isEmpty ? 0 : slopes[h] }
 
   /// Offsets of one head's row: queries (and outputs) of head h, keys of key head g.
   func queryOffset(_ b: Int, _ row: Int, _ h: Int) -> Int { ((b * T + row) * H + h) * D }
@@ -140,8 +150,8 @@ struct AttentionProblem: Sendable {
         false, true, T, keys.count, D, 1, q.floats + queryOffset(b, 0, h), H * D,
         k.floats + offset, K * D, 0, s, keys.count)
       lk_attention_softmax(
-        T, keys.count, keys.count, visible.first, visible.end, keys.lowerBound, scale, softCap, s,
-        lse)
+        T, keys.count, keys.count, visible.first, visible.end, keys.lowerBound, scale, softCap,
+        slope(h), s, lse)
       MatrixEngine.sgemm(
         false, false, T, D, keys.count, 1, s, keys.count, v.floats + offset, K * D, 0, o, H * D)
     }

@@ -150,8 +150,8 @@ extension AttentionProblem {
             D * panelWidth, false, ds + scores, stride)
         }
         lk_attention_gradients(
-          m, range.count, stride, visible.first, visible.end, range.lowerBound, softCap, p, ds,
-          tile.lse + (b * H + h) * T + start, delta)
+          m, range.count, stride, visible.first, visible.end, range.lowerBound, softCap,
+          slope(h), p, ds, tile.lse + (b * H + h) * T + start, delta)
         // dv += pᵀ dy, dk += dsᵀ q, dq += ds k
         visible.forEachKeyStep(range) { columns, rows in
           let row = rows.lowerBound

@@ -94,8 +94,8 @@ extension AttentionProblem {
             s + rows.lowerBound * stride + columns.lowerBound, stride)
         }
         lk_attention_exponentials(
-          m, range.count, stride, visible.first, visible.end, range.lowerBound, softCap, s,
-          largest, total, factor)
+          m, range.count, stride, visible.first, visible.end, range.lowerBound, softCap,
+          slope(h), s, largest, total, factor)
         if !isFirst {
           for row in 0..<m where factor[row] != 1 {
             lk_scale(D, factor[row], sum + row * D, sum + row * D)

@@ -34,7 +34,9 @@ extension AdapterDescription {
     var result = AdapterAgreement(identicalLayers: 0, roundedLayers: [:])
     for layer in layers {
       // Paths in a body alone lack the prefix that formats write.
-      let paths = [layer.path] + Architecture.bodyPrefixes.map { $0 + layer.path }
+      let paths =
+        [layer.path] + Architecture.bodyPrefixes.map { $0 + layer.path }
+        + TextPart.otherNames(of: layer.path)
       guard let back = paths.lazy.compactMap({ found[ExactName($0)] }).first else {
         throw differs("layer '\(layer.path)'", "it is missing")
       }

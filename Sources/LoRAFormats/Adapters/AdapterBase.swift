@@ -71,8 +71,8 @@ package struct AdapterBase: Sendable {
         weight = weight[row: expert]
       }
       weight = weight.converted(to: .float32)
-      guard let heads = base.heads(of: module.order), weight.shape.count == 2,
-        let rows = TensorName.RowOrder.fileRows(count: weight.shape[0], heads: heads)
+      guard module.order != .same, weight.shape.count == 2,
+        let rows = module.order.fileRows(count: weight.shape[0], base.heads)
       else { return weight }
       return weight.gatheringRows(rows)
     }
@@ -167,6 +167,14 @@ package struct AdapterBase: Sendable {
       }
     }
     return nil
+  }
+
+  /// `model_type`; nil if it is not known.
+  var modelType: String? {
+    switch content {
+    case .directory(let directory, _): directory.modelType
+    case .gguf(_, let names, _): names.known.modelType
+    }
   }
 
   /// Whether the model has a layer or another module with a weight at `path`, or a block.
@@ -334,7 +342,7 @@ package struct AdapterBase: Sendable {
       }
       return ModelLayout(
         tensors: directory.tensorNames.map { name in
-          (name, directory.entry(named: name)?.shape ?? [])
+          (names.nameInModel(name), directory.entry(named: name)?.shape ?? [])
         }, modelType: directory.modelType, prefix: prefix ?? ""
       ).withoutExtraBlocks(of: names.layerCount(directory.configurationObject))
     case .gguf(let file, let names, _):

@@ -104,7 +104,8 @@ public struct AdapterFile: Sendable {
       }
       takeNames(
         prefixes: CheckpointNames(model.architecture).bodyPrefixes,
-        modules: model.architecture.tensors, isKnown: isKnown)
+        modules: model.architecture.tensors, modelType: model.architecture.modelType,
+        isKnown: isKnown)
       for layer in description.layers where !isKnown(layer.path) {
         throw FormatError(
           .unexpectedTensor, file: self.path, subject: "layer '\(layer.path)'",
@@ -114,7 +115,9 @@ public struct AdapterFile: Sendable {
       return try checkComplete(for: layout)
     }
     let base = try AdapterBase(path: path)
-    takeNames(prefixes: base.bodyPrefixes, modules: base.modules, isKnown: base.hasModule)
+    takeNames(
+      prefixes: base.bodyPrefixes, modules: base.modules, modelType: base.modelType,
+      isKnown: base.hasModule)
     try base.check(self)
   }
 

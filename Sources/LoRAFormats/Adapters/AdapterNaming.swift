@@ -12,15 +12,26 @@ package enum AdapterNaming: Sendable, Hashable {
   case withoutPrefix(String)
   /// With a prefix that the model's names lack: the model is the body alone.
   case withPrefix(String)
+  /// As another version of the model does, or as its text part alone: what names begin with in the file,
+  /// and in the model.
+  case renamed([Renaming])
+
+  /// What the same names begin with in a file and in the model.
+  package struct Renaming: Sendable, Hashable {
+    let inFile: String
+    let inModel: String
+  }
 
   /// The naming by which everything in `description` is part of a model; ``ofModel`` if that is none of
   /// them, or if several are: what does not fit is then reported by the file's names.
   ///
   /// - Parameters:
   ///   - prefixes: those that names of the body may lack.
+  ///   - modelType: the model's `model_type`; nil if it is not known.
   ///   - isKnown: whether the model has a module with parameters at a path.
   package init(
-    of description: AdapterDescription, prefixes: [String], isKnown: (_ path: String) -> Bool
+    of description: AdapterDescription, prefixes: [String], modelType: String? = nil,
+    isKnown: (_ path: String) -> Bool
   ) {
     self = .ofModel
     let paths = description.modulePaths
@@ -30,6 +41,8 @@ package enum AdapterNaming: Sendable, Hashable {
     if paths.isEmpty || fits(.ofModel) { return }
     let fitting = prefixes.flatMap { [.withoutPrefix($0), .withPrefix($0)] }.filter(fits)
     if fitting.count == 1 { self = fitting[0] }
+    let others = fitting.isEmpty ? Self.renamings(forModelType: modelType).filter(fits) : []
+    if let first = others.first { self = first }
   }
 
   /// The model's name of what the file calls `path`; nil for what it has none of. The whole model's is
@@ -39,6 +52,7 @@ package enum AdapterNaming: Sendable, Hashable {
     case .ofModel: path
     case .withoutPrefix(let prefix): Self.adding(prefix, to: path)
     case .withPrefix(let prefix): Self.removing(prefix, from: path)
+    case .renamed(let pairs): Self.replacing(pairs.map { ($0.inFile, $0.inModel) }, in: path)
     }
   }
 
@@ -48,6 +62,29 @@ package enum AdapterNaming: Sendable, Hashable {
     case .ofModel: path
     case .withoutPrefix(let prefix): Self.removing(prefix, from: path)
     case .withPrefix(let prefix): Self.adding(prefix, to: path)
+    case .renamed(let pairs): Self.replacing(pairs.map { ($0.inModel, $0.inFile) }, in: path)
+    }
+  }
+
+  private static func replacing(_ pairs: [(old: String, new: String)], in path: String) -> String? {
+    if path.isEmpty { return path }
+    guard let pair = pairs.first(where: { (path + ".").hasPrefix($0.old) }) else { return nil }
+    return String((pair.new + (path + ".").dropFirst(pair.old.count)).dropLast())
+  }
+
+  /// What an adapter's file may call the layers of a model that reads images too, or of its text part
+  /// alone: its checkpoints' names, and those of the one for the other.
+  private static func renamings(forModelType modelType: String?) -> [AdapterNaming] {
+    let head = Renaming(inFile: "lm_head.", inModel: "lm_head.")
+    return Architecture.all.flatMap { whole -> [AdapterNaming] in
+      guard let part = whole.textPart else { return [] }
+      let isAlone = part.alone == modelType
+      guard isAlone || whole.modelType == modelType else { return [] }
+      let body = isAlone ? "model." : part.prefixes[0].inModel
+      let heads = [head, Renaming(inFile: "language_model.lm_head.", inModel: "lm_head.")]
+      return [part.prefixes[0].inModel, "language_model.model.", "model."].map { name in
+        .renamed([Renaming(inFile: name, inModel: body)] + heads)
+      }
     }
   }
 
@@ -70,6 +107,9 @@ package enum AdapterNaming: Sendable, Hashable {
     case .withPrefix(let prefix):
       "the adapter was made on a model with a head: its names of layers begin with '\(prefix)', which "
         + "is left out"
+    case .renamed(let pairs):
+      "the adapter was made on another version of the model: what its names of layers begin with, "
+        + "'\(pairs[0].inFile)', is '\(pairs[0].inModel)' here"
     }
   }
 }
@@ -123,12 +163,16 @@ extension AdapterFile {
   /// - Parameters:
   ///   - prefixes: those that names of the body may lack.
   ///   - modules: the architecture's, which adapters may call by the names of parameters.
+  ///   - modelType: the model's `model_type`; nil if it is not known.
   ///   - isKnown: whether the model has a module with parameters at a path.
   @discardableResult
   package mutating func takeNames(
-    prefixes: [String], modules: [TensorName], isKnown: (_ path: String) -> Bool
+    prefixes: [String], modules: [TensorName], modelType: String? = nil,
+    isKnown: (_ path: String) -> Bool
   ) -> AdapterNote? {
-    let naming = AdapterNaming(of: description, prefixes: prefixes) { path in
+    let naming = AdapterNaming(
+      of: description, prefixes: prefixes, modelType: modelType
+    ) { path in
       isKnown(modules.modelPath(ofAdapterPath: path) ?? path)
     }
     defer {

@@ -1,3 +1,4 @@
+import LoRAArchitectures
 public import LoRAFormats
 import LoRATensor
 
@@ -32,8 +33,9 @@ extension Module {
     var file = file
     try refuseNoEffect(of: file.description, path: file.path, allowsNoEffect)
     let paths = Set(adaptableModules().map(\.path))
+    let modelType = (self as? any PretrainedTokenModel)?.configuration.architecture.modelType
     let note = file.takeNames(
-      prefixes: bodyPrefixes, modules: namedModules, isKnown: paths.contains)
+      prefixes: bodyPrefixes, modules: namedModules, modelType: modelType, isKnown: paths.contains)
     try checkPrefix(of: Set(file.description.layers.map(\.path)), path: file.path)
     try file.checkComplete(for: layout)
     try attach(

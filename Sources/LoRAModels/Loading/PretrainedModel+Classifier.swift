@@ -163,14 +163,17 @@ struct FreshHead: Sendable {
   /// The paths of the modules.
   let modules: [String]
   private let standardDeviation: Float
+  /// The path of the norm, whose weight begins as one.
+  private let norm: String?
   private let seed: UInt64
 
   /// What `directory` lacks of the head of a classifier of sequences.
   init(_ directory: ModelDirectory, _ architecture: Architecture, seed: UInt64) {
     let stored = directory.storedNames(for: architecture)
-    modules = ["cls", "cls.output"].compactMap(architecture.path(of:)).filter { path in
+    modules = ["cls", "cls.norm", "cls.output"].compactMap(architecture.path(of:)).filter { path in
       stored["\(path).weight"] == nil && stored["\(path).bias"] == nil
     }
+    norm = architecture.path(of: "cls.norm")
     standardDeviation = Float(
       directory.configurationObject["initializer_range"]?.doubleValue ?? 0.02)
     self.seed = seed
@@ -180,6 +183,9 @@ struct FreshHead: Sendable {
   func parameter(_ name: String, _ shape: Shape) -> Parameter? {
     guard modules.contains(where: { name == "\($0).weight" || name == "\($0).bias" }) else {
       return nil
+    }
+    if let norm, name == "\(norm).weight" {
+      return Parameter(Tensor(Array(repeating: Float(1), count: shape[0])), isTrainable: false)
     }
     if shape.count == 1 { return Parameter(.zeros(shape), isTrainable: false) }
     var random = SeededRandom(seed: seed, path: name)

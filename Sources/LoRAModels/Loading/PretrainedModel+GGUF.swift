@@ -12,7 +12,9 @@ extension ModelConfiguration {
   func makeModel(file: GGUFFile, type: DType?) throws -> any PretrainedTokenModel {
     let reader = try GGUFParameters(file: file, type: type)
     // Its factors are in the configuration of what has a rotary embedding.
-    var used: Set<String> = architecture.hasKey(of: \.rotary) ? ["rope_freqs.weight"] : []
+    var used: Set<String> =
+      architecture.hasKey(of: \.rotary)
+      ? ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"] : []
     func parameter(_ name: String, _ shape: Shape) throws -> Parameter {
       let stored = try reader.name(of: name)
       used.insert(stored)
@@ -68,12 +70,11 @@ private struct GGUFParameters {
     }
     try check(tensor, stored, shape)
     let mapped = tensor
-    if let order = module?.order, let heads = base.heads(of: order) {
-      guard let rows = TensorName.RowOrder.fileRows(count: tensor.shape[0], heads: heads)
-      else {
+    if let order = module?.order, order != .same {
+      guard let rows = order.fileRows(count: tensor.shape[0], base.heads) else {
         throw FormatError(
           .shapeMismatch, file: file.path, subject: "tensor '\(stored)'",
-          problem: "its \(tensor.shape[0]) rows are not those of \(heads) heads of pairs")
+          problem: "its \(tensor.shape[0]) rows are not those of \(base.headCount) heads")
       }
       tensor = tensor.gatheringRows(rows)
     }

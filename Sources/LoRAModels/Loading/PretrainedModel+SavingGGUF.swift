@@ -84,8 +84,8 @@ extension PretrainedModel {
   ) throws -> Tensor {
     var tensor = value
     if let module {
-      if let heads = base.heads(of: module.order),
-        let rows = TensorName.RowOrder.checkpointRows(count: tensor.shape[0], heads: heads)
+      if module.order != .same,
+        let rows = module.order.checkpointRows(count: tensor.shape[0], base.heads)
       {
         tensor = tensor.gatheringRows(rows)
       }

@@ -34,8 +34,10 @@ public struct PretrainedModel: Sendable {
   /// type they are stored in, unless `type` names another.
   ///
   /// Strict: a missing, unexpected or misshapen tensor, one that is not finite, an architecture
-  /// that is not supported, each is an error that names it. Every weight is read once for that.
-  public init(path: String, type: DType? = nil) throws {
+  /// that is not supported, each is an error that names it. Every weight is read once for that. So are
+  /// the parts of a model that reads images too, unless `textOnly`: then its text part is opened, and
+  /// the rest is neither read nor changed.
+  public init(path: String, type: DType? = nil, textOnly: Bool = false) throws {
     let content = try PathContent(path)
     switch content {
     case .modelFolder, .folder: break
@@ -55,6 +57,7 @@ public struct PretrainedModel: Sendable {
     }
     let directory = try ModelDirectory(path: path)
     configuration = try directory.configuration()
+    if !textOnly { try directory.refuseOtherParts(of: configuration.architecture) }
     generation = try directory.generationConfiguration()
     model = try configuration.makeModel(directory: directory, type: type)
     self.directory = directory
@@ -183,6 +186,18 @@ extension ModelConfiguration {
 }
 
 extension ModelDirectory {
+  /// Throws for a model that reads images too.
+  fileprivate func refuseOtherParts(of architecture: Architecture) throws(FormatError) {
+    let tensors = tensorsOfOtherParts(of: architecture)
+    guard let first = tensors.first else { return }
+    throw FormatError(
+      .unsupported, file: path, subject: "the model",
+      problem: "'\(architecture)' reads images too, and of such models the text part alone is "
+        + "supported; \(tensors.count) tensors are of other parts, the first '\(first)'",
+      remedy: "to use the text part and leave the rest as it is, say so: --text-only (in Swift: "
+        + "textOnly: true)")
+  }
+
   /// What the checkpoint calls each parameter that it has a tensor of.
   func storedNames(for architecture: Architecture) -> [String: String] {
     Dictionary(tensorNames.map { (parameterName($0, architecture), $0) }) { first, _ in first }

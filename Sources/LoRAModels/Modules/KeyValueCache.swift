@@ -43,7 +43,7 @@ public final class KeyValueCache {
   ///   - rotate: gives queries or keys, `[1, new, heads, size]`, their positions.
   func attention(
     _ queries: Variable, _ keys: Variable, _ values: Variable, layer: Int, mask: AttentionMask,
-    scale: Float? = nil, softCap: Float? = nil,
+    scale: Float? = nil, softCap: Float? = nil, slopes: [Float] = [],
     rotate: (Variable, _ positions: Range<Int>) -> Variable = { x, _ in x }
   ) -> Variable {
     require(
@@ -61,7 +61,7 @@ public final class KeyValueCache {
         keys: rotate(item(keys), positions).value, values: item(values).value, layer: layer)
       return rotate(item(queries), positions).attention(
         keys: Variable(allKeys), values: Variable(allValues), mask: mask, scale: scale,
-        softCap: softCap)
+        softCap: softCap, slopes: slopes)
     }
     return items.count == 1 ? items[0] : .concatenated(items)
   }

@@ -31,6 +31,8 @@ struct Attention: Sendable {
   let scale: Float
   /// What scaled scores are capped at; nil for none.
   let softCap: Float?
+  /// ALiBi's slope of each head; empty for none.
+  let slopes: [Float]
 
   func callAsFunction(
     _ x: Variable, _ pass: TransformerPass, cache: KeyValueCache?, layer: Int
@@ -40,7 +42,8 @@ struct Attention: Sendable {
     let y: Variable
     if let cache {
       y = cache.attention(
-        q, k, v, layer: layer, mask: mask, scale: scale, softCap: softCap
+        q, k, v, layer: layer, mask: mask, scale: scale, softCap: softCap,
+        slopes: slopes
       ) { x, positions in
         rotary.map { x.rotated(by: $0(positions)) } ?? x
       }
@@ -54,7 +57,7 @@ struct Attention: Sendable {
       y = rotated(q, pass).attention(
         keys: keys, values: values,
         mask: mask.limited(to: pass.sequences, behind: pass.virtual.prefixCount), scale: scale,
-        softCap: softCap)
+        softCap: softCap, slopes: slopes)
     }
     return output(y.reshaped(to: [batch, positions, heads * headSize]))
   }
@@ -243,7 +246,7 @@ extension Attention {
               lk_attention_row(
                 seen.count, headSize, q + at, sequence.keys.floats + offset, width,
                 sequence.values.floats + offset, width, scale, softCap ?? 0,
-                scores + index * most, y + at)
+                slopes.isEmpty ? 0 : slopes[h], scores + index * most, y + at)
             }
           }
         }
@@ -280,6 +283,9 @@ extension Attention {
       let attended = [queries, queries, keys, keys, heads]
       guard let headNorms else { return attended }
       // What the norms read, and a number for each part that they normalize.
+      if headNorms.query is HeadwiseNorm {
+        return attended + headNorms.query.keptWidths + headNorms.key.keptWidths
+      }
       return attended
         + (headNorms.isPerHead ? [queries, heads, keys, keyHeads] : [queries, 1, keys, 1])
     }

@@ -53,7 +53,7 @@ struct Decoding {
       if UnsafePointer(y) != x { y.update(from: x, count: rows * parts * size) }
       return
     }
-    if norm.slot.isUnused { return norm.apply(to: x, rows: rows * parts, into: y) }
+    if norm.isUnchanged { return norm.apply(to: x, rows: rows * parts, into: y) }
     general(x, parts: parts, size) { norm($0) }.withUnsafeElements(of: Float.self) { result in
       if let from = result.baseAddress { y.update(from: from, count: result.count) }
     }

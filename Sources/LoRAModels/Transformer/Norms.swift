@@ -10,6 +10,12 @@ protocol Norm: AdaptableModule {
   func apply(to x: UnsafePointer<Float>, rows: Int, into y: UnsafeMutablePointer<Float>)
   /// The buffers that are kept for the backward pass, each in numbers a token.
   var keptWidths: [Int] { get }
+  /// Whether no adapter changes it in this pass.
+  var isUnchanged: Bool { get }
+}
+
+extension Norm {
+  var isUnchanged: Bool { slot.isUnused }
 }
 
 extension RMSNorm: Norm {

@@ -14,11 +14,16 @@ extension ModelConfiguration {
       embedding: embedding,
       blocks: try structure.blocks.enumerated().map { try builder.block($1, index: $0) },
       norm: try structure.norm.map { try builder.norm("output_norm", $0) },
-      outputScale: structure.head == .nextToken ? structure.logitScale : nil)
+      outputScale: structure.head == .nextToken ? structure.logitScale : nil,
+      projection: try structure.embedding.size.map {
+        try builder.linear("project_out", inputs: hiddenSize, outputs: $0, bias: false)
+      })
     var modules: [String: any Module] = ["token_embd": embedding.tokens]
     modules["position_embd"] = embedding.positions
     modules["token_types"] = embedding.types
     modules["token_embd_norm"] = embedding.norm
+    modules["project_in"] = embedding.projection
+    modules["project_out"] = body.projection
     modules["output_norm"] = body.norm
     switch structure.head {
     case .nextToken:
@@ -29,7 +34,8 @@ extension ModelConfiguration {
           bias: structure.headBias
             ? try source.parameter("\(architecture.headPath).bias", [vocabularySize]) : nil)
         : try builder.linear(
-          "output", inputs: hiddenSize, outputs: vocabularySize, bias: structure.headBias)
+          "output", inputs: structure.embedding.size ?? hiddenSize, outputs: vocabularySize,
+          bias: structure.headBias)
       modules["output"] = head
       return Transformer(
         configuration: self, body: body, head: head, logitSoftCap: structure.logitSoftCap,
@@ -37,6 +43,7 @@ extension ModelConfiguration {
     case .classification(let classification):
       let head = try builder.head(classification)
       modules["cls"] = head.dense?.layer
+      modules["cls.norm"] = head.norm
       modules["cls.output"] = head.output
       return TransformerClassifier(
         configuration: self, body: body, head: head,
@@ -132,17 +139,21 @@ private final class TransformerBuilder {
 
   func embedding(_ structure: TransformerStructure.Embedding) throws -> TokenEmbedding {
     let c = configuration
-    func table(_ role: String, _ count: Int) throws -> Embedding {
+    func table(_ role: String, _ count: Int, _ size: Int? = nil) throws -> Embedding {
       Embedding(
-        weight: try source.parameter("\(name(role, nil).path).weight", [count, c.hiddenSize]))
+        weight: try source.parameter(
+          "\(name(role, nil).path).weight", [count, size ?? c.hiddenSize]))
     }
     return TokenEmbedding(
-      tokens: try table("token_embd", c.vocabularySize),
+      tokens: try table("token_embd", c.vocabularySize, structure.size),
       positions: structure.learnsPositions
         ? try table("position_embd", c.maximumPositions + structure.positionOffset) : nil,
       positionOffset: structure.positionOffset,
       types: try structure.typeCount.map { try table("token_types", $0) },
-      scale: structure.scale, norm: try structure.norm.map { try norm("token_embd_norm", $0) })
+      scale: structure.scale, norm: try structure.norm.map { try norm("token_embd_norm", $0) },
+      projection: try structure.size.map {
+        try linear("project_in", inputs: $0, outputs: c.hiddenSize, bias: false)
+      })
   }
 
   func head(_ structure: TransformerStructure.Classification) throws -> ClassificationHead {
@@ -157,10 +168,11 @@ private final class TransformerBuilder {
       pooling: structure.pooling,
       dense: try structure.activation.map {
         (
-          try linear("cls", inputs: size, outputs: size, bias: true),
+          try linear("cls", inputs: size, outputs: size, bias: structure.denseBias),
           try Activation(named: $0, key: "the head's activation", isGate: false)
         )
       },
+      norm: try structure.norm.map { try norm("cls.norm", $0) },
       output: try linear(
         "cls.output", inputs: size, outputs: configuration.labels.count, bias: structure.bias))
   }
@@ -208,12 +220,16 @@ private final class TransformerBuilder {
         Attention.HeadNorms(
           query: try norm("attn_q_norm", kind, size: queries),
           key: try norm("attn_k_norm", kind, size: keys), isPerHead: false)
+      case .rowPerHead, .modulePerHead:
+        try headwiseNorms(isModulePerHead: attention.headNorm == .modulePerHead, index, &modules)
       }
     var norms = Block.Norms()
     if structure.norms == .before || structure.norms == .beforeAndAfter {
-      if structure.normsAttention { norms.attention = try norm("attn_norm", structure.norm) }
+      if structure.normsAttention {
+        norms.attention = try norm(structure.attentionNormRole, structure.norm)
+      }
       if structure.arrangement != .parallelBehindOneNorm {
-        norms.feedForward = try norm("ffn_norm", structure.norm)
+        norms.feedForward = try norm(structure.feedForwardNormRole, structure.norm)
       }
     }
     if structure.norms == .after || structure.norms == .beforeAndAfter {
@@ -263,7 +279,8 @@ private final class TransformerBuilder {
         rotary: rotaryTable(attention),
         mask: attention.isCausal
           ? .causal(window: attention.window) : .bidirectional(window: attention.window),
-        scale: attention.scale ?? 1 / Float(c.headSize).squareRoot(), softCap: attention.softCap),
+        scale: attention.scale ?? 1 / Float(c.headSize).squareRoot(), softCap: attention.softCap,
+        slopes: attention.slopes),
       feedForward: network,
       arrangement: structure.arrangement, residualScale: structure.residualScale,
       children: children(modules, expertLayers))
@@ -285,6 +302,33 @@ private final class TransformerBuilder {
       network: FeedForward(
         gate: gate, up: up, down: try linear("ffn_down_exps", experts.size, size),
         activation: activation), pair: PairedLinear(gate, up))
+  }
+
+  /// Norms of queries and keys with a weight for each head.
+  private func headwiseNorms(
+    isModulePerHead: Bool, _ index: Int, _ modules: inout [String: any Module]
+  ) throws -> Attention.HeadNorms {
+    let (size, epsilon) = (configuration.headSize, Float(configuration.normEpsilon))
+    func norm(_ role: String, _ heads: Int) throws -> HeadwiseNorm {
+      let path = try name(role, index).path
+      let norm: HeadwiseNorm
+      if isModulePerHead {
+        norm = HeadwiseNorm(
+          try (0..<heads).map { head in
+            let weight = try source.parameter("\(path).norms.\(head).weight", [size], initial: 1)
+            return LayerNorm(weight: weight, bias: nil, epsilon: epsilon)
+          }, epsilon: epsilon)
+      } else {
+        norm = HeadwiseNorm(
+          weight: try source.parameter("\(path).weight", [heads, size], initial: 1),
+          epsilon: epsilon)
+      }
+      modules[role] = norm
+      return norm
+    }
+    return Attention.HeadNorms(
+      query: try norm("attn_q_norm", configuration.headCount),
+      key: try norm("attn_k_norm", configuration.keyValueHeadCount), isPerHead: true)
   }
 
   // MARK: Names

@@ -20,8 +20,9 @@ extension TransformerModel {
   public var headSize: Int { configuration.headSize }
   /// The vectors of the tokens.
   public var inputEmbedding: Embedding { body.embedding.tokens }
-  /// Whether it is a decoder: an encoder's first hidden state stands for the whole sequence.
-  public var takesPrompts: Bool { self is any LanguageModel }
+  /// Whether it is a decoder: an encoder's first hidden state stands for the whole sequence,
+  /// and vectors of another size than the blocks' (OPT-350M) could not stand beside those of tokens.
+  public var takesPrompts: Bool { self is any LanguageModel && body.embedding.projection == nil }
 
   /// The hidden states of the last virtual token, which predicts the first token, and of `tokens`.
   public func hiddenStatesFromLastVirtualToken(_ tokens: Tensor) -> Variable? {

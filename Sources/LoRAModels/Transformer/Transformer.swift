@@ -114,20 +114,39 @@ struct ClassificationHead: Sendable {
   let pooling: TransformerStructure.Classification.Pooling
   /// The layer that comes first, and its activation.
   let dense: (layer: any LinearLayer, activation: Activation)?
+  /// The norm behind its activation.
+  let norm: (any Norm)?
   let output: any LinearLayer
 
   /// Hidden states `[B, T, C]` to logits `[B, labels]`.
   func callAsFunction(_ hidden: Variable, _ batch: TokenBatch) -> Variable {
+    let items = hidden.shape[0]
+    // [B, 1, C]: items of the batch may have adapters of their own.
+    var x = pooling == .mean ? mean(hidden, batch) : chosen(hidden, batch)
+    if let dense { x = dense.layer(x)(dense.activation) }
+    if let norm { x = norm(x) }
+    x = output(x)
+    return x.reshaped(to: [items, x.shape.innermost])
+  }
+
+  private func chosen(_ hidden: Variable, _ batch: TokenBatch) -> Variable {
     let (items, count) = (hidden.shape[0], hidden.shape[1])
     let places = batch.lengths.enumerated().map { item, length in
       let place = pooling == .first ? 0 : max(0, length - 1)
       return Int64(item * count + place)
     }
-    // [B, 1, C]: items of the batch may have adapters of their own.
-    var x = hidden.reshaped(to: [items * count, hidden.shape[2]])
+    return hidden.reshaped(to: [items * count, hidden.shape[2]])
       .gathered(Tensor(places, shape: [items, 1]))
-    if let dense { x = dense.layer(x)(dense.activation) }
-    x = output(x)
-    return x.reshaped(to: [items, x.shape.innermost])
+  }
+
+  private func mean(_ hidden: Variable, _ batch: TokenBatch) -> Variable {
+    let (count, size) = (hidden.shape[1], hidden.shape[2])
+    let parts = batch.lengths.enumerated().map { item, length in
+      let share = Float(1) / Float(max(1, length))
+      let shares = (0..<count).map { $0 < length ? share : 0 }
+      return Variable(Tensor(shares, shape: [1, count])).matrixProduct(
+        with: hidden.sliced(axis: 0, item..<item + 1).reshaped(to: [count, size]))
+    }
+    return Variable.concatenated(parts).reshaped(to: [batch.lengths.count, 1, size])
   }
 }

@@ -11,6 +11,8 @@ package struct TransformerBody: Sendable {
   let norm: (any Norm)?
   /// What the hidden states are multiplied by before the head; nil: nothing.
   let outputScale: Float?
+  /// Leads from the hidden states to the size of a token's vector; nil if they are as large.
+  let projection: (any LinearLayer)?
 
   /// The hidden states after the last norm, `[B, T, C]`.
   ///
@@ -44,7 +46,8 @@ package struct TransformerBody: Sendable {
   }
 
   private func finished(_ x: Variable) -> Variable {
-    let y = norm?(x) ?? x
+    let normed = norm?(x) ?? x
+    let y = projection?(normed) ?? normed
     return outputScale.map { y.scaled(by: $0) } ?? y
   }
 
@@ -84,6 +87,8 @@ struct TokenEmbedding: Sendable {
   let scale: Float?
   /// The norm of the sum.
   let norm: (any Norm)?
+  /// Leads from the size of a token's vector to the hidden size; nil if they are the same.
+  let projection: (any LinearLayer)?
 
   /// Tokens behind what the cache holds to vectors `[B, V + T, C]`, those of V virtual tokens first.
   func callAsFunction(
@@ -91,7 +96,8 @@ struct TokenEmbedding: Sendable {
     behind virtual: AppliedVirtualTokens = AppliedVirtualTokens()
   ) -> Variable {
     let ids = batch.tokens
-    var x = virtual.before(scale.map { tokens(ids).scaled(by: $0) } ?? tokens(ids))
+    let vectors = projection?(tokens(ids)) ?? tokens(ids)
+    var x = virtual.before(scale.map { vectors.scaled(by: $0) } ?? vectors)
     if let positions {
       let starts =
         cache?.counts ?? Array(repeating: virtual.firstPosition, count: batch.tokens.shape[0])

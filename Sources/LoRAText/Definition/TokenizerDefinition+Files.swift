@@ -74,7 +74,10 @@ extension TokenizerDefinition {
         .unsupported,
         expected: "\(Self.bertClasses.sorted().joined(separator: ", ")) beside vocab.txt",
         found: kind,
-        advice: "save the tokenizer as tokenizer.json (transformers' save_pretrained does)")
+        advice: kind == "BertJapaneseTokenizer"
+          ? "it cuts words with MeCab, which is no part of this library; use a model whose folder has a "
+            + "tokenizer.json"
+          : "save the tokenizer as tokenizer.json (transformers' save_pretrained does)")
     }
     guard String(validating: text, as: UTF8.self) != nil, !text.isEmpty else {
       throw TokenizerError(

@@ -110,8 +110,10 @@ public struct TrainingWorkload: Sendable, Hashable {
     case .adapter(let name):
       var ranks: [String: Int] = [:]
       let embeddings = Set(model.modules().filter { $0.module is Embedding }.map(\.path))
+      // What leads from a token's vector into the first block counts as the embedding.
+      let inlet = model.configuration.architecture.path(of: "project_in")
       for (path, adapter) in model.adapters(named: name) {
-        if embeddings.contains(path) { isEmbeddingTrained = true }
+        if embeddings.contains(path) || path == inlet { isEmbeddingTrained = true }
         let needs = adapter.memory
         ranks[path] = max(needs.rank, ranks[path] ?? 0)
         switch withoutGradients({ adapter.effect }) {

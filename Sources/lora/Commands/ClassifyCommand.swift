@@ -11,7 +11,8 @@ struct ClassifyCommand: ParsableCommand {
     abstract: "Give texts their labels, with a classifier or an adapter that brings its head.",
     usage: """
       lora classify --model <path> (--text <text> | --data <file> | --ids <file[#name]>) \
-      [--dtype <dtype>] [--adapter <adapter[:scale]> ...] [--allow-no-effect] [--batch <batch>] \
+      [--dtype <dtype>] [--text-only] [--adapter <adapter[:scale]> ...] [--allow-no-effect] \
+      [--batch <batch>] \
       [--logits] [--json]
       """,
     discussion: """

@@ -9,7 +9,7 @@ struct EmbedCommand: ParsableCommand {
     commandName: "embed",
     abstract: "Make a vector of each text, close to those of texts that mean the same.",
     usage: """
-      lora embed --model <path> (--text <text> | --data <file>) [--dtype <dtype>] \
+      lora embed --model <path> (--text <text> | --data <file>) [--dtype <dtype>] [--text-only] \
       [--adapter <adapter[:scale]> ...] [--allow-no-effect] [--batch <batch>] [--json]
       """,
     discussion: """

@@ -32,6 +32,13 @@ extension InspectCommand.Report {
       object["configuration"] = .object(Self.json(configuration, structure))
       lines += Self.lines(configuration, structure)
       supported = configuration
+      let others = directory.tensorsOfOtherParts(of: configuration.architecture)
+      if !others.isEmpty {
+        object["tensors_of_other_parts"] = JSONValue(others.count)
+        lines.append(
+          "reads images too: \(grouped(others.count)) tensors of other parts, which are not supported; "
+            + "the text part, which this is of, is with --text-only")
+      }
     } catch {
       guard error.kind == .unsupported else { throw error }
       object["unsupported"] = .string(error.description)

@@ -10,7 +10,7 @@ struct MergeCommand: ParsableCommand {
     abstract: "Write a model with adapters merged into its weights.",
     usage: """
       lora merge --model <path> --adapter <adapter[:scale]> ... --output <path> \
-      [--allow-no-effect] [--requantize] [--dtype <dtype>] [--force] [--json]
+      [--text-only] [--allow-no-effect] [--requantize] [--dtype <dtype>] [--force] [--json]
       """,
     discussion: """
       Writes a Hugging Face directory with the base's tokenizer, which needs no adapter any more. Every \
@@ -29,6 +29,7 @@ struct MergeCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp("The model's Hugging Face directory, or its GGUF file.", valueName: "path"))
   var model: String
+  @OptionGroup var parts: PartOptions
   @OptionGroup var adapters: AdapterOptions
   @Option(
     help: ArgumentHelp(
@@ -61,7 +62,8 @@ struct MergeCommand: ParsableCommand {
       throw ContradictionError(
         description: "a GGUF file is written of a GGUF --model only; give a folder to write")
     }
-    let pretrained = try PretrainedModel(path: model, type: dtype.type)
+    let pretrained = try PretrainedModel(
+      path: model, type: dtype.type, textOnly: parts.textOnly)
     let selection = try adapters.attach(to: pretrained.model, from: model)
     if output.hasSuffix(".gguf") {
       let loss = try pretrained.model.mergeAdapters(

@@ -10,8 +10,8 @@ struct ScoreCommand: ParsableCommand {
     abstract: "Measure how well a model, with or without adapters, predicts documents.",
     usage: """
       lora score --model <path> (--text <file> [--split <split>] | --ids <file[#name]>) \
-      [--dtype <dtype>] [--adapter <adapter[:scale]> ...] [--allow-no-effect] [--window <tokens>] \
-      [--stride <tokens>] [--per-token] [--json]
+      [--dtype <dtype>] [--text-only] [--adapter <adapter[:scale]> ...] [--allow-no-effect] \
+      [--window <tokens>] [--stride <tokens>] [--per-token] [--json]
       """,
     discussion: """
       Prints the mean negative log-likelihood (natural logarithm) of each document and the mean over \

@@ -12,7 +12,8 @@ struct SweepCommand: ParsableCommand {
     usage: """
       lora sweep --model <path> --adapter <adapter> [--adapter <adapter>] --data <file[#name]> \
       [--from <from>] [--to <to>] [--steps <steps>] [--plot <file.svg>] [--batch <batch>] \
-      [--sequence-length <tokens>] [--long-rows <choice>] [--dtype <dtype>] [--allow-no-effect] \
+      [--sequence-length <tokens>] [--long-rows <choice>] [--dtype <dtype>] [--text-only] \
+      [--allow-no-effect] \
       [--force] [--json]
       """,
     discussion: """

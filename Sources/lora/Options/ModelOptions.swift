@@ -37,8 +37,18 @@ struct ModelOptions: ParsableArguments {
   @Option(help: "The type of the weights in memory; auto: as stored.")
   var dtype: WeightType = .auto
 
+  @OptionGroup var parts: PartOptions
+
   /// Opens the model.
-  func load() throws -> PretrainedModel { try PretrainedModel(path: path, type: dtype.type) }
+  func load() throws -> PretrainedModel {
+    try PretrainedModel(path: path, type: dtype.type, textOnly: parts.textOnly)
+  }
+}
+
+/// Which parts of a model are used.
+struct PartOptions: ParsableArguments {
+  @Flag(help: "Of a model that reads images too, use the text part and leave the rest as it is.")
+  var textOnly = false
 }
 
 /// How results are written.

@@ -7,6 +7,12 @@ import Testing
 
 @Suite("GGUF's names and rows")
 struct GGUFNamesTests {
+  /// What llama.cpp has no name for, by architecture: Phi's norms of heads, Falcon RW's second norm.
+  private static let unnamed = [
+    "phi2": ["self_attn.q_layernorm", "self_attn.k_layernorm"],
+    "falcon": ["post_attention_layernorm"],
+  ]
+
   @Test("parameters have the names that gguf-py gives them, and back")
   func names() throws {
     let object = try #require(
@@ -16,11 +22,15 @@ struct GGUFNamesTests {
       let names = try #require(GGUFTensorNames(architecture: architecture))
       let table = try #require(value.objectValue)
       // llama.cpp's Gemma has no head of its own.
-      let known = names.modules.filter {
+      let known = names.modules.filter { module in
         // llama.cpp's Qwen3-MoE has no layers without experts.
-        let isDense = ["ffn_gate", "ffn_up", "ffn_down"].contains($0.role)
-        return !(architecture == "qwen3moe" && isDense) && $0.kind != .expertPair
-          && ($0.kind != .head || table["lm_head.weight"] != nil)
+        let isDense = ["ffn_gate", "ffn_up", "ffn_down"].contains(module.role)
+        // Text parts that have a name of their own, or share that of the model alone.
+        let isOfPart = module.path.contains("language_model")
+        return !(architecture == "qwen3moe" && isDense) && module.kind != .expertPair
+          && isOfPart == (isOfPart && ["qwen2vl", "mistral3"].contains(architecture))
+          && (module.kind != .head || table["\(module.path).weight"] != nil)
+          && !(Self.unnamed[architecture] ?? []).contains { module.path.hasSuffix($0) }
       }
       #expect(
         table.count == known.count { !$0.path.contains("{}") } + 2
@@ -38,7 +48,10 @@ struct GGUFNamesTests {
           continue
         }
         #expect(names.tensorName(ofParameter: path) == name.stringValue, "\(path)")
-        #expect(names.parameterPath(ofTensor: name.stringValue ?? "") == path)
+        // Falcon's files have one name for the norms of two kinds of blocks.
+        if !path.hasSuffix("ln_mlp.weight") {
+          #expect(names.parameterPath(ofTensor: name.stringValue ?? "") == path)
+        }
         let bias = path.replacing(".weight", with: ".bias")
         #expect(
           names.tensorName(ofParameter: bias)
@@ -70,17 +83,27 @@ struct GGUFNamesTests {
   @Test("rows of heads: pairs side by side in files, half a head apart in checkpoints")
   func rows() throws {
     typealias Order = TensorName.RowOrder
-    #expect(Order.checkpointRows(count: 12, heads: 2) == [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11])
+    let pairs: (Int) -> Order.Heads = { Order.Heads(queries: $0, keys: 1) }
+    #expect(
+      Order.queryHeads.checkpointRows(count: 12, pairs(2))
+        == [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11])
+    // Two key heads of two rows, which two query heads share each.
+    let fused = Order.Heads(queries: 4, keys: 2)
+    let rows = try #require(Order.fusedHeads.checkpointRows(count: 16, fused))
+    #expect(rows == [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15])
+    let inverse = try #require(Order.fusedHeads.fileRows(count: 16, fused))
+    #expect(rows.map { inverse[$0] } == Array(0..<16))
+    #expect(Order.fusedHeads.checkpointRows(count: 15, fused) == nil)
     for (count, heads) in [(12, 2), (8, 4), (64, 8), (2, 1)] {
-      let there = try #require(Order.checkpointRows(count: count, heads: heads))
-      let back = try #require(Order.fileRows(count: count, heads: heads))
+      let there = try #require(Order.queryHeads.checkpointRows(count: count, pairs(heads)))
+      let back = try #require(Order.queryHeads.fileRows(count: count, pairs(heads)))
       #expect(there.map { back[$0] } == Array(0..<count))
       let tensor = Tensor((0..<count * 3).map { Float($0) }, shape: [count, 3])
       #expect(tensor.gatheringRows(there).gatheringRows(back) == tensor)
     }
     for (count, heads) in [(12, 5), (6, 2), (4, 0), (4, -1)] {
-      #expect(Order.checkpointRows(count: count, heads: heads) == nil)
-      #expect(Order.fileRows(count: count, heads: heads) == nil)
+      #expect(Order.queryHeads.checkpointRows(count: count, pairs(heads)) == nil)
+      #expect(Order.queryHeads.fileRows(count: count, pairs(heads)) == nil)
     }
   }
 

@@ -254,10 +254,13 @@ private struct AdapterWriter {
           problem: "its factors are for a tensor \(found), the base's '\(stem)' is \(shape)",
           remedy: "give the base that the adapter was trained on")
       }
-    } else if let heads = base.heads(of: module.order), change.outputSize != heads * base.headSize {
+    } else if let count = base.rowCount(of: module.order), change.outputSize != count {
       throw FormatError(
         .shapeMismatch, file: file, subject: subject,
-        problem: "it has \(change.outputSize) outputs, the base \(heads) heads of \(base.headSize)",
+        problem: "it has \(change.outputSize) outputs, the base "
+          + (module.order == .fusedHeads
+            ? "\(count) of its \(base.headCount) heads of \(base.headSize) and their keys and values"
+            : "\(count / base.headSize) heads of \(base.headSize)"),
         remedy: "give the base that the adapter was trained on")
     }
   }
@@ -274,12 +277,11 @@ private struct AdapterWriter {
       b = Tensor(b.scalars().map { Float(Double($0) * ratio) }, shape: b.shape)
     }
     if layer.module.kind == .embedding { a = a.transposed() }
-    if let heads = base.heads(of: layer.module.order) {
-      guard let rows = TensorName.RowOrder.checkpointRows(count: b.shape[0], heads: heads)
-      else {
+    if layer.module.order != .same {
+      guard let rows = layer.module.order.checkpointRows(count: b.shape[0], base.heads) else {
         throw FormatError(
           .shapeMismatch, file: file, subject: "layer '\(layer.path)'",
-          problem: "\(b.shape[0]) outputs do not divide into \(heads) heads of pairs",
+          problem: "\(b.shape[0]) outputs do not divide into the rows of \(base.headCount) heads",
           remedy: "give the base that the adapter was trained on")
       }
       b = b.gatheringRows(rows)

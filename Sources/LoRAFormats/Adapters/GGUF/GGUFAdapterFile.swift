@@ -306,13 +306,14 @@ private struct Reader {
         "its rows are ordered by heads, and the file does not say how many there are",
         remedy: "give the base model")
     }
-    let count = module.order == .queryHeads ? heads.query : heads.key
-    guard
-      let rows = TensorName.RowOrder.fileRows(count: b.shape[0], heads: count)
-    else {
+    let counts = TensorName.RowOrder.Heads(queries: heads.query, keys: heads.key)
+    guard let rows = module.order.fileRows(count: b.shape[0], counts) else {
       throw FormatError(
         .shapeMismatch, file: file.path, tensor: name,
-        "\(b.shape[0]) rows do not divide into \(count) heads of pairs",
+        "\(b.shape[0]) rows do not divide into "
+          + (module.order == .fusedHeads
+            ? "the fused ones of \(heads.query) heads"
+            : "\(module.order == .keyHeads ? heads.key : heads.query) heads of pairs"),
         remedy: "give the base that the adapter was trained on")
     }
     return b.gatheringRows(rows)
