@@ -107,9 +107,11 @@ public struct PretrainedModel: Sendable {
       return type.isQuantized ? .float32 : type
     }
     let embedding = "\(configuration.architecture.embeddingPath).weight"
-    let prefix = configuration.architecture.bodyPrefix
-    return [embedding, String(embedding.dropFirst(prefix.count))].lazy
-      .compactMap { directory?.entry(named: $0)?.dtype }.first ?? .float32
+    guard let directory else { return .float32 }
+    let stored = directory.tensorNames.first {
+      directory.parameterName($0, configuration.architecture) == embedding
+    }
+    return stored.flatMap { directory.entry(named: $0)?.dtype } ?? .float32
   }
 
   /// The tokens that end a text by the model's own files: those of `generation_config.json`, or else
