@@ -3,6 +3,7 @@
 @_exported public import LoRAArchitectures
 @_exported public import LoRAAutograd
 @_exported public import LoRAFiles
+@_exported public import LoRAFormats
 @_exported public import LoRAModels
 @_exported public import LoRATensor
 @_exported public import LoRAText
