@@ -163,12 +163,15 @@ import Testing
 
   @Test func linesOfAnotherForm() throws {
     let model = try Fixtures.modelWithTokenizer()
+    let folder = try Command.temporaryFolder()
     for (line, wanted) in [
       ("{\"question\":\"a\"}", "line 2: expected"), ("{", "line 2: it is not JSON"),
       ("{\"prompt\":\"a\",\"completion\":\"b\"}", "line 2: expected"),
     ] {
       let data = try Fixtures.file("a.jsonl", "{\"text\":\"abc\"}\n\(line)\n")
-      let message = try failure(["train", "--model", model, "--data", data, "--output", "/tmp/x"])
+      let message = try failure([
+        "train", "--model", model, "--data", data, "--output", folder + "/out",
+      ])
       #expect(message.contains(wanted), "\(message)")
     }
   }

@@ -49,8 +49,8 @@ import Testing
       "models/llama-grouped", "quantization_config", #"{"quant_method": "gptq", "bits": 4}"#,
       .unsupported, "config.json: 'quantization_config'", "gptq"),
     Case(
-      "models/llama-grouped", "rope_parameters", #"{"rope_type": "mrope", "rope_theta": 1}"#,
-      .unsupported, "config.json: 'rope_parameters.rope_type'", "'mrope'", "supported are"),
+      "models/llama-grouped", "rope_parameters", #"{"rope_type": "ntk", "rope_theta": 1}"#,
+      .unsupported, "config.json: 'rope_parameters.rope_type'", "'ntk'", "supported are"),
     Case(
       "encoders/bert-classifier", "architectures", #"["BertForQuestionAnswering"]"#, .unsupported,
       "config.json: 'architectures'", "the head of 'BertForQuestionAnswering'",
