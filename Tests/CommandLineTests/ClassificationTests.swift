@@ -53,6 +53,19 @@ import Testing
       #expect(
         abs((a["score"]?.doubleValue ?? 0) - (b["score"]?.doubleValue ?? 1)) < 1e-5)
     }
+    // Merged, the head is in the model, with its labels.
+    _ = try Command.succeed(
+      "merge", "--model", model, "--adapter", folder, "--output", folder + "-merged")
+    let merged = try Command.succeed(
+      "classify", "--model", folder + "-merged", "--data", data, "--logits", "--json"
+    ).json()
+    #expect(merged["accuracy"]?.doubleValue == 1)
+    for (a, b) in zip(documents, try #require(merged["documents"]?.arrayValue)) {
+      #expect(a["label"] == b["label"])
+      for (x, y) in zip(a["logits"]?.arrayValue ?? [], b["logits"]?.arrayValue ?? []) {
+        #expect(abs((x.doubleValue ?? 0) - (y.doubleValue ?? 1)) < 1e-4)
+      }
+    }
     // Trained on, from where it was.
     let more = try train(folder + "-2", "--init-adapter", folder, "--eval-data", data)
     #expect(more["eval_accuracy_before"]?.doubleValue == 1)

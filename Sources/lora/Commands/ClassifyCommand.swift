@@ -52,13 +52,7 @@ struct ClassifyCommand: ParsableCommand {
   }
 
   func run() throws {
-    let pretrained: PretrainedModel
-    if let first = adapters.adapters.first {
-      pretrained = try PretrainedModel(
-        path: model.path, headOf: AdapterFile(path: first.path), type: model.dtype.type)
-    } else {
-      pretrained = try model.load()
-    }
+    let pretrained = try adapters.openModel(model.path, type: model.dtype.type)
     let classifier = try pretrained.sequenceClassifier
     try adapters.attach(to: classifier, from: model.path)
     let (sequences, types, texts) = try documents(pretrained)

@@ -16,7 +16,7 @@ struct MergeCommand: ParsableCommand {
       Writes a Hugging Face directory with the base's tokenizer, which needs no adapter any more. Every \
       tensor keeps its type; those that no adapter changes keep their bits. Each sum is rounded once, \
       and a number that its type cannot hold is an error. --dtype stores all tensors in one type \
-      instead.
+      instead. A classifier's head that an adapter brings goes into the model, with its labels.
 
       From a GGUF model the result may also be a GGUF file, in which everything else stays as it was. \
       Merged weights that were quantized become float32; with --requantize they are quantized again, \
@@ -62,8 +62,10 @@ struct MergeCommand: ParsableCommand {
       throw ContradictionError(
         description: "a GGUF file is written of a GGUF --model only; give a folder to write")
     }
-    let pretrained = try PretrainedModel(
-      path: model, type: dtype.type, textOnly: parts.textOnly)
+    let pretrained =
+      parts.textOnly
+      ? try PretrainedModel(path: model, type: dtype.type, textOnly: true)
+      : try adapters.openModel(model, type: dtype.type)
     let selection = try adapters.attach(to: pretrained.model, from: model)
     if output.hasSuffix(".gguf") {
       let loss = try pretrained.model.mergeAdapters(

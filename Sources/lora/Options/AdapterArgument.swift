@@ -81,6 +81,22 @@ struct AdapterOptions: ParsableArguments {
   var adapters: [AdapterArgument] = []
   @OptionGroup var effect: EffectOptions
 
+  /// The model at `path`, with the head of a classifier that one of the adapters brings where the model
+  /// has none.
+  func openModel(_ path: String, type: DType?) throws -> PretrainedModel {
+    if let base = try PretrainedModel.configuration(at: path),
+      base.architecture.path(of: "cls.output") != nil
+    {
+      for adapter in adapters {
+        let file = try AdapterFile.opened(adapter.path, toAttachTo: path)
+        if try file.labels(of: base) != nil {
+          return try PretrainedModel(path: path, headOf: file, type: type)
+        }
+      }
+    }
+    return try PretrainedModel(path: path, type: type)
+  }
+
   /// Reads the adapters, attaches and enables them on `model`, which was opened from `path`; what
   /// was chosen.
   @discardableResult
