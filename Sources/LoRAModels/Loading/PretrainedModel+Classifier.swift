@@ -29,8 +29,8 @@ extension PretrainedModel {
   ///   - type: the type of the weights in memory; nil: as stored.
   ///   - seed: the seed of what is fresh.
   ///
-  /// Throws `FormatError` as ``init(path:type:)`` does, for an architecture without a classifier, and for
-  /// a checkpoint that tells other labels apart.
+  /// Throws `FormatError` as ``init(path:type:textOnly:)`` does, for an architecture without a classifier,
+  /// and for a checkpoint that tells other labels apart.
   public init(
     path: String, classifying labels: [String], isMultiLabel: Bool = false, type: DType? = nil,
     seed: UInt64 = 0
@@ -65,7 +65,7 @@ extension PretrainedModel {
   /// one, or else one of as many labels as the adapter's, which `AdapterFile.labels(of:)` names. The
   /// adapter is not attached.
   ///
-  /// Throws `FormatError` as ``init(path:type:)`` does; and where neither the checkpoint nor the adapter
+  /// Throws `FormatError` as ``init(path:type:textOnly:)`` does; and where neither the checkpoint nor the adapter
   /// has a part of the head, which would be numbers that nobody trained.
   public init(path: String, headOf adapter: AdapterFile, type: DType? = nil) throws {
     if try PathContent(path) == .gguf {
