@@ -57,6 +57,17 @@ import Testing
     try await readme()
     try FileManager.default.removeItem(atPath: folder.path + "/support-adapter")
     try await gettingStarted()
+    // The encoder and the questions of the example Intents.
+    let intents = Self.package.deletingLastPathComponent().appendingPathComponent(
+      "Intents/Sources/Intents")
+    try FileManager.default.copyItem(
+      at: intents.appendingPathComponent("Model"), to: folder.appendingPathComponent("MiniLM"))
+    try FileManager.default.createDirectory(
+      at: folder.appendingPathComponent("data"), withIntermediateDirectories: true)
+    try FileManager.default.copyItem(
+      at: intents.appendingPathComponent("questions.jsonl"),
+      to: folder.appendingPathComponent("data/train.jsonl"))
+    try await classifyingTexts()
     let tokens = Tensor([1, 2, 3].map { Int64($0) }, shape: [1, 3])
     try numerics(model: model, tokens: tokens)
 

@@ -1,4 +1,4 @@
-// The Swift of README.md and of the article Getting Started, as compiled and run code.
+// The Swift of README.md and of the articles, as compiled and run code.
 // DocumentationTests compares the texts: change both.
 
 import LoRAKit
@@ -156,4 +156,20 @@ func adaptersAsParts(_ tokens: Tensor, _ newVersion: AdapterDescription) throws 
   try model.mergeAdapters(["support": 1])
   try model.unmergeAdapters()  // the base's own bits
   _ = (notes, answer, logits)
+}
+
+/// ClassifyingTexts.md.
+func classifyingTexts() async throws {
+  let texts = try LabelledText.read("data/train.jsonl")
+  let labels = try LabelSet(of: texts, file: "data/train.jsonl")
+  let pretrained = try PretrainedModel(path: "MiniLM", classifying: labels.names)
+  let model = try pretrained.sequenceClassifier
+  let recipe = pretrained.trainingHead(
+    PEFTAdapterConfiguration(rank: 8, alpha: 16, targets: .allLinear))
+  try model.inject(recipe, named: "intents")
+  let (data, _) = try LabelledDataSet.encoding(
+    texts, labels: labels, tokenizer: pretrained.tokenizer(), longest: 128)
+  var options = TrainingOptions(duration: .epochs(3), batchSize: 32, learningRate: 2e-3)
+  options.groupsByLength = true
+  try await Trainer(model, training: .adapter("intents"), on: data, options: options).run()
 }
