@@ -5,7 +5,7 @@ import LoRATensor
 import TestSupport
 import Testing
 
-/// Models that read images too: their text part agrees with transformers and PEFT, and the rest stays
+/// Models that also read images: their text part agrees with transformers and PEFT, and the rest stays
 /// as it is (Tests/Reference/text_parts.py).
 @Suite struct TextPartTests {
   static let names = ["gemma3", "mistral3-newer", "qwen2-vl", "qwen2.5-vl-newer"]
@@ -21,8 +21,8 @@ import Testing
       _ = try PretrainedModel(path: path(name))
     } throws: { error in
       guard let error = error as? FormatError else { return false }
-      return error.kind == .unsupported && error.problem.contains("reads images too")
-        && error.problem.contains("tensors are of other parts")
+      return error.kind == .unsupported && error.problem.contains("also reads images")
+        && error.problem.contains("tensors belong to other parts")
         && error.remedy.contains("--text-only")
     }
   }

@@ -62,7 +62,7 @@ public struct TextPart: Sendable {
 }
 
 extension Architecture {
-  /// This architecture as the text part of a model that reads images too.
+  /// This architecture as the text part of a model that also reads images.
   ///
   /// - Parameters:
   ///   - modelType: `model_type` of that model.

@@ -72,7 +72,7 @@ package enum AdapterNaming: Sendable, Hashable {
     return String((pair.new + (path + ".").dropFirst(pair.old.count)).dropLast())
   }
 
-  /// What an adapter's file may call the layers of a model that reads images too, or of its text part
+  /// What an adapter's file may call the layers of a model that also reads images, or of its text part
   /// alone: its checkpoints' names, and those of the one for the other.
   private static func renamings(forModelType modelType: String?) -> [AdapterNaming] {
     let head = Renaming(inFile: "lm_head.", inModel: "lm_head.")

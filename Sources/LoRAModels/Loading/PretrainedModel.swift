@@ -35,7 +35,7 @@ public struct PretrainedModel: Sendable {
   ///
   /// Strict: a missing, unexpected or misshapen tensor, one that is not finite, an architecture
   /// that is not supported, each is an error that names it. Every weight is read once for that. So are
-  /// the parts of a model that reads images too, unless `textOnly`: then its text part is opened, and
+  /// the parts of a model that also reads images, unless `textOnly`: then its text part is opened, and
   /// the rest is neither read nor changed.
   public init(path: String, type: DType? = nil, textOnly: Bool = false) throws {
     let content = try PathContent(path)
@@ -188,16 +188,16 @@ extension ModelConfiguration {
 }
 
 extension ModelDirectory {
-  /// Throws for a model that reads images too.
+  /// Throws for a model that also reads images.
   fileprivate func refuseOtherParts(of architecture: Architecture) throws(FormatError) {
     let tensors = tensorsOfOtherParts(of: architecture)
     guard let first = tensors.first else { return }
     throw FormatError(
       .unsupported, file: path, subject: "the model",
-      problem: "'\(architecture)' reads images too, and of such models the text part alone is "
-        + "supported; \(tensors.count) tensors are of other parts, the first '\(first)'",
-      remedy: "to use the text part and leave the rest as it is, say so: --text-only (in Swift: "
-        + "textOnly: true)")
+      problem: "'\(architecture)' also reads images, and only the text part of such a model is "
+        + "supported; \(tensors.count) tensors belong to other parts, the first is '\(first)'",
+      remedy: "--text-only (in Swift: textOnly: true) uses the text part and leaves the others unchanged"
+    )
   }
 
   /// What the checkpoint calls each parameter that it has a tensor of.

@@ -36,8 +36,8 @@ extension InspectCommand.Report {
       if !others.isEmpty {
         object["tensors_of_other_parts"] = JSONValue(others.count)
         lines.append(
-          "reads images too: \(grouped(others.count)) tensors of other parts, which are not supported; "
-            + "the text part, which this is of, is with --text-only")
+          "also reads images: \(grouped(others.count)) tensors belong to parts that are not supported; "
+            + "--text-only uses the text part, which is described here")
       }
     } catch {
       guard error.kind == .unsupported else { throw error }

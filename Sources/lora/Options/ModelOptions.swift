@@ -47,7 +47,7 @@ struct ModelOptions: ParsableArguments {
 
 /// Which parts of a model are used.
 struct PartOptions: ParsableArguments {
-  @Flag(help: "Of a model that reads images too, use the text part and leave the rest as it is.")
+  @Flag(help: "Use the text part of a model that also reads images, and leave its other parts unchanged.")
   var textOnly = false
 }
 
