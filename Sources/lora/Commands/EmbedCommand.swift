@@ -40,7 +40,8 @@ struct EmbedCommand: ParsableCommand {
   }
 
   func run() throws {
-    let pretrained = try model.load()
+    // A classifier's adapter fits too: its head is not used.
+    let pretrained = try adapters.openModel(model.path, type: model.dtype.type)
     let encoder = try SentenceEncoder(pretrained)
     try adapters.attach(to: pretrained.model, from: model.path)
     let examples = try text.map { [LabelledText($0, line: 1)] } ?? LabelledText.read(data ?? "")
