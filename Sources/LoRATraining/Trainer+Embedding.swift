@@ -12,6 +12,11 @@ extension Trainer where Data == PairDataSet {
     objective: MultipleNegatives = MultipleNegatives(),
     options: TrainingOptions = TrainingOptions(), logger: Logger = .silent
   ) throws {
+    guard options.batchSize >= 2 else {
+      throw TrainingError.invalidOption(
+        name: "the batch size", value: "\(options.batchSize)",
+        expected: "at least 2: a pair is told from the others of its batch")
+    }
     func make(_ module: some TokenModel) throws -> Self {
       try Self(
         module, as: encoder, training: target, on: data, objective: objective, options: options,

@@ -4,6 +4,8 @@ public import LoRATensor
 public enum TrainingError: Error, Sendable, Hashable {
   /// There is no training data; `source` says where it was expected.
   case emptyData(source: String)
+  /// A contrastive objective has one pair, or only pairs of one group.
+  case nothingToTellApart(source: String)
   /// Example `example` has no token to predict: it has only one token, or every target is ignored.
   case noTargets(example: Int)
   /// Example `example` has different numbers of tokens and targets.
@@ -47,6 +49,9 @@ extension TrainingError: CustomStringConvertible {
     switch self {
     case .emptyData(let source):
       "no training data in \(source)"
+    case .nothingToTellApart(let source):
+      "\(source): there is one pair, or all pairs have one label, and a pair is learned by telling it "
+        + "from others; add pairs of other texts"
     case .noTargets(let example):
       "example \(example + 1) has no token to predict"
     case .unequalLengths(let example, let tokens, let targets):

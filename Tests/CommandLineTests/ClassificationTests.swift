@@ -53,6 +53,12 @@ import Testing
       #expect(
         abs((a["score"]?.doubleValue ?? 0) - (b["score"]?.doubleValue ?? 1)) < 1e-5)
     }
+    // Its vectors are those of the encoder that it changed.
+    let plain = try Command.succeed("embed", "--model", model, "--text", "hello").output
+    let adapted = try Command.succeed(
+      "embed", "--model", model, "--adapter", folder, "--text", "hello"
+    ).output
+    #expect(adapted.split(separator: " ").count == 24 && adapted != plain)
     // Merged, the head is in the model, with its labels.
     _ = try Command.succeed(
       "merge", "--model", model, "--adapter", folder, "--output", folder + "-merged")
@@ -155,6 +161,18 @@ import Testing
     try refuses(
       "it has no classifier of sequences here", "train", "--task", "classification", "--model",
       Fixtures.model("llama-grouped"), "--data", folder + "/two.jsonl", "--output", folder + "/a")
+    try Fixtures.write(#"{"text": "a", "text_pair": "b"}"#, to: folder + "/pair.jsonl")
+    try refuses(
+      "there is one pair", "train", "--task", "embedding", "--model", model, "--data",
+      folder + "/pair.jsonl", "--output", folder + "/a")
+    try refuses(
+      "the batch size is 1; expected at least 2", "train", "--task", "embedding", "--model", model,
+      "--data", data, "--batch", "1", "--output", folder + "/a")
+    try Fixtures.write(#"{"text": "a"}"#, to: folder + "/alone.jsonl")
+    try refuses(
+      "line 1: it has neither 'text_pair' nor 'label'", "train", "--task", "embedding", "--model",
+      model, "--data", folder + "/alone.jsonl", "--output", folder + "/a")
+    #expect(!FileManager.default.fileExists(atPath: folder + "/a"))
     try refuses("has no classifier of sequences", "classify", "--model", model, "--text", "a")
     try refuses(
       "no head is trained", "train", "--model", Fixtures.model("llama-grouped"), "--data",

@@ -68,6 +68,23 @@ import Testing
     }
   }
 
+  @Test func oneOfAKindTeachesNothing() throws {
+    #expect(throws: TrainingError.nothingToTellApart(source: "a")) {
+      try PairDataSet([.init(ids[0], ids[1])], source: "a")
+    }
+    #expect(throws: TrainingError.nothingToTellApart(source: "a")) {
+      try PairDataSet(sequences: Array(ids[0..<3]), labels: [4, 4, 4], source: "a")
+    }
+    let data = try pairs(grouped: false)
+    let error = #expect(throws: TrainingError.self) {
+      try Trainer(encoder, training: .full, on: data, options: TrainingOptions(batchSize: 1))
+    }
+    guard case .invalidOption("the batch size", "1", _) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+  }
+
   @Test func recall() {
     let vectors = Tensor([1, 0, 2, 0.1, 0, 1, -1, 0.2, 0.1, 3] as [Float], shape: [5, 2])
     // By the cosine 0 and 1 are nearest to each other, and 2 and 4; 3 is nearest to 2.

@@ -196,7 +196,8 @@ extension ModelDirectory {
       .unsupported, file: path, subject: "the model",
       problem: "'\(architecture)' also reads images, and only the text part of such a model is "
         + "supported; \(tensors.count) tensors belong to other parts, the first is '\(first)'",
-      remedy: "--text-only (in Swift: textOnly: true) uses the text part and leaves the others unchanged"
+      remedy:
+        "--text-only (in Swift: textOnly: true) uses the text part and leaves the others unchanged"
     )
   }
 

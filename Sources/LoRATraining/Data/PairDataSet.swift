@@ -37,16 +37,20 @@ public struct PairDataSet: TrainingData {
   /// The examples.
   public let examples: [Example]
 
-  /// Creates a data set. Throws ``TrainingError`` if there is no example.
+  /// Creates a data set. Throws ``TrainingError`` if there is no example, or no two that can be told apart.
   public init(_ examples: [Example], source: String = "the pairs") throws(TrainingError) {
-    guard !examples.isEmpty else { throw .emptyData(source: source) }
+    guard let first = examples.first else { throw .emptyData(source: source) }
+    guard examples.dropFirst().contains(where: { $0.group == nil || $0.group != first.group })
+    else {
+      throw .nothingToTellApart(source: source)
+    }
     self.examples = examples
   }
 
   /// Pairs each sequence with another of its label, the next in an order that the seed shuffles; that of a
   /// label which has no other is left out. Pairs of one label are not told apart.
   ///
-  /// Throws ``TrainingError`` if no label has two sequences.
+  /// Throws ``TrainingError`` if fewer than two labels have two sequences.
   public init(
     sequences: [[Int]], labels: [Int], seed: UInt64 = 0, source: String = "the sequences"
   ) throws(TrainingError) {

@@ -47,7 +47,9 @@ struct ModelOptions: ParsableArguments {
 
 /// Which parts of a model are used.
 struct PartOptions: ParsableArguments {
-  @Flag(help: "Use the text part of a model that also reads images, and leave its other parts unchanged.")
+  @Flag(
+    help:
+      "Use the text part of a model that also reads images, and leave its other parts unchanged.")
   var textOnly = false
 }
 

@@ -40,12 +40,19 @@ struct EmbeddingTask: TrainingTask {
     }
   }
 
+  private static let remedy = "give pairs (text, text_pair) or labelled texts (text, label)"
+
   private static func labels(of texts: [LabelledText], _ file: String) throws -> [Int] {
     if let pair = texts.first(where: { $0.second != nil }) {
       throw FormatError(
         .typeMismatch, file: file, subject: "line \(pair.line)",
         problem: "it is a pair of texts, and others are not",
-        remedy: "give pairs (text, text_pair) or labelled texts (text, label)")
+        remedy: remedy)
+    }
+    if let alone = texts.first(where: { $0.labels == nil }) {
+      throw FormatError(
+        .missingKey, file: file, subject: "line \(alone.line)",
+        problem: "it has neither 'text_pair' nor 'label'", remedy: remedy)
     }
     let labels = try LabelSet(of: texts, file: file)
     return try texts.map { text in
