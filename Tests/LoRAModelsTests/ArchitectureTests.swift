@@ -12,6 +12,7 @@ import Testing
     var configuration = TinyModels.configuration(architecture)
     switch architecture {
     case .qwen3, .gemma2: configuration.slidingWindows = [5, nil]
+    case .ministral3: configuration.rotary.queryScaling = .init(weight: 0.5, period: 3)
     case .mistral: configuration.slidingWindows = [5, 5]
     case .qwen2: configuration.slidingWindows = [nil, 5]
     default: break

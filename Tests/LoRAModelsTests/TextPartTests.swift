@@ -8,7 +8,9 @@ import Testing
 /// Models that also read images: their text part agrees with transformers and PEFT, and the rest stays
 /// as it is (Tests/Reference/text_parts.py).
 @Suite struct TextPartTests {
-  static let names = ["gemma3", "mistral3-newer", "qwen2-vl", "qwen2.5-vl-newer"]
+  static let names = [
+    "gemma3", "mistral3-newer", "qwen2-vl", "qwen2.5-vl-newer", "mistral3-ministral3",
+  ]
 
   private func path(_ name: String) -> String { Fixtures.path("parts/\(name)") }
 
@@ -82,11 +84,11 @@ import Testing
 
   @Test func otherTextPartsAreNamed() {
     let text =
-      #"{"model_type": "mistral3", "text_config": {"model_type": "ministral3", "vocab_size": 9}}"#
+      #"{"model_type": "mistral3", "text_config": {"model_type": "mistral4", "vocab_size": 9}}"#
     #expect {
       _ = try ModelConfiguration(parsing: Array(text.utf8))
     } throws: {
-      "\($0)".contains("'text_config.model_type': a text part of the architecture 'ministral3'")
+      "\($0)".contains("'text_config.model_type': a text part of the architecture 'mistral4'")
     }
   }
 }

@@ -81,6 +81,17 @@ def scaled(choose):
     return dict(rope(choose), rope_type=kind, **more)
 
 
+def query_scaled(choose):
+    """Ministral 3's: queries grow with their position."""
+    return dict(
+        choose.choice([
+            rope(choose),
+            dict(rope(choose), rope_type="yarn", factor=4.0, beta_fast=8.0, mscale=1.0,
+                 mscale_all_dim=choose.choice([0.5, 1.0]))]),
+        original_max_position_embeddings=choose.choice([3, 8]),
+        llama_4_scaling_beta=choose.choice([0.1, 0.7]))
+
+
 def long_rope(choose, settings):
     """Phi-3's long models, half of them rotating three quarters of a head."""
     fraction = choose.choice([0.5, 1.0])
@@ -191,6 +202,13 @@ VARIANTS = {
         llama_like(c, rms_norm_eps=epsilon(c), rope_parameters=rope(c),
                    sliding_window=c.choice([None, 5])), model_type="mistral"),
         dict(VISION, model_type="pixtral", head_dim=8)),
+    "mistral3-long": lambda c: with_images(c, dict(
+        llama_like(c, rms_norm_eps=epsilon(c), rope_parameters=query_scaled(c),
+                   head_dim=c.choice([4, 6, 10]), sliding_window=c.choice([None, 5])),
+        model_type="ministral3"), dict(VISION, model_type="pixtral", head_dim=8)),
+    "ministral3": lambda c: llama_like(
+        c, rms_norm_eps=epsilon(c), rope_parameters=query_scaled(c), head_dim=c.choice([4, 6, 10]),
+        sliding_window=c.choice([None, 5])),
     "qwen2_vl": lambda c: qwen_vl(c, dict(embed_dim=16, hidden_size=32)),
     "qwen2_5_vl": lambda c: qwen_vl(c, dict(hidden_size=16, out_hidden_size=32,
                                             intermediate_size=20)),
@@ -377,7 +395,8 @@ def rewrite(path, model_type):
         config["rotary_emb_base"] = config.pop("rope_theta")
         config["rotary_pct"] = config.pop("partial_rotary_factor")
     kind = parameters.pop("rope_type")
-    config["rope_scaling"] = None if kind == "default" else {"rope_type": kind, **parameters}
+    plain = kind == "default" and "llama_4_scaling_beta" not in parameters
+    config["rope_scaling"] = None if plain else {"rope_type": kind, **parameters}
     if model_type == "qwen3_moe":
         config["num_experts"] = config.pop("num_local_experts")
     if model_type not in ("gemma3_text", "ministral"):

@@ -28,7 +28,7 @@ GPT2 = dict(vocab_size=49152, n_embd=512, n_inner=1408, n_layer=8, n_head=8, n_p
 SETTINGS = {
     "llama": LLAMA, "mistral": dict(LLAMA, sliding_window=256), "qwen2": LLAMA,
     "ministral": dict(LLAMA, head_dim=64), "qwen3": dict(LLAMA, head_dim=64), "smollm3": LLAMA,
-    "gemma": dict(LLAMA, head_dim=64),
+    "ministral3": dict(LLAMA, head_dim=64), "gemma": dict(LLAMA, head_dim=64),
     "gemma2": dict(LLAMA, head_dim=64, sliding_window=256),
     "gemma3_text": dict(LLAMA, head_dim=64, sliding_window=256), "olmo2": LLAMA, "granite": LLAMA,
     "cohere": LLAMA, "cohere2": dict(LLAMA, sliding_window=256), "phi": LLAMA, "phi3": LLAMA,

@@ -234,6 +234,11 @@ MODELS = {
     "opt-projected": dict(
         family="opt", settings=dict(
             ffn_dim=40, do_layer_norm_before=False, word_embed_proj_dim=20)),
+    # The queries of most positions are scaled.
+    "ministral3-v4": dict(
+        family="ministral3", generation=4, settings=dict(head_dim=6, pad_token_id=0, rope_parameters=dict(
+            rope_type="yarn", factor=4.0, original_max_position_embeddings=5, beta_fast=8.0,
+            rope_theta=10000.0, mscale=1.0, mscale_all_dim=0.5, llama_4_scaling_beta=0.6))),
 }
 
 

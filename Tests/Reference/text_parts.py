@@ -1,6 +1,6 @@
 """Tiny random models that read images too, and what transformers and PEFT compute of texts with them.
 
-usage: .venv/bin/python Tests/Reference/text_parts.py    -> Tests/Fixtures/parts/<name>/
+usage: .venv/bin/python Tests/Reference/text_parts.py [NAME ...]    -> Tests/Fixtures/parts/<name>/
 
 Each directory: config.json, model.safetensors with everything (`newer`: under the names that
 transformers' modules have), `adapter/` by PEFT on the text part's layers, `adapter-former/` the same
@@ -11,6 +11,7 @@ under the names of older versions, and expected.safetensors: ids [2, 20] int64; 
 import json
 import os
 import shutil
+import sys
 
 import torch
 from peft import PeftModel
@@ -41,6 +42,12 @@ MODELS = {
         text_config=dict(TEXT, rope_parameters=dict(ROPE, mrope_section=[2, 1, 1])),
         vision_config=dict(hidden_size=8, out_hidden_size=24, intermediate_size=12, depth=1,
                            num_heads=2, patch_size=4))),
+    "mistral3-ministral3": dict(model_type="mistral3", former="language_model.model.", settings=dict(
+        text_config=dict(TEXT, model_type="ministral3", head_dim=6, sliding_window=None,
+                         rope_parameters=dict(ROPE, rope_type="yarn", factor=4.0, beta_fast=8.0,
+                                              original_max_position_embeddings=5,
+                                              llama_4_scaling_beta=0.6)),
+        vision_config=dict(VISION, model_type="pixtral", head_dim=8), tie_word_embeddings=False)),
 }
 
 
@@ -90,4 +97,6 @@ def make(name, seed, model_type, former, settings, newer=False):
 
 if __name__ == "__main__":
     for index, (name, options) in enumerate(MODELS.items()):
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            continue
         make(name, seed=9000 + 10 * index, **options)

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from transformers import (
     AutoModelForCausalLM, BloomConfig, CohereConfig, Cohere2Config, FalconConfig, GPT2Config, GPTJConfig, GPTNeoConfig, GPTNeoXConfig,
     GemmaConfig, Gemma2Config, Gemma3TextConfig, GenerationConfig, GraniteConfig, LlamaConfig,
-    MinistralConfig, MistralConfig, MixtralConfig, OPTConfig, Olmo2Config, OlmoeConfig, Phi3Config, PhiConfig, Qwen2Config,
+    MinistralConfig, Ministral3Config, MistralConfig, MixtralConfig, OPTConfig, Olmo2Config, OlmoeConfig, Phi3Config, PhiConfig, Qwen2Config,
     Qwen3Config, Qwen3MoeConfig, SmolLM3Config, StableLmConfig, Starcoder2Config,
 )
 from transformers.utils.logging import disable_progress_bar
@@ -24,7 +24,8 @@ CONFIGURATIONS = {"llama": LlamaConfig, "qwen2": Qwen2Config, "mistral": Mistral
                   "olmo2": Olmo2Config, "smollm3": SmolLM3Config, "gemma": GemmaConfig,
                   "gemma3_text": Gemma3TextConfig, "granite": GraniteConfig,
                   "cohere": CohereConfig,
-                  "cohere2": Cohere2Config, "ministral": MinistralConfig, "phi": PhiConfig, "phi3": Phi3Config,
+                  "cohere2": Cohere2Config, "ministral": MinistralConfig,
+                  "ministral3": Ministral3Config, "phi": PhiConfig, "phi3": Phi3Config,
                   "starcoder2": Starcoder2Config, "stablelm": StableLmConfig,
                   "mixtral": MixtralConfig, "qwen3_moe": Qwen3MoeConfig, "olmoe": OlmoeConfig,
                   "gptj": GPTJConfig, "gpt_neox": GPTNeoXConfig, "opt": OPTConfig,

@@ -8,8 +8,11 @@ import LoRAJSON
 public struct TextPart: Sendable {
   /// The architecture of the text part on its own, as "gemma3_text".
   package let alone: String
-  /// The values of `text_config.model_type` that are read.
+  /// The values of `text_config.model_type` that are read; the first is written.
   let modelTypes: [String]
+  /// The keys of text parts that have others than the architecture's, by `text_config.model_type`: of an
+  /// architecture whose structure is the same but for what these say.
+  let otherKeys: [String: [ConfigurationKey]]
   /// What names begin with in files, and in the model; the first that fits holds.
   package let prefixes: [Prefix]
   /// What the names of everything else begin with, as "model.vision_tower.".
@@ -34,6 +37,11 @@ public struct TextPart: Sendable {
       .filter { nameInModel($0) == name }
   }
 
+  /// Whether the architecture of a text part on its own is called `modelType`.
+  package func isAlone(_ modelType: String?) -> Bool {
+    modelType.map { $0 == alone || otherKeys[$0] != nil } ?? false
+  }
+
   /// What the text part of such a model calls a layer where it stands alone, and the other way round.
   package static func otherNames(of path: String) -> [String] {
     let whole = "model.language_model."
@@ -46,10 +54,11 @@ public struct TextPart: Sendable {
   /// says, or the file itself where it is older than that.
   func fields(_ top: JSONFields) throws(FormatError) -> JSONFields {
     guard let text = try top.object("text_config") else { return top }
-    if let found = try text.string("model_type"), !modelTypes.contains(found) {
+    let known = modelTypes + otherKeys.keys.sorted()
+    if let found = try text.string("model_type"), !known.contains(found) {
       throw text.error(
         .unsupported, "model_type", "a text part of the architecture '\(found)' is not supported",
-        "supported are \(modelTypes.map { "'\($0)'" }.joined(separator: ", "))")
+        "supported are \(known.map { "'\($0)'" }.joined(separator: ", "))")
     }
     var object = text.object
     for key in ["architectures", "quantization_config", "dtype", "torch_dtype"] {
@@ -70,12 +79,14 @@ extension Architecture {
   ///   - ggufName: what GGUF files call it; nil: as they call this architecture.
   ///   - modelTypes: what `text_config` may call the text part.
   ///   - keys: the text part's keys, where they are others than this architecture's.
+  ///   - otherKeys: those of further text parts of the same structure, by what `text_config` calls them.
   ///   - images: what the names of the other parts begin with in the model, without "model.".
   ///   - areFlat: whether older files call the text part "model." and the others by their names alone,
   ///     not "language_model.model." (Qwen2-VL).
   func textPart(
     of modelType: String, _ className: String, ggufName: String? = nil, modelTypes: [String],
-    keys: [ConfigurationKey]? = nil, images: [String], areFlat: Bool = false
+    keys: [ConfigurationKey]? = nil, otherKeys: [String: [ConfigurationKey]] = [:],
+    images: [String], areFlat: Bool = false
   ) -> Architecture {
     let inModel = "model.language_model."
     var prefixes = [TextPart.Prefix(inFile: inModel, inModel: inModel)]
@@ -97,7 +108,7 @@ extension Architecture {
       derivedTensors: derivedTensors, otherHeads: images.map { "model.\($0)." },
       structure: structure)
     result.textPart = TextPart(
-      alone: self.modelType, modelTypes: modelTypes, prefixes: prefixes,
+      alone: self.modelType, modelTypes: modelTypes, otherKeys: otherKeys, prefixes: prefixes,
       otherParts: images.map { "model.\($0)." })
     return result
   }

@@ -82,7 +82,8 @@ extension Architecture: Hashable, CustomStringConvertible {
 
 extension Architecture {
   private static let builtIn = [
-    llama, mistral, ministral, mixtral, qwen2, qwen3, qwen3MoE, smolLM3, gemma, gemma2, gemma3,
+    llama, mistral, ministral, ministral3, mixtral, qwen2, qwen3, qwen3MoE, smolLM3, gemma, gemma2,
+    gemma3,
     olmo2, olmoe, granite,
     cohere,
     cohere2, phi, phi3, starCoder2, stableLM, gpt2, gptJ, gptNeoX, opt, bert, roberta, xlmRoberta,

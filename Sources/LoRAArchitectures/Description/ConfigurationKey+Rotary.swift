@@ -17,8 +17,22 @@ extension ConfigurationKey {
     base: Double = 10_000, or baseKey: String? = nil, fraction: Double? = nil,
     fractionKey: String? = nil
   ) -> ConfigurationKey {
-    let rule = RotaryConfiguration.Rule(
-      base: base, baseKey: baseKey, fraction: fraction, fractionKey: fractionKey)
+    rotary(
+      RotaryConfiguration.Rule(
+        base: base, baseKey: baseKey, fraction: fraction, fractionKey: fractionKey))
+  }
+
+  /// The same with queries that are scaled by their position.
+  ///
+  /// - Parameter absent: what a file means that says nothing of it.
+  static func rotaryWithQueryScaling(
+    absent: @escaping @Sendable (_ maximumPositions: Int) -> RotaryConfiguration
+  ) -> ConfigurationKey {
+    rotary(RotaryConfiguration.Rule(scalesQueries: true, absent: absent))
+  }
+
+  private static func rotary(_ rule: RotaryConfiguration.Rule) -> ConfigurationKey {
+    let fraction = rule.fraction
     var key = ConfigurationKey(
       name: "rope_parameters",
       read: { (configuration, fields) throws(FormatError) in

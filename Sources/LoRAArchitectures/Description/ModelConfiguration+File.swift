@@ -19,7 +19,9 @@ extension ModelConfiguration {
     let architecture = try Self.architecture(top)
     let fields = try architecture.textPart?.fields(top) ?? top
     self.init(architecture)
-    for key in ConfigurationKey.common + architecture.keys {
+    let type = fields["model_type"]?.stringValue
+    if let type, architecture.textPart?.otherKeys[type] != nil { textPartType = type }
+    for key in ConfigurationKey.common + keys {
       try key.read(&self, fields)
       guard layerCount <= Self.mostLayers else {
         throw fields.error(
@@ -83,13 +85,18 @@ extension ModelConfiguration {
     }
   }
 
+  /// The architecture's keys, or those of this text part.
+  private var keys: [ConfigurationKey] {
+    textPartType.flatMap { architecture.textPart?.otherKeys[$0] } ?? architecture.keys
+  }
+
   /// The text of a `config.json` that this library and transformers 5 read as this configuration.
   public func encoded() -> [UInt8] {
     let part = architecture.textPart
     var object: JSONObject = [
-      "model_type": .string(part?.modelTypes.first ?? architecture.modelType)
+      "model_type": .string(textPartType ?? part?.modelTypes.first ?? architecture.modelType)
     ]
-    for key in ConfigurationKey.common + architecture.keys {
+    for key in ConfigurationKey.common + keys {
       if let value = key.write(self) { object[key.name] = value }
     }
     guard part != nil else { return object.encodedBytesOfFile() }

@@ -48,6 +48,8 @@ public struct ModelConfiguration: Sendable, Hashable {
   public var eosTokenIDs: [Int]
   /// The token that fills batches up.
   public var padTokenID: Int?
+  /// What `text_config` calls a text part whose keys are not those of its architecture.
+  var textPartType: String?
   /// What a classifier tells apart, in the order of its logits; empty for other models.
   public var labels: [String] = []
 

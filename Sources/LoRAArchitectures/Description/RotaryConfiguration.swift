@@ -29,12 +29,18 @@ public struct RotaryConfiguration: Sendable, Hashable {
   public var scaling: Scaling
   /// The part of each head that is rotated, from its first element on.
   public var fraction: Double
+  /// What queries are multiplied by beside, by their position; nil: nothing.
+  public var queryScaling: QueryScaling?
 
   /// Creates a configuration from its parts.
-  public init(base: Double = 10_000, scaling: Scaling = .none, fraction: Double = 1) {
+  public init(
+    base: Double = 10_000, scaling: Scaling = .none, fraction: Double = 1,
+    queryScaling: QueryScaling? = nil
+  ) {
     self.base = base
     self.scaling = scaling
     self.fraction = fraction
+    self.queryScaling = queryScaling
   }
 
   /// How many elements of a head are rotated.
@@ -53,6 +59,10 @@ extension RotaryConfiguration {
     var fraction: Double?
     /// Its key beside `partial_rotary_factor`.
     var fractionKey: String?
+    /// Whether files say how queries are scaled by their position.
+    var scalesQueries = false
+    /// What a file without any of this means, if that is not a base alone.
+    var absent: (@Sendable (_ maximumPositions: Int) -> RotaryConfiguration)?
   }
 
   /// Reads `rope_theta` and `rope_scaling` (transformers 4), or `rope_parameters` (5), which may
@@ -83,7 +93,9 @@ extension RotaryConfiguration {
     // An empty object counts as absent.
     var parameters = try fields.object("rope_scaling")
     if parameters?.object.isEmpty ?? true { parameters = try fields.object("rope_parameters") }
-    guard let parameters, !parameters.object.isEmpty else { return [("", top)] }
+    guard let parameters, !parameters.object.isEmpty else {
+      return [("", rule.absent?(maximumPositions) ?? top)]
+    }
     let types = parameters.object.keys.filter { key in
       key.hasSuffix("_attention") || parameters.object[key]?.objectValue != nil
     }
@@ -119,6 +131,9 @@ extension RotaryConfiguration {
       base: try parameters.positive("rope_theta") ?? outer.base,
       fraction: try fraction(parameters, "partial_rotary_factor", rule) ?? outer.fraction)
     result.scaling = try Scaling(parameters, top, maximumPositions: maximumPositions)
+    if rule.scalesQueries {
+      result.queryScaling = try QueryScaling(parameters, top, result.scaling)
+    }
     return result
   }
 
@@ -127,6 +142,7 @@ extension RotaryConfiguration {
     var object: JSONObject = ["rope_theta": .number(base)]
     if fraction != 1 { object["partial_rotary_factor"] = .number(fraction) }
     scaling.write(into: &object)
+    queryScaling?.write(into: &object)
     return .object(object)
   }
 }

@@ -44,6 +44,17 @@ public struct RotaryAngles: Sendable {
     RotaryAngles(cosines: cosines[rows: range], sines: sines[rows: range], isAdjacent: isAdjacent)
   }
 
+  /// The same with cosines and sines multiplied by a factor for each position, which is given by index:
+  /// what is rotated is multiplied by it, if whole heads are.
+  package func scaled(by factor: (Int) -> Float) -> RotaryAngles {
+    let size = cosines.shape[1]
+    func scaled(_ x: Tensor) -> Tensor {
+      Tensor(
+        x.scalars().enumerated().map { $1 * factor($0 / size) }, shape: x.shape)
+    }
+    return RotaryAngles(cosines: scaled(cosines), sines: scaled(sines), isAdjacent: isAdjacent)
+  }
+
   /// The number of positions.
   public var count: Int { cosines.shape[0] }
 }

@@ -78,7 +78,7 @@ package enum AdapterNaming: Sendable, Hashable {
     let head = Renaming(inFile: "lm_head.", inModel: "lm_head.")
     return Architecture.all.flatMap { whole -> [AdapterNaming] in
       guard let part = whole.textPart else { return [] }
-      let isAlone = part.alone == modelType
+      let isAlone = part.isAlone(modelType)
       guard isAlone || whole.modelType == modelType else { return [] }
       let body = isAlone ? "model." : part.prefixes[0].inModel
       let heads = [head, Renaming(inFile: "language_model.lm_head.", inModel: "lm_head.")]

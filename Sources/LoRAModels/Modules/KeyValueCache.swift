@@ -35,6 +35,11 @@ public final class KeyValueCache {
   /// the other holds.
   public init(joining caches: [KeyValueCache]) { sequences = caches.flatMap(\.sequences) }
 
+  /// What gets its positions.
+  enum Rotated: Sendable {
+    case query, key
+  }
+
   /// The attention of new queries, keys and values, `[sequences, new, heads, size]`, with what each
   /// sequence holds, the new keys and values being appended first.
   ///
@@ -44,7 +49,7 @@ public final class KeyValueCache {
   func attention(
     _ queries: Variable, _ keys: Variable, _ values: Variable, layer: Int, mask: AttentionMask,
     scale: Float? = nil, softCap: Float? = nil, slopes: [Float] = [],
-    rotate: (Variable, _ positions: Range<Int>) -> Variable = { x, _ in x }
+    rotate: (Variable, _ kind: Rotated, _ positions: Range<Int>) -> Variable = { x, _, _ in x }
   ) -> Variable {
     require(
       queries.shape[0] == sequences.count,
@@ -58,8 +63,8 @@ public final class KeyValueCache {
       }
       let positions = sequence.count..<sequence.count + new
       let (allKeys, allValues) = sequence.append(
-        keys: rotate(item(keys), positions).value, values: item(values).value, layer: layer)
-      return rotate(item(queries), positions).attention(
+        keys: rotate(item(keys), .key, positions).value, values: item(values).value, layer: layer)
+      return rotate(item(queries), .query, positions).attention(
         keys: Variable(allKeys), values: Variable(allValues), mask: mask, scale: scale,
         softCap: softCap, slopes: slopes)
     }

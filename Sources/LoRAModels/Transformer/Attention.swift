@@ -26,6 +26,8 @@ struct Attention: Sendable {
   let keyHeads: Int
   let headSize: Int
   let rotary: RotaryTable?
+  /// That of queries, which may scale them by their position too.
+  let queryRotary: RotaryTable?
   let mask: AttentionMask
   /// What scores are multiplied by.
   let scale: Float
@@ -44,17 +46,17 @@ struct Attention: Sendable {
       y = cache.attention(
         q, k, v, layer: layer, mask: mask, scale: scale, softCap: softCap,
         slopes: slopes
-      ) { x, positions in
-        rotary.map { x.rotated(by: $0(positions)) } ?? x
+      ) { x, kind, positions in
+        (kind == .query ? queryRotary : rotary).map { x.rotated(by: $0(positions)) } ?? x
       }
     } else {
-      var (keys, values) = (rotated(k, pass), v)
+      var (keys, values) = (rotated(k, by: rotary, pass), v)
       if pass.virtual.prefixCount > 0 {
         let prefix = pass.virtual.keysAndValues(layer: layer, batch: batch)
         keys = .concatenated([prefix.keys, keys], axis: 1)
         values = .concatenated([prefix.values, values], axis: 1)
       }
-      y = rotated(q, pass).attention(
+      y = rotated(q, by: queryRotary, pass).attention(
         keys: keys, values: values,
         mask: mask.limited(to: pass.sequences, behind: pass.virtual.prefixCount), scale: scale,
         softCap: softCap, slopes: slopes)
@@ -63,7 +65,9 @@ struct Attention: Sendable {
   }
 
   /// Queries or keys, `[B, T, heads, D]`, with their positions.
-  private func rotated(_ x: Variable, _ pass: TransformerPass) -> Variable {
+  private func rotated(
+    _ x: Variable, by rotary: RotaryTable?, _ pass: TransformerPass
+  ) -> Variable {
     guard let rotary else { return x }
     guard let positions = pass.positions else {
       let first = pass.virtual.firstPosition
@@ -137,16 +141,17 @@ extension Attention {
           let start = sequence.count * keys
           project(x, size: size, decoding, q: q, k: all + start, v: values + start)
           normalize(q: q, k: all + start, decoding)
-          rotate(q, heads, rows: rows, first: sequence.count)
-          rotate(all + start, keyHeads, rows: rows, first: sequence.count)
+          rotate(q, heads, by: queryRotary, rows: rows, first: sequence.count)
+          rotate(all + start, keyHeads, by: rotary, rows: rows, first: sequence.count)
         }
       } else {
         project(x, size: size, decoding, q: q, k: k, v: v)
         normalize(q: q, k: k, decoding)
         for (index, sequence) in sequences.enumerated() {
           let (new, first) = (decoding.positions, index * decoding.positions)
-          rotate(q + first * queries, heads, rows: new, first: sequence.count)
-          rotate(k + first * keys, keyHeads, rows: new, first: sequence.count)
+          rotate(
+            q + first * queries, heads, by: queryRotary, rows: new, first: sequence.count)
+          rotate(k + first * keys, keyHeads, by: rotary, rows: new, first: sequence.count)
           sequence.withRoom(for: new, heads: keyHeads, size: headSize, layer: layer) {
             let start = sequence.count * keys
             ($0 + start).update(from: k + first * keys, count: new * keys)
@@ -211,7 +216,8 @@ extension Attention {
 
   /// Gives queries or keys, `[rows, heads, D]`, their positions from `first` on.
   private func rotate(
-    _ states: UnsafeMutablePointer<Float>, _ heads: Int, rows: Int, first: Int
+    _ states: UnsafeMutablePointer<Float>, _ heads: Int, by rotary: RotaryTable?, rows: Int,
+    first: Int
   ) {
     guard let angles = rotary?(first..<first + rows) else { return }
     withExtendedLifetime(angles) {

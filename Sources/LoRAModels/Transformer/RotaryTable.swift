@@ -7,10 +7,19 @@ final class RotaryTable: Sendable {
   private let frequencies: [Float]
   private let isAdjacent: Bool
   private let amplitude: Double
+  /// What the angles of a position are multiplied by beside; nil: nothing.
+  private let scaling: RotaryConfiguration.QueryScaling?
   private let angles: Locked<RotaryAngles>
 
-  /// - Parameter isAdjacent: whether the pairs of elements that are turned lie side by side.
-  init(_ configuration: RotaryConfiguration, headSize: Int, isAdjacent: Bool = false) {
+  /// - Parameters:
+  ///   - isAdjacent: whether the pairs of elements that are turned lie side by side.
+  ///   - scaling: how queries are scaled by their position, which turning them then does as well; nil for
+  ///     keys.
+  init(
+    _ configuration: RotaryConfiguration, headSize: Int, isAdjacent: Bool = false,
+    scaling: RotaryConfiguration.QueryScaling? = nil
+  ) {
+    self.scaling = scaling
     frequencies = configuration.frequencies(headSize: headSize)
     self.isAdjacent = isAdjacent
     amplitude = configuration.amplitude
@@ -27,6 +36,7 @@ final class RotaryTable: Sendable {
         angles = RotaryAngles(
           positions: 0..<count, frequencies: frequencies, amplitude: amplitude,
           isAdjacent: isAdjacent)
+        if let scaling { angles = angles.scaled { scaling.factor(at: $0) } }
       }
       return angles[positions]
     }

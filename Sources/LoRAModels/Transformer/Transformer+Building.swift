@@ -67,6 +67,7 @@ private final class TransformerBuilder {
     /// How many elements of a head are rotated.
     let size: Int
     let rotatesNeighbours: Bool
+    let isOfQueries: Bool
   }
 
   init(configuration: ModelConfiguration, source: ParameterSource) {
@@ -74,14 +75,24 @@ private final class TransformerBuilder {
     self.source = source
   }
 
-  private func rotaryTable(_ attention: TransformerStructure.Attention) -> RotaryTable? {
+  private func rotaryTable(
+    _ attention: TransformerStructure.Attention, ofQueries isOfQueries: Bool = false
+  ) throws -> RotaryTable? {
     guard let rotary = attention.rotary else { return nil }
+    let scaling = isOfQueries ? rotary.queryScaling : nil
     let size = Int(Double(configuration.headSize / 2) * attention.rotaryFraction) * 2
     let rotation = Rotation(
-      configuration: rotary, size: size, rotatesNeighbours: attention.rotatesNeighbours)
+      configuration: rotary, size: size, rotatesNeighbours: attention.rotatesNeighbours,
+      isOfQueries: scaling != nil)
+    guard scaling == nil || size == configuration.headSize else {
+      throw FormatError(
+        .unsupported, file: "config.json", key: architecture.key(of: \.rotary),
+        "queries scaled by their position where \(size) of a head's \(configuration.headSize) "
+          + "elements are rotated", remedy: "supported where whole heads are")
+    }
     if let table = rotaryTables[rotation] { return table }
     let table = RotaryTable(
-      rotary, headSize: size, isAdjacent: attention.rotatesNeighbours)
+      rotary, headSize: size, isAdjacent: attention.rotatesNeighbours, scaling: scaling)
     rotaryTables[rotation] = table
     return table
   }
@@ -276,7 +287,8 @@ private final class TransformerBuilder {
         projections: projections, headNorms: headNorms,
         output: try linear("attn_output", queries, size, bias: attention.outputBias),
         heads: c.headCount, keyHeads: c.keyValueHeadCount, headSize: c.headSize,
-        rotary: rotaryTable(attention),
+        rotary: try rotaryTable(attention),
+        queryRotary: try rotaryTable(attention, ofQueries: true),
         mask: attention.isCausal
           ? .causal(window: attention.window) : .bidirectional(window: attention.window),
         scale: attention.scale ?? 1 / Float(c.headSize).squareRoot(), softCap: attention.softCap,

@@ -65,7 +65,8 @@ struct ModelDirectoryTests {
     try SafetensorsWriter.write([], to: scratch.file("model.safetensors"))
     let directory = try ModelDirectory(path: scratch.path)
     #expect(directory.modelType == "mamba")
-    expectError(.unsupported, "'mamba'", "'llama', 'mistral', 'ministral', 'mixtral', 'qwen2'") {
+    expectError(.unsupported, "'mamba'", "'llama', 'mistral', 'ministral', 'ministral3', 'mixtral'")
+    {
       _ = try directory.configuration()
     }
   }
