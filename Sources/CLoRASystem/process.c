@@ -20,6 +20,15 @@ static int64_t soft_limit(int resource) {
 int64_t lora_address_space_limit(void) { return soft_limit(RLIMIT_AS); }
 int64_t lora_data_limit(void) { return soft_limit(RLIMIT_DATA); }
 
+bool lora_is_address_sanitized(void) {
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+  return true;
+#endif
+#endif
+  return false;
+}
+
 const char *lora_environment_entry(size_t index) {
   for (size_t i = 0; environ && environ[i]; i++)
     if (i == index) return environ[i];

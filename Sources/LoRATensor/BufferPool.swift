@@ -1,3 +1,5 @@
+import CLoRASystem
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -6,8 +8,8 @@
   import Darwin
 #endif
 
-/// The memory pool of the library's tensors: freed buffers are kept and reused, so that a training
-/// step allocates nothing large after the first steps.
+/// The memory pool of the library's tensors: the memory of freed buffers is kept and reused, whatever their
+/// sizes, so that a training step allocates nothing large after the first steps.
 ///
 /// The counts are exact and repeatable for the same work on one task, so benchmarks can check them,
 /// unlike times.
@@ -17,9 +19,10 @@ public final class BufferPool: Sendable {
 
   /// The counts of a pool.
   public struct Statistics: Sendable, Hashable {
-    /// The number of buffers requested from the system.
+    /// The number of buffers requested from the system, or partly made of memory that the system has given
+    /// for them.
     public var systemAllocations = 0
-    /// The number of reused buffers.
+    /// The number of buffers made of memory that others had before.
     public var reuses = 0
     /// The number of bytes in use by tensors.
     public var liveBytes = 0
@@ -29,9 +32,8 @@ public final class BufferPool: Sendable {
     public var cachedBytes = 0
   }
 
-  private struct State {
-    // Addresses rather than pointers: a lock wants Sendable contents.
-    var free: [Int: [UInt]] = [:]
+  fileprivate struct State {
+    var arena = Arena()
     var statistics = Statistics()
     var cacheLimit = 2 << 30
     var exhaustionHandler: (@Sendable (String) -> Never)?
@@ -39,9 +41,15 @@ public final class BufferPool: Sendable {
 
   private let state = Locked(State())
 
-  /// Buffers below this size go straight to the system's allocator, which is as fast for them.
-  private static let smallest = 4096
+  /// Buffers below this size go straight to the system's allocator, which is as fast for them. Under
+  /// AddressSanitizer all do: it watches the bounds of what it has given itself.
+  private static let smallest = lora_is_address_sanitized() ? Int.max : 4096
   static let alignment = 64
+
+  /// Creates a pool.
+  init() {}
+
+  deinit { trim() }
 
   /// The current counts.
   public var statistics: Statistics { state.withLock { $0.statistics } }
@@ -56,63 +64,50 @@ public final class BufferPool: Sendable {
   public var cacheLimit: Int {
     get { state.withLock { $0.cacheLimit } }
     set {
-      state.withLock { $0.cacheLimit = newValue }
-      if newValue == 0 { trim() }
+      state.withLock { state in
+        state.cacheLimit = newValue
+        state.release(toAtMost: newValue)
+      }
     }
   }
 
-  /// Returns every cached buffer to the system.
-  public func trim() {
-    let addresses = state.withLock { state in
-      let all = state.free.values.flatMap { $0 }
-      state.free.removeAll()
-      state.statistics.cachedBytes = 0
-      return all
-    }
-    for address in addresses { free(UnsafeMutableRawPointer(bitPattern: address)) }
-  }
+  /// Returns what is kept for reuse to the system, but for parts of pages that are in use.
+  public func trim() { state.withLock { $0.release(toAtMost: 0) } }
 
-  /// The size class of a request: steps of an eighth of a power of two, so that at most 12.5 %
-  /// is wasted and similar sizes share buffers.
-  package static func sizeClass(_ byteCount: Int) -> Int {
-    if byteCount < smallest { return (max(byteCount, 1) + alignment - 1) & ~(alignment - 1) }
-    let power = Int.bitWidth - 1 - byteCount.leadingZeroBitCount
-    let step = max(1 << (power - 3), alignment)
-    return (byteCount + step - 1) / step * step
+  /// The bytes of a buffer for `byteCount`.
+  package static func rounded(_ byteCount: Int) -> Int {
+    // A request beyond all memory fails later, and must not overflow here.
+    byteCount > Int.max - alignment
+      ? byteCount : (max(byteCount, 1) + alignment - 1) & ~(alignment - 1)
   }
 
   func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer {
-    let size = Self.sizeClass(byteCount)
-    let reused: UInt? = state.withLock { state in
-      let address = size >= Self.smallest ? state.free[size]?.popLast() : nil
-      if address != nil {
-        state.statistics.reuses += 1
-        state.statistics.cachedBytes -= size
-      } else {
-        state.statistics.systemAllocations += 1
-      }
-      state.statistics.liveBytes += size
-      state.statistics.peakLiveBytes = max(
-        state.statistics.peakLiveBytes, state.statistics.liveBytes)
-      return address
-    }
-    if let reused, let pointer = UnsafeMutableRawPointer(bitPattern: reused) { return pointer }
-    if let pointer = Self.request(size) { return pointer }
+    let size = Self.rounded(byteCount)
+    if let pointer = request(size) { return pointer }
     // What is kept for reuse may be what is missing.
     trim()
-    if let pointer = Self.request(size) { return pointer }
+    if let pointer = request(size) { return pointer }
     exhausted(size)
   }
 
-  private static func request(_ size: Int) -> UnsafeMutableRawPointer? {
+  private func request(_ size: Int) -> UnsafeMutableRawPointer? {
+    guard size < Self.smallest else {
+      return state.withLock { state in
+        guard let (address, isReused) = state.arena.allocate(size) else { return nil }
+        state.count(size, isReused: isReused)
+        return UnsafeMutableRawPointer(bitPattern: address)
+      }
+    }
     var pointer: UnsafeMutableRawPointer?
-    return posix_memalign(&pointer, alignment, size) == 0 ? pointer : nil
+    guard posix_memalign(&pointer, Self.alignment, size) == 0 else { return nil }
+    state.withLock { $0.count(size, isReused: false) }
+    return pointer
   }
 
   /// Ends the program: there is no memory for a tensor.
   private func exhausted(_ size: Int) -> Never {
     let (live, handler) = state.withLock {
-      ($0.statistics.liveBytes - size, $0.exhaustionHandler)
+      ($0.statistics.liveBytes, $0.exhaustionHandler)
     }
     var message =
       "out of memory: a tensor needs \(mebibytes(size)), and the system gives no more; tensors hold "
@@ -134,16 +129,31 @@ public final class BufferPool: Sendable {
   }
 
   func deallocate(_ pointer: UnsafeMutableRawPointer, byteCount: Int) {
-    let size = Self.sizeClass(byteCount)
-    let isKept = state.withLock { state in
+    let size = Self.rounded(byteCount)
+    state.withLock { state in
       state.statistics.liveBytes -= size
-      guard size >= Self.smallest, state.statistics.cachedBytes + size <= state.cacheLimit
-      else { return false }
-      state.free[size, default: []].append(UInt(bitPattern: pointer))
+      guard size >= Self.smallest else { return }
+      state.arena.deallocate(Int(bitPattern: pointer), size)
       state.statistics.cachedBytes += size
-      return true
+      state.release(toAtMost: state.cacheLimit)
     }
-    if !isKept { free(pointer) }
+    if size < Self.smallest { free(pointer) }
+  }
+}
+
+extension BufferPool.State {
+  /// Counts a buffer that is given.
+  fileprivate mutating func count(_ size: Int, isReused: Bool) {
+    if isReused { statistics.reuses += 1 } else { statistics.systemAllocations += 1 }
+    statistics.liveBytes += size
+    statistics.peakLiveBytes = max(statistics.peakLiveBytes, statistics.liveBytes)
+    statistics.cachedBytes = arena.freeBytes
+  }
+
+  fileprivate mutating func release(toAtMost limit: Int) {
+    guard statistics.cachedBytes > limit else { return }
+    arena.release(toAtMost: limit)
+    statistics.cachedBytes = arena.freeBytes
   }
 }
 

@@ -132,6 +132,7 @@ public struct Trainer<Data: TrainingData>: Sendable {
     isOwnLoss = !(objective is any TestedObjective)
     workload = objective.workload(
       model, training: target, on: data, batchSize: options.batchSize)
+    workload?.accumulates = options.accumulation > 1
   }
 
   private init(

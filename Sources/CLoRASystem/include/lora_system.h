@@ -26,6 +26,8 @@ int lora_rename_new(const char *from, const char *to);
 int64_t lora_address_space_limit(void);
 /// The most bytes of memory of its own that it may have, resident or not (ulimit -d); -1: no limit.
 int64_t lora_data_limit(void);
+/// Whether this program was built to be watched by AddressSanitizer.
+bool lora_is_address_sanitized(void);
 
 /// The entry of the environment at `index`, NAME=VALUE; NULL behind the last.
 const char *lora_environment_entry(size_t index);

@@ -167,10 +167,12 @@ extension Block {
   }
 
   /// The buffers of the widest moment of the backward pass: the gradients of the residual stream and of
-  /// the norms' outputs, of the attention, of the feed-forward network.
+  /// the norms' outputs, and those of the attention or of the feed-forward network, one after the other.
   package var scratchWidths: [Int] {
     let size = attention.output.outputSize
-    return Array(repeating: size, count: 4) + attention.scratchWidths + feedForward.scratchWidths
+    let (attended, raised) = (attention.scratchWidths, feedForward.scratchWidths)
+    return Array(repeating: size, count: 4)
+      + (attended.reduce(0, +) > raised.reduce(0, +) ? attended : raised)
   }
 
   /// The linear layers of the block.

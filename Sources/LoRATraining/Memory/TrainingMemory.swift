@@ -10,13 +10,35 @@ public struct TrainingMemory: Sendable, Hashable, Codable {
   public var activations: Int
   /// The chunk of logits and the gradient of the hidden states.
   public var loss: Int
-  /// What one operation needs while it runs, and what lies in the pool between two.
+  /// The gradients within a block while it is differentiated, and what one operation needs while it runs.
   public var scratch: Int
+  /// What of trained, activations, loss and scratch is not needed at once: the pool gives the memory of
+  /// one to the next. Zero or above, and not a part of the sum.
+  public var shared: Int
   /// The program itself: code, libraries and their buffers.
   public var process: Int
 
   /// All of it: what the process will have resident at its peak.
-  public var total: Int { weights + trained + activations + loss + scratch + process }
+  public var total: Int {
+    weights + trained + activations + loss + scratch + process - shared
+  }
+}
+
+extension TrainingMemory {
+  private enum CodingKeys: String, CodingKey {
+    case weights, trained, activations, loss, scratch, shared, process
+  }
+
+  /// Decodes a prediction; without `shared` it is 0.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    func bytes(_ key: CodingKeys) throws -> Int { try values.decode(Int.self, forKey: key) }
+    self.init(
+      weights: try bytes(.weights), trained: try bytes(.trained),
+      activations: try bytes(.activations), loss: try bytes(.loss), scratch: try bytes(.scratch),
+      shared: try values.decodeIfPresent(Int.self, forKey: .shared) ?? 0,
+      process: try bytes(.process))
+  }
 }
 
 extension TrainingMemory: CustomStringConvertible {
@@ -25,7 +47,7 @@ extension TrainingMemory: CustomStringConvertible {
     func text(_ bytes: Int) -> String { "\((bytes + 1 << 19) >> 20) MiB" }
     return "\(text(total)): weights \(text(weights)), trained \(text(trained)), "
       + "activations \(text(activations)), loss \(text(loss)), scratch \(text(scratch)), "
-      + "process \(text(process))"
+      + "process \(text(process)), less \(text(shared)) that serve one after the other"
   }
 }
 

@@ -6,14 +6,15 @@ import LoRATensor
 // A sum of what the modules say that they keep; the tests compare it with the pool's counts.
 
 extension TrainingWorkload {
-  /// The memory of a training run at its peak, to within 15 % of what the operating system reports.
+  /// The memory of a training run at its peak, to within 10 % of what the operating system reports.
   ///
   /// Time: microseconds a layer. Longer batches than described need more, shorter ones less.
   public var memory: TrainingMemory {
     let plan = TrainingPlan(self)
     return TrainingMemory(
       weights: plan.weightBytes, trained: plan.trainedBytes, activations: plan.activationBytes,
-      loss: plan.lossBytes, scratch: plan.scratchBytes, process: 24 << 20)
+      loss: plan.lossBytes, scratch: plan.scratchBytes, shared: plan.sharedBytes,
+      process: 24 << 20)
   }
 
   /// The number of parameters that are trained.
@@ -75,9 +76,9 @@ private struct TrainingPlan {
   private var positions: Int { workload.length + workload.promptLength }
   private var tokens: Int { workload.batchSize * positions }
 
-  /// A buffer of `width` float32 numbers a token, as the pool rounds it.
+  /// A buffer of `width` float32 numbers a token.
   private func buffer(_ width: Int) -> Int {
-    width == 0 ? 0 : BufferPool.sizeClass(tokens * width * MemoryLayout<Float>.stride)
+    width == 0 ? 0 : BufferPool.rounded(tokens * width * MemoryLayout<Float>.stride)
   }
 
   private func buffers(_ widths: [Int]) -> Int { widths.reduce(0) { $0 + buffer($1) } }
@@ -138,20 +139,44 @@ private struct TrainingPlan {
     // The last virtual token predicts the first of the others.
     let predicting = workload.batchSize * (workload.length + (workload.promptLength > 0 ? 1 : 0))
     let chunk = lossChunkRows(rows: predicting, vocabulary: c.vocabularySize) * c.vocabularySize
-    return BufferPool.sizeClass(chunk * MemoryLayout<Float>.stride) + 2 * buffer(c.hiddenSize)
+    return BufferPool.rounded(chunk * MemoryLayout<Float>.stride) + 2 * buffer(c.hiddenSize)
   }
 
-  var scratchBytes: Int {
-    let block = blocks.map { buffers($0.scratchWidths) }.max() ?? 0
-    // Panels of products and tiles of attention, a set for each thread.
+  /// What is needed at once is less than all of it: while there are logits, no block has been
+  /// differentiated, and no gradient is there but the head's; at the end of the backward pass there are all
+  /// gradients and no activations. What is needed between changes evenly from the one to the other.
+  var sharedBytes: Int {
+    let gradients = MemoryLayout<Float>.stride * trainedCount
+    let early = workload.accumulates ? gradients : headGradientBytes
+    let beginning = activationBytes + early + max(lossBytes + panelBytes, scratchBytes)
+    return activationBytes + lossBytes + scratchBytes + gradients
+      - max(beginning, gradients + scratchBytes)
+  }
+
+  /// The gradients that come before those of the blocks' layers: the head's, a tied one's too. Whether
+  /// others outside of the blocks come before or after is not looked at.
+  private var headGradientBytes: Int {
+    let count =
+      training.isFull
+      ? (isLanguageModel ? c.vocabularySize * c.hiddenSize : 0) : workload.otherTrainedCount
+    return MemoryLayout<Float>.stride * count
+  }
+
+  /// Panels of products and tiles of attention, a set for each thread, and what an adapter or a quantized
+  /// weight needs while it is computed.
+  private var panelBytes: Int {
     let widest = max(c.intermediateSize, c.hiddenSize)
     let panel =
       (256 + 128 * Threads.count) * widest + Threads.count * 2 * 64
       * (positions + workload.prefixLength + 1)
+    return (panel + workload.adapterScratch) * MemoryLayout<Float>.stride + workload.widenedBytes
+  }
+
+  var scratchBytes: Int {
+    let block = blocks.map { buffers($0.scratchWidths) }.max() ?? 0
     // Keys and values before the tokens' are copied for every sequence; their gradients are taken apart
     // again, and each layer's is one of all layers' with zeros.
     let states = blocks.count * prefixBytes / max(1, workload.batchSize)
-    return block + 5 * prefixBytes + 3 * states
-      + (panel + workload.adapterScratch) * MemoryLayout<Float>.stride + workload.widenedBytes
+    return block + 5 * prefixBytes + 3 * states + panelBytes
   }
 }

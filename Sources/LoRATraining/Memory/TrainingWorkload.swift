@@ -61,6 +61,9 @@ public struct TrainingWorkload: Sendable, Hashable {
   public var prefixLength = 0
   /// Whether blocks are computed a second time instead of being kept.
   public var isCheckpointed: Bool
+  /// Whether a step adds up the gradients of several batches, so that those of the first are there while
+  /// the others are computed.
+  package var accumulates = false
   /// What adapters that are not of low rank keep of a token beside the rest, in numbers, by path.
   package var keptWidths: [String: Int] = [:]
   /// Which parts of blocks their own adapters change, by the blocks' paths.
@@ -144,7 +147,7 @@ public struct TrainingWorkload: Sendable, Hashable {
       // Each size has a buffer of its own in the pool.
       let widened = Set(
         model.namedParameters().map(\.parameter.value.widenedElementCount).filter { $0 > 0 }
-          .map { BufferPool.sizeClass($0 * MemoryLayout<Float>.stride) })
+          .map { BufferPool.rounded($0 * MemoryLayout<Float>.stride) })
       widenedBytes = widened.reduce(0, +)
     }
   }

@@ -118,7 +118,8 @@ struct BenchTrainCommand: ParsableCommand {
       object["predicted"] = [
         "weights": JSONValue(prediction.weights), "trained": JSONValue(prediction.trained),
         "activations": JSONValue(prediction.activations), "loss": JSONValue(prediction.loss),
-        "scratch": JSONValue(prediction.scratch), "process": JSONValue(prediction.process),
+        "scratch": JSONValue(prediction.scratch),
+        "shared": JSONValue(prediction.shared), "process": JSONValue(prediction.process),
       ]
     }
     try StandardOutput.json(object)

@@ -129,8 +129,6 @@ struct TrainCommand: ParsableCommand {
     options.groupsByLength =
       schedule.groupByLength ?? (task.groupsByLength && !schedule.noShuffle)
     memory.apply(to: &options)
-    // Batches of many lengths leave buffers of many sizes, few of which fit the next batch.
-    if options.groupsByLength { BufferPool.shared.cacheLimit = 256 << 20 }
     var trainer = try task.trainer(
       training: recipe.trained == .full ? .full : .adapter(Self.name), options: options)
     if let rate = schedule.headLearningRate {
@@ -173,6 +171,8 @@ struct TrainCommand: ParsableCommand {
     var steps = 0
     var loss = 0.0
     var trainableParameters: Int
+    /// The memory that was predicted for it.
+    var predictedBytes: Int?
     /// What ended it before its end and was no signal.
     var failure: (any Error)?
   }
@@ -188,7 +188,8 @@ struct TrainCommand: ParsableCommand {
     var progress = Progress()
     var outcome = Outcome(
       steps: run.result.steps, loss: run.result.losses.last ?? 0,
-      trainableParameters: run.result.trainedParameterCount)
+      trainableParameters: run.result.trainedParameterCount,
+      predictedBytes: run.trainer.predictedMemory?.total)
     Interrupt.watch()
     do {
       while let report = try run.step() {
@@ -301,6 +302,10 @@ struct TrainCommand: ParsableCommand {
         }
       }
       object["trainable_parameters"] = JSONValue(outcome.trainableParameters)
+      object["peak_rss_bytes"] = JSONValue(Machine.peakResidentBytes)
+      if let predicted = outcome.predictedBytes {
+        object["predicted_peak_bytes"] = JSONValue(predicted)
+      }
       object["output"] = .string(place)
       if isInterrupted { object["interrupted"] = true }
       return try StandardOutput.json(object)
