@@ -10,22 +10,35 @@ import LoRATensor
 public func checkpointed(
   _ x: Variable, _ body: @escaping @Sendable (Variable) -> Variable
 ) -> Variable {
+  checkpointed([x]) { body($0[0]) }
+}
+
+/// The same of several inputs, all of which are kept.
+package func checkpointed(
+  _ x: [Variable], _ body: @escaping @Sendable ([Variable]) -> Variable
+) -> Variable {
   guard GradientMode.isRecording else { return body(x) }
-  let (input, isNeeded) = (x.saved, x.requiresGradient)
+  let (inputs, isNeeded) = (x.map(\.saved), x.map(\.requiresGradient))
   let precision = ProductPrecision.current
   // Recorded, to learn whether there will be anything to differentiate; the record goes at once.
-  let first = body(Variable(value: x.value, node: isNeeded ? Node(leafOf: nil) : nil))
+  let first = body(
+    zip(x, isNeeded).map { Variable(value: $0.value, node: $1 ? Node(leafOf: nil) : nil) })
   guard first.requiresGradient else { return first }
-  let node = Node(inputs: [x.node]) { dy, inputs in
-    let leaf = isNeeded ? Node(leafOf: nil) : nil
+  let node = Node(inputs: x.map(\.node)) { dy, gradients in
+    let leaves = isNeeded.map { $0 ? Node(leafOf: nil) : nil }
     // Of the result only how it was computed is wanted.
     let root = ProductPrecision.withValue(precision) {
-      withGradients { body(Variable(value: input(), node: leaf)).node }
+      withGradients {
+        body(zip(inputs, leaves).map { Variable(value: $0(), node: $1) }).node
+      }
     }
     guard let root else { return }
     let seed = dy
     dy = .zeros([0])
-    if let dx = inputs.propagate(seed, from: root, to: leaf) { inputs.add(dx, to: 0) }
+    let found = gradients.propagate(seed, from: root, to: leaves)
+    for (index, gradient) in found.enumerated() {
+      if let gradient { gradients.add(gradient, to: index) }
+    }
   }
   return Variable(value: first.value, node: node)
 }

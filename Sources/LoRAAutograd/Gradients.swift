@@ -149,14 +149,14 @@ public struct InputGradients {
   }
 
   /// Differentiates a recomputed part of the graph: its parameters' gradients add up with the
-  /// others', that of `leaf` is returned.
-  func propagate(_ seed: consuming Tensor, from root: Node, to leaf: Node?) -> Tensor? {
+  /// others', those of `leaves` are returned.
+  func propagate(_ seed: consuming Tensor, from root: Node, to leaves: [Node?]) -> [Tensor?] {
     let part = GradientTable(leaves: table.leaves)
     // One owner, so that sums happen in place.
     table.leaves = Gradients()
     Variable.propagate(seed, from: root, into: part)
     table.leaves = part.leaves
-    return leaf.flatMap { part.take($0) }
+    return leaves.map { $0.flatMap { part.take($0) } }
   }
 }
 

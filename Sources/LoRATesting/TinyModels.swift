@@ -50,6 +50,11 @@ public enum TinyModels {
       configuration[number: "moe_intermediate_size"] = 12
       configuration[numbers: "mlp_only_layers"] = [1]
     }
+    if configuration[number: "hidden_size_per_layer_input"] != nil {
+      configuration[number: "hidden_size_per_layer_input"] = 6
+      configuration[number: "vocab_size_per_layer_input"] = Double(vocabularySize)
+      configuration[number: "num_kv_shared_layers"] = 1
+    }
     // Its key heads count only there.
     if architecture == .falcon {
       configuration[flag: "new_decoder_architecture"] = true

@@ -9,7 +9,7 @@ import Testing
 /// as it is (Tests/Reference/text_parts.py).
 @Suite struct TextPartTests {
   static let names = [
-    "gemma3", "mistral3-newer", "qwen2-vl", "qwen2.5-vl-newer", "mistral3-ministral3",
+    "gemma3", "mistral3-newer", "qwen2-vl", "qwen2.5-vl-newer", "mistral3-ministral3", "gemma4",
   ]
 
   private func path(_ name: String) -> String { Fixtures.path("parts/\(name)") }

@@ -92,6 +92,29 @@ def query_scaled(choose):
         llama_4_scaling_beta=choose.choice([0.1, 0.7]))
 
 
+def gemma4_like(choose):
+    """Heads by the type of layer, shared keys, vectors of tokens for each layer."""
+    settings = llama_like(choose, rms_norm_eps=epsilon(choose))
+    layers = choose.choice([3, 4, 6])
+    heads = settings["num_attention_heads"]
+    types = [choose.choice(["sliding_attention", "full_attention"]) for _ in range(layers - 2)]
+    types = ["sliding_attention", "full_attention"] + types
+    types[-1] = "full_attention"
+    one = dict(rope_type="default", rope_theta=choose.choice([100.0, 10000.0]))
+    return dict(
+        settings, num_hidden_layers=layers, layer_types=types, head_dim=choose.choice([6, 8]),
+        global_head_dim=choose.choice([8, 12, 16]), sliding_window=choose.choice([3, 5]),
+        num_global_key_value_heads=choose.choice([None, 1, heads]),
+        attention_k_eq_v=flip(choose), num_kv_shared_layers=choose.choice([0, 1, layers - 2]),
+        use_double_wide_mlp=flip(choose), hidden_size_per_layer_input=choose.choice([0, 5, 8]),
+        vocab_size_per_layer_input=settings["vocab_size"],
+        attention_bias=flip(choose), final_logit_softcapping=choose.choice([None, 5.0]),
+        rope_parameters=dict(sliding_attention=one, full_attention=choose.choice([
+            dict(rope_type="proportional", partial_rotary_factor=choose.choice([0.25, 0.5]),
+                 rope_theta=1e6),
+            dict(rope_type="proportional", factor=2.0, rope_theta=1e4), rope(choose)])))
+
+
 def long_rope(choose, settings):
     """Phi-3's long models, half of them rotating three quarters of a head."""
     fraction = choose.choice([0.5, 1.0])
@@ -198,6 +221,9 @@ VARIANTS = {
         llama_like(c, rms_norm_eps=epsilon(c), head_dim=c.choice([6, 16]), sliding_window=4,
                    query_pre_attn_scalar=c.choice([8, 20])), layer_types=None), VISION,
         mm_tokens_per_image=4),
+    "gemma4_text": gemma4_like,
+    "gemma4": lambda c: with_images(c, gemma4_like(c), dict(
+        VISION, head_dim=8, num_key_value_heads=2, position_embedding_size=16)),
     "mistral3": lambda c: with_images(c, dict(
         llama_like(c, rms_norm_eps=epsilon(c), rope_parameters=rope(c),
                    sliding_window=c.choice([None, 5])), model_type="mistral"),
@@ -327,8 +353,9 @@ TARGETS = {
     "distilbert": ["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"],
 }
 # Models that read images too: their text part is compared.
-WITH_IMAGES = ("gemma3", "mistral3", "qwen2_vl", "qwen2_5_vl")
+WITH_IMAGES = ("gemma3", "gemma4", "mistral3", "qwen2_vl", "qwen2_5_vl")
 TARGETS.update({name: r"model\.language_model\..*_proj" for name in WITH_IMAGES})
+TARGETS["gemma4"] = r"model\.language_model\..*(_proj|_gate|_projection)"
 
 
 def rename(folder, names):
@@ -370,6 +397,10 @@ def rewrite(path, model_type):
     with open(path) as file:
         config = json.load(file)
     config["torch_dtype"] = config.pop("dtype", "float32")
+    if model_type == "gemma4_text":
+        return older_gemma4(config, path)
+    if model_type == "gemma4":
+        return older_gemma4(config["text_config"], path, config)
     if model_type in WITH_IMAGES:
         rename(os.path.dirname(path), newer_name)
         return True
@@ -405,6 +436,16 @@ def rewrite(path, model_type):
     return True
 
 
+def older_gemma4(text, path, whole=None):
+    """Heads as the first files of Gemma 4 say them; False where those cannot."""
+    layers = text.pop("per_layer_config", {})
+    full = [str(i) for i, kind in enumerate(text["layer_types"]) if kind == "full_attention"]
+    text["global_head_dim"] = layers.get(full[0], {}).get("head_dim", text["head_dim"])
+    text["num_global_key_value_heads"] = layers.get(full[0], {}).get("num_key_value_heads")
+    write_json(path, whole or text)
+    return True
+
+
 def make(folder, model_type, settings, seed, dtype):
     config = AutoConfig.for_model(model_type, **settings)
     torch.manual_seed(seed)
@@ -414,7 +455,11 @@ def make(folder, model_type, settings, seed, dtype):
             if "vision" in name or "visual" in name or "projector" in name:
                 continue
             is_norm = any(part in name for part in ("norm", "ln_")) and name.endswith("weight")
-            parameter.normal_(1.0 if is_norm and "gemma" not in model_type else 0.0, 0.2)
+            plus_one = "gemma" in model_type and "gemma4" not in model_type
+            parameter.normal_(1.0 if is_norm and not plus_one else 0.0, 0.2)
+        for name, factor in sorted(model.named_buffers()):
+            if "layer_scalar" in name:
+                factor.uniform_(0.5, 1.5)
     model.to(dtype)
     model.config.dtype = dtype
     size = sum(p.numel() * p.element_size() for p in model.parameters())

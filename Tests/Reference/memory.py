@@ -37,6 +37,10 @@ SETTINGS = {
     "ministral3": dict(LLAMA, head_dim=64), "gemma": dict(LLAMA, head_dim=64),
     "gemma2": dict(LLAMA, head_dim=64, sliding_window=256),
     "gemma3_text": dict(LLAMA, head_dim=64, sliding_window=256), "olmo2": LLAMA, "granite": LLAMA,
+    "gemma4_text": dict(LLAMA, head_dim=64, global_head_dim=128, sliding_window=256,
+                        num_kv_shared_layers=4, hidden_size_per_layer_input=64,
+                        vocab_size_per_layer_input=49152, layer_types=[
+                            "sliding_attention", "full_attention"] * 4),
     "cohere": LLAMA, "cohere2": dict(LLAMA, sliding_window=256), "phi": LLAMA, "phi3": LLAMA,
     "starcoder2": LLAMA, "stablelm": LLAMA, "gpt2": GPT2, "gptj": dict(GPT2, rotary_dim=32),
     "gpt_neox": NEOX,

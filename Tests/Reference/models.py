@@ -33,6 +33,12 @@ GPT2 = dict(vocab_size=64, n_embd=32, n_inner=44, n_layer=2, n_head=4, n_positio
             bos_token_id=1, eos_token_id=2)
 GEMMA2 = dict(head_dim=8, query_pre_attn_scalar=12, sliding_window=6, attn_logit_softcapping=2.0,
               final_logit_softcapping=5.0)
+GEMMA4 = dict(hidden_size=24, intermediate_size=20, head_dim=6, global_head_dim=8, sliding_window=5,
+              vocab_size_per_layer_input=64, hidden_size_per_layer_input=6, pad_token_id=0,
+              rope_parameters=dict(
+                  full_attention=dict(rope_type="proportional", partial_rotary_factor=0.5,
+                                      rope_theta=1e6),
+                  sliding_attention=dict(rope_type="default", rope_theta=10000.0)))
 DEFAULT = dict(rope_type="default", rope_theta=10000.0)
 
 MODELS = {
@@ -239,6 +245,15 @@ MODELS = {
         family="ministral3", generation=4, settings=dict(head_dim=6, pad_token_id=0, rope_parameters=dict(
             rope_type="yarn", factor=4.0, original_max_position_embeddings=5, beta_fast=8.0,
             rope_theta=10000.0, mscale=1.0, mscale_all_dim=0.5, llama_4_scaling_beta=0.6))),
+    "gemma4-shared-keys": dict(
+        family="gemma4_text", settings=dict(
+            GEMMA4, num_hidden_layers=4, num_kv_shared_layers=2, use_double_wide_mlp=True,
+            layer_types=["sliding_attention", "full_attention"] * 2)),
+    "gemma4-v4-bfloat16": dict(
+        family="gemma4_text", generation=4, dtype="bfloat16", adapter=TWO, settings=dict(
+            GEMMA4, num_hidden_layers=3, attention_k_eq_v=True, num_global_key_value_heads=1,
+            hidden_size_per_layer_input=0, final_logit_softcapping=5.0, tie_word_embeddings=False,
+            layer_types=["sliding_attention", "sliding_attention", "full_attention"])),
 }
 
 

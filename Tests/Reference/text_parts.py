@@ -48,6 +48,12 @@ MODELS = {
                                               original_max_position_embeddings=5,
                                               llama_4_scaling_beta=0.6)),
         vision_config=dict(VISION, model_type="pixtral", head_dim=8), tie_word_embeddings=False)),
+    "gemma4": dict(model_type="gemma4", former="language_model.model.", settings=dict(
+        text_config=dict(TEXT, head_dim=6, global_head_dim=8, sliding_window=4, num_hidden_layers=4,
+                         num_kv_shared_layers=2, hidden_size_per_layer_input=5,
+                         vocab_size_per_layer_input=64,
+                         layer_types=["sliding_attention", "full_attention"] * 2),
+        vision_config=dict(VISION, head_dim=8, num_key_value_heads=2, position_embedding_size=16))),
 }
 
 

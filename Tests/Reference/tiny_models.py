@@ -12,7 +12,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from safetensors import safe_open
 from transformers import (
     AutoModelForCausalLM, BloomConfig, CohereConfig, Cohere2Config, FalconConfig, GPT2Config, GPTJConfig, GPTNeoConfig, GPTNeoXConfig,
-    GemmaConfig, Gemma2Config, Gemma3TextConfig, GenerationConfig, GraniteConfig, LlamaConfig,
+    GemmaConfig, Gemma2Config, Gemma3TextConfig, Gemma4TextConfig, GenerationConfig, GraniteConfig, LlamaConfig,
     MinistralConfig, Ministral3Config, MistralConfig, MixtralConfig, OPTConfig, Olmo2Config, OlmoeConfig, Phi3Config, PhiConfig, Qwen2Config,
     Qwen3Config, Qwen3MoeConfig, SmolLM3Config, StableLmConfig, Starcoder2Config,
 )
@@ -22,7 +22,7 @@ disable_progress_bar()
 CONFIGURATIONS = {"llama": LlamaConfig, "qwen2": Qwen2Config, "mistral": MistralConfig,
                   "gpt2": GPT2Config, "qwen3": Qwen3Config, "gemma2": Gemma2Config,
                   "olmo2": Olmo2Config, "smollm3": SmolLM3Config, "gemma": GemmaConfig,
-                  "gemma3_text": Gemma3TextConfig, "granite": GraniteConfig,
+                  "gemma3_text": Gemma3TextConfig, "gemma4_text": Gemma4TextConfig, "granite": GraniteConfig,
                   "cohere": CohereConfig,
                   "cohere2": Cohere2Config, "ministral": MinistralConfig,
                   "ministral3": Ministral3Config, "phi": PhiConfig, "phi3": Phi3Config,
@@ -48,13 +48,17 @@ def save_model(folder, family, seed, settings, generation=5, dtype="float32", sh
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             norm = name.endswith("norm.weight") or ".norms." in name or "ln_" in name and name.endswith(".weight")
-            parameter.normal_(1.0 if norm and not family.startswith("gemma") else 0.0, std)
+            plus_one = family.startswith("gemma") and family != "gemma4_text"
+            parameter.normal_(1.0 if norm and not plus_one else 0.0, std)
             if name in ("model.embed_tokens.weight", "transformer.wte.weight") and not config.tie_word_embeddings:
                 parameter.mul_(2)  # a tied one of this size would only repeat the last token
             if "word_embeddings_layernorm" in name:
                 parameter.mul_(0.15)  # else tied heads would only repeat the last token
             if name == "model.embed_tokens.weight" and family.startswith("gemma"):
                 parameter.mul_(0.4)  # Gemma multiplies by the root of the hidden size
+        for name, factor in sorted(model.named_buffers()):
+            if "layer_scalar" in name:
+                factor.uniform_(0.5, 1.5)
     model.to(DTYPES[dtype])
     model.config.dtype = dtype
     size = sum(tensor.nbytes for tensor in {
@@ -87,6 +91,13 @@ def rewrite_config(path):
             config[new] = config.pop(old)
         config["n_embed"] = config.pop("hidden_size")
         config["transformers_version"] = "4.20.0"
+        return common.write_json(path, config)
+    if config["model_type"] == "gemma4_text":
+        # The first files say the heads of all layers without a window.
+        layers = config.pop("per_layer_config")
+        one = layers[str(config["layer_types"].index("full_attention"))]
+        config["global_head_dim"] = one["head_dim"]
+        config["num_global_key_value_heads"] = one.get("num_key_value_heads")
         return common.write_json(path, config)
     rope = dict(config.pop("rope_parameters"))
     if "full_attention" in rope:

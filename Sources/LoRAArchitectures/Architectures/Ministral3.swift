@@ -7,11 +7,10 @@ extension Architecture {
     keys: ConfigurationKey.decoder(
       layerCount: 34, intermediateSize: 14336, maximumPositions: 262_144, keyValueHeadCount: 8,
       vocabularySize: 131_072, headSize: 128, normEpsilon: 1e-5,
-      rotary: .rotaryWithQueryScaling { _ in
-        RotaryConfiguration(
+      rotary: .rotaryWithQueryScaling(
+        absent: RotaryConfiguration(
           base: 1_000_000,
           scaling: .yarn(.init(factor: 16, originalMaximumPositions: 16384, amplitude: 1)),
-          queryScaling: .init(weight: 0.1, period: 16384))
-      }) + [.window("sliding_window", default: nil)],
+          queryScaling: .init(weight: 0.1, period: 16384)))) + [.window("sliding_window", default: nil)],
     tensors: .decoder(), derivedTensors: llama.derivedTensors, structure: mistral.structure)
 }

@@ -83,11 +83,11 @@ extension Architecture: Hashable, CustomStringConvertible {
 extension Architecture {
   private static let builtIn = [
     llama, mistral, ministral, ministral3, mixtral, qwen2, qwen3, qwen3MoE, smolLM3, gemma, gemma2,
-    gemma3,
+    gemma3, gemma4,
     olmo2, olmoe, granite,
     cohere,
     cohere2, phi, phi3, starCoder2, stableLM, gpt2, gptJ, gptNeoX, opt, bert, roberta, xlmRoberta,
-    distilBERT, gemma3Vision, mistral3, qwen2VL, qwen25VL,
+    distilBERT, gemma3Vision, gemma4Vision, mistral3, qwen2VL, qwen25VL,
     bloom, falcon, gptNeo, modernBERT,
   ]
   private static let registered = Locked<[Architecture]>([])

@@ -26,7 +26,7 @@ extension ConfigurationKey {
   ///
   /// - Parameter absent: what a file means that says nothing of it.
   static func rotaryWithQueryScaling(
-    absent: @escaping @Sendable (_ maximumPositions: Int) -> RotaryConfiguration
+    absent: RotaryConfiguration
   ) -> ConfigurationKey {
     rotary(RotaryConfiguration.Rule(scalesQueries: true, absent: absent))
   }
@@ -52,11 +52,13 @@ extension ConfigurationKey {
   }
 
   /// The rotary embedding of all layers, and another one of those with a window: `rope_parameters` by the
-  /// types of layers (transformers 5), or `rope_theta` and a key for the base of the others (4).
+  /// types of layers (transformers 5), or `rope_theta` and a key for the base of the others (4). `absent`
+  /// is that of all layers in a file that says nothing of it, if it is not that of the base alone.
   public static func rotary(
-    base: Double, or baseKey: String? = nil, windowBase: Double, windowBaseKey: String
+    base: Double, or baseKey: String? = nil, windowBase: Double, windowBaseKey: String,
+    absent: RotaryConfiguration? = nil
   ) -> ConfigurationKey {
-    let rule = RotaryConfiguration.Rule(base: base, baseKey: baseKey)
+    let rule = RotaryConfiguration.Rule(base: base, baseKey: baseKey, absent: absent)
     var key = ConfigurationKey(
       name: "rope_parameters",
       read: { (configuration, fields) throws(FormatError) in

@@ -108,7 +108,8 @@ extension ModelConfiguration {
         }
       }
       let frequencies = rotary.frequencies(headSize: rotated)
-      guard let wrong = frequencies.first(where: { !($0 > 0 && $0 <= 1e20) }) else { continue }
+      let least: Float = if case .proportional = rotary.scaling { 0 } else { .leastNonzeroMagnitude }
+      guard let wrong = frequencies.first(where: { !($0 >= least && $0 <= 1e20) }) else { continue }
       throw naming.error(
         .invalidValue, \.rotary,
         "the base \(rotary.base)\(rotary.scaling == .none ? "" : " and the scaling") of the rotary "

@@ -28,13 +28,17 @@ extension RotaryConfiguration {
     switch scaling {
     case .yarn(let yarn): yarn.frequencies(plain, base: base)
     case .longRoPE(let long): zip(plain, long.shortFactors).map { $0 / $1 }
+    case .proportional(let factor):
+      plain.enumerated().map { index, frequency in
+        index < Int(fraction * Double(plain.count)) ? frequency / factor : 0
+      }
     case .none, .linear, .llama3, .dynamic: plain.map(scaled)
     }
   }
 
   private func scaled(_ frequency: Double) -> Double {
     switch scaling {
-    case .none, .dynamic, .yarn, .longRoPE:
+    case .none, .dynamic, .yarn, .longRoPE, .proportional:
       return frequency
     case .linear(let factor):
       return frequency / factor

@@ -93,7 +93,7 @@ extension RotaryConfiguration {
     switch scaling {
     case .yarn(let yarn): yarn.amplitude
     case .longRoPE(let long): long.amplitude
-    case .none, .linear, .llama3, .dynamic: 1
+    case .none, .linear, .llama3, .dynamic, .proportional: 1
     }
   }
 
@@ -108,7 +108,7 @@ extension RotaryConfiguration {
 extension RotaryConfiguration.Scaling {
   /// The kinds that can be computed, for errors that name another one.
   private static let supported =
-    "'default', 'linear', 'dynamic', 'llama3', 'yarn' and 'longrope'"
+    "'default', 'linear', 'dynamic', 'llama3', 'yarn', 'longrope' and 'proportional'"
 
   /// Reads the scaling of `parameters`, which are part of a file's `top`.
   init(
@@ -132,6 +132,7 @@ extension RotaryConfiguration.Scaling {
     case "default", "mrope": self = .none
     case "linear": self = .linear(factor: try required("factor"))
     case "dynamic": self = .dynamic(factor: try required("factor"))
+    case "proportional": self = .proportional(factor: try parameters.positive("factor") ?? 1)
     case "llama3":
       let low = try required("low_freq_factor")
       let high = try required("high_freq_factor")
@@ -191,6 +192,9 @@ extension RotaryConfiguration.Scaling {
     case .dynamic(let factor):
       object["factor"] = .number(factor)
       object["rope_type"] = "dynamic"
+    case .proportional(let factor):
+      if factor != 1 { object["factor"] = .number(factor) }
+      object["rope_type"] = "proportional"
     case .llama3(let factor, let low, let high, let original):
       object["factor"] = .number(factor)
       object["high_freq_factor"] = .number(high)

@@ -21,6 +21,9 @@ public struct RotaryConfiguration: Sendable, Hashable {
     case yarn(Yarn)
     /// Each is divided by a factor of its own (LongRoPE).
     case longRoPE(LongRoPE)
+    /// The frequencies are those of whole heads, of which a part turns, the fastest; the others are 0, so
+    /// that pairs are half a head apart all the same. All are divided by the factor (Gemma 4).
+    case proportional(factor: Double)
   }
 
   /// The base of the frequencies, `rope_theta`.
@@ -44,7 +47,12 @@ public struct RotaryConfiguration: Sendable, Hashable {
   }
 
   /// How many elements of a head are rotated.
-  package func rotatedSize(ofHead size: Int) -> Int { Int(Double(size) * fraction) / 2 * 2 }
+  package func rotatedSize(ofHead size: Int) -> Int { Int(Double(size) * sizeFraction) / 2 * 2 }
+
+  /// The part of a head that has frequencies, if some are 0.
+  var sizeFraction: Double {
+    if case .proportional = scaling { 1 } else { fraction }
+  }
 }
 
 extension RotaryConfiguration {
@@ -62,7 +70,7 @@ extension RotaryConfiguration {
     /// Whether files say how queries are scaled by their position.
     var scalesQueries = false
     /// What a file without any of this means, if that is not a base alone.
-    var absent: (@Sendable (_ maximumPositions: Int) -> RotaryConfiguration)?
+    var absent: RotaryConfiguration?
   }
 
   /// Reads `rope_theta` and `rope_scaling` (transformers 4), or `rope_parameters` (5), which may
@@ -94,7 +102,7 @@ extension RotaryConfiguration {
     var parameters = try fields.object("rope_scaling")
     if parameters?.object.isEmpty ?? true { parameters = try fields.object("rope_parameters") }
     guard let parameters, !parameters.object.isEmpty else {
-      return [("", rule.absent?(maximumPositions) ?? top)]
+      return [("", rule.absent ?? top)]
     }
     let types = parameters.object.keys.filter { key in
       key.hasSuffix("_attention") || parameters.object[key]?.objectValue != nil
@@ -127,10 +135,12 @@ extension RotaryConfiguration {
     _ parameters: JSONFields, _ top: JSONFields, _ outer: RotaryConfiguration, _ rule: Rule,
     _ maximumPositions: Int
   ) throws(FormatError) -> RotaryConfiguration {
+    let scaling = try Scaling(parameters, top, maximumPositions: maximumPositions)
+    var rule = rule
+    if case .proportional = scaling { rule.fraction = rule.fraction ?? 1 }
     var result = RotaryConfiguration(
-      base: try parameters.positive("rope_theta") ?? outer.base,
+      base: try parameters.positive("rope_theta") ?? outer.base, scaling: scaling,
       fraction: try fraction(parameters, "partial_rotary_factor", rule) ?? outer.fraction)
-    result.scaling = try Scaling(parameters, top, maximumPositions: maximumPositions)
     if rule.scalesQueries {
       result.queryScaling = try QueryScaling(parameters, top, result.scaling)
     }

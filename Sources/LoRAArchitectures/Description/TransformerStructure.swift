@@ -118,12 +118,37 @@ public struct TransformerStructure: Sendable, Hashable {
     /// The size of a token's vector where it is not the hidden size: a layer leads from it into the first
     /// block ("project_in"), and one back to it before the head ("project_out"). Nil: the hidden size.
     public var size: Int?
+    /// What every block reads of the tokens beside the hidden states; nil: nothing.
+    public var blockInputs: BlockInputs?
+
+    /// A vector of each token for each block (Gemma 4): that of a second table ("per_layer_token_embd"),
+    /// and the norm ("per_layer_proj_norm") of what a layer ("per_layer_model_proj") makes of the token's
+    /// vector, both scaled and added up.
+    ///
+    /// In the block a gate reads the hidden states ("inp_gate"); its activation times this vector leads back
+    /// to them ("per_layer_proj"), and is normalized ("post_per_layer_norm") and added.
+    public struct BlockInputs: Sendable, Hashable {
+      /// The size of a block's vector.
+      public var size: Int
+      /// The number of rows of the table: as many as there are tokens, or more.
+      public var vocabularySize: Int
+      /// The gate's activation, by its name in files.
+      public var activation: String
+
+      /// Creates a description from its parts.
+      public init(size: Int, vocabularySize: Int, activation: String) {
+        self.size = size
+        self.vocabularySize = vocabularySize
+        self.activation = activation
+      }
+    }
 
     /// Creates an embedding from its options.
     public init(
       learnsPositions: Bool = false, positionOffset: Int = 0, scale: Float? = nil,
-      typeCount: Int? = nil, norm: Norm? = nil, size: Int? = nil
+      typeCount: Int? = nil, norm: Norm? = nil, size: Int? = nil, blockInputs: BlockInputs? = nil
     ) {
+      self.blockInputs = blockInputs
       self.size = size
       self.learnsPositions = learnsPositions
       self.positionOffset = positionOffset
@@ -177,14 +202,19 @@ public struct TransformerStructure: Sendable, Hashable {
     public var attentionNormRole: String
     /// The same of the norm before the network.
     public var feedForwardNormRole: String
+    /// Whether what the block makes is multiplied by a number that the checkpoint has
+    /// ("layer_output_scale").
+    public var hasOutputScale: Bool
 
     /// Creates a block from its parts.
     public init(
       attention: Attention, feedForward: FeedForward, norm: Norm = .rms,
       norms: NormPlacement = .before, arrangement: Arrangement = .sequential,
       residualScale: Float? = nil, normsAttention: Bool = true,
-      attentionNormRole: String = "attn_norm", feedForwardNormRole: String = "ffn_norm"
+      attentionNormRole: String = "attn_norm", feedForwardNormRole: String = "ffn_norm",
+      hasOutputScale: Bool = false
     ) {
+      self.hasOutputScale = hasOutputScale
       self.attentionNormRole = attentionNormRole
       self.feedForwardNormRole = feedForwardNormRole
       self.residualScale = residualScale
@@ -203,6 +233,11 @@ public struct TransformerStructure: Sendable, Hashable {
     public enum Projections: Sendable, Hashable {
       /// Each by a layer of its own ("attn_q", "attn_k", "attn_v").
       case separate
+      /// Queries and keys; values are the keys as they were before norm and positions.
+      case keysAsValues
+      /// Queries alone: keys and values are those of an earlier block, by its number, whose heads are as
+      /// many and as large.
+      case queries(keysOf: Int)
       /// By one layer ("attn_qkv"), whose outputs are all queries, all keys, all values.
       case fused
       /// By one layer, whose outputs are, for each key head, the queries that share it, its key and its
@@ -237,6 +272,12 @@ public struct TransformerStructure: Sendable, Hashable {
     /// How queries and keys are normalized before they get their positions ("attn_q_norm",
     /// "attn_k_norm"); nil: not.
     public var headNorm: HeadNorm?
+    /// Whether each head's values are divided by the root of their mean square.
+    public var normsValues: Bool
+    /// The size of a head; nil: the configuration's.
+    public var headSize: Int?
+    /// The number of key heads; nil: the configuration's.
+    public var keyHeadCount: Int?
 
     /// A norm of queries and keys.
     public enum HeadNorm: Sendable, Hashable {
@@ -256,14 +297,18 @@ public struct TransformerStructure: Sendable, Hashable {
       rotary: RotaryConfiguration? = nil, rotaryFraction: Double? = nil,
       rotatesNeighbours: Bool = false, isCausal: Bool = true,
       window: Int? = nil, scale: Float? = nil, softCap: Float? = nil, slopes: [Float] = [],
-      headNorm: HeadNorm? = nil
+      headNorm: HeadNorm? = nil, normsValues: Bool = false, headSize: Int? = nil,
+      keyHeadCount: Int? = nil
     ) {
+      self.normsValues = normsValues
+      self.headSize = headSize
+      self.keyHeadCount = keyHeadCount
       self.slopes = slopes
       self.projections = projections
       self.bias = bias
       self.outputBias = outputBias
       self.rotary = rotary
-      self.rotaryFraction = rotaryFraction ?? rotary?.fraction ?? 1
+      self.rotaryFraction = rotaryFraction ?? rotary?.sizeFraction ?? 1
       self.rotatesNeighbours = rotatesNeighbours
       self.isCausal = isCausal
       self.window = window
@@ -287,6 +332,8 @@ public struct TransformerStructure: Sendable, Hashable {
     /// The networks that share the work in the place of one; nil: there is one, as large as the
     /// configuration says.
     public var experts: Experts?
+    /// The extent between its layers; nil: the configuration's.
+    public var size: Int?
 
     /// Many networks of one shape, of which a router chooses a few for each token
     /// ("ffn_gate_inp"; "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps", and "ffn_gate_up_exps" for
@@ -324,9 +371,9 @@ public struct TransformerStructure: Sendable, Hashable {
 
     /// `down(activation(gate(x)) * up(x))`.
     public static func gated(
-      _ activation: String, bias: Bool = false, isFused: Bool = false
+      _ activation: String, bias: Bool = false, isFused: Bool = false, size: Int? = nil
     ) -> FeedForward {
-      FeedForward(isGated: true, activation: activation, bias: bias, isFused: isFused)
+      FeedForward(isGated: true, activation: activation, bias: bias, isFused: isFused, size: size)
     }
 
     /// Experts of the form `down(activation(gate(x)) * up(x))`.

@@ -180,10 +180,27 @@ extension ModelConfiguration {
       return try directory.parameter(named: name, shape: shape, type: type)
     }
     let model = try makeModel(source)
+    let unread = unreadModules
     for name in directory.tensorNames where !used.contains(name) {
+      let parameter = directory.parameterName(name, architecture)
+      if unread.contains(where: { parameter.hasPrefix($0 + ".") }) { continue }
       try directory.checkUnused(name, of: architecture, tied: tiesWordEmbeddings)
     }
     return model
+  }
+}
+
+extension ModelConfiguration {
+  /// The paths of modules that checkpoints have and nobody reads: what would make keys in blocks that
+  /// read those of others.
+  fileprivate var unreadModules: [String] {
+    let blocks = (try? architecture.structure(self))?.blocks ?? []
+    let roles = ["attn_k", "attn_v", "attn_k_norm"]
+    return blocks.enumerated().flatMap { index, block -> [String] in
+      guard case .queries = block.attention.projections else { return [] }
+      return architecture.tensors.filter { roles.contains($0.role) }
+        .map { $0.path(inBlock: index) }
+    }
   }
 }
 

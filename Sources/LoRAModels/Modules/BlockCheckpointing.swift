@@ -36,6 +36,13 @@ extension Module {
   public func checkpointed(
     _ x: Variable, _ body: @escaping @Sendable (Variable) -> Variable
   ) -> Variable {
+    checkpointed([x]) { body($0[0]) }
+  }
+
+  /// The same with several differentiated inputs, all of which are kept.
+  func checkpointed(
+    _ x: [Variable], _ body: @escaping @Sendable ([Variable]) -> Variable
+  ) -> Variable {
     guard BlockCheckpointing.isOn, GradientMode.isRecording else { return body(x) }
     let adapters = AdapterScope.current ?? enabledSnapshot()
     let dropout = Dropout.step

@@ -44,10 +44,12 @@ public final class KeyValueCache {
   /// sequence holds, the new keys and values being appended first.
   ///
   /// - Parameters:
+  ///   - keys: nil, as the values, where those of an earlier layer are read, which has appended its own.
+  ///   - layer: the layer whose keys and values are read.
   ///   - mask: a causal one, since a query must not see keys that later passes bring.
   ///   - rotate: gives queries or keys, `[1, new, heads, size]`, their positions.
   func attention(
-    _ queries: Variable, _ keys: Variable, _ values: Variable, layer: Int, mask: AttentionMask,
+    _ queries: Variable, _ keys: Variable?, _ values: Variable?, layer: Int, mask: AttentionMask,
     scale: Float? = nil, softCap: Float? = nil, slopes: [Float] = [],
     rotate: (Variable, _ kind: Rotated, _ positions: Range<Int>) -> Variable = { x, _, _ in x }
   ) -> Variable {
@@ -62,8 +64,13 @@ public final class KeyValueCache {
         sequences.count == 1 ? x : x.sliced(axis: 0, index..<index + 1)
       }
       let positions = sequence.count..<sequence.count + new
-      let (allKeys, allValues) = sequence.append(
-        keys: rotate(item(keys), .key, positions).value, values: item(values).value, layer: layer)
+      let (allKeys, allValues): (Tensor, Tensor)
+      if let keys, let values {
+        (allKeys, allValues) = sequence.append(
+          keys: rotate(item(keys), .key, positions).value, values: item(values).value, layer: layer)
+      } else {
+        (allKeys, allValues) = sequence.all(behind: new, layer: layer)
+      }
       return rotate(item(queries), .query, positions).attention(
         keys: Variable(allKeys), values: Variable(allValues), mask: mask, scale: scale,
         softCap: softCap, slopes: slopes)
@@ -156,9 +163,15 @@ final class CachedSequence {
         }
       }
     }
+    return all(behind: new, layer: layer)
+  }
+
+  /// All keys and values of a layer that has appended `new` in this pass.
+  func all(behind new: Int, layer: Int) -> (Tensor, Tensor) {
     func all(_ held: Tensor?) -> Tensor {
       guard let held else { misuse("layer \(layer) has no memory") }
-      return held[rows: 0..<count + new].reshaped(to: [1, count + new, heads, size])
+      let shape = held.shape
+      return held[rows: 0..<count + new].reshaped(to: [1, count + new, shape[1], shape[2]])
     }
     return (all(keys[layer]), all(values[layer]))
   }

@@ -6,7 +6,10 @@ import LoRATensor
 struct Attention: Sendable {
   /// What makes queries, keys and values.
   enum Projections: Sendable {
-    case separate(query: any LinearLayer, key: any LinearLayer, value: any LinearLayer)
+    /// Without a layer for values they are the keys as they were before norm and positions.
+    case separate(query: any LinearLayer, key: any LinearLayer, value: (any LinearLayer)?)
+    /// Keys and values are those of an earlier block.
+    case queries(any LinearLayer, keysOf: Int)
     /// One layer, whose outputs are all queries, all keys, all values; or by key head, those of each.
     case fused(any LinearLayer, byHead: Bool)
   }
@@ -14,13 +17,21 @@ struct Attention: Sendable {
   /// Norms of queries and keys before they get their positions.
   struct HeadNorms: Sendable {
     let query: any Norm
-    let key: any Norm
+    /// Nil where keys are those of another block.
+    let key: (any Norm)?
     /// Whether each head is normalized for itself, not all heads together.
     let isPerHead: Bool
   }
 
+  /// A norm of values, of each head, without a weight.
+  struct ValueNorm: Sendable {
+    let epsilon: Float
+    let ones: Tensor
+  }
+
   let projections: Projections
   let headNorms: HeadNorms?
+  let valueNorm: ValueNorm?
   let output: any LinearLayer
   let heads: Int
   let keyHeads: Int
@@ -36,21 +47,38 @@ struct Attention: Sendable {
   /// ALiBi's slope of each head; empty for none.
   let slopes: [Float]
 
+  /// The block whose keys and values are read; nil: its own.
+  var keySource: Int? { if case .queries(_, let source) = projections { source } else { nil } }
+
+  /// The numbers of a position's keys.
+  var keyWidth: Int { keyHeads * headSize }
+
+  /// The output, and without a cache the keys and values that were read.
+  ///
+  /// - Parameter states: those of an earlier block, if they are read; a cache holds them.
   func callAsFunction(
-    _ x: Variable, _ pass: TransformerPass, cache: KeyValueCache?, layer: Int
-  ) -> Variable {
+    _ x: Variable, _ pass: TransformerPass, cache: KeyValueCache?, layer: Int,
+    reading states: KeysAndValues? = nil
+  ) -> (output: Variable, states: KeysAndValues?) {
     let (batch, positions) = (x.shape[0], x.shape[1])
-    let (q, k, v) = projected(x)
+    let (q, own) = projected(x)
     let y: Variable
+    var read: KeysAndValues?
     if let cache {
       y = cache.attention(
-        q, k, v, layer: layer, mask: mask, scale: scale, softCap: softCap,
+        q, own?.keys, own?.values, layer: keySource ?? layer, mask: mask, scale: scale, softCap: softCap,
         slopes: slopes
       ) { x, kind, positions in
         (kind == .query ? queryRotary : rotary).map { x.rotated(by: $0(positions)) } ?? x
       }
     } else {
-      var (keys, values) = (rotated(k, by: rotary, pass), v)
+      guard
+        let all = states ?? own.map({
+          KeysAndValues(keys: rotated($0.keys, by: rotary, pass), values: $0.values)
+        })
+      else { misuse("attention to the keys of block \(keySource ?? 0), which has none") }
+      var (keys, values) = (all.keys, all.values)
+      read = all
       if pass.virtual.prefixCount > 0 {
         let prefix = pass.virtual.keysAndValues(layer: layer, batch: batch)
         keys = .concatenated([prefix.keys, keys], axis: 1)
@@ -61,7 +89,7 @@ struct Attention: Sendable {
         mask: mask.limited(to: pass.sequences, behind: pass.virtual.prefixCount), scale: scale,
         softCap: softCap, slopes: slopes)
     }
-    return output(y.reshaped(to: [batch, positions, heads * headSize]))
+    return (output(y.reshaped(to: [batch, positions, heads * headSize])), read)
   }
 
   /// Queries or keys, `[B, T, heads, D]`, with their positions.
@@ -78,8 +106,9 @@ struct Attention: Sendable {
       .rotated(by: rotary(positions)).reshaped(to: x.shape)
   }
 
-  /// Queries `[B, T, H, D]`, keys and values `[B, T, K, D]`.
-  private func projected(_ x: Variable) -> (Variable, Variable, Variable) {
+  /// Queries `[B, T, H, D]`, keys and values `[B, T, K, D]`, without positions; nil for those of another
+  /// block.
+  private func projected(_ x: Variable) -> (queries: Variable, own: KeysAndValues?) {
     let (batch, positions) = (x.shape[0], x.shape[1])
     func split(_ x: Variable, _ heads: Int) -> Variable {
       x.reshaped(to: [batch, positions, heads, headSize])
@@ -87,7 +116,14 @@ struct Attention: Sendable {
     let parts: (query: Variable, key: Variable, value: Variable)
     switch projections {
     case .separate(let query, let key, let value):
-      parts = (query(x), key(x), value(x))
+      let k = key(x)
+      parts = (query(x), k, value?(x) ?? k)
+    case .queries(let query, _):
+      let q = query(x)
+      guard let norms = headNorms else { return (split(q, heads), nil) }
+      return (
+        norms.isPerHead ? norms.query(split(q, heads)) : split(norms.query(q), heads), nil
+      )
     case .fused(let layer, byHead: true):
       let shared = heads / keyHeads
       let all = layer(x).reshaped(to: [batch, positions, keyHeads, shared + 2, headSize])
@@ -104,16 +140,25 @@ struct Attention: Sendable {
         all.sliced(axis: 2, q + k..<q + 2 * k)
       )
     }
-    let value = split(parts.value, keyHeads)
-    guard let norms = headNorms else {
-      return (split(parts.query, heads), split(parts.key, keyHeads), value)
+    var value = split(parts.value, keyHeads)
+    if let valueNorm {
+      value = value.rmsNorm(weight: Variable(valueNorm.ones), epsilon: valueNorm.epsilon)
+    }
+    guard let norms = headNorms, let keyNorm = norms.key else {
+      return (
+        split(parts.query, heads), KeysAndValues(keys: split(parts.key, keyHeads), values: value)
+      )
     }
     if norms.isPerHead {
       return (
-        norms.query(split(parts.query, heads)), norms.key(split(parts.key, keyHeads)), value
+        norms.query(split(parts.query, heads)),
+        KeysAndValues(keys: keyNorm(split(parts.key, keyHeads)), values: value)
       )
     }
-    return (split(norms.query(parts.query), heads), split(norms.key(parts.key), keyHeads), value)
+    return (
+      split(norms.query(parts.query), heads),
+      KeysAndValues(keys: split(keyNorm(parts.key), keyHeads), values: value)
+    )
   }
 }
 
@@ -134,19 +179,27 @@ extension Attention {
       let sequences = decoding.cache.sequences
       var held: [DecodedSequence] = []
       held.reserveCapacity(sequences.count)
+      if case .queries(let query, _) = projections {
+        DecodingLinear.project(x, size: size, decoding, [(DecodingLinear(query), q)])
+        normalize(q, heads: heads, by: headNorms?.query, decoding)
+        for (index, sequence) in sequences.enumerated() {
+          rotate(
+            q + index * decoding.positions * queries, heads, by: queryRotary,
+            rows: decoding.positions, first: sequence.count)
+        }
       // A sequence alone has its keys and values projected to where the cache holds them.
-      if sequences.count == 1, case .separate = projections {
+      } else if sequences.count == 1, case .separate = projections {
         let sequence = sequences[0]
         sequence.withRoom(for: rows, heads: keyHeads, size: headSize, layer: layer) { all, values in
           let start = sequence.count * keys
           project(x, size: size, decoding, q: q, k: all + start, v: values + start)
-          normalize(q: q, k: all + start, decoding)
+          normalize(q: q, k: all + start, v: values + start, decoding)
           rotate(q, heads, by: queryRotary, rows: rows, first: sequence.count)
           rotate(all + start, keyHeads, by: rotary, rows: rows, first: sequence.count)
         }
       } else {
         project(x, size: size, decoding, q: q, k: k, v: v)
-        normalize(q: q, k: k, decoding)
+        normalize(q: q, k: k, v: v, decoding)
         for (index, sequence) in sequences.enumerated() {
           let (new, first) = (decoding.positions, index * decoding.positions)
           rotate(
@@ -160,7 +213,7 @@ extension Attention {
         }
       }
       for sequence in sequences {
-        guard let (keys, values) = sequence.held(layer: layer) else { continue }
+        guard let (keys, values) = sequence.held(layer: keySource ?? layer) else { continue }
         held.append(DecodedSequence(keys: keys, values: values, first: sequence.count))
       }
       attend(q, held, positions: decoding.positions, into: attended)
@@ -177,7 +230,10 @@ extension Attention {
     case .separate(let query, let key, let value):
       DecodingLinear.project(
         x, size: size, decoding,
-        [(DecodingLinear(query), q), (DecodingLinear(key), k), (DecodingLinear(value), v)])
+        [(DecodingLinear(query), q), (DecodingLinear(key), k)]
+          + (value.map { [(DecodingLinear($0), v)] } ?? []))
+      if value == nil { v.update(from: k, count: decoding.rows * keyWidth) }
+    case .queries: misuse("an attention that has no keys projects them")
     case .fused(let layer, let byHead):
       let (queries, keys) = (heads * headSize, keyHeads * headSize)
       let width = queries + 2 * keys
@@ -205,13 +261,25 @@ extension Attention {
   }
 
   private func normalize(
-    q: UnsafeMutablePointer<Float>, k: UnsafeMutablePointer<Float>, _ decoding: Decoding
+    q: UnsafeMutablePointer<Float>, k: UnsafeMutablePointer<Float>,
+    v: UnsafeMutablePointer<Float>, _ decoding: Decoding
   ) {
-    guard let norms = headNorms else { return }
-    let (queries, keys) = norms.isPerHead ? (heads, keyHeads) : (1, 1)
-    decoding.normalize(
-      q, parts: queries, size: heads * headSize / queries, by: norms.query, into: q)
-    decoding.normalize(k, parts: keys, size: keyHeads * headSize / keys, by: norms.key, into: k)
+    normalize(q, heads: heads, by: headNorms?.query, decoding)
+    normalize(k, heads: keyHeads, by: headNorms?.key, decoding)
+    if let valueNorm {
+      withExtendedLifetime(valueNorm.ones) {
+        lk_rmsnorm(
+          decoding.rows * keyHeads, headSize, v, valueNorm.ones.floats, valueNorm.epsilon, v, nil)
+      }
+    }
+  }
+
+  private func normalize(
+    _ x: UnsafeMutablePointer<Float>, heads: Int, by norm: (any Norm)?, _ decoding: Decoding
+  ) {
+    guard let norm, let norms = headNorms else { return }
+    let parts = norms.isPerHead ? heads : 1
+    decoding.normalize(x, parts: parts, size: heads * headSize / parts, by: norm, into: x)
   }
 
   /// Gives queries or keys, `[rows, heads, D]`, their positions from `first` on.
@@ -275,7 +343,8 @@ extension Attention {
   /// The layers that read the block's normed input.
   var inputLayers: [any LinearLayer] {
     switch projections {
-    case .separate(let query, let key, let value): [query, key, value]
+    case .separate(let query, let key, let value): [query, key] + (value.map { [$0] } ?? [])
+    case .queries(let query, _): [query]
     case .fused(let layer, _): [layer]
     }
   }
@@ -284,18 +353,22 @@ extension Attention {
   /// the result and a sum for each head; or, where only the output's layer is trained, its input.
   /// Nobody keeps what a fused projection was sliced from.
   func keptWidths(attends: Bool, _ training: TrainedLayers) -> [Int] {
-    let (queries, keys) = (heads * headSize, keyHeads * headSize)
-    if attends {
-      let attended = [queries, queries, keys, keys, heads]
-      guard let headNorms else { return attended }
-      // What the norms read, and a number for each part that they normalize.
-      if headNorms.query is HeadwiseNorm {
-        return attended + headNorms.query.keptWidths + headNorms.key.keptWidths
-      }
-      return attended
-        + (headNorms.isPerHead ? [queries, heads, keys, keyHeads] : [queries, 1, keys, 1])
+    // What the other block keeps is not counted twice.
+    let (queries, keys) = (heads * headSize, keySource == nil ? keyWidth : 0)
+    guard attends else { return training.contains([output]) ? [queries] : [] }
+    var widths = [queries, queries, keys, keys, heads]
+    if valueNorm != nil, keySource == nil {
+      var isProjected = true
+      if case .separate(_, _, nil) = projections { isProjected = false }
+      widths += isProjected ? [keys, keyHeads] : [keyHeads]
     }
-    return training.contains([output]) ? [queries] : []
+    guard let headNorms else { return widths }
+    // What the norms read, and a number for each part that they normalize.
+    if headNorms.query is HeadwiseNorm {
+      return widths + headNorms.query.keptWidths + (headNorms.key?.keptWidths ?? [])
+    }
+    widths += [queries, headNorms.isPerHead ? heads : 1]
+    return keys == 0 ? widths : widths + [keys, headNorms.isPerHead ? keyHeads : 1]
   }
 
   /// The gradients of queries, keys, values and the result, and of what they are sliced from.

@@ -1,5 +1,6 @@
+import CLoRAKernels
 import LoRAArchitectures
-import LoRAAutograd
+package import LoRAAutograd
 import LoRATensor
 
 /// One layer of a transformer: attention and a feed-forward network, or several, each added to its input.
@@ -29,14 +30,23 @@ package final class Block: AdaptableBlock {
   let arrangement: TransformerStructure.Block.Arrangement
   /// What the outputs of attention and network are multiplied by before they are added; nil: nothing.
   let residualScale: Float?
+  /// What reads the block's own vector of each token; nil for none.
+  let inputGate: BlockInputGate?
+  /// What the block's output is multiplied by; nil: nothing.
+  let outputScale: Parameter?
   package let children: Named<any Module>
+  package let parameters: Named<Parameter>
   package let slot = AdapterSlot()
 
   init(
     norms: Norms, attention: Attention, feedForward: any BlockNetwork,
     arrangement: TransformerStructure.Block.Arrangement, residualScale: Float? = nil,
+    inputGate: BlockInputGate? = nil, outputScale: (name: String, parameter: Parameter)? = nil,
     children: Named<any Module>
   ) {
+    self.inputGate = inputGate
+    self.outputScale = outputScale?.parameter
+    parameters = outputScale.map { [$0.name: $0.parameter] } ?? [:]
     self.residualScale = residualScale
     self.norms = norms
     self.attention = attention
@@ -45,12 +55,15 @@ package final class Block: AdaptableBlock {
     self.children = children
   }
 
+  /// The block's output, and without a cache its keys and values.
   func callAsFunction(
-    _ x: Variable, _ pass: TransformerPass, cache: KeyValueCache?, layer: Int
-  ) -> Variable {
+    _ x: Variable, _ pass: TransformerPass, cache: KeyValueCache?, layer: Int, _ beside: BlockInput
+  ) -> (output: Variable, states: KeysAndValues?) {
     let normed = norms.attention?(x) ?? x
+    let (heads, states) = attention(
+      normed, pass, cache: cache, layer: layer, reading: beside.states)
     let attended = slot.adapting(
-      .attention, attention(normed, pass, cache: cache, layer: layer), residual: x,
+      .attention, heads, residual: x,
       norm: norms.attentionSum.map { norm in { norm($0) } })
     var sum = x + scaled(norms.attentionOutput?(attended) ?? attended)
     if let norm = norms.attentionSum { sum = norm(sum) }
@@ -64,7 +77,51 @@ package final class Block: AdaptableBlock {
       .feedForward, feedForward(input), residual: sum,
       norm: norms.feedForwardSum.map { norm in { norm($0) } })
     sum = sum + scaled(norms.feedForwardOutput?(raised) ?? raised)
-    return norms.feedForwardSum?(sum) ?? sum
+    if let norm = norms.feedForwardSum { sum = norm(sum) }
+    if let inputGate, let vectors = beside.vectors { sum = inputGate(sum, vectors) }
+    return (outputScaled(sum), states)
+  }
+
+  private func outputScaled(_ x: Variable) -> Variable {
+    guard let outputScale else { return x }
+    return outputScale.isTrainable
+      ? x * Variable(outputScale) : x.scaled(by: outputScale.value.item())
+  }
+
+  /// The same without a cache, of which only the inputs are kept while blocks are checkpointed.
+  ///
+  /// - Parameter givesStates: whether other blocks read the keys and values.
+  func checkpointed(
+    _ x: Variable, _ pass: TransformerPass, layer: Int, _ beside: BlockInput, givesStates: Bool
+  ) -> (output: Variable, states: KeysAndValues?) {
+    guard BlockCheckpointing.isOn, GradientMode.isRecording else {
+      return self(x, pass, cache: nil, layer: layer, beside)
+    }
+    let hasVectors = beside.vectors != nil
+    let more = [beside.vectors, beside.states?.keys, beside.states?.values].compactMap { $0 }
+    // What others read leaves the block beside its output, as one variable.
+    let joined = checkpointed([x] + more) { parts in
+      let states = parts.dropFirst(hasVectors ? 2 : 1)
+      let read = BlockInput(
+        vectors: hasVectors ? parts[1] : nil,
+        states: states.count < 2
+          ? nil : KeysAndValues(keys: states[states.startIndex], values: states[states.endIndex - 1]))
+      let (y, own) = self(parts[0], pass, cache: nil, layer: layer, read)
+      guard givesStates, let own else { return y }
+      let shape = y.shape.replacingInnermost(with: self.attention.keyWidth)
+      return .concatenated(
+        [y, own.keys.reshaped(to: shape), own.values.reshaped(to: shape)], axis: 2)
+    }
+    guard givesStates else { return (joined, nil) }
+    let (size, width) = (x.shape.innermost, attention.keyWidth)
+    func states(_ start: Int) -> Variable {
+      joined.sliced(axis: 2, start..<start + width)
+        .reshaped(to: [x.shape[0], x.shape[1], attention.keyHeads, attention.headSize])
+    }
+    return (
+      joined.sliced(axis: 2, 0..<size),
+      KeysAndValues(keys: states(size), values: states(size + width))
+    )
   }
 
   private func scaled(_ x: Variable) -> Variable { residualScale.map { x.scaled(by: $0) } ?? x }
@@ -97,12 +154,23 @@ package final class Block: AdaptableBlock {
       }
       decoding.normalize(x, size: size, by: norms.feedForwardSum, into: x)
     }
+    if let inputGate, let vectors = decoding.blockVectors {
+      withExtendedLifetime(vectors) {
+        inputGate.decode(
+          x, size: size, decoding, layer: layer, vectors.floats, width: vectors.shape.innermost)
+      }
+    }
+    if let outputScale { lk_scale(decoding.rows * size, outputScale.value.item(), x, x) }
   }
 }
 
 extension Block {
   /// The size of a hidden state.
   package var hiddenSize: Int { attention.output.outputSize }
+  /// The block whose keys and values are read; nil: its own.
+  package var keySource: Int? { attention.keySource }
+  /// The numbers of a position's keys.
+  package var keyWidth: Int { attention.keyWidth }
 
   /// The general pass in the place of the short one. Virtual tokens are in the cache.
   private func decodeGenerally(
@@ -110,7 +178,15 @@ extension Block {
   ) {
     let pass = TransformerPass(
       sequences: .whole, positions: nil, virtual: AppliedVirtualTokens())
-    decoding.general(x, size) { self($0, pass, cache: decoding.cache, layer: layer) }
+    let vectors = inputGate.flatMap { gate in
+      decoding.blockVectors.map {
+        let size = gate.gate.outputSize
+        return Variable($0).sliced(axis: 2, layer * size..<(layer + 1) * size)
+      }
+    }
+    decoding.general(x, size) {
+      self($0, pass, cache: decoding.cache, layer: layer, BlockInput(vectors: vectors)).output
+    }
       .withUnsafeElements(of: Float.self) { result in
         if let from = result.baseAddress { x.update(from: from, count: result.count) }
       }
@@ -163,6 +239,13 @@ extension Block {
       widths += norms.feedForwardOutput?.keptWidths ?? []
       widths += norms.feedForwardSum?.keptWidths ?? []
     }
+    if let inputGate {
+      let isEntered = leavesNetwork || flowsOn || flowsIn
+      widths += inputGate.layers.flatMap { training.keptWidths(of: $0) }
+      if isEntered || training.contains(inputGate.layers) {
+        widths += inputGate.keptWidths(isEntered: isEntered, training)
+      }
+    }
     return widths
   }
 
@@ -178,7 +261,7 @@ extension Block {
   /// The linear layers of the block.
   package var linearLayers: [any LinearLayer] {
     attention.inputLayers + [attention.output] + feedForward.inputLayers
-      + feedForward.outputLayers
+      + feedForward.outputLayers + (inputGate?.layers ?? [])
   }
 }
 

@@ -19,6 +19,9 @@ struct Decoding {
   let sequences: Int
   /// The number of new tokens of each.
   let positions: Int
+  /// The vectors of the tokens that are the blocks' own, those of all blocks one after the other,
+  /// `[sequences, positions, width]`; nil for none.
+  var blockVectors: Tensor?
   /// The number of tokens.
   var rows: Int { sequences * positions }
 

@@ -10,14 +10,19 @@ extension ModelConfiguration {
     let structure = try architecture.structure(self)
     let builder = TransformerBuilder(configuration: self, source: source)
     let embedding = try builder.embedding(structure.embedding)
+    try checkSharedKeys(of: structure)
+    let inputs = structure.embedding.blockInputs
+    let blockInputs = try inputs.map { try builder.blockInputs($0) }
     let body = TransformerBody(
       embedding: embedding,
-      blocks: try structure.blocks.enumerated().map { try builder.block($1, index: $0) },
+      blocks: try structure.blocks.enumerated().map {
+        try builder.block($1, index: $0, inputs: inputs)
+      },
       norm: try structure.norm.map { try builder.norm("output_norm", $0) },
       outputScale: structure.head == .nextToken ? structure.logitScale : nil,
       projection: try structure.embedding.size.map {
         try builder.linear("project_out", inputs: hiddenSize, outputs: $0, bias: false)
-      })
+      }, blockInputs: blockInputs)
     var modules: [String: any Module] = ["token_embd": embedding.tokens]
     modules["position_embd"] = embedding.positions
     modules["token_types"] = embedding.types
@@ -25,6 +30,9 @@ extension ModelConfiguration {
     modules["project_in"] = embedding.projection
     modules["project_out"] = body.projection
     modules["output_norm"] = body.norm
+    modules["per_layer_token_embd"] = blockInputs?.tokens
+    modules["per_layer_model_proj"] = blockInputs?.projection
+    modules["per_layer_proj_norm"] = blockInputs?.norm
     switch structure.head {
     case .nextToken:
       let head: any LinearLayer =
@@ -55,6 +63,28 @@ extension ModelConfiguration {
   }
 }
 
+extension ModelConfiguration {
+  /// Throws unless blocks that read the keys of others name an earlier one that has its own, and heads like
+  /// theirs.
+  private func checkSharedKeys(of structure: TransformerStructure) throws {
+    for (index, block) in structure.blocks.enumerated() {
+      guard case .queries(let source) = block.attention.projections else { continue }
+      let other = structure.blocks.indices.contains(source) ? structure.blocks[source] : nil
+      var isShared = false
+      if case .queries = other?.attention.projections { isShared = true }
+      guard source < index, let other, !isShared,
+        other.attention.headSize == block.attention.headSize,
+        other.attention.keyHeadCount == block.attention.keyHeadCount
+      else {
+        throw FormatError(
+          .invalidValue, file: "config.json", subject: "block \(index)",
+          problem: "it reads the keys of block \(source), whose heads are not like its own",
+          remedy: "the configuration is damaged, or of a model that does not exist")
+      }
+    }
+  }
+}
+
 /// Makes the layers of a structure. A layer's role, as "attn_q", says what it is called.
 private final class TransformerBuilder {
   let configuration: ModelConfiguration
@@ -80,15 +110,16 @@ private final class TransformerBuilder {
   ) throws -> RotaryTable? {
     guard let rotary = attention.rotary else { return nil }
     let scaling = isOfQueries ? rotary.queryScaling : nil
-    let size = Int(Double(configuration.headSize / 2) * attention.rotaryFraction) * 2
+    let headSize = attention.headSize ?? configuration.headSize
+    let size = Int(Double(headSize / 2) * attention.rotaryFraction) * 2
     let rotation = Rotation(
       configuration: rotary, size: size, rotatesNeighbours: attention.rotatesNeighbours,
       isOfQueries: scaling != nil)
-    guard scaling == nil || size == configuration.headSize else {
+    guard scaling == nil || size == headSize else {
       throw FormatError(
         .unsupported, file: "config.json", key: architecture.key(of: \.rotary),
-        "queries scaled by their position where \(size) of a head's \(configuration.headSize) "
-          + "elements are rotated", remedy: "supported where whole heads are")
+        "queries scaled by their position where \(size) of a head's \(headSize) elements "
+          + "are rotated", remedy: "supported where whole heads are")
     }
     if let table = rotaryTables[rotation] { return table }
     let table = RotaryTable(
@@ -167,6 +198,26 @@ private final class TransformerBuilder {
       })
   }
 
+  func blockInputs(
+    _ structure: TransformerStructure.Embedding.BlockInputs
+  ) throws -> BlockInputs {
+    let c = configuration
+    guard structure.vocabularySize >= c.vocabularySize else {
+      throw FormatError(
+        .invalidValue, file: "config.json", subject: "the blocks' own vectors of tokens",
+        problem: "there are \(structure.vocabularySize), and \(c.vocabularySize) tokens",
+        remedy: "the configuration is damaged, or of a model that does not exist")
+    }
+    let width = c.layerCount * structure.size
+    return BlockInputs(
+      tokens: Embedding(
+        weight: try source.parameter(
+          "\(name("per_layer_token_embd", nil).path).weight", [structure.vocabularySize, width])),
+      projection: try linear(
+        "per_layer_model_proj", inputs: c.hiddenSize, outputs: width, bias: false),
+      norm: try norm("per_layer_proj_norm", .rms, size: structure.size), size: structure.size)
+  }
+
   func head(_ structure: TransformerStructure.Classification) throws -> ClassificationHead {
     let size = configuration.hiddenSize
     guard !configuration.labels.isEmpty else {
@@ -188,7 +239,10 @@ private final class TransformerBuilder {
         "cls.output", inputs: size, outputs: configuration.labels.count, bias: structure.bias))
   }
 
-  func block(_ structure: TransformerStructure.Block, index: Int) throws -> Block {
+  func block(
+    _ structure: TransformerStructure.Block, index: Int,
+    inputs: TransformerStructure.Embedding.BlockInputs?
+  ) throws -> Block {
     let c = configuration
     let (attention, feedForward) = (structure.attention, structure.feedForward)
     var modules: [String: any Module] = [:]
@@ -205,9 +259,10 @@ private final class TransformerBuilder {
       modules[role] = norm
       return norm
     }
-    let (size, queries, keys) = (
-      c.hiddenSize, c.headCount * c.headSize, c.keyValueHeadCount * c.headSize
+    let (headSize, keyHeads) = (
+      attention.headSize ?? c.headSize, attention.keyHeadCount ?? c.keyValueHeadCount
     )
+    let (size, queries, keys) = (c.hiddenSize, c.headCount * headSize, keyHeads * headSize)
     let projections: Attention.Projections =
       switch attention.projections {
       case .separate:
@@ -215,22 +270,30 @@ private final class TransformerBuilder {
           query: try linear("attn_q", size, queries, bias: attention.bias),
           key: try linear("attn_k", size, keys, bias: attention.bias),
           value: try linear("attn_v", size, keys, bias: attention.bias))
+      case .keysAsValues:
+        .separate(
+          query: try linear("attn_q", size, queries, bias: attention.bias),
+          key: try linear("attn_k", size, keys, bias: attention.bias), value: nil)
+      case .queries(let source):
+        .queries(try linear("attn_q", size, queries, bias: attention.bias), keysOf: source)
       case .fused, .fusedByHead:
         .fused(
           try linear("attn_qkv", size, queries + 2 * keys, bias: attention.bias),
           byHead: attention.projections == .fusedByHead)
       }
+    var hasKeys = true
+    if case .queries = attention.projections { hasKeys = false }
     let headNorms: Attention.HeadNorms? =
       switch attention.headNorm {
       case nil: nil
       case .perHead(let kind):
         Attention.HeadNorms(
-          query: try norm("attn_q_norm", kind, size: c.headSize),
-          key: try norm("attn_k_norm", kind, size: c.headSize), isPerHead: true)
+          query: try norm("attn_q_norm", kind, size: headSize),
+          key: hasKeys ? try norm("attn_k_norm", kind, size: headSize) : nil, isPerHead: true)
       case .ofAllHeads(let kind):
         Attention.HeadNorms(
           query: try norm("attn_q_norm", kind, size: queries),
-          key: try norm("attn_k_norm", kind, size: keys), isPerHead: false)
+          key: hasKeys ? try norm("attn_k_norm", kind, size: keys) : nil, isPerHead: false)
       case .rowPerHead, .modulePerHead:
         try headwiseNorms(isModulePerHead: attention.headNorm == .modulePerHead, index, &modules)
       }
@@ -271,31 +334,50 @@ private final class TransformerBuilder {
       expertLayers = mixture.modules
       network = mixture
     } else {
+      let inner = feedForward.size ?? c.intermediateSize
       network = FeedForward(
         gate: feedForward.isGated && !feedForward.isFused
-          ? try linear("ffn_gate", size, c.intermediateSize, bias: feedForward.bias) : nil,
+          ? try linear("ffn_gate", size, inner, bias: feedForward.bias) : nil,
         up: try linear(
-          "ffn_up", size, feedForward.isFused ? 2 * c.intermediateSize : c.intermediateSize,
-          bias: feedForward.bias),
+          "ffn_up", size, feedForward.isFused ? 2 * inner : inner, bias: feedForward.bias),
         isFused: feedForward.isFused,
-        down: try linear("ffn_down", c.intermediateSize, size, bias: feedForward.bias),
+        down: try linear("ffn_down", inner, size, bias: feedForward.bias),
         activation: activation)
+    }
+    let inputGate = try inputs.map { inputs in
+      BlockInputGate(
+        gate: try linear("inp_gate", size, inputs.size, bias: false),
+        down: try linear("per_layer_proj", inputs.size, size, bias: false),
+        norm: try norm("post_per_layer_norm", structure.norm),
+        activation: try Activation(
+          named: inputs.activation, key: architecture.key(of: \.hiddenActivation), isGate: true))
+    }
+    var outputScale: (name: String, parameter: Parameter)?
+    if structure.hasOutputScale {
+      let (path, entry) = try name("layer_output_scale", index)
+      outputScale = (
+        entry.pathInBlock?.rest ?? path, try source.parameter(path, [1], initial: 1)
+      )
     }
     return Block(
       norms: norms,
       attention: Attention(
         projections: projections, headNorms: headNorms,
+        valueNorm: attention.normsValues
+          ? .init(
+            epsilon: Float(c.normEpsilon),
+            ones: Tensor(Array(repeating: Float(1), count: headSize))) : nil,
         output: try linear("attn_output", queries, size, bias: attention.outputBias),
-        heads: c.headCount, keyHeads: c.keyValueHeadCount, headSize: c.headSize,
+        heads: c.headCount, keyHeads: keyHeads, headSize: headSize,
         rotary: try rotaryTable(attention),
         queryRotary: try rotaryTable(attention, ofQueries: true),
         mask: attention.isCausal
           ? .causal(window: attention.window) : .bidirectional(window: attention.window),
-        scale: attention.scale ?? 1 / Float(c.headSize).squareRoot(), softCap: attention.softCap,
+        scale: attention.scale ?? 1 / Float(headSize).squareRoot(), softCap: attention.softCap,
         slopes: attention.slopes),
       feedForward: network,
       arrangement: structure.arrangement, residualScale: structure.residualScale,
-      children: children(modules, expertLayers))
+      inputGate: inputGate, outputScale: outputScale, children: children(modules, expertLayers))
   }
 
   private func expert(

@@ -24,6 +24,23 @@ extension TransformerModel {
   /// and vectors of another size than the blocks' (OPT-350M) could not stand beside those of tokens.
   public var takesPrompts: Bool { self is any LanguageModel && body.embedding.projection == nil }
 
+  /// Of a model whose layers read vectors of tokens that are their own, or the keys of other layers.
+  public var refusalOfVirtualTokens: String? {
+    if body.blockInputs != nil {
+      return "every layer of '\(configuration.architecture)' reads a vector of each token, and virtual "
+        + "tokens have none: LoRA can be used instead"
+    }
+    let first = body.blocks.first?.attention
+    let isUniform = body.blocks.allSatisfy { block in
+      block.attention.keySource == nil && block.attention.keyHeads == first?.keyHeads
+        && block.attention.headSize == first?.headSize
+    }
+    return isUniform
+      ? nil
+      : "the layers of '\(configuration.architecture)' have keys of several sizes, or read each "
+        + "other's: LoRA can be used instead"
+  }
+
   /// The hidden states of the last virtual token, which predicts the first token, and of `tokens`.
   public func hiddenStatesFromLastVirtualToken(_ tokens: Tensor) -> Variable? {
     let virtual = slot.virtualTokens

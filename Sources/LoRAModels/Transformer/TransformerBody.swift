@@ -13,6 +13,8 @@ package struct TransformerBody: Sendable {
   let outputScale: Float?
   /// Leads from the hidden states to the size of a token's vector; nil if they are as large.
   let projection: (any LinearLayer)?
+  /// What makes a vector of each token for each block; nil for none.
+  package var blockInputs: BlockInputs?
 
   /// The hidden states after the last norm, `[B, T, C]`.
   ///
@@ -31,13 +33,22 @@ package struct TransformerBody: Sendable {
     let pass = TransformerPass(
       sequences: batch.sequences, positions: batch.positions, virtual: virtual)
     var x = embedding(batch, cache: cache, behind: virtual)
+    let vectors = blockInputs?(tokens, x)
+    let sources = Set(blocks.compactMap(\.attention.keySource))
+    var held: [Int: KeysAndValues] = [:]
     for (index, block) in blocks.enumerated() {
+      let beside = BlockInput(
+        vectors: vectors.flatMap { blockInputs?.vectors(ofBlock: index, among: $0) },
+        states: cache == nil ? block.attention.keySource.flatMap { held[$0] } : nil)
+      var states: KeysAndValues?
       // The last block would be computed again at once: keeping it costs no memory.
       if cache == nil, index + 1 < blocks.count {
-        x = block.checkpointed(x) { block($0, pass, cache: nil, layer: index) }
+        (x, states) = block.checkpointed(
+          x, pass, layer: index, beside, givesStates: sources.contains(index))
       } else {
-        x = block(x, pass, cache: cache, layer: index)
+        (x, states) = block(x, pass, cache: cache, layer: index, beside)
       }
+      if sources.contains(index) { held[index] = states }
     }
     cache?.advance(by: x.shape[1])
     let (count, all) = (kept + tokens.shape[1], x.shape[1])
@@ -53,7 +64,10 @@ package struct TransformerBody: Sendable {
 
   /// The same of a few new tokens: see ``Decoding``.
   private func hiddenStates(_ tokens: Tensor, _ decoding: Decoding) -> Variable {
-    let x = embedding(TokenBatch(tokens), cache: decoding.cache).value
+    let vectors = embedding(TokenBatch(tokens), cache: decoding.cache)
+    var decoding = decoding
+    decoding.blockVectors = blockInputs?(tokens, vectors).value.converted(to: .float32)
+    let x = vectors.value
     let hidden = Tensor(shape: x.shape) { hidden in
       withExtendedLifetime(x) { hidden.update(from: x.floats, count: x.elementCount) }
       for (index, block) in blocks.enumerated() {

@@ -25,6 +25,7 @@ extension TrainingWorkload {
 private struct TrainingPlan {
   let workload: TrainingWorkload
   private let blocks: [Block]
+  private let blockInputs: BlockInputs?
   private let isLanguageModel: Bool
   /// The blocks of which something is trained that is no linear layer, as a norm.
   private var otherBlocks: Set<Int> = []
@@ -40,6 +41,7 @@ private struct TrainingPlan {
     parameterCount = model?.parameterCount ?? 0
     isLanguageModel = model is any LanguageModel
     blocks = model?.body.blocks ?? []
+    blockInputs = model?.body.blockInputs
     var layers: [ObjectIdentifier: TrainedLayers.Layer] = [:]
     var changes: [ObjectIdentifier: TrainedLayers.Change] = [:]
     var count = 0
@@ -117,10 +119,19 @@ private struct TrainingPlan {
       return buffers(blocks[index].keptWidths(flowsIn: flowsIn, training)) + prefixBytes
     }
     // The input of the last norm.
-    let last = kept.isEmpty ? 0 : buffer(c.hiddenSize)
+    let last = kept.isEmpty ? 0 : buffer(c.hiddenSize) + buffers(besideWidths)
     guard workload.isCheckpointed, kept.count > 1 else { return kept.reduce(last, +) }
     // The inputs of all, and the inside of one.
-    return last + (kept.count - 1) * buffer(c.hiddenSize) + (kept.max() ?? 0)
+    let inputs = buffer(c.hiddenSize) + buffer(blockInputs?.size ?? 0)
+    return last + (kept.count - 1) * inputs + (kept.max() ?? 0) + buffers(sharedWidths)
+  }
+
+  /// What is kept of the vectors that are the blocks' own.
+  private var besideWidths: [Int] { blockInputs?.keptWidths(training) ?? [] }
+
+  /// The keys and values that blocks read of others, beside what made them.
+  private var sharedWidths: [Int] {
+    Set(blocks.compactMap(\.keySource)).flatMap { [blocks[$0].keyWidth, blocks[$0].keyWidth] }
   }
 
   /// Keys and values before those of the tokens, in one block.

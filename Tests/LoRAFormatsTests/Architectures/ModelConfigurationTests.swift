@@ -37,7 +37,7 @@ struct ModelConfigurationTests {
     case .llama3(let value, let low, let high, let positions):
       (kind, factor, original) = ("llama3", .number(value), positions)
       #expect(low == 1 && high == 4)
-    case .dynamic, .yarn, .longRoPE: Issue.record("\(c.rotary.scaling)")
+    case .dynamic, .yarn, .longRoPE, .proportional: Issue.record("\(c.rotary.scaling)")
     }
     let block = try c.architecture.structure(c).blocks[0]
     return [

@@ -58,6 +58,9 @@ extension VirtualTokens {
   /// Throws unless `module` is a model whose vectors, or keys and values, have this shape.
   fileprivate func check(_ module: any AdaptableModule) throws(AdapterError) {
     guard let model = module as? any VirtualTokenModel else { throw .noVirtualTokens(module) }
+    if let reason = model.refusalOfVirtualTokens {
+      throw .unsupported(layer: "the model's input", reason: reason)
+    }
     if case .embeddings = self, !model.takesPrompts {
       throw .unsupported(
         layer: "the model's input",

@@ -35,9 +35,16 @@ public protocol VirtualTokenModel: AdaptableModule {
   var inputEmbedding: Embedding { get }
   /// Whether vectors can come before those of the tokens, beside keys and values.
   var takesPrompts: Bool { get }
+  /// Why no virtual tokens can be put before it, as part of a sentence; nil if they can, the default.
+  var refusalOfVirtualTokens: String? { get }
   /// The hidden states of the last virtual token, which predicts the first token, and of `tokens`,
   /// `[batch, 1 + positions, hiddenSize]`; nil where no virtual token that applies has any.
   func hiddenStatesFromLastVirtualToken(_ tokens: Tensor) -> Variable?
+}
+
+extension VirtualTokenModel {
+  /// Nil: they can.
+  public var refusalOfVirtualTokens: String? { nil }
 }
 
 extension AdapterError {
