@@ -1,4 +1,7 @@
 // The sizes of the formats that hold weights in blocks.
+#include <math.h>
+#include <string.h>
+
 #include "internal.h"
 
 long lk_block_elements(lk_block_format format) {
@@ -27,4 +30,24 @@ long lk_block_bytes(lk_block_format format) {
     case LK_Q6_K: return 210;  // 128 bytes of low bits, 64 of high ones, 16 scales, their scale
   }
   return 0;
+}
+
+void lk_mxfp4_to_bf16(long blocks, const uint8_t *x, const uint8_t *scales, uint16_t *y) {
+  // Sign, two bits of exponent, one of mantissa.
+  static const float values[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
+                                   -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
+  for (long b = 0; b < blocks; b++) {
+    uint16_t numbers[16];
+    for (int i = 0; i < 16; i++) {
+      // Few bits: the upper half of a float32 holds them all.
+      const float v = scales[b] == 255 ? NAN : ldexpf(values[i], (int)scales[b] - 127);
+      uint32_t bits;
+      memcpy(&bits, &v, sizeof bits);
+      numbers[i] = (uint16_t)(bits >> 16);
+    }
+    for (int i = 0; i < 16; i++) {
+      y[32 * b + 2 * i] = numbers[x[16 * b + i] & 15];
+      y[32 * b + 2 * i + 1] = numbers[x[16 * b + i] >> 4];
+    }
+  }
 }

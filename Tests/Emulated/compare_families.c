@@ -69,6 +69,9 @@ static void compare_elements(const lk_kernel_table *got, const lk_kernel_table *
     }
     BOTH("gated", n, 1e-5f, k->gated_forward(LK_SILU, n, x, y, o));
     BOTH("gated backward", n, 1e-5f, k->gated_backward(LK_SILU, n, x, y, y + n, o, p));
+    BOTH("clamped gate", n / 2, 1e-5f, k->clamped_gate_forward(n / 2, 1.702f, 1, x, o));
+    BOTH("clamped gate backward", n / 2 * 2, 1e-5f,
+         k->clamped_gate_backward(n / 2, 1.702f, 1, x, y, o));
     BOTH("narrow", n, 0, k->bf16_from_f32(n, x, h1); k->f32_from_bf16(n, h1, o));
     BOTH("half", n, 0, k->f16_from_f32(n, x, h2); k->f32_from_f16(n, h2, o));
     BOTH("sum", n, 1e-6f, o[0] = (float)k->sum(n, x));

@@ -22,6 +22,8 @@ struct AttentionCase: Sendable, CustomTestStringConvertible {
   var softCap: Float?
   /// ALiBi's slopes of the heads, for masks under which a query sees nothing behind its position.
   var slopes: [Float] = []
+  /// A score of each head that has no value; empty for none.
+  var sinks: [Float] = []
   /// Whether query t of batch item b sees key s, said without the mask.
   var sees: @Sendable (_ b: Int, _ t: Int, _ s: Int) -> Bool = { _, _, _ in true }
 
@@ -40,14 +42,23 @@ struct AttentionCase: Sendable, CustomTestStringConvertible {
   }
 
   func attention(_ q: Variable, _ k: Variable, _ v: Variable) -> Variable {
-    q.attention(keys: k, values: v, mask: mask, softCap: softCap, slopes: slopes)
+    attention(q, k, v, sinks: Variable(Tensor(sinks)))
   }
 
-  /// The output and the gradients of queries, keys and values that the library computes.
+  private func attention(
+    _ q: Variable, _ k: Variable, _ v: Variable, sinks: Variable
+  ) -> Variable {
+    q.attention(
+      keys: k, values: v, mask: mask, softCap: softCap, slopes: slopes,
+      sinks: self.sinks.isEmpty ? nil : sinks)
+  }
+
+  /// The output and the gradients of queries, keys, values and sinks that the library computes.
   func computed(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ dy: Tensor) throws -> [Tensor] {
-    let parameters = [q, k, v].map { Parameter($0) }
+    let parameters = ([q, k, v] + (sinks.isEmpty ? [] : [Tensor(sinks)])).map { Parameter($0) }
     let y = attention(
-      Variable(parameters[0]), Variable(parameters[1]), Variable(parameters[2]))
+      Variable(parameters[0]), Variable(parameters[1]), Variable(parameters[2]),
+      sinks: Variable(parameters.last ?? parameters[0]))
     let gradients = y.gradients(from: dy)
     return try [y.value] + parameters.map { try #require(gradients[$0]) }
   }
@@ -57,7 +68,8 @@ struct AttentionCase: Sendable, CustomTestStringConvertible {
     let (T, S, H, K, D) = (queries, keys, heads, keyHeads, size)
     let scale = 1 / Double(D).squareRoot()
     let (x, dyScalars) = ([q, k, v].map { $0.scalars().map(Double.init) }, dy.scalars())
-    var result = [q, q, k, v].map { [Double](repeating: 0, count: $0.elementCount) }
+    let shapes = [q, q, k, v].map(\.shape) + (sinks.isEmpty ? [] : [[H]])
+    var result = shapes.map { [Double](repeating: 0, count: $0.elementCount) }
     func dot(_ x: [Double], _ i: Int, _ y: [Double], _ j: Int) -> Double {
       (0..<D).reduce(0) { $0 + x[i + $1] * y[j + $1] }
     }
@@ -79,10 +91,12 @@ struct AttentionCase: Sendable, CustomTestStringConvertible {
           }
           let largest = scores.map { $0.0 }.max() ?? 0
           let weights = scores.map { exp($0.0 - largest) }
-          let total = weights.reduce(0, +)
+          let sink = sinks.isEmpty ? 0 : exp(Double(sinks[h]) - largest)
+          let total = weights.reduce(0, +) + sink
           let p = weights.map { $0 / total }
           let dp = keys.map { dot(g, row, x[2], $0) }
           let mean = zip(p, dp).reduce(0) { $0 + $1.0 * $1.1 }
+          if !sinks.isEmpty { result[4][h] -= sink / total * mean }
           for (index, key) in keys.enumerated() {
             let ds = p[index] * (dp[index] - mean) * scores[index].1 * scale
             for d in 0..<D {
@@ -95,14 +109,14 @@ struct AttentionCase: Sendable, CustomTestStringConvertible {
         }
       }
     }
-    return zip(result, [q, q, k, v]).map { Tensor($0.map { Float($0) }, shape: $1.shape) }
+    return zip(result, shapes).map { Tensor($0.map { Float($0) }, shape: $1) }
   }
 
-  /// Compares all four with the definition.
+  /// Compares all with the definition.
   func check(relative: Double = 4e-6, sourceLocation: SourceLocation = #_sourceLocation) throws {
     let (q, k, v, dy) = inputs()
     let (got, want) = (try computed(q, k, v, dy), expected(q, k, v, dy))
-    for (index, name) in ["y", "dq", "dk", "dv"].enumerated() {
+    for (index, name) in ["y", "dq", "dk", "dv", "dsinks"].prefix(want.count).enumerated() {
       let comparison = compare(got[index], to: want[index])
       #expect(
         comparison.isWithin(relative: relative), "\(name): \(comparison)",
@@ -160,6 +174,12 @@ extension AttentionCase {
     var result = self
     result.mask = .cross(lengths: lengths)
     result.sees = { b, _, s in lengths.map { s < $0[b] } ?? true }
+    return result
+  }
+
+  func sinking(_ sinks: [Float]) -> AttentionCase {
+    var result = self
+    result.sinks = sinks
     return result
   }
 

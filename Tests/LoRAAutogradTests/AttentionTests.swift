@@ -29,6 +29,10 @@ import Testing
     AttentionCase(queries: 70, keys: 300).causal(window: nil).capped(3).sloped([0.1, 0.01]),
     AttentionCase(batch: 2, queries: 90, keys: 90)
       .packed([[40, 30, 9], [90]], isCausal: true).sloped([0.5, 0.05]),
+    // Sinks: few queries and tiles of them, some with most of the sum.
+    AttentionCase(batch: 2, queries: 5, keys: 9).causal(window: nil).sinking([0.5, -3]),
+    AttentionCase(queries: 300, keys: 310).causal(window: 64).sinking([9, 0.1]),
+    AttentionCase(queries: 70, keys: 300).causal(window: nil).capped(3).sinking([2, 1]),
   ]
 
   @Test(arguments: cases) func isWhatItsDefinitionSays(attention: AttentionCase) throws {

@@ -59,7 +59,8 @@ import Testing
     let new = try SafetensorsFile(path: folder + "/model.safetensors")
     #expect(Set(old.names) == Set(new.names))
     for tensor in old.names {
-      let isProjection = tensor.contains("_proj.weight") && !tensor.contains("vis")
+      let ends = ["_proj.weight", "_projection.weight", "_gate.weight"]
+      let isProjection = ends.contains { tensor.hasSuffix($0) } && !tensor.contains("vis")
       #expect(
         (try old.tensor(named: tensor) == new.tensor(named: tensor)) == !isProjection, "\(tensor)")
     }

@@ -206,4 +206,20 @@ import Testing
       }
     }
   }
+
+  @Test(arguments: Family.vector) func clampedGates(family: Family) throws {
+    for n in 0...70 {
+      var samples = Samples(n)
+      // Some beyond the limit of 3, on both sides.
+      let (z, dy) = (samples.floats(2 * n, -6, 6), samples.floats(n))
+      try compare(family, roundings: 16, "clamped gate, \(n)") { t in
+        var y = [Float](repeating: 0, count: n)
+        t.clamped_gate_forward(n, 1.702, 3, z, &y)
+        return y
+      }
+      try compare(family, roundings: 16, scale: 1, "clamped gate backward, \(n)") { t in
+        inPlace(z) { t.clamped_gate_backward(n, 1.702, 3, $0, dy, $0) }
+      }
+    }
+  }
 }

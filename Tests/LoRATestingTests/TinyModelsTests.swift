@@ -39,12 +39,20 @@ import Testing
     let model = try configuration.randomLanguageModel(standardDeviation: 0.2, seed: 0)
     let (tokens, targets) = (TinyModels.tokens([2, 6]), TinyModels.tokens([2, 6], seed: 1))
     let base = model.namedParameters()
-    let whole = checkGradients(of: base.map(\.parameter), step: 0x1p-5, maximumElements: 4) {
+    // The last norm undoes the factor of the last block: its gradient is noise.
+    let felt = base.filter { !$0.path.hasSuffix("layers.1.layer_scalar") }
+    let isGemma4 = [.gemma4, .gemma4Vision].contains(architecture)
+    let whole = checkGradients(
+      of: felt.map(\.parameter), step: isGemma4 ? 0x1p-7 : 0x1p-5, maximumElements: 4
+    ) {
       model.loss(tokens: tokens, targets: targets, scale: 0.25)
     }
-    // Norms of queries and keys bend more.
+    // Norms of queries and keys bend more; scores without a scale more still, and a small step leaves
+    // small gradients to rounding.
+    let tolerance: Double =
+      isGemma4 ? 3e-2 : architecture == .gemma3 ? 1e-2 : architecture == .gemma3Vision ? 2e-2 : 5e-3
     #expect(
-      whole.isWithin(architecture == .gemma3 ? 1e-2 : architecture == .gemma3Vision ? 2e-2 : 5e-3),
+      whole.isWithin(tolerance),
       "\(whole)")
 
     model.setTrainable(false)
@@ -54,7 +62,8 @@ import Testing
       var random = SeededRandom(seed: 2, path: path)
       parameter.value = random.normal(parameter.shape, standardDeviation: 0.2)
     }
-    let step = [.qwen3, .qwen3MoE].contains(architecture) ? 0x1p-8 : 0x1p-5
+    let bends = [.qwen3, .qwen3MoE].contains(architecture) || isGemma4
+    let step = bends ? 0x1p-8 : 0x1p-5
     let adapted = checkGradients(of: adapter.map(\.parameter), step: step, maximumElements: 4) {
       model.loss(tokens: tokens, targets: targets, scale: 0.25)
     }

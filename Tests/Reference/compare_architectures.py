@@ -272,6 +272,10 @@ VARIANTS = {
     "mixtral": lambda c: llama_like(
         c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), sliding_window=c.choice([None, 5]),
         **experts(c, "num_local_experts")),
+    "gpt_oss": lambda c: llama_like(
+        c, rms_norm_eps=epsilon(c), rope_parameters=scaled(c), head_dim=c.choice([6, 10]),
+        attention_bias=flip(c), sliding_window=c.choice([3, 5]), swiglu_limit=c.choice([0.7, 7.0]),
+        swiglu_alpha=c.choice([1.0, 1.702]), **experts(c, "num_local_experts")),
     "qwen3_moe": lambda c: llama_like(
         c, rms_norm_eps=epsilon(c), rope_parameters=rope(c), head_dim=c.choice([6, 10]),
         attention_bias=flip(c), use_sliding_window=flip(c), sliding_window=5,
@@ -475,6 +479,8 @@ def adapter(method, model_type, folder, place, seed):
         method = "LoRA"  # PEFT has these two for no Conv1D.
     if model_type in ("mixtral", "qwen3_moe", "olmoe") and method == "DoRA":
         settings["target_modules"] = ["q_proj", "v_proj"]  # PEFT has no DoRA of parameters.
+    if model_type == "gpt_oss" and method == "rsLoRA":
+        method = "LoRA"  # `bias="all"` trains those of experts too, which is refused.
     if model_type in WITH_IMAGES and method == "rsLoRA":
         method = "LoRA"  # `bias="all"` trains what reads images too, which is refused.
     peft = get_peft_model(model, METHODS[method](settings, dict(fan_in_fan_out=model_type == "gpt2")))

@@ -51,6 +51,8 @@ SETTINGS = {
                     max_position_embeddings=2048, attention_types=[[["global", "local"], 4]],
                     bos_token_id=1, eos_token_id=2),
     "mixtral": dict(LLAMA, num_local_experts=4, num_experts_per_tok=2),
+    "gpt_oss": dict(LLAMA, head_dim=64, intermediate_size=512, sliding_window=128,
+                    num_local_experts=4, num_experts_per_tok=2),
     "qwen3_moe": dict(LLAMA, head_dim=64, moe_intermediate_size=512, num_experts=8,
                       num_experts_per_tok=2),
     "olmoe": dict(LLAMA, num_experts=8, num_experts_per_tok=2),

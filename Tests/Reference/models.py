@@ -14,6 +14,7 @@ A float64 model computes them from the stored weights (bfloat16 and float16 ones
 
 import json
 import os
+import shutil
 import sys
 
 import torch
@@ -21,7 +22,8 @@ from safetensors.torch import load_file
 
 from common import fixture, token_nll, write, write_json
 from tiny_models import (
-    LLAMA3, NearTie, generate, greedy, load_adapter, load_model, save_adapter, save_model,
+    LLAMA3, NearTie, generate, greedy, load_adapter, load_model, quantize_experts, save_adapter,
+    save_model,
 )
 
 SMALL = dict(vocab_size=64, hidden_size=32, intermediate_size=44, num_hidden_layers=2,
@@ -39,6 +41,8 @@ GEMMA4 = dict(hidden_size=24, intermediate_size=20, head_dim=6, global_head_dim=
                   full_attention=dict(rope_type="proportional", partial_rotary_factor=0.5,
                                       rope_theta=1e6),
                   sliding_attention=dict(rope_type="default", rope_theta=10000.0)))
+GPT_OSS = dict(sliding_window=5, num_local_experts=3, num_experts_per_tok=2, pad_token_id=0,
+               swiglu_limit=0.7)
 DEFAULT = dict(rope_type="default", rope_theta=10000.0)
 
 MODELS = {
@@ -254,6 +258,14 @@ MODELS = {
             GEMMA4, num_hidden_layers=3, attention_k_eq_v=True, num_global_key_value_heads=1,
             hidden_size_per_layer_input=0, final_logit_softcapping=5.0, tie_word_embeddings=False,
             layer_types=["sliding_attention", "sliding_attention", "full_attention"])),
+    "gpt-oss": dict(
+        family="gpt_oss", settings=dict(
+            GPT_OSS, intermediate_size=12, hidden_size=24, head_dim=6, rope_parameters=dict(
+                rope_type="yarn", factor=4.0, original_max_position_embeddings=16, beta_fast=8.0,
+                rope_theta=10000.0, truncate=False))),
+    "gpt-oss-mxfp4-v4": dict(
+        family="gpt_oss", generation=4, dtype="bfloat16", mxfp4=True, adapter=TWO, settings=dict(
+            GPT_OSS, intermediate_size=32, head_dim=8, attention_bias=False)),
 }
 
 
@@ -272,7 +284,7 @@ def strip_prefix(folder):
 
 
 def make(name, seed, family, settings, generation=5, dtype="float32", shards=1, adapter=ALL,
-         body=False, afterwards=None):
+         body=False, afterwards=None, mxfp4=False):
     folder = fixture("models", name)
     common = GPT2 if family in ("gpt2", "gptj") else {**SMALL, "rope_parameters": DEFAULT}
     if family in ("gpt_neox", "opt"):
@@ -292,13 +304,14 @@ def make(name, seed, family, settings, generation=5, dtype="float32", shards=1, 
     save_model(folder, family, seed, settings, generation, dtype, shards)
     if body:
         strip_prefix(folder)
-    save_adapter(folder, os.path.join(folder, "adapter"), seed + 1, **adapter)
+    source = quantize_experts(folder) if mxfp4 else folder
+    save_adapter(source, os.path.join(folder, "adapter"), seed + 1, base=name, **adapter)
 
     ids = torch.randint(3, settings["vocab_size"], (3, 24),
                         generator=torch.Generator().manual_seed(seed + 2))
     ids[:, 0] = 1
     prompt = ids[0, :5]
-    base = load_model(folder)
+    base = load_model(source)
     expected = dict(ids=ids, nll=token_nll(base, ids), generated=greedy(base, prompt, 20, 1e-3))
     assert torch.equal(expected["generated"], generate(base, prompt, 20))
     if len(set(expected["generated"].tolist())) < 7:
@@ -318,6 +331,8 @@ def make(name, seed, family, settings, generation=5, dtype="float32", shards=1, 
     expected["nll_adapted"] = token_nll(adapted, ids)
     expected["generated_adapted"] = greedy(adapted, prompt, 20, 1e-3)
     assert torch.equal(expected["generated_adapted"], generate(adapted, prompt, 20))
+    if mxfp4:
+        shutil.rmtree(source)
     write(os.path.join(folder, "expected.safetensors"), expected)
     if afterwards:
         path = os.path.join(folder, "config.json")

@@ -86,7 +86,8 @@ def make(name, seed, model_type, former, settings, newer=False):
     with open(config) as file:
         text = file.read()
     with open(config, "w") as file:  # its expression names the newer version's layers
-        file.write(text.replace(r"model\\.language_model\\..*_proj", r".*layers\\..*_proj"))
+        text = text.replace(r"model\\.language_model\\..*_proj", r".*layers\\..*_proj")
+        file.write(text.replace(r"model\\.language_model\\..*(_proj|", r".*(_proj|"))
     ids = torch.randint(3, 64, (2, 20), generator=torch.Generator().manual_seed(seed + 2))
 
     def load():

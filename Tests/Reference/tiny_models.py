@@ -5,13 +5,15 @@ Used by models.py, peft_adapters.py, training.py and compare_models.py.
 
 import json
 import os
+import shutil
 
 import common  # noqa: F401  (sets threads and warnings before torch is used)
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors import safe_open
+from safetensors.torch import load_file
 from transformers import (
-    AutoModelForCausalLM, BloomConfig, CohereConfig, Cohere2Config, FalconConfig, GPT2Config, GPTJConfig, GPTNeoConfig, GPTNeoXConfig,
+    AutoModelForCausalLM, BloomConfig, CohereConfig, Cohere2Config, FalconConfig, GPT2Config, GptOssConfig, GPTJConfig, GPTNeoConfig, GPTNeoXConfig,
     GemmaConfig, Gemma2Config, Gemma3TextConfig, Gemma4TextConfig, GenerationConfig, GraniteConfig, LlamaConfig,
     MinistralConfig, Ministral3Config, MistralConfig, MixtralConfig, OPTConfig, Olmo2Config, OlmoeConfig, Phi3Config, PhiConfig, Qwen2Config,
     Qwen3Config, Qwen3MoeConfig, SmolLM3Config, StableLmConfig, Starcoder2Config,
@@ -27,7 +29,7 @@ CONFIGURATIONS = {"llama": LlamaConfig, "qwen2": Qwen2Config, "mistral": Mistral
                   "cohere2": Cohere2Config, "ministral": MinistralConfig,
                   "ministral3": Ministral3Config, "phi": PhiConfig, "phi3": Phi3Config,
                   "starcoder2": Starcoder2Config, "stablelm": StableLmConfig,
-                  "mixtral": MixtralConfig, "qwen3_moe": Qwen3MoeConfig, "olmoe": OlmoeConfig,
+                  "mixtral": MixtralConfig, "gpt_oss": GptOssConfig, "qwen3_moe": Qwen3MoeConfig, "olmoe": OlmoeConfig,
                   "gptj": GPTJConfig, "gpt_neox": GPTNeoXConfig, "opt": OPTConfig,
                   "bloom": BloomConfig, "falcon": FalconConfig, "gpt_neo": GPTNeoConfig}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -71,6 +73,37 @@ def save_model(folder, family, seed, settings, generation=5, dtype="float32", sh
         model.save_pretrained(common.fresh_folder(folder), max_shard_size=limit)
     if generation == 4:
         rewrite_config(os.path.join(folder, "config.json"))
+
+
+def quantize_experts(folder):
+    """Stores the experts of a gpt-oss directory in MXFP4, as OpenAI's checkpoints do.
+
+    Returns a folder beside it with the same numbers unquantized, which transformers computes from.
+    """
+    plain = folder + "-plain"
+    shutil.copytree(folder, common.fresh_folder(plain), dirs_exist_ok=True)
+    values = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6])
+    path = os.path.join(folder, "model.safetensors")
+    tensors, exact = load_file(path), load_file(path)
+    for name in [name for name in tensors if name.endswith(("gate_up_proj", "experts.down_proj"))]:
+        weight = tensors.pop(name).transpose(1, 2).float()  # [experts, out, in]
+        groups = weight.reshape(*weight.shape[:2], -1, 32)
+        scales = (groups.abs().amax(-1) / 6).log2().ceil().clamp(-126, 127)
+        scaled = groups / torch.exp2(scales)[..., None]
+        codes = (scaled[..., None] - values).abs().argmin(-1)
+        tensors[name + "_blocks"] = (codes[..., 0::2] | codes[..., 1::2] << 4).to(torch.uint8)
+        tensors[name + "_scales"] = (scales + 127).to(torch.uint8)
+        numbers = values[codes] * torch.exp2(scales)[..., None]
+        exact[name] = numbers.reshape(weight.shape).transpose(1, 2).contiguous().to(exact[name].dtype)
+    common.write(path, tensors, format="pt")
+    common.write(os.path.join(plain, "model.safetensors"), exact, format="pt")
+    config = os.path.join(folder, "config.json")
+    with open(config) as file:
+        settings = json.load(file)
+    common.write_json(config, {**settings, "quantization_config": {
+        "quant_method": "mxfp4", "modules_to_not_convert": [
+            "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]}})
+    return plain
 
 
 def shard_count(folder):
@@ -160,7 +193,7 @@ def load_adapter(model, folder):
     return adapted
 
 
-def save_adapter(model_folder, folder, seed, b_std=0.15, **settings):
+def save_adapter(model_folder, folder, seed, b_std=0.15, base=None, **settings):
     """Writes a PEFT LoRA adapter with non-zero B (B = 0 where b_std is 0) for a model directory."""
     common.fresh_folder(folder)
     torch.manual_seed(seed)
@@ -175,7 +208,7 @@ def save_adapter(model_folder, folder, seed, b_std=0.15, **settings):
                 parameter.mul_(1 + 0.3 * torch.rand_like(parameter))
             elif parameter.requires_grad:
                 parameter.add_(torch.randn_like(parameter) * b_std)
-    model.peft_config["default"].base_model_name_or_path = os.path.basename(model_folder)
+    model.peft_config["default"].base_model_name_or_path = base or os.path.basename(model_folder)
     model.save_pretrained(folder)
     os.remove(os.path.join(folder, "README.md"))
     path = os.path.join(folder, "adapter_config.json")

@@ -132,3 +132,23 @@ static void LK(gated_backward)(lk_unary op, long n, const float *gate, const flo
     LK_GATE_SLOPE(LK(gelu_tanh), LK(gelu_tanh_slope))
   }
 }
+
+static void LK(clamped_gate_forward)(long n, float alpha, float limit, const float *z, float *y) {
+  for (long i = 0; i < n; i++) {
+    const float g = z[2 * i] > limit ? limit : z[2 * i], v = z[2 * i + 1];
+    const float u = v > limit ? limit : v < -limit ? -limit : v;
+    y[i] = (u + 1.0f) * (g * LK(sigmoid)(alpha * g));
+  }
+}
+
+static void LK(clamped_gate_backward)(long n, float alpha, float limit, const float *z,
+                                      const float *dy, float *dz) {
+  for (long i = 0; i < n; i++) {
+    const float a = z[2 * i], v = z[2 * i + 1], d = dy[i];
+    const float g = a > limit ? limit : a;
+    const float u = v > limit ? limit : v < -limit ? -limit : v;
+    const float s = LK(sigmoid)(alpha * g);
+    dz[2 * i] = a > limit ? 0.0f : d * (u + 1.0f) * (s + alpha * g * s * (1.0f - s));
+    dz[2 * i + 1] = v > limit || v < -limit ? 0.0f : d * g * s;
+  }
+}

@@ -102,6 +102,16 @@ void lk_gated_forward(lk_unary op, long n, const float *gate, const float *up, f
 void lk_gated_backward(lk_unary op, long n, const float *gate, const float *up, const float *dy,
                        float *dgate, float *dup);
 
+/// gpt-oss's gate: z holds gates and ups in turn, [n][2]; y = (up + 1) gate sigmoid(alpha gate), the gate
+/// at most `limit` and the up within +-limit.
+void lk_clamped_gate_forward(long n, float alpha, float limit, const float *z, float *y);
+/// The gradient of z, [n][2], from that of y. In place (dz is z) allowed. Zero beyond the limit.
+void lk_clamped_gate_backward(long n, float alpha, float limit, const float *z, const float *dy,
+                              float *dz);
+/// The numbers of MXFP4 blocks of 32, as bfloat16: 16 bytes a block, whose low halves are the even
+/// elements, and a scale, 2^(scale - 127). A scale of 255 gives NaN.
+void lk_mxfp4_to_bf16(long blocks, const uint8_t *x, const uint8_t *scales, uint16_t *y);
+
 // MARK: Rows and columns
 
 void lk_add_row(long rows, long cols, const float *row, float *y);    // y[r,:] += row (bias)

@@ -42,6 +42,11 @@ extern "C" {
     (lk_unary op, long n, const float *gate, const float *up, const float *dy, float *dgate,       \
      float *dup),                                                                                  \
     (op, n, gate, up, dy, dgate, dup))                                                             \
+  X(void, clamped_gate_forward, (long n, float alpha, float limit, const float *z, float *y),      \
+    (n, alpha, limit, z, y))                                                                       \
+  X(void, clamped_gate_backward,                                                                   \
+    (long n, float alpha, float limit, const float *z, const float *dy, float *dz),                \
+    (n, alpha, limit, z, dy, dz))                                                                  \
   X(void, adamw,                                                                                   \
     (long n, const float *p, float *p_out, const float *g, float gradient_scale, float *m,         \
      float *v, double lr, double beta1, double beta2, double eps, double weight_decay, long step), \

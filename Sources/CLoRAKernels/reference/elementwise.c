@@ -184,6 +184,24 @@ void lk_reference_gated_backward(lk_unary op, long n, const float *gate, const f
   }
 }
 
+void lk_reference_clamped_gate_forward(long n, float alpha, float limit, const float *z, float *y) {
+  for (long i = 0; i < n; i++) {
+    const double g = fmin(z[2 * i], limit), u = fmax(fmin(z[2 * i + 1], limit), -limit);
+    y[i] = (float)((u + 1) * g / (1 + exp(-alpha * g)));
+  }
+}
+
+void lk_reference_clamped_gate_backward(long n, float alpha, float limit, const float *z,
+                                        const float *dy, float *dz) {
+  for (long i = 0; i < n; i++) {
+    const double a = z[2 * i], v = z[2 * i + 1], d = dy[i];
+    const double g = fmin(a, limit), u = fmax(fmin(v, limit), -limit);
+    const double s = 1 / (1 + exp(-alpha * g));
+    dz[2 * i] = (float)(a > limit ? 0 : d * (u + 1) * (s + alpha * g * s * (1 - s)));
+    dz[2 * i + 1] = (float)(fabs(v) > limit ? 0 : d * g * s);
+  }
+}
+
 long lk_reference_float_chains(long rounds, float *sink) {
   float x = 1;
   for (long r = 0; r < rounds; r++) x = x * sink[0] + sink[1];

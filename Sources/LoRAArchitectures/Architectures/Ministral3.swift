@@ -11,6 +11,8 @@ extension Architecture {
         absent: RotaryConfiguration(
           base: 1_000_000,
           scaling: .yarn(.init(factor: 16, originalMaximumPositions: 16384, amplitude: 1)),
-          queryScaling: .init(weight: 0.1, period: 16384)))) + [.window("sliding_window", default: nil)],
+          queryScaling: .init(weight: 0.1, period: 16384)))) + [
+        .window("sliding_window", default: nil)
+      ],
     tensors: .decoder(), derivedTensors: llama.derivedTensors, structure: mistral.structure)
 }

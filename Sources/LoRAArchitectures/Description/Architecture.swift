@@ -43,6 +43,8 @@ public struct Architecture: Sendable {
   package let otherHeads: [String]
   /// What the names of tensors ended in before, and what they end in now: both are read.
   package let formerNames: [String: String]
+  /// Whether checkpoints may hold stacks of experts in MXFP4: blocks and scales in the place of one tensor.
+  package var readsMXFP4 = false
   /// Set for models that also read images, of which the text part alone is computed.
   package var textPart: TextPart?
   /// What a model of a configuration is made of. Throws for what can't be computed.
@@ -82,7 +84,8 @@ extension Architecture: Hashable, CustomStringConvertible {
 
 extension Architecture {
   private static let builtIn = [
-    llama, mistral, ministral, ministral3, mixtral, qwen2, qwen3, qwen3MoE, smolLM3, gemma, gemma2,
+    llama, mistral, ministral, ministral3, mixtral, gptOSS, qwen2, qwen3, qwen3MoE, smolLM3, gemma,
+    gemma2,
     gemma3, gemma4,
     olmo2, olmoe, granite,
     cohere,

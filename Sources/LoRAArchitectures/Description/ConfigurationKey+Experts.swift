@@ -100,7 +100,8 @@ extension ModelConfiguration {
   /// The experts that the configuration describes. Throws for more that are active than there are, and
   /// for sizes that no model has.
   func experts(
-    size: Int, countKey: String, weighting: TransformerStructure.FeedForward.Experts.Weighting
+    size: Int, countKey: String, weighting: TransformerStructure.FeedForward.Experts.Weighting,
+    isStacked: Bool = false
   ) throws(FormatError) -> TransformerStructure.FeedForward.Experts {
     let count = Int(self[number: countKey] ?? 0)
     let active = Int(self[number: "num_experts_per_tok"] ?? 0)
@@ -117,7 +118,8 @@ extension ModelConfiguration {
         .invalidValue, file: "config.json", key: "num_experts_per_tok",
         "\(active) of \(count) experts ('\(countKey)') can't be active")
     }
-    return .init(count: count, active: active, size: size, weighting: weighting)
+    return .init(
+      count: count, active: active, size: size, weighting: weighting, isStacked: isStacked)
   }
 }
 

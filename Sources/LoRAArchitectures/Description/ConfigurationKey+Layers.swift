@@ -89,6 +89,11 @@ extension ConfigurationKey {
                 + "\(configuration.headCount) query heads")
           }
         }
+        let isUniform =
+          sizes.allSatisfy { $0 == configuration.headSize }
+          && keys.allSatisfy { $0 == configuration.keyValueHeadCount }
+        // Nothing, as in a configuration that is made in code.
+        if isUniform { return }
         configuration[numbers: headKey] = sizes.map { Double($0) }
         configuration[numbers: keysKey] = keys.map { Double($0) }
       },
@@ -125,7 +130,8 @@ extension ModelConfiguration {
     return try (0..<layerCount).map { (layer) throws(FormatError) -> Int? in
       if layer < first { return nil }
       let hasWindow = slidingWindows[layer] != nil
-      guard let source = (0..<max(first, 0)).last(where: { (slidingWindows[$0] != nil) == hasWindow })
+      guard
+        let source = (0..<max(first, 0)).last(where: { (slidingWindows[$0] != nil) == hasWindow })
       else {
         throw FormatError(
           .invalidValue, file: "config.json", key: key,

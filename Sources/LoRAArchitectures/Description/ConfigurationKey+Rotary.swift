@@ -31,7 +31,8 @@ extension ConfigurationKey {
     rotary(RotaryConfiguration.Rule(scalesQueries: true, absent: absent))
   }
 
-  private static func rotary(_ rule: RotaryConfiguration.Rule) -> ConfigurationKey {
+  /// The same by a rule of the architecture's own.
+  static func rotary(_ rule: RotaryConfiguration.Rule) -> ConfigurationKey {
     let fraction = rule.fraction
     var key = ConfigurationKey(
       name: "rope_parameters",

@@ -77,11 +77,14 @@ extension ModelConfiguration {
   }
 
   private func refuseQuantization(_ fields: JSONFields) throws(FormatError) {
-    if let quantization = fields["quantization_config"] {
+    if let quantization = fields["quantization_config"], !quantization.isNull {
+      let method = quantization["quant_method"]?.stringValue
+      if architecture.readsMXFP4, method == "mxfp4" { return }
       throw fields.error(
         .unsupported, "quantization_config",
         "the weights are quantized (\(quantization["quant_method"]?.stringValue ?? "unknown"))",
-        "use the model's unquantized weights")
+        architecture.readsMXFP4
+          ? "supported are MXFP4 and unquantized weights" : "use the model's unquantized weights")
     }
   }
 

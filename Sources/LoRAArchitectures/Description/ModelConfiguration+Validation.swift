@@ -108,7 +108,8 @@ extension ModelConfiguration {
         }
       }
       let frequencies = rotary.frequencies(headSize: rotated)
-      let least: Float = if case .proportional = rotary.scaling { 0 } else { .leastNonzeroMagnitude }
+      let least: Float =
+        if case .proportional = rotary.scaling { 0 } else { .leastNonzeroMagnitude }
       guard let wrong = frequencies.first(where: { !($0 >= least && $0 <= 1e20) }) else { continue }
       throw naming.error(
         .invalidValue, \.rotary,

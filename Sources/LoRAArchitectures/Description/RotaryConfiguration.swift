@@ -71,6 +71,8 @@ extension RotaryConfiguration {
     var scalesQueries = false
     /// What a file without any of this means, if that is not a base alone.
     var absent: RotaryConfiguration?
+    /// The scaling of a file that says none, or a base alone.
+    var absentScaling = Scaling.none
   }
 
   /// Reads `rope_theta` and `rope_scaling` (transformers 4), or `rope_parameters` (5), which may
@@ -102,6 +104,7 @@ extension RotaryConfiguration {
     var parameters = try fields.object("rope_scaling")
     if parameters?.object.isEmpty ?? true { parameters = try fields.object("rope_parameters") }
     guard let parameters, !parameters.object.isEmpty else {
+      top.scaling = rule.absentScaling
       return [("", rule.absent ?? top)]
     }
     let types = parameters.object.keys.filter { key in

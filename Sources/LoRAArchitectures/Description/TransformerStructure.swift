@@ -272,6 +272,9 @@ public struct TransformerStructure: Sendable, Hashable {
     /// How queries and keys are normalized before they get their positions ("attn_q_norm",
     /// "attn_k_norm"); nil: not.
     public var headNorm: HeadNorm?
+    /// Whether each head has a score of its own that takes part in the softmax and has no value
+    /// ("attn_sinks").
+    public var hasSinks: Bool
     /// Whether each head's values are divided by the root of their mean square.
     public var normsValues: Bool
     /// The size of a head; nil: the configuration's.
@@ -298,8 +301,9 @@ public struct TransformerStructure: Sendable, Hashable {
       rotatesNeighbours: Bool = false, isCausal: Bool = true,
       window: Int? = nil, scale: Float? = nil, softCap: Float? = nil, slopes: [Float] = [],
       headNorm: HeadNorm? = nil, normsValues: Bool = false, headSize: Int? = nil,
-      keyHeadCount: Int? = nil
+      keyHeadCount: Int? = nil, hasSinks: Bool = false
     ) {
+      self.hasSinks = hasSinks
       self.normsValues = normsValues
       self.headSize = headSize
       self.keyHeadCount = keyHeadCount
@@ -334,6 +338,22 @@ public struct TransformerStructure: Sendable, Hashable {
     public var experts: Experts?
     /// The extent between its layers; nil: the configuration's.
     public var size: Int?
+    /// The limits of a fused gate whose outputs are gates and ups in turn (gpt-oss); nil: the activation.
+    public var clamp: Clamp?
+
+    /// A gate of the form `(up + 1) gate sigmoid(alpha gate)`.
+    public struct Clamp: Sendable, Hashable {
+      /// What the sigmoid's gate is multiplied by.
+      public var alpha: Float
+      /// The largest gate, and the largest up on both sides.
+      public var limit: Float
+
+      /// Creates a description from its parts.
+      public init(alpha: Float, limit: Float) {
+        self.alpha = alpha
+        self.limit = limit
+      }
+    }
 
     /// Many networks of one shape, of which a router chooses a few for each token
     /// ("ffn_gate_inp"; "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps", and "ffn_gate_up_exps" for
@@ -359,9 +379,16 @@ public struct TransformerStructure: Sendable, Hashable {
       public var size: Int
       /// How the router's logits become weights.
       public var weighting: Weighting
+      /// Whether checkpoints have one tensor of each layer for all experts, `[experts, in, out]`
+      /// ("ffn_gate_up_exps", "ffn_down_exps"). Their layers, and the router, are then parameters of the
+      /// block, which adapters leave as they are.
+      public var isStacked: Bool
 
       /// Creates a mixture from its options.
-      public init(count: Int, active: Int, size: Int, weighting: Weighting) {
+      public init(
+        count: Int, active: Int, size: Int, weighting: Weighting, isStacked: Bool = false
+      ) {
+        self.isStacked = isStacked
         self.count = count
         self.active = active
         self.size = size
@@ -380,6 +407,14 @@ public struct TransformerStructure: Sendable, Hashable {
     public static func mixture(_ activation: String, of experts: Experts) -> FeedForward {
       FeedForward(
         isGated: true, activation: activation, bias: false, isFused: false, experts: experts)
+    }
+
+    /// Experts of the form `down(clamp(gate and up of x))`, whose layers have biases and are stacked in
+    /// checkpoints.
+    public static func mixture(clamp: Clamp, of experts: Experts) -> FeedForward {
+      FeedForward(
+        isGated: true, activation: "silu", bias: true, isFused: true, experts: experts, clamp: clamp
+      )
     }
 
     /// `down(activation(up(x)))`.

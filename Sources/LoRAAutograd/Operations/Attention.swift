@@ -16,6 +16,9 @@ extension Variable {
   ///   - slopes: ALiBi's slope of each head, `[heads]`: of every score, slope times the distance from the
   ///     last key that the query sees is subtracted; empty for none. Meant for causal masks, under which
   ///     that key is at the query's own position. Source: Press et al., *Train short, test long*, 2022.
+  ///   - sinks: the score of each head, `[heads]`, that takes part in the softmax and has no value
+  ///     (gpt-oss); nil for none. Source: Xiao et al., *Efficient streaming language models with attention
+  ///     sinks*, 2023.
   /// - Returns: the queries' shape, `[batch, positions, heads, size]`; zeros for a query that sees
   ///   no key.
   ///
@@ -24,8 +27,11 @@ extension Variable {
   /// the mask empties are never computed. Source: Dao et al., *FlashAttention*, 2022.
   public func attention(
     keys: Variable, values: Variable, mask: AttentionMask, scale: Float? = nil,
-    softCap: Float? = nil, slopes: [Float] = []
+    softCap: Float? = nil, slopes: [Float] = [], sinks: Variable? = nil
   ) -> Variable {
+    require(
+      sinks.map { $0.shape == [shape[2]] } ?? true,
+      "sinks \(sinks.map { "\($0.shape)" } ?? "") for queries \(shape)")
     require(
       slopes.isEmpty || slopes.count == shape[2] && slopes.allSatisfy(\.isFinite),
       "\(slopes.count) slopes for queries \(shape)")
@@ -43,18 +49,27 @@ extension Variable {
       scale: scale ?? 1 / Float(shape[3]).squareRoot(), softCap: softCap ?? 0, slopes: slopes)
     let isRecorded =
       GradientMode.isRecording
-      && (requiresGradient || keys.requiresGradient || values.requiresGradient)
-    let (output, lse) = problem.forward(keepingSums: isRecorded)
-    guard let lse else { return Variable(output) }
-    return Self.record(output, inputs: [self, keys, values]) { dy, inputs in
-      let (dq, dk, dv) = problem.backward(dy, output: output, lse: lse)
+      && (requiresGradient || keys.requiresGradient || values.requiresGradient
+        || sinks?.requiresGradient ?? false)
+    var (output, lse) = problem.forward(keepingSums: isRecorded || sinks != nil)
+    if let sinks { problem.share(&output, &lse, with: sinks.value.scalars()) }
+    guard isRecorded, let sums = lse else { return Variable(output) }
+    let result = output
+    return Self.record(
+      result, inputs: [self, keys, values] + (sinks.map { [$0] } ?? [])
+    ) { dy, inputs in
+      let (dq, dk, dv) = problem.backward(dy, output: result, lse: sums)
       inputs.add(dq, to: 0)
       inputs.add(dk, to: 1)
       inputs.add(dv, to: 2)
+      if let sinks, inputs.isNeeded(3) {
+        inputs.add(
+          problem.gradient(ofSinks: sinks.value.scalars(), dy, output: result, lse: sums), to: 3)
+      }
     }
   }
 
-  /// Causal attention: ``attention(keys:values:mask:scale:softCap:slopes:)`` with
+  /// Causal attention: ``attention(keys:values:mask:scale:softCap:slopes:sinks:)`` with
   /// ``AttentionMask/causal(window:)``.
   public func attention(
     keys: Variable, values: Variable, scale: Float? = nil, window: Int? = nil

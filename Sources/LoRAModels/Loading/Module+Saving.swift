@@ -76,10 +76,13 @@ extension PretrainedTokenModel {
     let transposed = Set(
       linearLayers().filter(\.layer.storesTransposedWeight).map { "\($0.path).weight" })
     let file = FileSystem.join(path, "model.safetensors")
-    var tensors = try namedParameters().map { name, parameter in
+    let all = namedParameters().map { name, parameter in
       let base = parameter.value
       let value = values[name] ?? (transposed.contains(name) ? base.layoutTransposed() : base)
-      return (name: name, tensor: try value.stored(as: type, named: name, file: file))
+      return (name: name, tensor: value)
+    }
+    var tensors = try configuration.architecture.stacked(all).map { name, value in
+      (name: name, tensor: try value.stored(as: type, named: name, file: file))
     }
     var stored = configuration
     stored.storedType = type

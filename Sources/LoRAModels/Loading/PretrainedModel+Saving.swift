@@ -77,6 +77,7 @@ private struct StoredWeights {
       let base = parameter.value
       return (name, merged[name] ?? (transposed.contains(name) ? base.layoutTransposed() : base))
     }
+    values = try pretrained.stacked(values)
     var head: (name: String, tensor: Tensor)?
     if model.configuration.tiesWordEmbeddings, let model = model as? any LanguageModel {
       head = try model.mergedApart(merged)

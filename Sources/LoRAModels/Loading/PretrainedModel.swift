@@ -175,6 +175,13 @@ extension ModelConfiguration {
     let stored = directory.storedNames(for: architecture)
     let source = ParameterSource { full, shape in
       if let parameter = fresh?.parameter(full, shape) { return parameter }
+      if let stack = architecture.stack(of: full) {
+        let count = Int(self[number: "num_local_experts"] ?? 0)
+        let (tensor, names) = try directory.part(
+          ofStack: stack.name, expert: stack.expert, of: count, shape: shape)
+        used.formUnion(names)
+        return try directory.parameter(tensor, named: stack.name, type: type)
+      }
       let name = stored[full] ?? full
       used.insert(name)
       return try directory.parameter(named: name, shape: shape, type: type)
@@ -237,13 +244,19 @@ extension ModelDirectory {
   }
 
   fileprivate func parameter(named name: String, shape: Shape, type: DType?) throws -> Parameter {
-    var tensor = try tensor(named: name)
+    let tensor = try tensor(named: name)
     guard tensor.shape == shape else {
       throw FormatError(
         .shapeMismatch, file: path, subject: "tensor '\(name)'",
         problem: "config.json makes it \(shape), the file has \(tensor.shape)",
         remedy: "the configuration and the weights are of different models")
     }
+    return try parameter(tensor, named: name, type: type)
+  }
+
+  fileprivate func parameter(_ tensor: Tensor, named name: String, type: DType?) throws -> Parameter
+  {
+    var tensor = tensor
     guard tensor.dtype == .float32 || tensor.dtype == .bfloat16 || tensor.dtype == .float16 else {
       throw FormatError(
         .typeMismatch, file: path, subject: "tensor '\(name)'",
@@ -257,7 +270,7 @@ extension ModelDirectory {
         remedy: "the weights are damaged; copy or download them again")
     }
     // Vectors are few and read in every pass: widened once.
-    let wanted = shape.count == 1 ? .float32 : type ?? tensor.dtype
+    let wanted = tensor.shape.count == 1 ? .float32 : type ?? tensor.dtype
     if tensor.dtype != wanted {
       let stored = tensor
       tensor = stored.converted(to: wanted)

@@ -50,7 +50,7 @@ public final class KeyValueCache {
   ///   - rotate: gives queries or keys, `[1, new, heads, size]`, their positions.
   func attention(
     _ queries: Variable, _ keys: Variable?, _ values: Variable?, layer: Int, mask: AttentionMask,
-    scale: Float? = nil, softCap: Float? = nil, slopes: [Float] = [],
+    scale: Float? = nil, softCap: Float? = nil, slopes: [Float] = [], sinks: Variable? = nil,
     rotate: (Variable, _ kind: Rotated, _ positions: Range<Int>) -> Variable = { x, _, _ in x }
   ) -> Variable {
     require(
@@ -73,7 +73,7 @@ public final class KeyValueCache {
       }
       return rotate(item(queries), .query, positions).attention(
         keys: Variable(allKeys), values: Variable(allValues), mask: mask, scale: scale,
-        softCap: softCap, slopes: slopes)
+        softCap: softCap, slopes: slopes, sinks: sinks)
     }
     return items.count == 1 ? items[0] : .concatenated(items)
   }

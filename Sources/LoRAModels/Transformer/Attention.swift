@@ -46,6 +46,8 @@ struct Attention: Sendable {
   let softCap: Float?
   /// ALiBi's slope of each head; empty for none.
   let slopes: [Float]
+  /// A score of each head that takes part in the softmax and has no value; nil for none.
+  let sinks: Parameter?
 
   /// The block whose keys and values are read; nil: its own.
   var keySource: Int? { if case .queries(_, let source) = projections { source } else { nil } }
@@ -66,16 +68,18 @@ struct Attention: Sendable {
     var read: KeysAndValues?
     if let cache {
       y = cache.attention(
-        q, own?.keys, own?.values, layer: keySource ?? layer, mask: mask, scale: scale, softCap: softCap,
-        slopes: slopes
+        q, own?.keys, own?.values, layer: keySource ?? layer, mask: mask, scale: scale,
+        softCap: softCap,
+        slopes: slopes, sinks: sinks.map { Variable($0) }
       ) { x, kind, positions in
         (kind == .query ? queryRotary : rotary).map { x.rotated(by: $0(positions)) } ?? x
       }
     } else {
       guard
-        let all = states ?? own.map({
-          KeysAndValues(keys: rotated($0.keys, by: rotary, pass), values: $0.values)
-        })
+        let all = states
+          ?? own.map({
+            KeysAndValues(keys: rotated($0.keys, by: rotary, pass), values: $0.values)
+          })
       else { misuse("attention to the keys of block \(keySource ?? 0), which has none") }
       var (keys, values) = (all.keys, all.values)
       read = all
@@ -87,7 +91,7 @@ struct Attention: Sendable {
       y = rotated(q, by: queryRotary, pass).attention(
         keys: keys, values: values,
         mask: mask.limited(to: pass.sequences, behind: pass.virtual.prefixCount), scale: scale,
-        softCap: softCap, slopes: slopes)
+        softCap: softCap, slopes: slopes, sinks: sinks.map { Variable($0) })
     }
     return (output(y.reshaped(to: [batch, positions, heads * headSize])), read)
   }
@@ -187,7 +191,7 @@ extension Attention {
             q + index * decoding.positions * queries, heads, by: queryRotary,
             rows: decoding.positions, first: sequence.count)
         }
-      // A sequence alone has its keys and values projected to where the cache holds them.
+        // A sequence alone has its keys and values projected to where the cache holds them.
       } else if sequences.count == 1, case .separate = projections {
         let sequence = sequences[0]
         sequence.withRoom(for: rows, heads: keyHeads, size: headSize, layer: layer) { all, values in
@@ -305,6 +309,7 @@ extension Attention {
     let width = keyHeads * headSize
     let most = (sequences.map(\.first).max() ?? 0) + positions
     let count = sequences.count * heads
+    let sinkScores = sinks?.value.scalars()
     withExtendedLifetime(sequences) {
       withScratch(count * most) { scores in
         // A head of few keys is done before another thread would have begun.
@@ -321,11 +326,33 @@ extension Attention {
                 seen.count, headSize, q + at, sequence.keys.floats + offset, width,
                 sequence.values.floats + offset, width, scale, softCap ?? 0,
                 slopes.isEmpty ? 0 : slopes[h], scores + index * most, y + at)
+              if let sinks = sinkScores {
+                share(
+                  with: sinks[h], count: seen.count, slope: slopes.isEmpty ? 0 : slopes[h], q + at,
+                  sequence.keys.floats + offset, width, scores + index * most, y + at)
+              }
             }
           }
         }
       }
     }
+  }
+}
+
+extension Attention {
+  /// Leaves a sink its share of an output `y`: `probabilities` are those of the keys alone, of which the
+  /// largest and its score give the logarithm of the sum.
+  private func share(
+    with sink: Float, count: Int, slope: Float, _ q: UnsafePointer<Float>,
+    _ keys: UnsafePointer<Float>, _ width: Int, _ probabilities: UnsafePointer<Float>,
+    _ y: UnsafeMutablePointer<Float>
+  ) {
+    guard count > 0 else { return }
+    let place = lk_argmax(count, probabilities)
+    let share = AttentionSinks.share(
+      ofScore: Float(lk_dot(headSize, q, keys + place * width)) * scale, softCap: softCap,
+      bias: slope * Float(count - 1 - place), probability: probabilities[place], beside: sink)
+    lk_scale(headSize, share, y, y)
   }
 }
 

@@ -41,12 +41,12 @@ package final class Block: AdaptableBlock {
   init(
     norms: Norms, attention: Attention, feedForward: any BlockNetwork,
     arrangement: TransformerStructure.Block.Arrangement, residualScale: Float? = nil,
-    inputGate: BlockInputGate? = nil, outputScale: (name: String, parameter: Parameter)? = nil,
-    children: Named<any Module>
+    inputGate: BlockInputGate? = nil, outputScale: Parameter? = nil,
+    parameters: Named<Parameter> = [:], children: Named<any Module>
   ) {
     self.inputGate = inputGate
-    self.outputScale = outputScale?.parameter
-    parameters = outputScale.map { [$0.name: $0.parameter] } ?? [:]
+    self.outputScale = outputScale
+    self.parameters = parameters
     self.residualScale = residualScale
     self.norms = norms
     self.attention = attention
@@ -105,7 +105,8 @@ package final class Block: AdaptableBlock {
       let read = BlockInput(
         vectors: hasVectors ? parts[1] : nil,
         states: states.count < 2
-          ? nil : KeysAndValues(keys: states[states.startIndex], values: states[states.endIndex - 1]))
+          ? nil
+          : KeysAndValues(keys: states[states.startIndex], values: states[states.endIndex - 1]))
       let (y, own) = self(parts[0], pass, cache: nil, layer: layer, read)
       guard givesStates, let own else { return y }
       let shape = y.shape.replacingInnermost(with: self.attention.keyWidth)
@@ -187,9 +188,9 @@ extension Block {
     decoding.general(x, size) {
       self($0, pass, cache: decoding.cache, layer: layer, BlockInput(vectors: vectors)).output
     }
-      .withUnsafeElements(of: Float.self) { result in
-        if let from = result.baseAddress { x.update(from: from, count: result.count) }
-      }
+    .withUnsafeElements(of: Float.self) { result in
+      if let from = result.baseAddress { x.update(from: from, count: result.count) }
+    }
   }
 }
 

@@ -11,16 +11,19 @@ struct Experts: BlockNetwork {
   /// One of the networks, and its gate and up as one layer.
   struct Expert: Sendable {
     let network: FeedForward
-    let pair: PairedLinear
+    /// Nil for one whose layers are parameters of the block.
+    let pair: PairedLinear?
 
     /// The output of its tokens `x`, `[rows, C]`.
     func callAsFunction(_ x: Variable) -> Variable {
-      guard pair.isUsed else { return network(x) }
+      guard let pair, pair.isUsed else { return network(x) }
       return FeedForward(
         gate: nil, up: pair, isFused: true, down: network.down, activation: network.activation)(x)
     }
 
-    var layers: [any LinearLayer] { network.inputLayers + [pair, network.down] }
+    var layers: [any LinearLayer] { inputLayers + [network.down] }
+    var inputLayers: [any LinearLayer] { network.inputLayers + (pair.map { [$0] } ?? []) }
+    var usesPair: Bool { pair?.isUsed ?? false }
   }
 
   let router: any LinearLayer
@@ -126,7 +129,8 @@ extension Experts {
   var modules: [String: [any Module]] {
     [
       "ffn_gate_exps": experts.compactMap(\.network.gate), "ffn_up_exps": experts.map(\.network.up),
-      "ffn_down_exps": experts.map(\.network.down), "ffn_gate_up_exps": experts.map(\.pair),
+      "ffn_down_exps": experts.map(\.network.down),
+      "ffn_gate_up_exps": experts.compactMap(\.pair),
     ]
   }
 }
@@ -189,7 +193,9 @@ extension Experts {
   ) -> Bool {
     let used = chosen.indices.filter { !chosen[$0].isEmpty }
     let networks = used.map { experts[$0].network }
-    guard !used.contains(where: { experts[$0].pair.isUsed }), let first = networks.first else {
+    guard !used.contains(where: { experts[$0].usesPair }), let first = networks.first,
+      !first.isFused
+    else {
       return false
     }
     let inner = first.down.inputSize
@@ -226,7 +232,7 @@ extension Experts {
       for (index, token) in tokens.enumerated() {
         (input + index * size).update(from: x + token.row * size, count: size)
       }
-      if expert.pair.isUsed {
+      if expert.usesPair {
         decoding.general(input, size) { expert($0) }.withUnsafeElements(of: Float.self) {
           if let from = $0.baseAddress { output.update(from: from, count: count) }
         }
@@ -245,7 +251,7 @@ extension Experts {
 
 extension Experts {
   var inputLayers: [any LinearLayer] {
-    [router] + experts.flatMap { $0.network.inputLayers + [$0.pair] }
+    [router] + experts.flatMap(\.inputLayers)
   }
   var outputLayers: [any LinearLayer] { experts.map(\.network.down) }
 
@@ -257,7 +263,7 @@ extension Experts {
   /// layers, or they themselves, are trained. The pair's outputs are cut into two.
   func keptWidths(isEntered: Bool, _ training: TrainedLayers) -> [Int] {
     guard isEntered else { return [active * inner] }
-    let readers = experts.flatMap { $0.network.inputLayers + [$0.pair] }
+    let readers = experts.flatMap(\.inputLayers)
     return [active * inner, active * inner, active * size]
       + (training.contains(readers) ? [active * size] : []) + [experts.count, active, active]
   }

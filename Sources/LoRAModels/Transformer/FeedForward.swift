@@ -1,4 +1,5 @@
 import CLoRAKernels
+import LoRAArchitectures
 import LoRAAutograd
 import LoRATensor
 
@@ -11,16 +12,20 @@ struct FeedForward: BlockNetwork {
   /// Whether `up` makes the gate's values too, and before its own.
   let isFused: Bool
   let activation: Activation
+  /// The limits of a fused gate whose outputs are gates and ups in turn; nil: the activation.
+  let clamp: TransformerStructure.FeedForward.Clamp?
 
   init(
     gate: (any LinearLayer)?, up: any LinearLayer, isFused: Bool = false, down: any LinearLayer,
-    activation: Activation
+    activation: Activation, clamp: TransformerStructure.FeedForward.Clamp? = nil
   ) {
+    self.clamp = clamp
     (self.gate, self.up, self.isFused, self.down) = (gate, up, isFused, down)
     self.activation = activation
   }
 
   func callAsFunction(_ x: Variable) -> Variable {
+    if let clamp { return down(up(x).clampedGate(alpha: clamp.alpha, limit: clamp.limit)) }
     if isFused {
       let (both, size) = (up(x), down.inputSize)
       let axis = both.shape.count - 1
@@ -66,7 +71,11 @@ extension FeedForward {
     withScratch(3 * decoding.rows * inner) { both in
       let gated = both + 2 * decoding.rows * inner
       DecodingLinear.project(x, size: size, decoding, [(DecodingLinear(up), both)])
-      for row in 0..<decoding.rows {
+      if let clamp {
+        lk_clamped_gate_forward(
+          decoding.rows * inner, clamp.alpha, clamp.limit, both, gated)
+      }
+      for row in 0..<decoding.rows where clamp == nil {
         let gate = both + 2 * row * inner
         lk_gated_forward(activation.kernel, inner, gate, gate + inner, gated + row * inner)
       }

@@ -325,7 +325,10 @@ private final class TransformerBuilder {
       isGate: feedForward.isGated)
     var expertLayers: [String: [any Module]] = [:]
     let network: any BlockNetwork
-    if let experts = feedForward.experts {
+    var parameters: [(name: String, value: Parameter)] = []
+    if let experts = feedForward.experts, experts.isStacked {
+      network = try stackedExperts(experts, feedForward, activation, index: index, &parameters)
+    } else if let experts = feedForward.experts {
       let mixture = Experts(
         router: try linear("ffn_gate_inp", size, experts.count, bias: false),
         experts: try (0..<experts.count).map {
@@ -352,13 +355,16 @@ private final class TransformerBuilder {
         activation: try Activation(
           named: inputs.activation, key: architecture.key(of: \.hiddenActivation), isGate: true))
     }
-    var outputScale: (name: String, parameter: Parameter)?
-    if structure.hasOutputScale {
-      let (path, entry) = try name("layer_output_scale", index)
-      outputScale = (
-        entry.pathInBlock?.rest ?? path, try source.parameter(path, [1], initial: 1)
-      )
+    /// A parameter of the block itself, as large as `shape`.
+    func own(_ role: String, _ shape: Shape, initial: Float = 0) throws -> Parameter {
+      let (path, entry) = try name(role, index)
+      let parameter = try source.parameter(path, shape, initial: initial)
+      parameters.append((entry.pathInBlock?.rest ?? path, parameter))
+      return parameter
     }
+    let outputScale =
+      structure.hasOutputScale ? try own("layer_output_scale", [1], initial: 1) : nil
+    let sinks = attention.hasSinks ? try own("attn_sinks", [c.headCount]) : nil
     return Block(
       norms: norms,
       attention: Attention(
@@ -374,10 +380,43 @@ private final class TransformerBuilder {
         mask: attention.isCausal
           ? .causal(window: attention.window) : .bidirectional(window: attention.window),
         scale: attention.scale ?? 1 / Float(headSize).squareRoot(), softCap: attention.softCap,
-        slopes: attention.slopes),
+        slopes: attention.slopes, sinks: sinks),
       feedForward: network,
       arrangement: structure.arrangement, residualScale: structure.residualScale,
-      inputGate: inputGate, outputScale: outputScale, children: children(modules, expertLayers))
+      inputGate: inputGate, outputScale: outputScale,
+      parameters: Named(parameters), children: children(modules, expertLayers))
+  }
+
+  /// Experts whose layers are parts of stacks in checkpoints, and with their router parameters of the block.
+  private func stackedExperts(
+    _ experts: TransformerStructure.FeedForward.Experts,
+    _ structure: TransformerStructure.FeedForward, _ activation: Activation, index: Int,
+    _ parameters: inout [(name: String, value: Parameter)]
+  ) throws -> Experts {
+    func linear(_ role: String, _ inputs: Int, _ outputs: Int, expert: Int?) throws -> Linear {
+      let (path, entry) = try name(role, index)
+      let rest = entry.pathInBlock?.rest ?? path
+      func parameter(_ suffix: String, _ shape: Shape) throws -> Parameter {
+        let parameter = try source.parameter(path + suffix, shape)
+        parameters.append((rest + suffix, parameter))
+        return parameter
+      }
+      return Linear(
+        weight: try parameter(expert.map { ".\($0)" } ?? ".weight", [outputs, inputs]),
+        bias: structure.bias
+          ? try parameter(expert.map { "_bias.\($0)" } ?? ".bias", [outputs]) : nil)
+    }
+    let size = configuration.hiddenSize
+    return Experts(
+      router: try linear("ffn_gate_inp", size, experts.count, expert: nil),
+      experts: try (0..<experts.count).map { expert in
+        Experts.Expert(
+          network: FeedForward(
+            gate: nil,
+            up: try linear("ffn_gate_up_exps", size, 2 * experts.size, expert: expert),
+            isFused: true, down: try linear("ffn_down_exps", experts.size, size, expert: expert),
+            activation: activation, clamp: structure.clamp), pair: nil)
+      }, active: experts.active, weighting: experts.weighting)
   }
 
   private func expert(

@@ -27,7 +27,8 @@ extension TransformerModel {
   /// Of a model whose layers read vectors of tokens that are their own, or the keys of other layers.
   public var refusalOfVirtualTokens: String? {
     if body.blockInputs != nil {
-      return "every layer of '\(configuration.architecture)' reads a vector of each token, and virtual "
+      return
+        "every layer of '\(configuration.architecture)' reads a vector of each token, and virtual "
         + "tokens have none: LoRA can be used instead"
     }
     let first = body.blocks.first?.attention

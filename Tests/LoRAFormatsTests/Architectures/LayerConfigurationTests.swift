@@ -64,3 +64,71 @@ import Testing
     #expect { _ = try Self.parsed(members) } throws: { "\($0)".contains(text) }
   }
 }
+
+/// Rotary embeddings of Ministral 3 and gpt-oss, and weights in MXFP4.
+@Suite("config.json of Ministral 3 and gpt-oss") struct NewerRotaryTests {
+  private static func parsed(_ type: String, _ members: String = "") throws -> ModelConfiguration {
+    let text = #"{"model_type": "\#(type)"\#(members.isEmpty ? "" : ", " + members)}"#
+    return try ModelConfiguration(parsing: Array(text.utf8))
+  }
+
+  @Test func queriesThatGrow() throws {
+    let rule = try Self.parsed("ministral3")
+    #expect(rule.rotary.base == 1e6)
+    #expect(rule.rotary.queryScaling == .init(weight: 0.1, period: 16384))
+    let own = try Self.parsed(
+      "ministral3",
+      #""rope_parameters": {"rope_type": "default", "rope_theta": 5, "llama_4_scaling_beta": 0.5, "original_max_position_embeddings": 8}"#
+    )
+    #expect(
+      own.rotary == RotaryConfiguration(base: 5, queryScaling: .init(weight: 0.5, period: 8)))
+    #expect(try ModelConfiguration(parsing: own.encoded()).rotary == own.rotary)
+    // Both kinds of text, each with its defaults.
+    let text = try Self.parsed("mistral3", #""text_config": {"model_type": "ministral3"}"#)
+    #expect(text.rotary == rule.rotary && text.layerCount == 34)
+    let older = try Self.parsed("mistral3", #""text_config": {"model_type": "mistral"}"#)
+    #expect(older.rotary == RotaryConfiguration() && older.layerCount == 32)
+    #expect(try ModelConfiguration(parsing: text.encoded()).layerCount == 34)
+  }
+
+  @Test(
+    arguments: [
+      (#""llama_4_scaling_beta": 0.5"#, "'llama_4_scaling_beta' needs it"),
+      (#""llama_4_scaling_beta": -1, "original_max_position_embeddings": 8"#, "found -1"),
+    ])
+  func wrongScalings(members: String, text: String) {
+    #expect {
+      _ = try Self.parsed(
+        "ministral3", #""rope_parameters": {"rope_type": "default", \#(members)}"#)
+    } throws: {
+      "\($0)".contains(text)
+    }
+  }
+
+  @Test func gptOSSDefaults() throws {
+    let rule = try Self.parsed("gpt_oss").rotary
+    #expect(rule.base == 150_000)
+    let yarn = RotaryConfiguration.Yarn(
+      factor: 32, originalMaximumPositions: 4096, truncates: false)
+    #expect(rule.scaling == .yarn(yarn))
+    // A base alone keeps the scaling, as in transformers.
+    let based = try Self.parsed("gpt_oss", #""rope_theta": 10000, "rope_scaling": null"#).rotary
+    #expect(based == RotaryConfiguration(base: 10000, scaling: .yarn(yarn)))
+    let windows = try Self.parsed("gpt_oss", #""num_hidden_layers": 3"#).slidingWindows
+    #expect(windows == [128, nil, 128])
+  }
+
+  @Test func otherQuantizationsAreNamed() throws {
+    _ = try Self.parsed("gpt_oss", #""quantization_config": {"quant_method": "mxfp4"}"#)
+    #expect {
+      _ = try Self.parsed("gpt_oss", #""quantization_config": {"quant_method": "gptq"}"#)
+    } throws: {
+      "\($0)".contains("(gptq)") && "\($0)".contains("supported are MXFP4")
+    }
+    #expect {
+      _ = try Self.parsed("llama", #""quantization_config": {"quant_method": "mxfp4"}"#)
+    } throws: {
+      "\($0)".contains("(mxfp4)")
+    }
+  }
+}
