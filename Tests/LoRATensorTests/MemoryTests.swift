@@ -68,7 +68,9 @@ import Testing
     }
     for round in 0..<2000 {
       if round % 500 == 499 { pool.trim() }
-      if round % 700 == 350 { pool.cacheLimit = 200_000 } else if round % 700 == 0 {
+      if round % 700 == 350 {
+        pool.cacheLimit = 200_000
+      } else if round % 700 == 0 {
         pool.cacheLimit = 2 << 30
       }
       if live.count > 40 || (!live.isEmpty && number(5) < 2) {

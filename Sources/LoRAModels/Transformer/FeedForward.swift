@@ -96,8 +96,9 @@ extension FeedForward {
     Array(repeating: down.inputSize, count: isEntered && (gate != nil || isFused) ? 2 : 1)
   }
 
-  /// The activation's product again and its gradient, and what a fused layer's outputs are cut from.
+  /// The activation's product again and its gradient, and the gradient of what a fused layer's outputs are
+  /// cut from: those of the halves lie where the product and its gradient were.
   var scratchWidths: [Int] {
-    [down.inputSize, down.inputSize] + (isFused ? [up.outputSize, up.outputSize] : [])
+    [down.inputSize, down.inputSize] + (isFused ? [up.outputSize] : [])
   }
 }
