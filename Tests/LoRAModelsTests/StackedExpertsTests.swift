@@ -87,7 +87,9 @@ import Testing
     pretrained.model.setTrainable(true)
     let path = try Fixtures.temporaryFolder() + "/saved"
     #expect { try pretrained.save(to: path) } throws: { "\($0)".contains("MXFP4") }
+    #expect { try pretrained.checkWholeIsWritable() } throws: { "\($0)".contains("_blocks") }
     let other = try PretrainedModel(path: Self.plain)
+    try other.checkWholeIsWritable()
     other.model.setTrainable(true)
     try other.save(to: path)
     let (old, new) = (try ModelDirectory(path: Self.plain), try ModelDirectory(path: path))

@@ -1,7 +1,7 @@
 import CLoRAKernels
 import LoRAArchitectures
 import LoRAAutograd
-import LoRAFiles
+package import LoRAFiles
 import LoRAFormats
 import LoRATensor
 
@@ -43,7 +43,10 @@ extension ModelDirectory {
       let stored = shape.count == 1 ? shape : Shape(shape.dimensions.reversed())
       try check(stack, name, Shape([count] + stored.dimensions))
       let part = stack[row: expert]
-      return (shape.count == 1 ? part : part.layoutTransposed(), [name])
+      if shape.count == 1 { return (part, [name]) }
+      let transposed = part.layoutTransposed()
+      part.releaseMappedPages()
+      return (transposed, [name])
     }
     let (blocks, scales) = (try tensor(named: quantized[0]), try tensor(named: quantized[1]))
     guard shape.count == 2, shape[1] % 32 == 0 else {
@@ -68,6 +71,7 @@ extension ModelDirectory {
         }
       }
     }
+    bytes.releaseMappedPages()
     return (numbers, quantized)
   }
 
@@ -120,14 +124,24 @@ extension PretrainedModel {
         let blocks = ModelDirectory.quantizedNames(ofStack: stack).first,
         directory.entry(named: blocks) != nil
       else { return true }
-      guard !trained.contains(value.name) else {
-        throw FormatError(
-          .unsupported, file: directory.path, tensor: blocks,
-          "it is MXFP4, which trained weights can't be written as",
-          remedy: "train an adapter, or the model's unquantized weights")
-      }
+      if trained.contains(value.name) { try checkWholeIsWritable() }
       return false
     }
     return architecture.stacked(kept)
+  }
+
+  /// Throws if the model could be trained whole, and not be written then: a part of it is MXFP4.
+  package func checkWholeIsWritable() throws(FormatError) {
+    let architecture = configuration.architecture
+    guard let directory,
+      let blocks = directory.tensorNames.first(where: { name in
+        name.hasSuffix("_blocks")
+          && architecture.stack(of: String(name.dropLast("_blocks".count)) + ".0") != nil
+      })
+    else { return }
+    throw FormatError(
+      .unsupported, file: directory.path, tensor: blocks,
+      "it is MXFP4, which trained weights can't be written as",
+      remedy: "train an adapter, or the model's unquantized weights")
   }
 }

@@ -97,6 +97,8 @@ struct TrainCommand: ParsableCommand {
         memoryLimit: memory.memory?.bytes, completing: task.complete)
       StandardError.warnings(attached.warnings)
       configuration = attached.configuration
+    } else {
+      try task.pretrained.checkWholeIsWritable()
     }
     try destinations.confirm()
     try train(task, configuration)
