@@ -431,6 +431,7 @@ def rewrite(path, model_type):
         config["rotary_pct"] = config.pop("partial_rotary_factor")
     kind = parameters.pop("rope_type")
     plain = kind == "default" and "llama_4_scaling_beta" not in parameters
+    plain = plain and model_type != "gpt_oss"  # without a scaling it is YaRN
     config["rope_scaling"] = None if plain else {"rope_type": kind, **parameters}
     if model_type == "qwen3_moe":
         config["num_experts"] = config.pop("num_local_experts")
