@@ -40,6 +40,26 @@ import Testing
     #expect(try abs(Self.nll(trained, ids: ids) - expected) < 1e-6)
   }
 
+  /// PEFT's factors of `gate_up_proj` are one, GGUF files have two tensors.
+  @Test(arguments: ["mixtral-v4-bfloat16", "qwen3-moe-v4"])
+  func gateAndUpOfExpertsBecomeTwoTensors(name: String) throws {
+    let output = try Command.temporaryFolder() + "/adapter.gguf"
+    let model = Fixtures.model(name)
+    let adapter = model + "/adapter"
+    let result = try Command.succeed(
+      "convert", "--input", adapter, "--to", "gguf", "--base", model, "--output", output, "--json"
+    ).json()
+    let layers = result["layers"]?.intValue ?? 0
+    #expect(layers > 0 && result["identical_layers"]?.intValue == layers)
+    let nlls = try [adapter, output].map { path in
+      try Command.succeed(
+        "score", "--model", model, "--adapter", path, "--ids",
+        model + "/expected.safetensors#ids", "--json"
+      ).json()["nll"]?.doubleValue ?? .nan
+    }
+    #expect(abs(nlls[0] - nlls[1]) < 1e-9)
+  }
+
   @Test func everyTextFormatComputesTheSame() throws {
     let folder = try Command.temporaryFolder()
     let ids = try Fixtures.sequences()

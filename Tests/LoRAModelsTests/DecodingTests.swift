@@ -51,6 +51,7 @@ import Testing
     withoutGradients {
       let count = tokens.shape[1]
       let full = model.hiddenStates(tokens, cache: nil).value
+      // Hidden states behind a norm with weights (Gemma's) reach beyond 1, and their rounding with them.
       let largest = max(1, full.scalars().reduce(0) { max($0, abs($1)) })
       let cache = KeyValueCache(layerCount: model.layerCount, capacity: count)
       var (position, turn, short) = (0, 0, 0)

@@ -6,7 +6,8 @@ import LoRAKit
 ///
 ///     Methods MODEL TRAIN.jsonl TEST.jsonl METHOD [SEED] [EPOCHS] [RATE]
 ///
-/// The head is trained along with every method. Batches of 32 by length, AdamW with a decay of 0.01, linear
+/// The head is trained along with every method, at a rate of its own that is the same for all, since it
+/// starts from random numbers. Batches of 32 by length, AdamW with a decay of 0.01, linear
 /// with a sixteenth of warm-up, gradients clipped at 1. Prompt tuning is not among the methods: an encoder's
 /// first token stands for the whole text, so that vectors can't come before it.
 @main
@@ -16,6 +17,9 @@ struct Methods {
     ("prefix", 1e-2), ("bottleneck", 2e-3), ("lora", 2e-3), ("rslora", 1e-3), ("dora", 2e-3),
     ("full", 2e-4),
   ]
+
+  /// The learning rate of the head.
+  static let headRate = 1e-2
 
   static func main() async throws {
     let arguments = Array(CommandLine.arguments.dropFirst())
@@ -42,9 +46,11 @@ struct Methods {
       duration: .epochs(epochs), batchSize: 32, learningRate: rate, schedule: .linear,
       warmupSteps: stepCount / 16, weightDecay: 0.01, seed: seed)
     options.groupsByLength = true
+    // As `lora train` has it where batches differ in length.
+    BufferPool.shared.cacheLimit = 256 << 20
 
     var names: [String] = []
-    let trainer: Trainer<LabelledDataSet>
+    var trainer: Trainer<LabelledDataSet>
     if method.name == "full" {
       trainer = try Trainer(model, training: .full, on: data, options: options)
     } else {
@@ -62,6 +68,10 @@ struct Methods {
         }
       }
     }
+    let heads = model.modules().filter { $0.module === model.outputHead }.map(\.path)
+    let isFull = method.name == "full"
+    precondition(
+      trainer.setLearningRate(headRate, ofModules: isFull ? heads : heads.map { "head/\($0)" }))
     let start = Date()
     let result = try await trainer.run { report in
       if report.step % 50 == 0 { FileHandle.standardError.write(Data("\(report)\n".utf8)) }

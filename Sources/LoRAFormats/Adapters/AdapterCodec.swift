@@ -26,6 +26,11 @@ protocol AdapterCodec: Sendable {
   func describes(_ configuration: JSONObject) -> Bool
   /// Reads the adapter at `path`, which is of this format.
   func read(_ path: String, _ options: AdapterFile.Options) throws(FormatError) -> AdapterContent
+  /// What reading a file of this format gives back, made of `description`: another only where the format
+  /// has other layers for the same function.
+  func described(
+    _ description: AdapterDescription, _ options: AdapterFile.Options
+  ) throws(FormatError) -> AdapterDescription
   /// The adapter as files of this format at `path` can express it. Throws `FormatError` for what they
   /// can't.
   func fit(
@@ -41,6 +46,11 @@ extension AdapterCodec {
 
   func hasTensor(named name: String) -> Bool { false }
   func marks(_ file: SafetensorsFile) -> Bool { false }
+  func described(
+    _ description: AdapterDescription, _ options: AdapterFile.Options
+  ) throws(FormatError) -> AdapterDescription {
+    description
+  }
   func describes(_ configuration: JSONObject) -> Bool {
     configurationKeys.contains { configuration[$0] != nil }
   }

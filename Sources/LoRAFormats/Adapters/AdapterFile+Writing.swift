@@ -1,4 +1,4 @@
-import LoRAFiles
+package import LoRAFiles
 import LoRATensor
 
 extension AdapterFile {
@@ -35,6 +35,14 @@ extension AdapterFile {
       }
     }
     return (fitted.description, fitted.notes + noteOfCopies(format))
+  }
+
+  /// What reading gives back of the adapter written as `format`: its layers, or those that the format has
+  /// for the same function.
+  package func described(
+    as format: AdapterFormat, options: Options
+  ) throws(FormatError) -> AdapterDescription {
+    try format.codec.described(description, options)
   }
 
   /// An adapter as a format can express it, not yet written.

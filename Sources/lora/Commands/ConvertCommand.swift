@@ -105,7 +105,7 @@ struct ConvertCommand: ParsableCommand {
     reading.checksBase = false
     if to == .loralib { reading.alpha = Self.alpha(in: notes) ?? alpha }
     do throws(FormatError) {
-      return try adapter.description.agreement(
+      return try adapter.described(as: to, options: options).agreement(
         with: AdapterFile(path: draft, options: reading).description, file: output)
     } catch {
       guard error.file.hasPrefix(draft) else { throw error }
@@ -138,7 +138,8 @@ struct ConvertCommand: ParsableCommand {
     _ adapter: AdapterFile, _ agreement: AdapterAgreement, _ notes: [AdapterNote],
     modelfile: String?
   ) throws {
-    let count = adapter.description.layers.count
+    // As the output has them: those of experts may be more.
+    let count = agreement.identicalLayers + agreement.roundedLayers.count
     guard !format.isJSON else {
       return try StandardOutput.json([
         "input": .string(input), "from": .string(adapter.format.rawValue),

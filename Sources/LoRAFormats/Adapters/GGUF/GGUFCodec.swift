@@ -7,9 +7,21 @@ struct GGUFCodec: AdapterCodec {
   let magic = Array("GGUF".utf8)
 
   func read(_ path: String, _ options: AdapterFile.Options) throws(FormatError) -> AdapterContent {
-    let base = try options.basePath.map { path throws(FormatError) in try ggufBase(path) }
+    let base = try options.basePath.map(ggufBase)
     let description = try GGUFAdapterFile(path: path, base: base).description
     return AdapterContent(description)
+  }
+
+  /// The factors of an expert's gate and up together are those of two tensors.
+  func described(
+    _ description: AdapterDescription, _ options: AdapterFile.Options
+  ) throws(FormatError) -> AdapterDescription {
+    guard let base = try options.basePath.map(ggufBase),
+      let names = GGUFTensorNames(architecture: base.architecture)
+    else { return description }
+    var result = description
+    result.layers = names.separatingPairs(description.layers)
+    return result
   }
 
   func fit(
@@ -31,7 +43,7 @@ struct GGUFCodec: AdapterCodec {
         text: "its scale is folded into B with one float32 rounding, the file's alpha being "
           + "\(report.alpha)")
     }
-    return AdapterFile.Fitted(adapter.description, notes, parts: [part])
+    return AdapterFile.Fitted(try self.described(adapter.description, options), notes, parts: [part])
   }
 
   /// The model at `path` as GGUF adapters see it: a GGUF file, or a Hugging Face directory, of which
