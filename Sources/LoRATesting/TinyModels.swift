@@ -60,7 +60,7 @@ public enum TinyModels {
       configuration[flag: "new_decoder_architecture"] = true
       configuration.keyValueHeadCount = 2
     }
-    if configuration.isSequenceClassifier { configuration.labels = ["no", "perhaps", "yes"] }
+    if configuration.classifierKind != nil { configuration.labels = ["no", "perhaps", "yes"] }
     return configuration
   }
 

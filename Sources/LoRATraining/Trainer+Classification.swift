@@ -19,3 +19,22 @@ extension Trainer where Data == LabelledDataSet {
     self = try make(model)
   }
 }
+
+extension Trainer where Data == TaggedDataSet {
+  /// Creates a trainer for a classifier, or for an adapter on it, with the labels of tokens.
+  ///
+  /// Throws ``TrainingError`` and `SequenceError` for examples that the model can't read, options
+  /// out of range or no trainable parameters, and `AdapterError` for an adapter that is not
+  /// attached.
+  public init(
+    _ model: any TokenClassifier, training target: TrainingTarget, on data: TaggedDataSet,
+    options: TrainingOptions = TrainingOptions(), logger: Logger = .silent
+  ) throws {
+    func make(_ module: some TokenClassifier) throws -> Self {
+      try Self(
+        module, as: model, training: target, on: data, objective: TokenClassification(),
+        options: options, logger: logger)
+    }
+    self = try make(model)
+  }
+}

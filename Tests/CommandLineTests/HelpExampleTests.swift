@@ -158,6 +158,11 @@ import Testing
     _ = try Command.succeed(
       "train", "--task", "classification", "--model", folder + "/ENCODER", "--data",
       folder + "/intents.jsonl", "--steps", "1", "--output", folder + "/intents")
+    try Fixtures.write(
+      #"{"tokens": ["my", "card"], "tags": ["O", "B-THING"]}"# + "\n", to: folder + "/names.jsonl")
+    _ = try Command.succeed(
+      "train", "--task", "token-classification", "--model", folder + "/ENCODER", "--data",
+      folder + "/names.jsonl", "--steps", "1", "--output", folder + "/names")
     for name in ["stories.txt", "book.txt"] {
       try Fixtures.write("Once upon a time.<|endoftext|>The end.", to: folder + "/" + name)
     }

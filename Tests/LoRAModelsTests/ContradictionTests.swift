@@ -54,7 +54,7 @@ import Testing
     Case(
       "encoders/bert-classifier", "architectures", #"["BertForQuestionAnswering"]"#, .unsupported,
       "config.json: 'architectures'", "the head of 'BertForQuestionAnswering'",
-      "supported is 'BertForSequenceClassification'"),
+      "supported are 'BertForSequenceClassification', 'BertForTokenClassification'"),
   ]
 
   @Test(arguments: cases) func isNamed(one: Case) throws {

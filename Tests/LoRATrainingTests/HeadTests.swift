@@ -170,7 +170,8 @@ import Testing
     #expect(
       try problem { try PretrainedModel(path: classifier, classifying: ["a", "b"]) }
         .contains(
-          "the checkpoint is a classifier, of 'no', 'perhaps', 'yes', and 'a', 'b' are wanted"))
+          "is a classifier of sequences with the labels 'no', 'perhaps', 'yes', and a classifier of "
+            + "sequences with the labels 'a', 'b' is wanted"))
     let same = try PretrainedModel(path: classifier, classifying: ["no", "perhaps", "yes"])
     #expect(same.freshModules.isEmpty)
     #expect(

@@ -1,6 +1,6 @@
 extension Architecture {
   /// BERT: an encoder with layer norms after the sums, learned positions, types of tokens and biases
-  /// everywhere; with a classifier of sequences, or without a head.
+  /// everywhere; with a classifier of sequences or of tokens, or without a head.
   ///
   /// Source: Devlin et al., *BERT: pre-training of deep bidirectional transformers for language
   /// understanding*, 2019; names and options are those of transformers.
@@ -50,8 +50,8 @@ extension Architecture {
         learnsPositions: true, typeCount: c[number: "type_vocab_size"].map { Int($0) }, norm: .layer
       ),
       norm: nil,
-      head: c.isSequenceClassifier
-        ? .classification(.init(pooling: .first, activation: "tanh")) : .none
+      head: c.encoderHead(
+        sequences: .init(pooling: .first, activation: "tanh"), tokens: .init())
     ) { _ in
       .init(
         attention: .init(bias: true, outputBias: true, isCausal: false),

@@ -35,7 +35,8 @@ extension Architecture {
       TensorName("transformer.h.{}.mlp.dense_4h_to_h", "blk.{}.ffn_down", .projection),
       TensorName("transformer.ln_f", "output_norm"),
       TensorName("lm_head", "output", .head),
-    ], isPublishedWithoutHead: true
+    ], isPublishedWithoutHead: true,
+    tokenHead: "classifier"
   ) { c in
     TransformerStructure(c, embedding: .init(norm: .layer), norm: .layer) { _ in
       .init(

@@ -39,8 +39,8 @@ extension Architecture {
   ) { c in
     TransformerStructure(
       c, embedding: .init(learnsPositions: true, norm: .layer), norm: nil,
-      head: c.isSequenceClassifier
-        ? .classification(.init(pooling: .first, activation: "relu")) : .none
+      head: c.encoderHead(
+        sequences: .init(pooling: .first, activation: "relu"), tokens: .init())
     ) { _ in
       .init(
         attention: .init(bias: true, outputBias: true, isCausal: false),

@@ -46,7 +46,8 @@ extension Architecture {
       TensorName("transformer.h.{}.mlp.dense_4h_to_h", "blk.{}.ffn_down", .projection),
       TensorName("transformer.ln_f", "output_norm"),
       TensorName("lm_head", "output", .head),
-    ], derivedTensors: [".self_attention.rotary_emb.inv_freq"]
+    ], derivedTensors: [".self_attention.rotary_emb.inv_freq"],
+    tokenHead: "classifier"
   ) { (c) throws(FormatError) in
     let (isNew, isParallel) = (c[flag: "new_decoder_architecture"], c[flag: "parallel_attn"])
     let norms = c[number: "num_ln_in_parallel_attn"] ?? (isNew ? 2 : 1)

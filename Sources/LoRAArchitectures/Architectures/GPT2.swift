@@ -44,7 +44,8 @@ extension Architecture {
     ],
     // The causal mask, [1, 1, positions, positions], and the number that it put in place of scores.
     derivedTensors: [".attn.bias", ".attn.masked_bias"],
-    isPublishedWithoutHead: true
+    isPublishedWithoutHead: true,
+    tokenHead: "classifier"
   ) { c in
     TransformerStructure(c, embedding: .init(learnsPositions: true), norm: .layer) { layer in
       let scale = c[flag: "scale_attn_weights"] ? 1 / Float(c.headSize).squareRoot() : 1

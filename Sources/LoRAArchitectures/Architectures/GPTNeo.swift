@@ -35,7 +35,8 @@ extension Architecture {
       TensorName("transformer.ln_f", "output_norm"),
       TensorName("lm_head", "output", .head),
     ], derivedTensors: [".attn.attention.bias", ".attn.attention.masked_bias"],
-    isPublishedWithoutHead: false
+    isPublishedWithoutHead: false,
+    tokenHead: "classifier"
   ) { c in
     TransformerStructure(c, embedding: .init(learnsPositions: true), norm: .layer) { layer in
       .init(

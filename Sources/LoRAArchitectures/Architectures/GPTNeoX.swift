@@ -39,7 +39,8 @@ extension Architecture {
     ],
     derivedTensors: [
       ".attention.bias", ".attention.masked_bias", ".attention.rotary_emb.inv_freq",
-    ]
+    ],
+    tokenHead: "classifier"
   ) { c in
     TransformerStructure(c, norm: .layer) { _ in
       .init(

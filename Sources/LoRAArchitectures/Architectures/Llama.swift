@@ -15,7 +15,8 @@ extension Architecture {
       .constant("pretraining_tp", 1),
     ],
     tensors: .decoder(queries: .queryHeads, keys: .keyHeads),
-    derivedTensors: [".rotary_emb.inv_freq"]
+    derivedTensors: [".rotary_emb.inv_freq"],
+    tokenHead: "score"
   ) { c in
     TransformerStructure(c) { layer in
       .init(

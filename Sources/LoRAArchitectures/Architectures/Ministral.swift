@@ -8,7 +8,8 @@ extension Architecture {
     keys: ConfigurationKey.decoder(
       intermediateSize: 14336, maximumPositions: 131_072, keyValueHeadCount: 8)
       + ConfigurationKey.windows(default: 4096) { _ in true },
-    tensors: .decoder(), derivedTensors: llama.derivedTensors
+    tensors: .decoder(), derivedTensors: llama.derivedTensors,
+    tokenHead: "score"
   ) { c in
     TransformerStructure(c) { layer in
       .init(

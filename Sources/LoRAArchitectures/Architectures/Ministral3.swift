@@ -14,5 +14,6 @@ extension Architecture {
           queryScaling: .init(weight: 0.1, period: 16384)))) + [
         .window("sliding_window", default: nil)
       ],
-    tensors: .decoder(), derivedTensors: llama.derivedTensors, structure: mistral.structure)
+    tensors: .decoder(), derivedTensors: llama.derivedTensors, tokenHead: "score",
+    structure: mistral.structure)
 }

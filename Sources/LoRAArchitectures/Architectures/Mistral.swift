@@ -7,7 +7,8 @@ extension Architecture {
     keys: ConfigurationKey.decoder(
       intermediateSize: 14336, maximumPositions: 131_072, keyValueHeadCount: 8)
       + [.window("sliding_window", default: 4096)],
-    tensors: llama.tensors, derivedTensors: llama.derivedTensors
+    tensors: llama.tensors, derivedTensors: llama.derivedTensors,
+    tokenHead: "score"
   ) { c in
     TransformerStructure(c) { layer in
       .init(

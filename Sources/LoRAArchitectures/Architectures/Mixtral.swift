@@ -24,7 +24,8 @@ extension Architecture {
       + .experts(
         "model.layers.{}.block_sparse_moe", gate: "w1", up: "w3", down: "w2",
         inMemory: "model.layers.{}.mlp"),
-    derivedTensors: llama.derivedTensors
+    derivedTensors: llama.derivedTensors,
+    tokenHead: "score"
   ) { (c) throws(FormatError) in
     let experts = try c.experts(
       size: c.intermediateSize, countKey: "num_local_experts", weighting: .softmaxOfAllNormalized)

@@ -42,13 +42,18 @@ extension Architecture {
     ], otherHeads: ["head.", "decoder."]
   ) { c in
     let norm: TransformerStructure.Norm = c[flag: "norm_bias"] ? .layer : .layerWithoutBias
-    let head = TransformerStructure.Classification(
-      pooling: c[text: "classifier_pooling"] == "mean" ? .mean : .first,
-      activation: c[text: "classifier_activation"], denseBias: c[flag: "classifier_bias"],
-      norm: norm)
+    func head(_ pooling: TransformerStructure.Classification.Pooling?)
+      -> TransformerStructure.Classification
+    {
+      .init(
+        pooling: pooling, activation: c[text: "classifier_activation"],
+        denseBias: c[flag: "classifier_bias"], norm: norm)
+    }
     return TransformerStructure(
       c, embedding: .init(norm: norm), norm: norm,
-      head: c.isSequenceClassifier ? .classification(head) : .none
+      head: c.encoderHead(
+        sequences: head(c[text: "classifier_pooling"] == "mean" ? .mean : .first),
+        tokens: head(nil))
     ) { layer in
       let (bias, window) = (c[flag: "attention_bias"], c.slidingWindows[layer])
       return .init(

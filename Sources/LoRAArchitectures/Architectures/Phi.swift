@@ -21,7 +21,8 @@ extension Architecture {
       ], without: ["ffn_gate", "ffn_norm"]) + [
         TensorName("model.layers.{}.self_attn.q_layernorm", "blk.{}.attn_q_norm"),
         TensorName("model.layers.{}.self_attn.k_layernorm", "blk.{}.attn_k_norm"),
-      ], derivedTensors: llama.derivedTensors
+      ], derivedTensors: llama.derivedTensors,
+    tokenHead: "score"
   ) { c in
     TransformerStructure(c, norm: .layer, headBias: true) { _ in
       .init(

@@ -23,7 +23,8 @@ extension Architecture {
       TensorName("model.layers.{}.mlp.down_proj", "blk.{}.ffn_down", .projection),
       TensorName("model.norm", "output_norm"),
       TensorName("lm_head", "output", .head),
-    ], derivedTensors: llama.derivedTensors
+    ], derivedTensors: llama.derivedTensors,
+    tokenHead: "score"
   ) { c in
     TransformerStructure(c) { layer in
       .init(

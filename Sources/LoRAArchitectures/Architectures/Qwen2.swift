@@ -9,7 +9,8 @@ extension Architecture {
     keys: ConfigurationKey.decoder(
       intermediateSize: 22016, maximumPositions: 32768, keyValueHeadCount: 32,
       vocabularySize: 151_936, bos: nil, eos: []) + ConfigurationKey.windowsByLayerType,
-    tensors: .decoder(), derivedTensors: llama.derivedTensors
+    tensors: .decoder(), derivedTensors: llama.derivedTensors,
+    tokenHead: "score"
   ) { c in
     TransformerStructure(c) { layer in
       .init(

@@ -13,7 +13,8 @@ extension Architecture {
     tensors: .decoder() + [
       TensorName("model.layers.{}.self_attn.q_norm", "blk.{}.attn_q_norm"),
       TensorName("model.layers.{}.self_attn.k_norm", "blk.{}.attn_k_norm"),
-    ], derivedTensors: llama.derivedTensors
+    ], derivedTensors: llama.derivedTensors,
+    tokenHead: "score"
   ) { c in
     TransformerStructure(c) { layer in
       .init(

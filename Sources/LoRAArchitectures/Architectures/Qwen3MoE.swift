@@ -22,7 +22,8 @@ extension Architecture {
         .flag("norm_topk_prob", default: false, inGGUF: true),
       ] + ConfigurationKey.denseLayers,
     tensors: qwen3.tensors + .experts("model.layers.{}.mlp"),
-    derivedTensors: llama.derivedTensors
+    derivedTensors: llama.derivedTensors,
+    tokenHead: "score"
   ) { (c) throws(FormatError) in
     let experts = try c.experts(
       size: Int(c[number: "moe_intermediate_size"] ?? 0), countKey: "num_experts",

@@ -1,5 +1,6 @@
 extension Architecture {
-  /// RoBERTa: BERT whose positions begin behind the padding token's row, with a classifier of two layers.
+  /// RoBERTa: BERT whose positions begin behind the padding token's row, with a classifier of two layers,
+  /// or of one for each token.
   ///
   /// Source: Liu et al., *RoBERTa: a robustly optimized BERT pretraining approach*, 2019; names and
   /// options are those of transformers.
@@ -38,6 +39,7 @@ extension Architecture {
       } + [
         TensorName("classifier.dense", "cls"),
         TensorName("classifier.out_proj", "cls.output", .head),
+        TensorName("classifier", "cls.output", .head, role: "cls.tokens"),
       ],
       derivedTensors: bert.derivedTensors, otherHeads: ["lm_head.", "roberta.pooler."],
       formerNames: bert.formerNames
@@ -48,8 +50,9 @@ extension Architecture {
           learnsPositions: true, positionOffset: unused(c),
           typeCount: c[number: "type_vocab_size"].map { Int($0) }, norm: .layer),
         norm: nil,
-        head: c.isSequenceClassifier
-          ? .classification(.init(pooling: .first, activation: "tanh")) : .none
+        head: c.encoderHead(
+          sequences: .init(pooling: .first, activation: "tanh"),
+          tokens: .init(outputRole: "cls.tokens"))
       ) { _ in
         .init(
           attention: .init(bias: true, outputBias: true, isCausal: false),

@@ -17,7 +17,8 @@ extension Architecture {
           remedy: "SmolLM3 is supported without"),
         .numbers("no_rope_layers") { ($0 + 1) % 4 == 0 ? 0 : 1 },
       ],
-    tensors: .decoder(queries: .queryHeads, keys: .keyHeads), derivedTensors: llama.derivedTensors
+    tensors: .decoder(queries: .queryHeads, keys: .keyHeads), derivedTensors: llama.derivedTensors,
+    tokenHead: "score"
   ) { c in
     TransformerStructure(c) { layer in
       .init(

@@ -19,7 +19,8 @@ extension Architecture {
     tensors: .decoder() + [
       TensorName("model.layers.{}.self_attn.q_layernorm", "blk.{}.attn_q_norm"),
       TensorName("model.layers.{}.self_attn.k_layernorm", "blk.{}.attn_k_norm"),
-    ], derivedTensors: llama.derivedTensors
+    ], derivedTensors: llama.derivedTensors,
+    tokenHead: "score"
   ) { c in
     TransformerStructure(c, norm: .layer) { _ in
       .init(

@@ -17,7 +17,8 @@ extension Architecture {
       ],
     tensors: [TensorName].decoder().renaming(
       ["ffn_up": "mlp.c_fc", "ffn_down": "mlp.c_proj"], without: ["ffn_gate"]),
-    derivedTensors: llama.derivedTensors
+    derivedTensors: llama.derivedTensors,
+    tokenHead: "score"
   ) { c in
     let bias = c[flag: "use_bias"]
     return TransformerStructure(c, norm: .layer) { layer in

@@ -45,29 +45,44 @@ public struct Architecture: Sendable {
   package let formerNames: [String: String]
   /// Whether checkpoints may hold stacks of experts in MXFP4: blocks and scales in the place of one tensor.
   package var readsMXFP4 = false
+  /// The layer that makes the logits of a decoder's classifier of tokens; nil for a decoder of which
+  /// transformers has none, and for encoders, whose table has it.
+  package let tokenHead: TensorName?
   /// Set for models that also read images, of which the text part alone is computed.
   package var textPart: TextPart?
   /// What a model of a configuration is made of. Throws for what can't be computed.
   public let structure: @Sendable (ModelConfiguration) throws(FormatError) -> TransformerStructure
 
   /// Creates an architecture from its parts.
+  ///
+  /// A decoder of which transformers has a classifier of tokens says what its layer of logits is called
+  /// (`tokenHead`); the class alone then decides which head a model has.
   public init(
     _ modelType: String, className: String, ggufName: String? = nil, keys: [ConfigurationKey],
     tensors: [TensorName], derivedTensors: [String] = [], isPublishedWithoutHead: Bool = false,
-    otherHeads: [String] = [], formerNames: [String: String] = [:],
+    otherHeads: [String] = [], formerNames: [String: String] = [:], tokenHead: String? = nil,
     structure:
       @escaping @Sendable (ModelConfiguration) throws(FormatError) -> TransformerStructure
   ) {
     self.modelType = modelType
     self.className = className
     self.ggufName = ggufName
-    self.keys = keys
+    self.keys = keys + (tokenHead == nil ? [] : ConfigurationKey.labels)
     self.tensors = tensors
     self.derivedTensors = derivedTensors
     self.isPublishedWithoutHead = isPublishedWithoutHead
     self.otherHeads = otherHeads
     self.formerNames = formerNames
-    self.structure = structure
+    self.tokenHead = tokenHead.map { TensorName($0, "cls.output", .head) }
+    guard tokenHead != nil else {
+      self.structure = structure
+      return
+    }
+    self.structure = { configuration throws(FormatError) in
+      var result = try structure(configuration)
+      if configuration.classifierKind == .tokens { result.head = .classification(.init()) }
+      return result
+    }
   }
 }
 
@@ -150,7 +165,12 @@ extension Architecture {
   }
 
   /// The path of the module of this role; "{}" in it stands for a block's number.
-  package func path(of role: String) -> String? { tensors.first { $0.role == role }?.path }
+  package func path(of role: String) -> String? { module(of: role)?.path }
+
+  /// The module of this role.
+  package func module(of role: String) -> TensorName? {
+    tensors.first { $0.role == role } ?? (tokenHead?.role == role ? tokenHead : nil)
+  }
 
   /// The parameter that a checkpoint's tensor is.
   ///

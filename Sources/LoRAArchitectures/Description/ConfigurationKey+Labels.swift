@@ -1,15 +1,15 @@
-package import LoRAFiles
-package import LoRAJSON
+import LoRAFiles
+import LoRAJSON
 
 extension ConfigurationKey {
-  /// The labels of a classifier: `id2label`, or a number of labels without names, and whether a text may
-  /// have several (`problem_type`). Read for a class of transformers whose name ends in
-  /// "ForSequenceClassification".
+  /// The labels of a classifier: `id2label`, or a number of labels without names, and of a classifier of
+  /// sequences whether one may have several (`problem_type`). Read where the class is a classifier's, see
+  /// ``ModelConfiguration/classifierKind``.
   public static let labels: [ConfigurationKey] = [
     ConfigurationKey(
       name: "id2label",
       read: { (configuration, fields) throws(FormatError) in
-        guard configuration.isSequenceClassifier else { return }
+        guard configuration.classifierKind != nil else { return }
         configuration.labels = try fields.labels()
       },
       write: { configuration in
@@ -31,7 +31,7 @@ extension ConfigurationKey {
     ConfigurationKey(
       name: "problem_type",
       read: { (configuration, fields) throws(FormatError) in
-        guard configuration.isSequenceClassifier else { return }
+        guard configuration.classifierKind == .sequences else { return }
         switch try fields.string("problem_type") {
         case nil, "single_label_classification": break
         case multiLabel: configuration.isMultiLabel = true
@@ -42,7 +42,7 @@ extension ConfigurationKey {
         }
       },
       write: { configuration in
-        configuration.labels.isEmpty
+        configuration.labels.isEmpty || configuration.classifierKind != .sequences
           ? nil
           : .string(configuration.isMultiLabel ? multiLabel : "single_label_classification")
       }),
@@ -79,56 +79,5 @@ extension JSONFields {
       throw error(.invalidValue, "id2label", "a classifier without labels")
     }
     return labels
-  }
-}
-
-extension ModelConfiguration {
-  /// Whether the checkpoint is that of a classifier of sequences. A configuration that is made in code
-  /// and names no class is of its architecture's.
-  public var isSequenceClassifier: Bool {
-    (classNames.first ?? architecture.className).hasSuffix("ForSequenceClassification")
-  }
-
-  /// Whether a text may have several of a classifier's labels, or none: each is then decided by itself.
-  public var isMultiLabel: Bool {
-    get { self[flag: "problem_type"] }
-    set { options["problem_type"] = newValue ? .flag(true) : nil }
-  }
-
-  /// The same model with a classifier of sequences that tells `labels` apart; `file` is for the error.
-  ///
-  /// Throws `FormatError` for an architecture without such a head, and for labels that are none.
-  package func classifying(
-    _ labels: [String], isMultiLabel: Bool, file: String
-  ) throws(FormatError) -> ModelConfiguration {
-    guard architecture.path(of: "cls.output") != nil else {
-      let known = Architecture.all.filter { $0.path(of: "cls.output") != nil }
-      throw FormatError(
-        .unsupported, file: file, subject: "the architecture '\(architecture)'",
-        problem: "it has no classifier of sequences here",
-        remedy: "supported are " + known.map { "'\($0)'" }.joined(separator: ", "))
-    }
-    guard !labels.isEmpty, Set(labels).count == labels.count else {
-      throw FormatError(
-        .invalidValue, file: file, subject: "the labels",
-        problem: labels.isEmpty ? "there are none" : "one occurs twice",
-        remedy: "give each label once")
-    }
-    var result = self
-    result.classNames = [architecture.className]
-    result.labels = labels
-    result.isMultiLabel = isMultiLabel
-    return result
-  }
-
-  /// The object of a `config.json`, with the class and the labels of this configuration in the place of
-  /// its own.
-  package func labelled(_ object: JSONObject) -> JSONObject {
-    var result = object
-    result["architectures"] = .array(classNames.map { .string($0) })
-    for key in ConfigurationKey.labels {
-      if let value = key.write(self) { result[key.name] = value }
-    }
-    return result
   }
 }

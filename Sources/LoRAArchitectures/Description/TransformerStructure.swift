@@ -46,14 +46,13 @@ public struct TransformerStructure: Sendable, Hashable {
   public enum Head: Sendable, Hashable {
     /// The logits of the next token ("output"), or those of the embedding's table.
     case nextToken
-    /// The logits of a sequence's labels.
+    /// The logits of labels, of a sequence or of each token.
     case classification(Classification)
     /// Nothing: an encoder.
     case none
   }
 
-  /// What makes logits of labels of a sequence's hidden states: one layer ("cls.output") of one of
-  /// them, or two.
+  /// What makes logits of labels of hidden states: one layer ("cls.output"), or two.
   public struct Classification: Sendable, Hashable {
     /// Which of a sequence's hidden states is classified.
     public enum Pooling: Sendable, Hashable {
@@ -65,8 +64,8 @@ public struct TransformerStructure: Sendable, Hashable {
       case mean
     }
 
-    /// Which of a sequence's hidden states is classified.
-    public var pooling: Pooling
+    /// Which of a sequence's hidden states is classified; nil: each, in a classifier of tokens.
+    public var pooling: Pooling?
     /// The activation, by its name in files, behind a layer that comes first ("cls"); nil if there is
     /// no such layer.
     public var activation: String?
@@ -76,17 +75,26 @@ public struct TransformerStructure: Sendable, Hashable {
     public var denseBias: Bool
     /// The norm behind the activation ("cls.norm"); nil for none.
     public var norm: Norm?
+    /// The role of the layer that makes the logits: another where classifiers of one architecture name it in
+    /// two ways (RoBERTa).
+    public var outputRole: String
 
     /// Creates a head from its options.
     public init(
-      pooling: Pooling, activation: String? = nil, bias: Bool = true, denseBias: Bool = true,
-      norm: Norm? = nil
+      pooling: Pooling? = nil, activation: String? = nil, bias: Bool = true,
+      denseBias: Bool = true, norm: Norm? = nil, outputRole: String = "cls.output"
     ) {
       self.pooling = pooling
       self.activation = activation
       self.bias = bias
       self.denseBias = denseBias
       self.norm = norm
+      self.outputRole = outputRole
+    }
+
+    /// The roles of its modules, the output layer's last.
+    var roles: [String] {
+      (activation == nil ? [] : ["cls"]) + (norm == nil ? [] : ["cls.norm"]) + [outputRole]
     }
   }
 

@@ -133,7 +133,7 @@ extension TokenModel {
   fileprivate var taskOfPEFT: String? {
     switch self {
     case is any LanguageModel: "CAUSAL_LM"
-    case is any SequenceClassifier: nil
+    case is any Classifier: nil
     default: "FEATURE_EXTRACTION"
     }
   }

@@ -106,7 +106,9 @@ private struct StoredWeights {
       let parameter = directory.parameterName(name, architecture)
       if let value = rest.removeValue(forKey: parameter) {
         try append(name, value, as: type ?? stored.dtype)
-      } else if name == "\(architecture.headPath).weight", let table {
+      } else if name == "\(architecture.headPath).weight", let table,
+        pretrained.model is any LanguageModel
+      {
         // Tied, and stored all the same.
         try append(name, table, as: type ?? stored.dtype)
       } else {

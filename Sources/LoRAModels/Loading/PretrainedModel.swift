@@ -26,7 +26,7 @@ public struct PretrainedModel: Sendable {
   /// What `generation_config.json` says: stop tokens and sampling.
   public let generation: GenerationConfiguration
   /// The paths of the modules of a classifier's head that the checkpoint has no weights of: they begin
-  /// as a model does that nobody trained, see ``init(path:classifying:isMultiLabel:type:seed:)``.
+  /// as a model does that nobody trained, see ``init(path:classifying:of:isMultiLabel:type:seed:)``.
   public let freshModules: [String]
 
   /// Opens the Hugging Face directory, or the GGUF file, at `path`; which it is follows from its
@@ -97,6 +97,12 @@ public struct PretrainedModel: Sendable {
     get throws(FormatError) { try model.sequenceClassifier(of: path) }
   }
 
+  /// The model as one that tells labels of each token apart. Throws `FormatError` if it is of another
+  /// kind.
+  public var tokenClassifier: any PretrainedTokenClassifier {
+    get throws(FormatError) { try model.tokenClassifier(of: path) }
+  }
+
   /// Where it was opened from.
   public var path: String { directory?.path ?? file?.path ?? "" }
 
@@ -160,12 +166,17 @@ extension ModelConfiguration {
       className.ranges(of: "For").last.map { className[$0.lowerBound...] }
     }
     guard error.kind == .missingTensor || error.kind == .unexpectedTensor,
-      let name = classNames.first, let found = head(name), found != head(architecture.className)
+      let name = classNames.first, let found = head(name)
     else { return error }
+    let known =
+      architecture.classifierKinds.map(architecture.className(of:))
+      + (architecture.tokenHead == nil ? [] : [architecture.className])
+    let supported = known.isEmpty ? [architecture.className] : known
+    guard !supported.contains(where: { head($0) == found }) else { return error }
     return FormatError(
       .unsupported, file: file, key: "architectures",
       "the head of '\(name)' is not supported (\(error.subject))",
-      remedy: "supported is '\(architecture.className)'")
+      remedy: "supported \(supported.count == 1 ? "is" : "are") \(listed(supported))")
   }
 
   private func makeModel(
@@ -191,6 +202,8 @@ extension ModelConfiguration {
     for name in directory.tensorNames where !used.contains(name) {
       let parameter = directory.parameterName(name, architecture)
       if unread.contains(where: { parameter.hasPrefix($0 + ".") }) { continue }
+      // A classifier leaves out the head that predicted the next token.
+      if model is any Classifier, parameter.hasPrefix("\(architecture.headPath).") { continue }
       try directory.checkUnused(name, of: architecture, tied: tiesWordEmbeddings)
     }
     return model

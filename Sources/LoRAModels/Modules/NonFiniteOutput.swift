@@ -123,7 +123,7 @@ final class OutputProbe: Sendable {
         let hidden = model.hiddenStates(batch)
         switch model {
         case let model as any LanguageModel: _ = model.logits(of: hidden)
-        case let model as any SequenceClassifier: _ = model.logits(of: hidden, batch)
+        case let model as any Classifier: _ = model.logits(of: hidden, batch)
         default: break
         }
       }

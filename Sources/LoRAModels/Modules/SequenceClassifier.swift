@@ -2,14 +2,11 @@ public import LoRAAutograd
 public import LoRATensor
 
 /// A module that tells labels of a sequence apart.
-public protocol SequenceClassifier: TokenModel {
-  /// What the logits stand for, in their order.
-  var labels: [String] { get }
+///
+/// The logits are `[batch, labels]`, from the hidden states of each batch item's one sequence.
+public protocol SequenceClassifier: Classifier {
   /// Whether a sequence may have several labels, or none, each decided by itself; false by default.
   var isMultiLabel: Bool { get }
-  /// The logits of each batch item's labels, `[batch, labels]`, from the hidden states of its one
-  /// sequence.
-  func logits(of hidden: Variable, _ batch: TokenBatch) -> Variable
 }
 
 extension SequenceClassifier {

@@ -17,6 +17,9 @@ public typealias PretrainedLanguageModel = LanguageModel & PretrainedTokenModel
 /// A classifier of sequences that a Hugging Face directory describes.
 public typealias PretrainedSequenceClassifier = SequenceClassifier & PretrainedTokenModel
 
+/// A classifier of tokens that a Hugging Face directory describes.
+public typealias PretrainedTokenClassifier = TokenClassifier & PretrainedTokenModel
+
 extension ModelConfiguration {
   /// A model of this shape with random weights: matrices normal with `standardDeviation`, norms one,
   /// biases zero, as transformers initializes them. Every parameter is trainable.
@@ -61,18 +64,31 @@ extension PretrainedTokenModel {
     of file: String?
   ) throws(FormatError) -> any PretrainedSequenceClassifier {
     guard let model = self as? any PretrainedSequenceClassifier else {
-      throw wrongKind(
-        file, "has no classifier of sequences",
-        "open the checkpoint of a class whose name ends in ForSequenceClassification")
+      throw wrongKind(file, lacking: .sequences)
     }
     return model
+  }
+
+  /// The same as a classifier of tokens; `file` is for the error.
+  func tokenClassifier(of file: String?) throws(FormatError) -> any PretrainedTokenClassifier {
+    guard let model = self as? any PretrainedTokenClassifier else {
+      throw wrongKind(file, lacking: .tokens)
+    }
+    return model
+  }
+
+  private func wrongKind(_ file: String?, lacking kind: ClassifierKind) -> FormatError {
+    wrongKind(
+      file, "has no \(kind.title.dropFirst(2))",
+      "open the checkpoint of a class whose name ends in \(kind.classSuffix)")
   }
 
   private func wrongKind(_ file: String?, _ problem: String, _ remedy: String) -> FormatError {
     let kind =
       switch self {
       case is any LanguageModel: "a language model"
-      case is any SequenceClassifier: "a classifier of sequences"
+      case is any SequenceClassifier: ClassifierKind.sequences.title
+      case is any TokenClassifier: ClassifierKind.tokens.title
       default: "an encoder"
       }
     return FormatError(

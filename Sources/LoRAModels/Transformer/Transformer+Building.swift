@@ -52,10 +52,12 @@ extension ModelConfiguration {
       let head = try builder.head(classification)
       modules["cls"] = head.dense?.layer
       modules["cls.norm"] = head.norm
-      modules["cls.output"] = head.output
-      return TransformerClassifier(
-        configuration: self, body: body, head: head,
-        children: builder.children(modules, body.blocks))
+      modules[classification.outputRole] = head.output
+      let children = builder.children(modules, body.blocks)
+      return classification.pooling == nil
+        ? TransformerTokenClassifier(
+          configuration: self, body: body, head: head, children: children)
+        : TransformerClassifier(configuration: self, body: body, head: head, children: children)
     case .none:
       return TransformerEncoder(
         configuration: self, body: body, children: builder.children(modules, body.blocks))
@@ -135,7 +137,7 @@ private final class TransformerBuilder {
   private func name(
     _ role: String, _ index: Int?, _ expert: Int? = nil
   ) throws -> (path: String, entry: TensorName) {
-    guard let entry = architecture.tensors.first(where: { $0.role == role }) else {
+    guard let entry = architecture.module(of: role) else {
       throw FormatError(
         .unsupported, file: "config.json", subject: "the architecture '\(architecture)'",
         problem: "its structure has a module '\(role)', and its table of tensors does not name it",
@@ -236,7 +238,8 @@ private final class TransformerBuilder {
       },
       norm: try structure.norm.map { try norm("cls.norm", $0) },
       output: try linear(
-        "cls.output", inputs: size, outputs: configuration.labels.count, bias: structure.bias))
+        structure.outputRole, inputs: size, outputs: configuration.labels.count,
+        bias: structure.bias))
   }
 
   func block(
@@ -484,7 +487,7 @@ private final class TransformerBuilder {
   func children(_ modules: [String: any Module], _ blocks: [Block]) -> Named<any Module> {
     var listed: [(path: String, module: any Module)] = []
     var hasBlocks = false
-    for entry in architecture.tensors {
+    for entry in architecture.tensors + [architecture.tokenHead].compactMap(\.self) {
       if let (list, _) = entry.pathInBlock {
         if hasBlocks { continue }
         hasBlocks = true

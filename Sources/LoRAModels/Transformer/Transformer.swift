@@ -3,7 +3,7 @@ public import LoRAAutograd
 public import LoRATensor
 
 /// A model of any `Architecture`, built of what its `TransformerStructure` says: ``Transformer``,
-/// ``TransformerClassifier`` or ``TransformerEncoder``, by its head.
+/// ``TransformerClassifier``, ``TransformerTokenClassifier`` or ``TransformerEncoder``, by its head.
 package protocol TransformerModel: PretrainedTokenModel, VirtualTokenModel {
   /// What makes hidden states.
   var body: TransformerBody { get }
@@ -59,13 +59,27 @@ public final class Transformer: LanguageModel, TransformerModel {
   public func hiddenStates(_ batch: TokenBatch) -> Variable { hiddenStates(batch, cache: nil) }
 }
 
+/// A transformer with a head that makes logits of labels.
+package protocol ClassifyingTransformer: Classifier, TransformerModel {
+  /// Makes the logits of hidden states.
+  var head: ClassificationHead { get }
+}
+
+extension ClassifyingTransformer {
+  /// What the logits stand for.
+  public var labels: [String] { configuration.labels }
+  /// The layer that makes the logits, which ``LayerSelector/allLinear`` leaves out.
+  public var outputHead: (any LinearLayer)? { head.output }
+  /// The logits of labels, from the hidden states of a batch.
+  public func logits(of hidden: Variable, _ batch: TokenBatch) -> Variable { head(hidden, batch) }
+}
+
 /// A transformer that tells labels of a sequence apart.
-public final class TransformerClassifier: SequenceClassifier, TransformerModel {
+public final class TransformerClassifier: SequenceClassifier, ClassifyingTransformer {
   /// The shape and the options that the model was made with.
   public let configuration: ModelConfiguration
   package let body: TransformerBody
-  /// Makes logits of labels of a hidden state.
-  private let head: ClassificationHead
+  package let head: ClassificationHead
   /// The names of Hugging Face checkpoints.
   public let children: Named<any Module>
   /// Where adapters are attached that put virtual tokens before the model's.
@@ -81,15 +95,30 @@ public final class TransformerClassifier: SequenceClassifier, TransformerModel {
     self.children = children
   }
 
-  /// What the logits stand for.
-  public var labels: [String] { configuration.labels }
-  /// Whether a sequence may have several of them.
+  /// Whether a sequence may have several labels.
   public var isMultiLabel: Bool { configuration.isMultiLabel }
-  /// The layer that makes the logits, which ``LayerSelector/allLinear`` leaves out.
-  public var outputHead: (any LinearLayer)? { head.output }
+}
 
-  /// The logits of each sequence's labels, `[sequences, labels]`.
-  public func logits(of hidden: Variable, _ batch: TokenBatch) -> Variable { head(hidden, batch) }
+/// A transformer that tells labels of each token apart.
+public final class TransformerTokenClassifier: TokenClassifier, ClassifyingTransformer {
+  /// The shape and the options that the model was made with.
+  public let configuration: ModelConfiguration
+  package let body: TransformerBody
+  package let head: ClassificationHead
+  /// The names of Hugging Face checkpoints.
+  public let children: Named<any Module>
+  /// Where adapters are attached that put virtual tokens before the model's.
+  public let slot = AdapterSlot()
+
+  init(
+    configuration: ModelConfiguration, body: TransformerBody, head: ClassificationHead,
+    children: Named<any Module>
+  ) {
+    self.configuration = configuration
+    self.body = body
+    self.head = head
+    self.children = children
+  }
 }
 
 /// A transformer without a head: hidden states are what it is for.
@@ -109,30 +138,37 @@ public final class TransformerEncoder: TransformerModel {
   }
 }
 
-/// What makes logits of labels of a sequence's hidden states.
-struct ClassificationHead: Sendable {
-  let pooling: TransformerStructure.Classification.Pooling
+/// What makes logits of labels of hidden states.
+package struct ClassificationHead: Sendable {
+  /// What is classified of a sequence; nil: each token.
+  let pooling: TransformerStructure.Classification.Pooling?
   /// The layer that comes first, and its activation.
   let dense: (layer: any LinearLayer, activation: Activation)?
   /// The norm behind its activation.
   let norm: (any Norm)?
   let output: any LinearLayer
 
-  /// Hidden states `[B, T, C]` to logits `[B, labels]`.
+  /// Hidden states `[B, T, C]` to logits `[B, labels]`, or `[B, T, labels]` of each token.
   func callAsFunction(_ hidden: Variable, _ batch: TokenBatch) -> Variable {
-    let items = hidden.shape[0]
+    guard let pooling else { return logits(hidden) }
     // [B, 1, C]: items of the batch may have adapters of their own.
-    var x = pooling == .mean ? mean(hidden, batch) : chosen(hidden, batch)
-    if let dense { x = dense.layer(x)(dense.activation) }
-    if let norm { x = norm(x) }
-    x = output(x)
-    return x.reshaped(to: [items, x.shape.innermost])
+    let pooled =
+      pooling == .mean ? mean(hidden, batch) : chosen(hidden, batch, isFirst: pooling == .first)
+    let logits = logits(pooled)
+    return logits.reshaped(to: [hidden.shape[0], logits.shape.innermost])
   }
 
-  private func chosen(_ hidden: Variable, _ batch: TokenBatch) -> Variable {
+  private func logits(_ hidden: Variable) -> Variable {
+    var x = hidden
+    if let dense { x = dense.layer(x)(dense.activation) }
+    if let norm { x = norm(x) }
+    return output(x)
+  }
+
+  private func chosen(_ hidden: Variable, _ batch: TokenBatch, isFirst: Bool) -> Variable {
     let (items, count) = (hidden.shape[0], hidden.shape[1])
     let places = batch.lengths.enumerated().map { item, length in
-      let place = pooling == .first ? 0 : max(0, length - 1)
+      let place = isFirst ? 0 : max(0, length - 1)
       return Int64(item * count + place)
     }
     return hidden.reshaped(to: [items * count, hidden.shape[2]])

@@ -27,40 +27,59 @@ extension LabelledDataSet {
     _ texts: [LabelledText], labels: LabelSet, tokenizer: any Tokenizer, longest: Int,
     longExamples: LongExamples = .truncate, source: String = "the texts"
   ) throws -> (data: LabelledDataSet, notes: [String]) {
-    guard longExamples != .split else {
-      throw TrainingError.invalidOption(
-        name: "what becomes of long examples", value: "split",
-        expected: "error, truncate or skip: a part of a text does not have its label")
-    }
+    var long = try LongExampleTally(longExamples, limit: longest, source: source)
     var examples: [Example] = []
     examples.reserveCapacity(texts.count)
-    var long: [Int] = []
     for text in texts {
       let numbers = try labels.numbers(of: text, file: source)
       let (encoding, isCut) = try tokenizer.encode(
         text.text, pairedWith: text.second, limit: longest, file: source, line: text.line)
-      if isCut {
-        guard longExamples != .error else {
-          throw LabelledText.error(
-            source, text.line, "the example has more than \(longest) tokens",
-            "allow longer sequences, or cut it")
-        }
-        long.append(text.line)
-        if longExamples == .skip { continue }
-      }
+      if isCut, try !long.keeps(line: text.line) { continue }
       examples.append(
         Example(tokens: encoding.ids, types: encoding.typesOfPair, labels: numbers))
     }
-    let data = try LabelledDataSet(examples, source: source)
-    guard let first = long.first else { return (data, []) }
-    let done = longExamples == .skip ? "left out" : "cut"
-    return (
-      data,
-      [
-        "\(long.count) example\(long.count == 1 ? " was" : "s were") longer than \(longest) tokens and "
-          + "\(done), the first on line \(first)"
-      ]
-    )
+    return (try LabelledDataSet(examples, source: source), long.notes)
+  }
+}
+
+/// The examples of a data set that are longer than allowed, and what becomes of them: they can't be split,
+/// as a part of a text does not have its label.
+struct LongExampleTally {
+  private let choice: LongExamples
+  private let limit: Int
+  private let source: String
+  private var lines: [Int] = []
+
+  /// Throws for the choice to split them.
+  init(_ choice: LongExamples, limit: Int, source: String) throws(TrainingError) {
+    guard choice != .split else {
+      throw .invalidOption(
+        name: "what becomes of long examples", value: "split",
+        expected: "error, truncate or skip: a part of a text does not have its label")
+    }
+    self.choice = choice
+    self.limit = limit
+    self.source = source
+  }
+
+  /// Counts the example on `line`; whether it is kept, cut. Throws where none may be longer.
+  mutating func keeps(line: Int) throws(FormatError) -> Bool {
+    guard choice != .error else {
+      throw LabelledText.error(
+        source, line, "the example has more than \(limit) tokens",
+        "allow longer sequences, or cut it")
+    }
+    lines.append(line)
+    return choice == .truncate
+  }
+
+  /// What became of them, a sentence if there were any.
+  var notes: [String] {
+    guard let first = lines.first else { return [] }
+    return [
+      "\(lines.count) example\(lines.count == 1 ? " was" : "s were") longer than \(limit) tokens and "
+        + "\(choice == .skip ? "left out" : "cut"), the first on line \(first)"
+    ]
   }
 }
 
@@ -81,11 +100,7 @@ extension Tokenizer {
     if let second { counts.append(encode(second, addSpecialTokens: false).count) }
     let special = whole.ids.count - counts.reduce(0, +)
     guard special + counts.count <= limit else {
-      throw FormatError(
-        .invalidValue, file: file, subject: "line \(line)",
-        problem:
-          "the tokenizer puts \(special) tokens round a text, which leaves it none of \(limit)",
-        remedy: "allow longer sequences")
+      throw noRoom(for: special, limit, file, line)
     }
     let kept = Self.kept(of: counts, in: limit - special)
     // The second text first: removing it moves nothing before it.
@@ -98,6 +113,13 @@ extension Tokenizer {
       whole.types.removeSubrange(range)
     }
     return (whole, true)
+  }
+
+  func noRoom(for special: Int, _ limit: Int, _ file: String, _ line: Int) -> FormatError {
+    FormatError(
+      .invalidValue, file: file, subject: "line \(line)",
+      problem: "the tokenizer puts \(special) tokens round a text, which leaves it none of \(limit)",
+      remedy: "allow longer sequences")
   }
 
   /// How many tokens of texts of these lengths remain where there are `limit`: the longer of two is cut

@@ -1,4 +1,4 @@
-public import LoRAFiles
+import LoRAFiles
 import LoRAJSON
 
 /// A text, or two that belong together, with its labels, as a file of examples has it.
@@ -118,8 +118,8 @@ extension LabelledText {
     return result
   }
 
-  private static func label(
-    _ value: JSONValue, _ file: String, _ line: Int
+  static func label(
+    _ value: JSONValue, _ file: String, _ line: Int, field: String = "label"
   ) throws(FormatError) -> Label {
     if let name = value.stringValue {
       guard !name.isEmpty else { throw error(file, line, "the label is empty", "give it a name") }
@@ -127,8 +127,8 @@ extension LabelledText {
     }
     if case .integer = value, let number = value.intValue, number >= 0 { return .number(number) }
     throw error(
-      file, line, "expected a name, or a number from 0, as 'label'; found \(value.kind)",
-      "several labels stand in a list")
+      file, line, "expected a name, or a number from 0, as '\(field)'; found \(value.kind)",
+      field == "label" ? "several labels stand in a list" : "give each token one")
   }
 
   private static func rows(of file: DataFile) throws -> [LabelledText] {
@@ -161,92 +161,5 @@ extension LabelledText {
   ) -> FormatError {
     FormatError(
       .typeMismatch, file: file, subject: "line \(line)", problem: problem, remedy: remedy)
-  }
-}
-
-/// What examples with labels are told apart by: the names, and whether one may have several.
-public struct LabelSet: Sendable, Hashable {
-  /// The names, in the order of their numbers.
-  public let names: [String]
-  /// Whether an example may have several labels, or none.
-  public let isMultiLabel: Bool
-  private let positions: [String: Int]
-
-  /// Creates a set of labels.
-  public init(names: [String], isMultiLabel: Bool = false) {
-    self.names = names
-    self.isMultiLabel = isMultiLabel
-    positions = Dictionary(zip(names, names.indices), uniquingKeysWith: { first, _ in first })
-  }
-
-  /// The labels of `examples`, sorted by name, so that they do not depend on the examples' order; numbers
-  /// are called LABEL_0, LABEL_1, ..., as in transformers.
-  ///
-  /// Throws `FormatError` for an example without a label, and for names beside numbers, or lists beside
-  /// single labels; `file` is the examples' for that.
-  public init(of examples: [LabelledText], file: String) throws(FormatError) {
-    var names: Set<String> = []
-    var greatest: Int?
-    for example in examples {
-      guard let labels = example.labels else {
-        throw LabelledText.error(file, example.line, "it has no 'label'", "add it")
-      }
-      guard example.isList == examples[0].isList else {
-        throw LabelledText.error(
-          file, example.line,
-          "'label' is \(example.isList ? "a list" : "one label"), and on line \(examples[0].line) it is "
-            + (examples[0].isList ? "a list" : "one label"),
-          "where examples may have several labels, each has a list")
-      }
-      for label in labels {
-        switch label {
-        case .name(let name): names.insert(name)
-        case .number(let number): greatest = max(greatest ?? 0, number)
-        }
-      }
-      if greatest != nil, !names.isEmpty {
-        throw LabelledText.error(
-          file, example.line, "some labels are names, others are numbers", "name them all")
-      }
-    }
-    if let greatest, greatest >= 1 << 20 {
-      throw LabelledText.error(file, 1, "there are \(greatest + 1) labels, which are too many", "")
-    }
-    self.init(
-      names: greatest.map { (0...$0).map { "LABEL_\($0)" } } ?? names.sorted(),
-      isMultiLabel: examples.first?.isList ?? false)
-  }
-
-  /// The numbers of the labels of `example`. Throws `FormatError` for a label that is not in the set, and
-  /// for none or several where there is one.
-  package func numbers(of example: LabelledText, file: String) throws(FormatError) -> [Int] {
-    guard let labels = example.labels else {
-      throw LabelledText.error(file, example.line, "it has no 'label'", "add it")
-    }
-    guard isMultiLabel || labels.count == 1 else {
-      throw LabelledText.error(
-        file, example.line, "it has \(labels.count) labels, and the model gives each text one",
-        "train a model for several: with lists as labels")
-    }
-    var numbers: [Int] = []
-    for label in labels {
-      switch label {
-      case .number(let number) where number < names.count: numbers.append(number)
-      case .number(let number):
-        throw LabelledText.error(
-          file, example.line,
-          "the label \(number) is not one of the model's \(names.count), 0 to \(names.count - 1)",
-          ""
-        )
-      case .name(let name):
-        guard let number = positions[name] else {
-          throw LabelledText.error(
-            file, example.line, "the label '\(name)' is not one of the model's \(names.count)",
-            "it tells apart " + listed(names))
-        }
-        numbers.append(number)
-      }
-    }
-    return numbers
   }
 }

@@ -143,8 +143,10 @@ private struct TrainingPlan {
   // MARK: While something runs
 
   var lossBytes: Int {
-    // A classifier's logits are few.
-    guard isLanguageModel else { return buffer(c.hiddenSize) }
+    guard isLanguageModel else {
+      // A sequence's logits are few; those of tokens are as many as there are, and so is their gradient.
+      return buffer(c.hiddenSize) + (c.classifierKind == .tokens ? 2 * buffer(c.labels.count) : 0)
+    }
     // The logits and their gradient, and the gradient of the hidden states.
     if workload.formsLogits { return 2 * buffer(c.vocabularySize) + 2 * buffer(c.hiddenSize) }
     // The last virtual token predicts the first of the others.

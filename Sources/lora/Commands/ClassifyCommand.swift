@@ -4,11 +4,12 @@ import LoRAFormats
 import LoRAJSON
 import LoRAKit
 
-/// `lora classify`: the labels of texts.
+/// `lora classify`: the labels of texts, or of their words.
 struct ClassifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "classify",
-    abstract: "Give texts their labels, with a classifier or an adapter that brings its head.",
+    abstract:
+      "Give texts, or their words, their labels, with a classifier or an adapter that brings its head.",
     usage: """
       lora classify --model <path> (--text <text> | --data <file> | --ids <file[#name]>) \
       [--dtype <dtype>] [--text-only] [--adapter <adapter[:scale]> ...] [--allow-no-effect] \
@@ -20,7 +21,13 @@ struct ClassifyCommand: ParsableCommand {
       are likelier than not. The labels' names come from the model's config.json, or from the one beside \
       the adapter. Where the examples of --data have labels, the accuracy follows.
 
+      A classifier of tokens (--task token-classification) gives a label to each word of --data ("tokens"), \
+      or to each token of a text, as the vocabulary spells it. Where words have tags, the accuracy follows, \
+      and for tags of entities (B-PER, I-PER, O) the F1 of whole entities. --json prints \
+      {"documents": [{"tokens": [{"token": "Ada", "label": "B-PER", "score": 0.98}]}]}.
+
         lora classify --model ENCODER --adapter intents --text 'where is my parcel'
+        lora classify --model ENCODER --adapter names --data names.jsonl
         lora classify --model ENCODER --adapter intents --data intents.jsonl --json
       """)
 
@@ -30,7 +37,8 @@ struct ClassifyCommand: ParsableCommand {
   var text: String?
   @Option(
     help: ArgumentHelp(
-      "Records with text and, for pairs, text_pair (.jsonl, .json, .csv), or a text a line (.txt).",
+      "Records with text and, for pairs, text_pair (.jsonl, .json, .csv), or a text a line (.txt). For a "
+        + "classifier of tokens records with tokens or a text, or a word a line (.conll, .txt).",
       valueName: "file"))
   var data: String?
   @Option(
@@ -53,17 +61,46 @@ struct ClassifyCommand: ParsableCommand {
 
   func run() throws {
     let pretrained = try adapters.openModel(model.path, type: model.dtype.type)
+    if let classifier = pretrained.model as? any PretrainedTokenClassifier {
+      try adapters.attach(to: classifier, from: model.path)
+      return try run(pretrained, classifier)
+    }
     let classifier = try pretrained.sequenceClassifier
     try adapters.attach(to: classifier, from: model.path)
     let (sequences, types, texts) = try documents(pretrained)
+    let found = try computing(sequences) {
+      try classifier.classify($0, types: types, batchSize: batch, onBatch: $1)
+    }
+    try report(found, classifier, texts)
+  }
+
+  /// What `classify` makes of `sequences`, in the precision that is asked for and with a progress bar.
+  func computing<Result>(
+    _ sequences: [[Int]],
+    _ classify: (_ sequences: [[Int]], _ onBatch: (Int) -> Void) throws -> Result
+  ) throws -> Result {
     var progress = Progress()
     let found = try ProductPrecision.withValue(model.dtype.precision(otherwise: .float32)) {
-      try classifier.classify(sequences, types: types, batchSize: batch) { done in
+      try classify(sequences) { done in
         if sequences.count > 4 * batch { progress.report(done, of: sequences.count, ["texts"]) }
       }
     }
     progress.finish()
-    try report(found, classifier, texts)
+    return found
+  }
+
+  /// Says that a document was cut.
+  func noteCut(line: Int, _ longest: Int) {
+    StandardError.line(
+      "note: \(data ?? "--text"): line \(line) is longer than the model's \(longest) positions, "
+        + "and its end was cut")
+  }
+
+  /// Prints a logit a line.
+  func show(_ logits: [Float], of labels: [String]) throws {
+    for (label, logit) in zip(labels, logits) {
+      try StandardOutput.line("  \(label) \(decimal(Double(logit), 6))")
+    }
   }
 
   /// The tokens of the documents, their types, and the examples that they come from.
@@ -81,9 +118,7 @@ struct ClassifyCommand: ParsableCommand {
         $0.text, pairedWith: $0.second, limit: longest, file: data ?? "--text", line: $0.line)
     }
     for (text, encoding) in zip(texts, encodings) where encoding.isCut {
-      StandardError.line(
-        "note: \(data ?? "--text"): line \(text.line) is longer than the model's \(longest) positions, "
-          + "and its end was cut")
+      noteCut(line: text.line, longest)
     }
     let hasTypes = encodings.contains { $0.encoding.types.contains { $0 != 0 } }
     return (
@@ -118,11 +153,7 @@ struct ClassifyCommand: ParsableCommand {
       }
       let place = text == nil ? "\(index + 1): " : ""
       try StandardOutput.line(place + (labels.isEmpty ? "none" : labels.joined(separator: ", ")))
-      if logits {
-        for (label, logit) in zip(model.labels, found.logits) {
-          try StandardOutput.line("  \(label) \(decimal(Double(logit), 6))")
-        }
-      }
+      if logits { try show(found.logits, of: model.labels) }
     }
     if let accuracy { try StandardOutput.line("accuracy \(decimal(accuracy, 5))") }
   }

@@ -96,6 +96,8 @@ extension InspectCommand.Report {
       "sliding_windows": .array(c.slidingWindows.map { $0.map { JSONValue($0) } ?? .null }),
       "dtype": c.storedType.map { .string($0.rawValue) } ?? .null,
       "labels": c.labels.isEmpty ? .null : .array(c.labels.map { .string($0) }),
+      "labelled": c.labels.isEmpty
+        ? .null : .string(c.classifierKind == .tokens ? "tokens" : "sequences"),
     ]
     let mixtures = structure.blocks.map(\.feedForward.experts)
     if let experts = mixtures.lazy.compactMap({ $0 }).first {
@@ -139,9 +141,10 @@ extension InspectCommand.Report {
     switch head {
     case .nextToken: return "head \(c.tiesWordEmbeddings ? "tied to the embedding" : "of its own")"
     case .none: return "no head"
-    case .classification:
+    case .classification(let head):
       let more = c.labels.count - mostLabels
-      return "head of \(counted(c.labels.count, "label")): "
+      return "head of \(counted(c.labels.count, "label"))"
+        + (head.pooling == nil ? " for each token: " : ": ")
         + c.labels.prefix(mostLabels).joined(separator: ", ")
         + (more > 0 ? " and \(grouped(more)) more" : "")
     }

@@ -29,8 +29,10 @@ struct TrainCommand: ParsableCommand {
       "Text (.txt), records with a text or with a prompt and a completion (.jsonl, .json, .csv), or "
         + "token sequences (.json, .safetensors). FILE#name picks a tensor of a .safetensors file; without "
         + "it 'train' is read. For --task classification records with text, label and, for pairs, "
-        + "text_pair; a label is a name, or a list of names where there may be several. For --task embedding pairs "
-        + "(text, text_pair), or labelled texts.",
+        + "text_pair; a label is a name, or a list of names where there may be several. For "
+        + "--task token-classification records with tokens and tags, lists of words and of their labels, or "
+        + "lines of a word and its tag with an empty line behind a sentence (.conll, .txt). For --task "
+        + "embedding pairs (text, text_pair), or labelled texts.",
       valueName: "file[#name]"))
   var data: String
   @Option(
@@ -85,6 +87,7 @@ struct TrainCommand: ParsableCommand {
     switch task {
     case .text: try run(TextTask(input), destinations)
     case .classification: try run(ClassificationTask(input), destinations)
+    case .tokenClassification: try run(TokenClassificationTask(input), destinations)
     case .embedding: try run(EmbeddingTask(input), destinations)
     }
   }
@@ -136,7 +139,8 @@ struct TrainCommand: ParsableCommand {
     if let rate = schedule.headLearningRate {
       guard trainer.setLearningRate(rate, ofModules: task.headModules) else {
         throw CommandError(
-          "--head-learning-rate: no head is trained; leave it out, or give --task classification")
+          "--head-learning-rate: no head is trained; leave it out, or give --task classification or "
+            + "token-classification")
       }
     }
     // Before anything that takes long.

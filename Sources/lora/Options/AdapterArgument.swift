@@ -85,11 +85,12 @@ struct AdapterOptions: ParsableArguments {
   /// has none.
   func openModel(_ path: String, type: DType?) throws -> PretrainedModel {
     if let base = try PretrainedModel.configuration(at: path),
-      base.architecture.path(of: "cls.output") != nil
+      !base.architecture.classifierKinds.isEmpty
     {
       for adapter in adapters {
-        let file = try AdapterFile.opened(adapter.path, toAttachTo: path)
-        if try file.labels(of: base) != nil {
+        // What there is to say of it is said when it is attached.
+        let file = try AdapterFile.opened(adapter.path, toAttachTo: path, isTold: false)
+        if try file.classifier(on: base) != nil {
           return try PretrainedModel(path: path, headOf: file, type: type)
         }
       }

@@ -13,17 +13,19 @@ extension AdapterFile {
 
   /// The adapter at `path`, to be attached to the model that was opened from `model`, which checks it
   /// as a base is.
-  static func opened(_ path: String, toAttachTo model: String) throws(FormatError) -> AdapterFile {
+  static func opened(
+    _ path: String, toAttachTo model: String, isTold: Bool = true
+  ) throws(FormatError) -> AdapterFile {
     var options = Options(basePath: model)
     options.checksBase = false
-    return try opened(path, options)
+    return try opened(path, options, isTold: isTold)
   }
 
   private static func opened(
-    _ path: String, _ options: Options
+    _ path: String, _ options: Options, isTold: Bool = true
   ) throws(FormatError) -> AdapterFile {
     let file = try AdapterFile(path: path, options: options)
-    for note in file.notes { StandardError.line("warning: \(path): \(note)") }
+    for note in file.notes where isTold { StandardError.line("warning: \(path): \(note)") }
     return file
   }
 }

@@ -67,10 +67,12 @@ enum TaskArgument: String, ExpressibleByArgument, CaseIterable {
   case text
   /// The labels of texts.
   case classification
+  /// The labels of each word of texts.
+  case tokenClassification = "token-classification"
   /// Vectors of texts.
   case embedding
 
   static let help =
-    "the next token of texts (text), the labels of texts (classification), or vectors that are close for "
-    + "texts of a pair, or of a label (embedding)"
+    "the next token of texts (text), the labels of texts (classification) or of each of their words "
+    + "(token-classification), or vectors that are close for texts of a pair, or of a label (embedding)"
 }

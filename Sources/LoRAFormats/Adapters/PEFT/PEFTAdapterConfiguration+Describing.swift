@@ -74,7 +74,9 @@ extension PEFTAdapterConfiguration {
   /// nor is a name that a block has too.
   private func names(exactly layers: [String], among paths: [String]?) -> Bool {
     switch targets {
-    case .allLinear, .unspecified: return true
+    // PEFT takes the head of a classifier of tokens for one of them, and then refuses to save it whole.
+    case .allLinear: return taskType != "TOKEN_CLS"
+    case .unspecified: return true
     case .pattern: return false
     case .names(let names):
       let adapted = NameSet(ends: layers)
