@@ -121,7 +121,8 @@ import Testing
     let ids = try file.tensor(named: "ids"), expected = try file.tensor(named: name)
     let lengths = try file.tensor(named: "lengths").scalars(as: Int64.self).map { Int($0) }
     let list = lengths.indices.map { index in
-      "[" + ids[row: index].scalars(as: Int64.self).prefix(lengths[index]).map { "\($0)" }
+      "["
+        + ids[row: index].scalars(as: Int64.self).prefix(lengths[index]).map { "\($0)" }
         .joined(separator: ", ") + "]"
     }
     let place = try Command.temporaryFolder() + "/ids.json"

@@ -189,7 +189,8 @@ import Testing
         .contains("name ends in ForTokenClassification"))
     #expect(
       try problem { try PretrainedModel(path: sequences, classifying: ["a", "b"], of: .tokens) }
-        .contains("'architectures': the checkpoint is a classifier of sequences with the labels 'no'"))
+        .contains(
+          "'architectures': the checkpoint is a classifier of sequences with the labels 'no'"))
     #expect(
       try problem { try PretrainedModel(path: Self.path("bert"), classifying: ["a"], of: .tokens) }
         .contains("'id2label': the checkpoint is a classifier of tokens with the labels 'B-LOC'"))

@@ -140,7 +140,8 @@ import Testing
         ["money", "arrived"], tags: ["B-THING", "O"].map { .name($0) }, line: 4),
     ]
     let labels = try LabelSet(of: texts, file: "texts")
-    let pretrained = try PretrainedModel(path: base, classifying: labels.names, of: .tokens, seed: 1)
+    let pretrained = try PretrainedModel(
+      path: base, classifying: labels.names, of: .tokens, seed: 1)
     #expect(pretrained.freshModules == ["classifier"])
     let model = try pretrained.tokenClassifier
     let recipe = pretrained.trainingHead(

@@ -48,7 +48,8 @@ extension PretrainedModel {
     let content = try PathContent(path)
     guard content != .gguf else {
       throw FormatError(
-        .unsupported, file: path, problem: "a GGUF file has no \(classifier.kind.title.dropFirst(2))",
+        .unsupported, file: path,
+        problem: "a GGUF file has no \(classifier.kind.title.dropFirst(2))",
         remedy: "give the Hugging Face directory that it was made from")
     }
     guard content == .modelFolder || content == .folder else { throw content.isNoModel(path) }
@@ -155,7 +156,8 @@ extension AdapterFile {
       FileSystem.isFolder(path) ? path : FileSystem.folder(of: path), "config.json")
     var stored: ModelConfiguration?
     if FileSystem.exists(file) {
-      stored = try ModelConfiguration(parsing: try FileSystem.read(file, limit: 1 << 26), file: file)
+      stored = try ModelConfiguration(
+        parsing: try FileSystem.read(file, limit: 1 << 26), file: file)
     }
     // A head alone does not always say which kind it is: BERT's have one name.
     let said =

@@ -77,7 +77,9 @@ extension TokenClassifier {
         )
         right += zip(found, wanted).count { $0 == $1 }
         count += places.count
-        if let tags { counts.add(found: tags.entities(in: found), wanted: tags.entities(in: wanted)) }
+        if let tags {
+          counts.add(found: tags.entities(in: found), wanted: tags.entities(in: wanted))
+        }
       }
     }
     return TagEvaluation(

@@ -118,7 +118,8 @@ extension Tokenizer {
   func noRoom(for special: Int, _ limit: Int, _ file: String, _ line: Int) -> FormatError {
     FormatError(
       .invalidValue, file: file, subject: "line \(line)",
-      problem: "the tokenizer puts \(special) tokens round a text, which leaves it none of \(limit)",
+      problem:
+        "the tokenizer puts \(special) tokens round a text, which leaves it none of \(limit)",
       remedy: "allow longer sequences")
   }
 

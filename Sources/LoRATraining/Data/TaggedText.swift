@@ -58,7 +58,8 @@ extension TaggedText {
     case .csv:
       throw FormatError(
         .unsupported, file: path, problem: "a table has no lists of words",
-        remedy: "write {\"tokens\": [...], \"tags\": [...]} a line (.jsonl), or a word and its tag a line "
+        remedy:
+          "write {\"tokens\": [...], \"tags\": [...]} a line (.jsonl), or a word and its tag a line "
           + "(.conll)")
     case .safetensors:
       throw FormatError(

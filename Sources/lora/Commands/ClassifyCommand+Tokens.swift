@@ -108,7 +108,8 @@ extension ClassifyCommand {
     var object: JSONObject = ["token": unit.text.map { .string($0) } ?? .null]
     if let id = unit.id { object["id"] = JSONValue(id) }
     object["label"] = label.map { .string(model.labels[$0]) } ?? .null
-    object["score"] = label.flatMap { label in found.map { .number($0.probabilities[label]) } } ?? .null
+    object["score"] =
+      label.flatMap { label in found.map { .number($0.probabilities[label]) } } ?? .null
     if logits {
       object["logits"] = found.map { JSONValue($0.logits.map { Double($0) }) } ?? .null
     }
