@@ -18,7 +18,7 @@ import subprocess
 
 RESULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "results.jsonl")
 NAMES = {"head": "head only", "bitfit": "BitFit", "ia3": "IA3", "vera": "VeRA, rank 256",
-         "prefix": "prefix tuning, 20", "bottleneck": "bottleneck, 1/16",
+         "prefix": "prefix tuning, 20", "prompt": "prompt tuning, 20", "bottleneck": "bottleneck, 1/16",
          "lora": "LoRA, rank 8", "rslora": "rsLoRA, rank 8", "dora": "DoRA, rank 8", "full": "full"}
 
 

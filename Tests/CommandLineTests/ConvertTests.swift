@@ -57,7 +57,8 @@ import Testing
         model + "/expected.safetensors#ids", "--json"
       ).json()["nll"]?.doubleValue ?? .nan
     }
-    #expect(abs(nlls[0] - nlls[1]) < 1e-9)
+    // Products of both at once are summed in another order.
+    #expect(abs(nlls[0] - nlls[1]) < 1e-6)
   }
 
   @Test func everyTextFormatComputesTheSame() throws {

@@ -32,7 +32,7 @@ import Testing
   private func train(_ data: String, _ output: String, _ options: String...) throws -> JSONValue {
     let outcome = try Command.start(
       ["train", "--task", "token-classification", "--model", model, "--data", data]
-        + ["--output", output, "--epochs", "40", "--batch", "2", "--learning-rate", "0.02"]
+        + ["--output", output, "--epochs", "100", "--batch", "2", "--learning-rate", "0.01"]
         + ["--json"] + options
     ).outcome()
     #expect(outcome.status == 0, "\(outcome.errors)")
@@ -44,7 +44,7 @@ import Testing
     let data = try data(folder)
     let adapter = folder + "/names"
     let result = try train(
-      data.records, adapter, "--eval-data", data.lines, "--head-learning-rate", "0.03")
+      data.records, adapter, "--eval-data", data.lines, "--head-learning-rate", "0.02")
     #expect(try #require(result["eval_f1_before"]?.doubleValue) < 1)
     #expect(result["eval_f1_after"]?.doubleValue == 1)
     #expect(result["eval_accuracy_after"]?.doubleValue == 1)
@@ -52,7 +52,7 @@ import Testing
     let configuration = try PEFTAdapterFile(path: adapter).configuration
     #expect(configuration.taskType == "TOKEN_CLS" && configuration.savedModules == ["classifier"])
     // The same bits from lines as from records.
-    _ = try train(data.lines, folder + "/lines", "--head-learning-rate", "0.03")
+    _ = try train(data.lines, folder + "/lines", "--head-learning-rate", "0.02")
     let weights = "/adapter_model.safetensors"
     #expect(
       try Data(contentsOf: URL(filePath: adapter + weights))
@@ -156,7 +156,7 @@ import Testing
     ).output.split(separator: "\n").map { String($0.prefix { $0 != " " }) }
     #expect(text == ["my", "card", ",", "block", "##s", "!"])
     try Fixtures.write(
-      #"{"tokens": ["my", "\u200b", "card"]}"# + "\n" + #"{"text": "my card"}"# + "\n",
+      #"{"tokens": ["block", "my", "\u200b", "card"]}"# + "\n" + #"{"text": "my card"}"# + "\n",
       to: folder + "/mixed.jsonl")
     let found = try Command.succeed(
       "classify", "--model", model, "--adapter", adapter, "--data", folder + "/mixed.jsonl",
@@ -164,12 +164,12 @@ import Testing
     ).json()
     #expect(found["accuracy"] == nil && found["f1"] == nil)
     let words = try #require(found["documents"]?.arrayValue?[0]["tokens"]?.arrayValue)
-    #expect(words.count == 3 && words[2]["label"]?.stringValue == "B-THING")
-    for key in ["label", "score", "logits"] { #expect(words[1][key] == .null) }
+    #expect(words.count == 4 && words[3]["label"]?.stringValue == "B-THING")
+    for key in ["label", "score", "logits"] { #expect(words[2][key] == .null) }
     let plain = try Command.succeed(
       "classify", "--model", model, "--adapter", adapter, "--data", folder + "/mixed.jsonl"
     ).output
-    #expect(plain.contains("\u{200B} without a label: it has no token\ncard B-THING (0."))
+    #expect(plain.contains(#"\u{200B} without a label: it has no token"# + "\ncard B-THING ("))
     // Longer than the model's positions: cut, and said.
     let long = Array(repeating: "card", count: 60).map { "\"\($0)\"" }.joined(separator: ", ")
     let tags = Array(repeating: "\"O\"", count: 60).joined(separator: ", ")

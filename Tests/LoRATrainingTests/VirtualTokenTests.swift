@@ -233,10 +233,95 @@ import Testing
     try model.detach("a")
     try model.detach("b")
     #expect(logits() == base)
-    #expect(throws: AdapterError.self) { try model.inject(PromptTuning(count: 2)) }
-    #expect(model.adapterNames.isEmpty)
     try model.inject(PrefixTuning(count: 2, startsAtZero: true), named: "c")
     #expect(logits() != base)
+  }
+
+  /// Prompts of classifiers as PEFT computes them: see Tests/Reference/encoder_prompts.py.
+  @Test(arguments: [
+    "bert-classifier", "roberta-classifier", "distilbert-classifier", "modernbert-classifier",
+    "modernbert-mean-v4",
+  ])
+  func promptsOfClassifiersAgreeWithPEFT(name: String) throws {
+    let folder = Fixtures.path("encoders/\(name)")
+    let model = try PretrainedModel(path: folder).sequenceClassifier
+    let expected = try SafetensorsFile(path: folder + "/expected.safetensors")
+    let lengths = try expected.tensor(named: "lengths").scalars(as: Int64.self).map(Int.init)
+    let types =
+      model.typeCount > 1 && expected.names.contains("types")
+      ? try expected.tensor(named: "types") : nil
+    let batch = TokenBatch(try expected.tensor(named: "ids"), lengths: lengths, types: types)
+    func logits() -> Tensor { withoutGradients { model(batch).value } }
+    let (base, longest) = (logits(), model.maximumPositions)
+    try model.loadAdapter(from: folder + "/prompt", named: "a")
+    #expect(model.maximumPositions == longest - 3)
+    let adapted = logits()
+    let reference = try SafetensorsFile(path: folder + "/prompt/expected.safetensors")
+    #expect(largestDifference(adapted, try reference.tensor(named: "logits")) < 1e-4)
+    let prompt = try #require(
+      model.adapterParameters(named: "a").map(\.parameter).first { $0.value.shape[0] == 3 })
+    prompt.isTrainable = true
+    let labels = Tensor((0..<batch.count).map { Int64($0 % 2) })
+    let report = checkGradients(of: [prompt], tolerance: 5e-3, maximumElements: 32) {
+      model.loss(batch, labels: labels, scale: 0.2)
+    }
+    #expect(report.isCorrect, "\(report)")
+    try model.inject(PromptTuning(count: 5), named: "longer", seed: 2)
+    try model.disableAdapters()
+    let longer = try model.withAdapters(["longer": 1]) { logits() }
+    let choices: [(AdapterSelection, Tensor)] = [
+      (["a": 1], adapted), ([:], base), (["longer": 1], longer),
+    ]
+    let items = (0..<batch.count).map { choices[$0 % 3] }
+    let mixed = try model.withAdapters(perItem: items.map(\.0)) { logits() }
+    for (item, choice) in items.enumerated() {
+      #expect(
+        largestDifference(mixed[rows: item..<item + 1], choice.1[rows: item..<item + 1]) < 1e-5)
+    }
+    let saved = try ScratchFolder.make()
+    try model.saveAdapter("a", to: saved)
+    try model.loadAdapter(from: saved, named: "b", enabled: false)
+    #expect(try model.withAdapters(["b": 1]) { logits() } == adapted)
+    for adapter in ["a", "b", "longer"] { try model.detach(adapter) }
+    #expect(logits() == base)
+  }
+
+  /// A recipe trains the head along, which would otherwise stay random, and saves it as PEFT names it: there
+  /// is nothing around a model with virtual tokens.
+  @Test(arguments: [
+    PEFTAdapterConfiguration.Method.promptTuning(.init(count: 2)),
+    .prefixTuning(.init(count: 2)),
+  ])
+  func headsAreTrainedAlong(method: PEFTAdapterConfiguration.Method) throws {
+    let pretrained = try PretrainedModel(
+      path: Fixtures.path("encoders/bert-body"), classifying: ["a", "b", "c"])
+    let model = try pretrained.sequenceClassifier
+    var recipe = PEFTAdapterConfiguration(rank: 1, alpha: 1, targets: .unspecified)
+    recipe.method = method
+    let report = try model.inject(pretrained.trainingHead(recipe), named: "a")
+    let size = model.configuration.hiddenSize
+    let own = model.adapterParameters(named: "a").filter { !$0.path.contains("classifier") }
+    #expect(
+      report.parameterCount - own.reduce(0) { $0 + $1.parameter.shape.elementCount }
+        == 3 * size + 3)
+    let folder = try ScratchFolder.make()
+    try model.saveAdapter("a", to: folder)
+    let names = try SafetensorsFile(path: folder + "/adapter_model.safetensors").names
+    #expect(names.contains("base_model.classifier.weight"))
+    #expect(names.contains("base_model.classifier.bias") && names.contains("prompt_embeddings"))
+    let batch = TokenBatch(sequences: [[3, 7, 1], [4, 2]])
+    let before = withoutGradients { model(batch).value }
+    try model.detach("a")
+    try model.loadAdapter(from: folder, named: "b")
+    #expect(withoutGradients { model(batch).value } == before)
+  }
+
+  /// PEFT says of a model without a head not what a prompt does to it.
+  @Test func promptsBeforeABareEncoderAreRefused() throws {
+    let model = try PretrainedModel(path: Fixtures.path("encoders/bert-body")).model
+    let error = #expect(throws: AdapterError.self) { try model.inject(PromptTuning(count: 2)) }
+    #expect("\(error!)".contains("prefix tuning can be used instead"))
+    #expect(model.adapterNames.isEmpty)
   }
 
   /// Fresh adapters train, are saved, and read again compute the same.

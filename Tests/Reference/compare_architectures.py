@@ -568,7 +568,8 @@ def table(results, count):
         with open(os.path.join(folder, name)) as file:
             text = file.read()
         for model_type, more in re.findall(
-                r'public static let \w+ = [\w.]+\(\s*(?:of: )?"([\w-]+)"(.{0,160})', text, re.DOTALL):
+                r'public static let \w+(?:: Architecture = \{\s*var result)? = [\w.]+\(\s*(?:of: )?"([\w-]+)"'
+                r'(.{0,160})', text, re.DOTALL):
             gguf = re.search(r'ggufName: "([^"]+)"', more.split("keys:")[0])
             sources[model_type] = (name, text.count("\n"), gguf.group(1) if gguf else "")
     lines = [

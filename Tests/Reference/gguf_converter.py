@@ -62,9 +62,12 @@ UNREADABLE = {
     "falcon-one-key-head": "its networks are not four times as wide as it, which files say of all",
     "gemma2-uncapped-v4": "its head is not its embedding, which it is in every Gemma",
     "gemma2-untied-bfloat16": "its head is not its embedding, which it is in every Gemma",
+    "gpt-oss": "GGUF files of gpt-oss are not read",
+    "gpt-oss-mxfp4-v4": "GGUF files of gpt-oss are not read",
     "gpt2-bfloat16": "its networks are not four times as wide as it, which files say of all",
     "gpt2-tied": "its networks are not four times as wide as it, which files say of all",
     "gpt2-untied-sharded": "its networks are not four times as wide as it, which files say of all",
+    "ministral3-v4": "GGUF files of Ministral 3 are not read: they have keys that nothing here knows",
     "phi-partial": "its key heads are fewer than its query heads, which no Phi-2 is and no file says",
 }
 # What llama.cpp does not load, or computes otherwise: by name, with the reason.
@@ -80,6 +83,7 @@ NOT_IN_LLAMA_CPP = {
     "phi3-longrope": "it takes the long factors: its shortest context is 256",
     "qwen2-vl": "it does not read the epsilon of the norms (0 instead)",
     "qwen2.5-vl-newer": "it does not read the epsilon of the norms (0 instead)",
+    "qwen3-moe-v4": "its Qwen3-MoE has no biases",
     "qwen3-window-bfloat16": "its Qwen3 has no biases",
 }
 

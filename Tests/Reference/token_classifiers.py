@@ -54,7 +54,8 @@ MODELS = {
     "bert": dict(config=BertConfig, settings=dict(BERT, **NAMED)),
     "roberta": dict(config=RobertaConfig, settings=dict(
         BERT, type_vocab_size=1, pad_token_id=1, num_labels=3)),
-    "xlm-roberta": dict(config=XLMRobertaConfig, dtype="bfloat16", settings=dict(
+    # With more of an adapter even PyTorch's float32 is 6e-5 off.
+    "xlm-roberta": dict(config=XLMRobertaConfig, dtype="bfloat16", deviation=0.1, settings=dict(
         BERT, type_vocab_size=1, pad_token_id=1, **NAMED)),
     "distilbert": dict(config=DistilBertConfig, settings=dict(
         vocab_size=48, max_position_embeddings=32, dim=24, n_layers=2, n_heads=3, hidden_dim=40,
@@ -98,7 +99,7 @@ def logits(model, ids, lengths, types=None):
     return torch.stack(rows)
 
 
-def make(folder, seed, config, settings, dtype="float32"):
+def make(folder, seed, config, settings, dtype="float32", deviation=0.25):
     common.fresh_folder(folder)
     config = config(**settings)
     model = AutoModelForTokenClassification.from_config(config)
@@ -116,7 +117,7 @@ def make(folder, seed, config, settings, dtype="float32"):
     save_random_adapter(
         load(folder, torch.float32), place, LoraConfig(
             r=2, lora_alpha=8, task_type="TOKEN_CLS", target_modules=BLOCKS,
-            fan_in_fan_out=config.model_type == "gpt2"), seed + 10, 0.25)
+            fan_in_fan_out=config.model_type == "gpt2"), seed + 10, deviation)
     expected = dict(ids=ids, types=kinds, lengths=lengths)
     expected["logits"] = logits(load(folder), ids, lengths, types)
     adapted = PeftModel.from_pretrained(load(folder), place).eval()

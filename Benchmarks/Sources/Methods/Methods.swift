@@ -8,14 +8,13 @@ import LoRAKit
 ///
 /// The head is trained along with every method, at a rate of its own that is the same for all, since it
 /// starts from random numbers. Batches of 32 by length, AdamW with a decay of 0.01, linear
-/// with a sixteenth of warm-up, gradients clipped at 1. Prompt tuning is not among the methods: an encoder's
-/// first token stands for the whole text, so that vectors can't come before it.
+/// with a sixteenth of warm-up, gradients clipped at 1.
 @main
 struct Methods {
   static let all: [(name: String, rate: Double)] = [
     ("head", 5e-3), ("bitfit", 5e-3), ("ia3", 1e-2), ("vera", 1e-2),
-    ("prefix", 1e-2), ("bottleneck", 2e-3), ("lora", 2e-3), ("rslora", 1e-3), ("dora", 2e-3),
-    ("full", 2e-4),
+    ("prefix", 1e-2), ("prompt", 1e-2), ("bottleneck", 2e-3), ("lora", 2e-3), ("rslora", 1e-3),
+    ("dora", 2e-3), ("full", 2e-4),
   ]
 
   /// The learning rate of the head.
@@ -135,6 +134,8 @@ struct Methods {
     case "bottleneck":
       try model.inject(
         Bottleneck.houlsby(reductionFactor: 16), named: "method", seed: seed)
+    case "prompt":
+      try model.inject(PromptTuning(count: 20), named: "method", seed: seed)
     default: try model.inject(PrefixTuning(count: 20), named: "method", seed: seed)
     }
     return ["method", "head"]

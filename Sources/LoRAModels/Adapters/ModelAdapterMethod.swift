@@ -28,8 +28,9 @@ extension Module {
     }
   }
 
+  /// The same of what `make` gives, and of the adapters of layers that are trained along.
   func inject(
-    named name: String, seed: UInt64,
+    named name: String, seed: UInt64, along: [(path: String, adapter: any LinearAdapter)] = [],
     _ make: (any VirtualTokenModel, inout SeededRandom) throws(AdapterError) -> any LinearAdapter
   ) throws(AdapterError) -> InjectionReport {
     guard let model = self as? any VirtualTokenModel else { throw .noVirtualTokens(self) }
@@ -37,7 +38,8 @@ extension Module {
     let adapter = try make(model, &random)
     var report = InjectionReport(layers: [], parameterCount: 0, warnings: structureProblems())
     report.add(adapter, path: "")
-    try attach(["": adapter], named: name)
+    report.addParameters(of: along.map(\.adapter))
+    try attach([("", adapter)] + along, named: name, enabled: true)
     return report
   }
 }

@@ -24,7 +24,9 @@ extension Module {
     memoryLimit: Int? = nil
   ) throws(AdapterError) -> InjectionReport {
     if let method = configuration.method.anyOptions as? any TrainableModelMethod {
-      return try inject(named: name, seed: seed) { model, random throws(AdapterError) in
+      let along = try trainedAlong(configuration, layers: [])
+      return try inject(named: name, seed: seed, along: along) {
+        model, random throws(AdapterError) in
         try method.makeAdapter(for: model, using: &random)
       }
     }

@@ -296,7 +296,9 @@ extension ModelDirectory {
   fileprivate func checkUnused(
     _ name: String, of architecture: Architecture, tied: Bool
   ) throws {
+    // A body's checkpoint that got a head of its own keeps the body's names.
     if architecture.isDerived(name) || architecture.isOfOtherHead(parameterName(name, architecture))
+      || architecture.isOfOtherHead(architecture.bodyPrefix + name)
     {
       return
     }

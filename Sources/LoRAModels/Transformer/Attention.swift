@@ -90,7 +90,7 @@ struct Attention: Sendable {
       }
       y = rotated(q, by: queryRotary, pass).attention(
         keys: keys, values: values,
-        mask: mask.limited(to: pass.sequences, behind: pass.virtual.prefixCount), scale: scale,
+        mask: mask.limited(to: pass.sequences, behind: pass.virtual.count), scale: scale,
         softCap: softCap, slopes: slopes, sinks: sinks.map { Variable($0) })
     }
     return (output(y.reshaped(to: [batch, positions, heads * headSize])), read)

@@ -20,9 +20,11 @@ extension TransformerModel {
   public var headSize: Int { configuration.headSize }
   /// The vectors of the tokens.
   public var inputEmbedding: Embedding { body.embedding.tokens }
-  /// Whether it is a decoder: an encoder's first hidden state stands for the whole sequence,
-  /// and vectors of another size than the blocks' (OPT-350M) could not stand beside those of tokens.
-  public var takesPrompts: Bool { self is any LanguageModel && body.embedding.projection == nil }
+  /// Whether it has a head: PEFT says of no other model what a prompt does to it. Vectors of another size
+  /// than the blocks' (OPT-350M) could not stand beside those of tokens.
+  public var takesPrompts: Bool {
+    (self is any LanguageModel || self is any Classifier) && body.embedding.projection == nil
+  }
 
   /// Of a model whose layers read vectors of tokens that are their own, or the keys of other layers.
   public var refusalOfVirtualTokens: String? {
@@ -54,9 +56,14 @@ extension TransformerModel {
   func hiddenStates(_ batch: TokenBatch, cache: KeyValueCache?) -> Variable {
     guard cache?.hasBegun != true else { return body.hiddenStates(batch, cache: cache) }
     // Items of the batch may have virtual tokens of their own, and not as many.
+    let longest = self is any SequenceClassifier ? promptCount : 0
     return slot.grouped(shape: batch.tokens.shape) { items in
       guard let items else { return begun(batch, cache: cache) }
-      return begun(batch.only(items), cache: cache?.only(items))
+      let hidden = begun(batch.only(items), cache: cache?.only(items))
+      let missing = batch.tokens.shape[1] + longest - hidden.shape[1]
+      guard missing > 0 else { return hidden }
+      let padding = Tensor.zeros([items.count, missing, hidden.shape[2]])
+      return .concatenated([hidden, Variable(padding)], axis: 1)
     }
   }
 
@@ -70,9 +77,11 @@ extension TransformerModel {
       return hidden.reshaped(to: [hidden.shape.rowCount, size]).gathered(unpacked.places)
     }
     guard self is any LanguageModel else {
-      // An encoder's tokens keep their places, as the papers' and the adapters package's do.
+      // Behind keys and values an encoder's tokens keep their places, as the papers' and the adapters
+      // package's do. A prompt is part of the sequence that a head reads, as PEFT has it.
       virtual.shiftsPositions = false
-      return body.hiddenStates(batch, behind: virtual)
+      return body.hiddenStates(
+        batch, behind: virtual, keeping: self is any SequenceClassifier ? virtual.promptCount : 0)
     }
     if let cache, virtual.prefixCount > 0 {
       cache.begin(with: virtual, layerCount: body.blocks.count)

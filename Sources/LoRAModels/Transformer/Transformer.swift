@@ -12,8 +12,8 @@ package protocol TransformerModel: PretrainedTokenModel, VirtualTokenModel {
 extension TransformerModel {
   /// The number of token ids.
   public var vocabularySize: Int { configuration.vocabularySize }
-  /// The longest sequence.
-  public var maximumPositions: Int { configuration.longestSequence }
+  /// The longest sequence, behind the prompts that apply now.
+  public var maximumPositions: Int { max(0, configuration.longestSequence - promptCount) }
   /// The number of types of tokens.
   public var typeCount: Int { body.embedding.types?.weight.shape[0] ?? 0 }
   /// The hidden states after the last norm, `[batch, positions, hiddenSize]`. Traps for packed sequences
@@ -71,7 +71,11 @@ extension ClassifyingTransformer {
   /// The layer that makes the logits, which ``LayerSelector/allLinear`` leaves out.
   public var outputHead: (any LinearLayer)? { head.output }
   /// The logits of labels, from the hidden states of a batch.
-  public func logits(of hidden: Variable, _ batch: TokenBatch) -> Variable { head(hidden, batch) }
+  ///
+  /// Of a sequence behind a prompt the hidden states begin with those of the virtual tokens.
+  public func logits(of hidden: Variable, _ batch: TokenBatch) -> Variable {
+    head(hidden, batch, prompts: promptCounts(items: batch.tokens.shape[0]))
+  }
 }
 
 /// A transformer that tells labels of a sequence apart.
@@ -149,11 +153,16 @@ package struct ClassificationHead: Sendable {
   let output: any LinearLayer
 
   /// Hidden states `[B, T, C]` to logits `[B, labels]`, or `[B, T, labels]` of each token.
-  func callAsFunction(_ hidden: Variable, _ batch: TokenBatch) -> Variable {
+  ///
+  /// A prompt is part of the sequence, as PEFT has it: `prompts` are the numbers of virtual tokens that
+  /// the hidden states of each item begin with where a sequence is classified.
+  func callAsFunction(_ hidden: Variable, _ batch: TokenBatch, prompts: [Int]) -> Variable {
     guard let pooling else { return logits(hidden) }
+    let lengths = zip(batch.lengths, prompts).map { $0 + $1 }
     // [B, 1, C]: items of the batch may have adapters of their own.
     let pooled =
-      pooling == .mean ? mean(hidden, batch) : chosen(hidden, batch, isFirst: pooling == .first)
+      pooling == .mean
+      ? mean(hidden, lengths) : chosen(hidden, lengths, isFirst: pooling == .first)
     let logits = logits(pooled)
     return logits.reshaped(to: [hidden.shape[0], logits.shape.innermost])
   }
@@ -165,9 +174,9 @@ package struct ClassificationHead: Sendable {
     return output(x)
   }
 
-  private func chosen(_ hidden: Variable, _ batch: TokenBatch, isFirst: Bool) -> Variable {
+  private func chosen(_ hidden: Variable, _ lengths: [Int], isFirst: Bool) -> Variable {
     let (items, count) = (hidden.shape[0], hidden.shape[1])
-    let places = batch.lengths.enumerated().map { item, length in
+    let places = lengths.enumerated().map { item, length in
       let place = isFirst ? 0 : max(0, length - 1)
       return Int64(item * count + place)
     }
@@ -175,14 +184,14 @@ package struct ClassificationHead: Sendable {
       .gathered(Tensor(places, shape: [items, 1]))
   }
 
-  private func mean(_ hidden: Variable, _ batch: TokenBatch) -> Variable {
+  private func mean(_ hidden: Variable, _ lengths: [Int]) -> Variable {
     let (count, size) = (hidden.shape[1], hidden.shape[2])
-    let parts = batch.lengths.enumerated().map { item, length in
+    let parts = lengths.enumerated().map { item, length in
       let share = Float(1) / Float(max(1, length))
       let shares = (0..<count).map { $0 < length ? share : 0 }
       return Variable(Tensor(shares, shape: [1, count])).matrixProduct(
         with: hidden.sliced(axis: 0, item..<item + 1).reshaped(to: [count, size]))
     }
-    return Variable.concatenated(parts).reshaped(to: [batch.lengths.count, 1, size])
+    return Variable.concatenated(parts).reshaped(to: [lengths.count, 1, size])
   }
 }

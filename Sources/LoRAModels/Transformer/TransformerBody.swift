@@ -118,12 +118,13 @@ struct TokenEmbedding: Sendable {
       x = x + positions(places(of: batch, count: x.shape[1], starts: starts))
     }
     if let types {
-      let shape: Shape = [ids.shape[0], x.shape[1]]
-      x =
-        x
-        + types(
-          batch.types ?? Tensor(Array(repeating: Int64(0), count: shape.elementCount), shape: shape)
-        )
+      let missing = x.shape[1] - (batch.types?.shape[1] ?? 0)
+      var kinds = batch.types.map { [$0] } ?? []
+      if missing > 0 {
+        // Virtual tokens are of the first type, as PEFT's.
+        kinds.insert(.zeros([ids.shape[0], missing], dtype: .int64), at: 0)
+      }
+      x = x + types(.concatenated(kinds, axis: 1))
     }
     return norm?(x) ?? x
   }

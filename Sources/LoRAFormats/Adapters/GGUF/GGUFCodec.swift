@@ -43,7 +43,8 @@ struct GGUFCodec: AdapterCodec {
         text: "its scale is folded into B with one float32 rounding, the file's alpha being "
           + "\(report.alpha)")
     }
-    return AdapterFile.Fitted(try self.described(adapter.description, options), notes, parts: [part])
+    let written = try self.described(adapter.description, options)
+    return AdapterFile.Fitted(written, notes, parts: [part])
   }
 
   /// The model at `path` as GGUF adapters see it: a GGUF file, or a Hugging Face directory, of which

@@ -73,7 +73,9 @@ struct PEFTAdapterWriter {
     try check(description)
     var result: [Named] = []
     var shared: [String: Tensor] = [:]
-    let sharedNames = configuration.method.options.type.sharedTensors
+    let type = configuration.method.options.type
+    let sharedNames = type.sharedTensors
+    let prefix = type.isOfModel ? PEFTTensorName.promptedPrefix : PEFTTensorName.prefix
     for layer in description.layers where ParameterPath(layer.path) == nil {
       for (part, tensor) in try parts(of: layer) {
         var name =
@@ -99,7 +101,7 @@ struct PEFTAdapterWriter {
     for tokens in description.replacedTokens {
       result.append(
         (
-          "\(PEFTTensorName.prefix)\(tokens.path).token_adapter.\(PEFTAdapterReader.tokensPart)",
+          "\(prefix)\(tokens.path).token_adapter.\(PEFTAdapterReader.tokensPart)",
           try stored(tokens.vectors, tokens.storedType, "the trained tokens of '\(tokens.path)'")
         ))
     }
@@ -108,14 +110,14 @@ struct PEFTAdapterWriter {
     for replacement in description.replacements {
       result.append(
         (
-          PEFTTensorName.prefix + (try name(of: replacement, adapted)),
+          prefix + (try name(of: replacement, adapted)),
           try stored(replacement.value, replacement.storedType, "'\(replacement.path)'")
         ))
     }
     for copy in description.baseCopies {
       result.append(
         (
-          PEFTTensorName.prefix + Self.name(ofBaseCopy: copy.path, adapted, withTokens),
+          prefix + Self.name(ofBaseCopy: copy.path, adapted, withTokens),
           try stored(copy.value, copy.storedType, "'\(copy.path)'")
         ))
     }

@@ -89,7 +89,8 @@ struct PEFTAdapterReader {
         try content.add(tensor, part: tensor, of: "", file: file.path)
         continue
       }
-      let name = try PEFTTensorName(parsing: tensor, file: file.path)
+      let name = try PEFTTensorName(
+        parsing: tensor, ofPromptedModel: type.isOfModel, file: file.path)
       switch name.role {
       case .part(let part):
         guard isFirst || name.adapter == adapter else {

@@ -20,6 +20,9 @@ struct PEFTTensorName {
   }
 
   static let prefix = "base_model.model."
+  /// What the names of parameters saved beside virtual tokens begin with: PEFT puts nothing around the
+  /// model then.
+  static let promptedPrefix = "base_model."
 
   /// The module's path in the base model.
   let path: String
@@ -27,6 +30,16 @@ struct PEFTTensorName {
   let role: Role
   /// The adapter's name, where the file keeps it.
   let adapter: String?
+
+  /// Reads the name of a tensor, beside virtual tokens or in a file of layers; `file` is for errors.
+  init(parsing name: String, ofPromptedModel: Bool, file: String) throws(FormatError) {
+    guard ofPromptedModel, name.hasPrefix(Self.promptedPrefix) else {
+      self = try Self(parsing: name, file: file)
+      return
+    }
+    self = try Self(
+      parsing: Self.prefix + name.dropFirst(Self.promptedPrefix.count), file: file)
+  }
 
   /// Reads the tensor's name `name`; `file` is for errors.
   init(parsing name: String, file: String) throws(FormatError) {

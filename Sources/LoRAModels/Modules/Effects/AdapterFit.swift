@@ -65,8 +65,8 @@ extension VirtualTokens {
       throw .unsupported(
         layer: "the model's input",
         reason:
-          "an encoder's first token stands for the whole text, so vectors can't come before it: "
-          + "prefix tuning can be used instead")
+          "a prompt needs a language model or a classifier with hidden states as large as its tokens' "
+          + "vectors: prefix tuning can be used instead")
     }
     let (found, expected): (Shape, Shape) =
       switch self {

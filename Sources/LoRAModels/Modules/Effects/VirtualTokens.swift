@@ -87,7 +87,10 @@ struct AppliedVirtualTokens: Sendable {
   var firstPosition: Int { shiftsPositions ? prefixCount : 0 }
 
   /// How many there are.
-  var count: Int { embeddings.reduce(prefixCount) { $0 + $1.shape[0] } }
+  var count: Int { prefixCount + promptCount }
+
+  /// How many of them have vectors, and hidden states.
+  var promptCount: Int { embeddings.reduce(0) { $0 + $1.shape[0] } }
 
   /// The keys and values of one layer for each of a batch, `[batch, prefixCount, keyHeads, headSize]`.
   /// Made from the parameters anew, so that a block may be computed twice.
@@ -152,6 +155,39 @@ extension LanguageModel {
     return loss(
       hidden, targets: Tensor(all, shape: [items, count + 1]),
       scale: trained == 0 ? scale : scale * given / Float(trained))
+  }
+}
+
+extension VirtualTokenModel {
+  /// How many virtual tokens with vectors come before a sequence that is passed now; of a batch whose
+  /// items differ the most.
+  var promptCount: Int {
+    withoutGradients {
+      switch slot.contribution() {
+      case .none, .merged: 0
+      case .adapters(let active): AppliedVirtualTokens(active).promptCount
+      case .items(let items):
+        items.parts.map { AppliedVirtualTokens($0.adapters).promptCount }.max() ?? 0
+      }
+    }
+  }
+
+  /// How many virtual tokens with vectors come before each of so many batch items.
+  func promptCounts(items: Int) -> [Int] {
+    withoutGradients {
+      switch slot.contribution() {
+      case .none, .merged: return Array(repeating: 0, count: items)
+      case .adapters(let active):
+        return Array(repeating: AppliedVirtualTokens(active).promptCount, count: items)
+      case .items(let assignment):
+        var counts = Array(repeating: 0, count: items)
+        for part in assignment.parts {
+          let count = AppliedVirtualTokens(part.adapters).promptCount
+          for item in part.items { counts[item] = count }
+        }
+        return counts
+      }
+    }
   }
 }
 
