@@ -34,12 +34,14 @@ package struct TransformerBody: Sendable {
       sequences: batch.sequences, positions: batch.positions, virtual: virtual)
     var x = embedding(batch, cache: cache, behind: virtual)
     let vectors = blockInputs?(tokens, x)
-    let sources = Set(blocks.compactMap(\.attention.keySource))
+    // Asked once: in the loop Swift 6.3's optimizer crashes on it.
+    let keySources = blocks.map(\.attention.keySource)
+    let sources = Set(keySources.compactMap { $0 })
     var held: [Int: KeysAndValues] = [:]
     for (index, block) in blocks.enumerated() {
       let beside = BlockInput(
         vectors: vectors.flatMap { blockInputs?.vectors(ofBlock: index, among: $0) },
-        states: cache == nil ? block.attention.keySource.flatMap { held[$0] } : nil)
+        states: cache == nil ? keySources[index].flatMap { held[$0] } : nil)
       var states: KeysAndValues?
       // The last block would be computed again at once: keeping it costs no memory.
       if cache == nil, index + 1 < blocks.count {
