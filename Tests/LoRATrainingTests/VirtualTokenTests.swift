@@ -278,6 +278,23 @@ import Testing
       #expect(
         largestDifference(mixed[rows: item..<item + 1], choice.1[rows: item..<item + 1]) < 1e-5)
     }
+    // Packed sequences have their tokens' states alone, which padded ones have behind the prompt's.
+    let sequences = [[3, 7, 1], [4, 2]]
+    try model.withAdapters(["a": 1]) {
+      withoutGradients {
+        let packed = model.hiddenStates(
+          TokenBatch(Tensor(sequences.joined().map(Int64.init), shape: [1, 5]), packed: [[3, 2]])
+        ).value
+        for (ids, start) in zip(sequences, [0, 3]) {
+          let alone = model.hiddenStates(TokenBatch(sequences: [ids])).value
+          #expect(alone.shape[1] == 3 + ids.count)
+          #expect(
+            largestDifference(
+              packed.sliced(axis: 1, start..<start + ids.count),
+              alone.sliced(axis: 1, 3..<3 + ids.count)) < 1e-5)
+        }
+      }
+    }
     let saved = try ScratchFolder.make()
     try model.saveAdapter("a", to: saved)
     try model.loadAdapter(from: saved, named: "b", enabled: false)

@@ -56,7 +56,8 @@ extension TransformerModel {
   func hiddenStates(_ batch: TokenBatch, cache: KeyValueCache?) -> Variable {
     guard cache?.hasBegun != true else { return body.hiddenStates(batch, cache: cache) }
     // Items of the batch may have virtual tokens of their own, and not as many.
-    let longest = self is any SequenceClassifier ? promptCount : 0
+    var longest = self is any SequenceClassifier ? promptCount : 0
+    if case .packed = batch.sequences { longest = 0 }
     return slot.grouped(shape: batch.tokens.shape) { items in
       guard let items else { return begun(batch, cache: cache) }
       let hidden = begun(batch.only(items), cache: cache?.only(items))
@@ -72,8 +73,11 @@ extension TransformerModel {
     guard virtual.count > 0 else { return body.hiddenStates(batch, cache: cache) }
     if let unpacked = batch.unpacked {
       // Every sequence has the virtual tokens before its own: an item for each, and then back.
-      let hidden = begun(unpacked.batch, cache: cache)
-      let size = hidden.shape.innermost
+      var hidden = begun(unpacked.batch, cache: cache)
+      let (all, size) = (hidden.shape[1], hidden.shape.innermost)
+      // A sequence classifier's begin with those of a prompt, for which a packed batch has no place.
+      let before = all - unpacked.batch.tokens.shape[1]
+      if before > 0 { hidden = hidden.sliced(axis: 1, before..<all) }
       return hidden.reshaped(to: [hidden.shape.rowCount, size]).gathered(unpacked.places)
     }
     guard self is any LanguageModel else {

@@ -16,8 +16,8 @@ extension TransformerModel {
   public var maximumPositions: Int { max(0, configuration.longestSequence - promptCount) }
   /// The number of types of tokens.
   public var typeCount: Int { body.embedding.types?.weight.shape[0] ?? 0 }
-  /// The hidden states after the last norm, `[batch, positions, hiddenSize]`. Traps for packed sequences
-  /// behind virtual tokens.
+  /// The hidden states after the last norm, `[batch, positions, hiddenSize]`; a sequence classifier's begin
+  /// with those of a prompt's virtual tokens, unless sequences are packed.
   public func hiddenStates(_ batch: TokenBatch) -> Variable { hiddenStates(batch, cache: nil) }
 }
 

@@ -3,8 +3,9 @@ public import LoRATensor
 
 /// What an adapter puts before the tokens of a model: positions that have no token.
 ///
-/// The tokens' own positions go on behind them, and what is computed of them is dropped. They are put
-/// there once a sequence: a cache that has begun with them holds them.
+/// The tokens' own positions go on behind them. Their hidden states are dropped, but for those that the head
+/// of a sequence classifier reads. They are put there once a sequence: a cache that has begun with them
+/// holds them.
 public enum VirtualTokens: Sendable {
   /// Vectors before those of the tokens, `[count, hiddenSize]`: prompt tuning.
   case embeddings(Variable)
