@@ -16,9 +16,14 @@ struct GGUFCodec: AdapterCodec {
   func described(
     _ description: AdapterDescription, _ options: AdapterFile.Options
   ) throws(FormatError) -> AdapterDescription {
-    guard let base = try options.basePath.map(ggufBase),
-      let names = GGUFTensorNames(architecture: base.architecture)
-    else { return description }
+    guard let base = try options.basePath.map(ggufBase) else { return description }
+    return separatingPairs(description, base)
+  }
+
+  private func separatingPairs(
+    _ description: AdapterDescription, _ base: GGUFBase
+  ) -> AdapterDescription {
+    guard let names = GGUFTensorNames(architecture: base.architecture) else { return description }
     var result = description
     result.layers = names.separatingPairs(description.layers)
     return result
@@ -33,17 +38,17 @@ struct GGUFCodec: AdapterCodec {
         "a GGUF adapter names its base's architecture and orders rows by the base's heads",
         remedy: "give the base model: its GGUF file, or its Hugging Face directory (--base)")
     }
+    let base = try ggufBase(basePath)
     var described = adapter.description
     described.metadata = adapter.provenance.added(to: described.metadata, for: .gguf)
-    let (part, report) = try GGUFAdapterFile.part(
-      described, base: try ggufBase(basePath), path: path)
+    let (part, report) = try GGUFAdapterFile.part(described, base: base, path: path)
     let notes = report.foldedLayers.map { layer in
       AdapterNote(
         layer: layer,
         text: "its scale is folded into B with one float32 rounding, the file's alpha being "
           + "\(report.alpha)")
     }
-    let written = try self.described(adapter.description, options)
+    let written = separatingPairs(adapter.description, base)
     return AdapterFile.Fitted(written, notes, parts: [part])
   }
 
