@@ -14,7 +14,7 @@ public func checkpointed(
 }
 
 /// The same of several inputs, all of which are kept.
-package func checkpointed(
+public func checkpointed(
   _ x: [Variable], _ body: @escaping @Sendable ([Variable]) -> Variable
 ) -> Variable {
   guard GradientMode.isRecording else { return body(x) }

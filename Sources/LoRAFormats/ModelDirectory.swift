@@ -135,8 +135,10 @@ package struct ModelDirectory: Sendable {
   package func configuration() throws(FormatError) -> ModelConfiguration {
     var result = try ModelConfiguration(
       configurationObject, file: FileSystem.join(path, Self.configurationFile))
-    if result.architecture.textPart != nil, result.tiesWordEmbeddings {
-      // Mistral 3's files say that heads are tied which they store; transformers reads those.
+    let isFound = result.architecture.isHeadFoundInFile
+    if result.architecture.textPart != nil && result.tiesWordEmbeddings || isFound {
+      // Mistral 3's files say that heads are tied which they store; transformers reads those. T5's and
+      // mT5's say anything.
       let names = CheckpointNames(result.architecture)
       let head = "\(result.architecture.headPath).weight"
       result.tiesWordEmbeddings = !tensorNames.contains { names.nameInModel($0) == head }

@@ -14,10 +14,12 @@ public import LoRATensor
 /// The same seed gives the same model on every machine. Weights are ten times larger than in an
 /// untrained real model, so that mistakes show in the logits.
 public enum TinyModels {
-  /// The architectures of language models that ``make(_:seed:)`` accepts.
+  /// The architectures of language models that continue a text; ``make(_:seed:)`` accepts those of
+  /// encoder-decoders too.
   public static var languageModels: [Architecture] {
     Architecture.all.filter {
-      (try? configuration($0).randomModel()) is any PretrainedLanguageModel
+      let model = try? configuration($0).randomModel()
+      return model is any PretrainedLanguageModel && model?.targetStart == nil
     }
   }
 

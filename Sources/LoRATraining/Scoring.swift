@@ -92,6 +92,11 @@ extension LanguageModel {
       throw TrainingError.invalidOption(
         name: "the batch size", value: "\(batchSize)", expected: "at least 1")
     }
+    if windows != nil, targetStart != nil {
+      throw TrainingError.invalidOption(
+        name: "the window", value: "set",
+        expected: "none: a target is scored with all of its source and of what precedes")
+    }
     if let windows, windows.length - 1 > maximumPositions {
       throw TrainingError.invalidOption(
         name: "the window", value: "\(windows.length)",

@@ -8,6 +8,11 @@ public enum TrainingError: Error, Sendable, Hashable {
   case nothingToTellApart(source: String)
   /// Example `example` has no token to predict: it has only one token, or every target is ignored.
   case noTargets(example: Int)
+  /// Example `example` has no source, or no token `start` behind it, with which the target of an
+  /// encoder-decoder begins.
+  case noSource(example: Int, start: Int)
+  /// Example `example` has targets within the source, which an encoder-decoder reads and does not predict.
+  case learnedSource(example: Int)
   /// Example `example` has different numbers of tokens and targets.
   case unequalLengths(example: Int, tokens: Int, targets: Int)
   /// Example `example` has `length` positions; the model, or the option, allows `limit`.
@@ -54,6 +59,12 @@ extension TrainingError: CustomStringConvertible {
         + "from others; add pairs of other texts"
     case .noTargets(let example):
       "example \(example + 1) has no token to predict"
+    case .noSource(let example, let start):
+      "example \(example + 1) has no source: this model reads one and writes a target, so the source's "
+        + "ids, id \(start), and the target's are expected; give prompts and completions"
+    case .learnedSource(let example):
+      "example \(example + 1) has targets within its source, which this model reads and does not predict; "
+        + "ignore them (\(TrainingExample.ignored))"
     case .unequalLengths(let example, let tokens, let targets):
       "example \(example + 1) has \(tokens) tokens, but \(targets) targets"
     case .exampleTooLong(let example, let length, let limit):

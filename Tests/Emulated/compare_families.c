@@ -101,20 +101,20 @@ static void compare_rows(const lk_kernel_table *got, const lk_kernel_table *want
       BOTH("softmax", n, 1e-5f, k->softmax(rows, cols, x, o));
       BOTH("attention", n, 1e-5f,
            memcpy(o, x, sizeof x);
-           k->attention_softmax(rows, cols, cols, first, end, 0, 0.3f, cap, 0.1f, o, p));
+           k->attention_softmax(rows, cols, cols, first, end, 0, 0.3f, cap, 0.1f, y + rows, o, p));
       BOTH("attention block", n, 1e-5f,
            memcpy(o, x, sizeof x); double sum[16];
            for (long r = 0; r < rows; r++) {
              p[r] = r % 4 ? (float)r - 4 : -INFINITY;
              sum[r] = (double)(r % 4);
            }
-           k->attention_exponentials(rows, cols, cols, first, end, 0, cap, 0.1f, o, p, sum, q);
+           k->attention_exponentials(rows, cols, cols, first, end, 0, cap, 0.1f, y + rows, o, p, sum, q);
            k->attention_finish(rows, cols, x, p, sum, o + most / 2, cols + 1, q + 100));
       BOTH("attention gradients", n, 1e-4f,
            memcpy(o, x, sizeof x); memcpy(p, y, sizeof y);
-           k->attention_gradients(rows, cols, cols, first, end, 0, cap, 0.1f, o, p, y, x));
+           k->attention_gradients(rows, cols, cols, first, end, 0, cap, 0.1f, y + rows, o, p, y, x));
       BOTH("attention row", n, 1e-5f,
-           k->attention_row(rows * 9, cols, x, y, cols, x, cols, 0.3f, cap, 0.1f, p, o));
+           k->attention_row(rows * 9, cols, x, y, cols, x, cols, 0.3f, cap, 0.1f, y, p, o));
       BOTH("panels", n, 0, k->pack_panels(rows, cols, x, cols + 1, o, 32 * rows);
            k->pack_panels_transposed(rows, cols, x, rows + 1, p, 32 * rows));
       for (int accumulate = 0; accumulate < 2; accumulate++)

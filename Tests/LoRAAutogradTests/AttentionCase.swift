@@ -24,13 +24,16 @@ struct AttentionCase: Sendable, CustomTestStringConvertible {
   var slopes: [Float] = []
   /// A score of each head that has no value; empty for none.
   var sinks: [Float] = []
+  /// Whether scores have a bias by distance.
+  var isBiased = false
   /// Whether query t of batch item b sees key s, said without the mask.
   var sees: @Sendable (_ b: Int, _ t: Int, _ s: Int) -> Bool = { _, _, _ in true }
 
   var testDescription: String {
     let sizes = "\(batch) x \(queries) queries, \(keys) keys, size \(size)"
     return
-      "\(sizes), heads \(heads) to \(keyHeads), soft cap \(softCap ?? 0), slopes \(slopes), \(mask)"
+      "\(sizes), heads \(heads) to \(keyHeads), soft cap \(softCap ?? 0), slopes \(slopes), "
+      + "bias \(isBiased), \(mask)"
   }
 
   /// Queries, keys, values and the gradient of the output.
@@ -41,24 +44,37 @@ struct AttentionCase: Sendable, CustomTestStringConvertible {
     return (q, k, random.normal(k.shape), random.normal(q.shape))
   }
 
-  func attention(_ q: Variable, _ k: Variable, _ v: Variable) -> Variable {
-    attention(q, k, v, sinks: Variable(Tensor(sinks)))
+  /// What each head's scores get by distance.
+  var bias: Tensor? {
+    guard isBiased else { return nil }
+    var random = SeededRandom(seed: 3, path: "bias")
+    return random.normal([heads, keys + queries - 1], standardDeviation: 2)
+  }
+
+  /// What there is beside queries, keys and values: sinks, and the bias.
+  private var others: [Tensor] { (sinks.isEmpty ? [] : [Tensor(sinks)]) + (bias.map { [$0] } ?? []) }
+
+  func attention(
+    _ q: Variable, _ k: Variable, _ v: Variable, bias: Variable? = nil
+  ) -> Variable {
+    attention(q, k, v, sinks: Variable(Tensor(sinks)), bias: bias)
   }
 
   private func attention(
-    _ q: Variable, _ k: Variable, _ v: Variable, sinks: Variable
+    _ q: Variable, _ k: Variable, _ v: Variable, sinks: Variable, bias: Variable?
   ) -> Variable {
     q.attention(
       keys: k, values: v, mask: mask, softCap: softCap, slopes: slopes,
-      sinks: self.sinks.isEmpty ? nil : sinks)
+      sinks: self.sinks.isEmpty ? nil : sinks, bias: bias)
   }
 
-  /// The output and the gradients of queries, keys, values and sinks that the library computes.
+  /// The output and the gradients of queries, keys, values, sinks and bias that the library computes.
   func computed(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ dy: Tensor) throws -> [Tensor] {
-    let parameters = ([q, k, v] + (sinks.isEmpty ? [] : [Tensor(sinks)])).map { Parameter($0) }
+    let parameters = ([q, k, v] + others).map { Parameter($0) }
+    let last = Variable(parameters[parameters.count - 1])
     let y = attention(
       Variable(parameters[0]), Variable(parameters[1]), Variable(parameters[2]),
-      sinks: Variable(parameters.last ?? parameters[0]))
+      sinks: sinks.isEmpty ? last : Variable(parameters[3]), bias: isBiased ? last : nil)
     let gradients = y.gradients(from: dy)
     return try [y.value] + parameters.map { try #require(gradients[$0]) }
   }
@@ -68,7 +84,9 @@ struct AttentionCase: Sendable, CustomTestStringConvertible {
     let (T, S, H, K, D) = (queries, keys, heads, keyHeads, size)
     let scale = 1 / Double(D).squareRoot()
     let (x, dyScalars) = ([q, k, v].map { $0.scalars().map(Double.init) }, dy.scalars())
-    let shapes = [q, q, k, v].map(\.shape) + (sinks.isEmpty ? [] : [[H]])
+    let added = bias?.scalars().map(Double.init) ?? []
+    let shapes = ([q, q, k, v] + others).map(\.shape)
+    let biasIndex = shapes.count - 1
     var result = shapes.map { [Double](repeating: 0, count: $0.elementCount) }
     func dot(_ x: [Double], _ i: Int, _ y: [Double], _ j: Int) -> Double {
       (0..<D).reduce(0) { $0 + x[i + $1] * y[j + $1] }
@@ -84,7 +102,8 @@ struct AttentionCase: Sendable, CustomTestStringConvertible {
           let slope = slopes.isEmpty ? 0 : Double(slopes[h])
           let scores = zip(keys, visible).map { key, s in
             let score = dot(x[0], row, x[1], key) * scale
-            let bias = -slope * Double(S - T + t - s)
+            var bias = -slope * Double(S - T + t - s)
+            if isBiased { bias += added[h * (S + T - 1) + s - t + T - 1] }
             guard let cap = softCap.map(Double.init) else { return (score + bias, 1.0) }
             let t = tanh(score / cap)
             return (cap * t + bias, 1 - t * t)
@@ -99,6 +118,7 @@ struct AttentionCase: Sendable, CustomTestStringConvertible {
           if !sinks.isEmpty { result[4][h] -= sink / total * mean }
           for (index, key) in keys.enumerated() {
             let ds = p[index] * (dp[index] - mean) * scores[index].1 * scale
+            if isBiased { result[biasIndex][h * (S + T - 1) + visible[index] - t + T - 1] += ds / scale }
             for d in 0..<D {
               result[0][row + d] += p[index] * x[2][key + d]
               result[1][row + d] += ds * x[1][key + d]
@@ -116,14 +136,14 @@ struct AttentionCase: Sendable, CustomTestStringConvertible {
   func check(relative: Double = 4e-6, sourceLocation: SourceLocation = #_sourceLocation) throws {
     let (q, k, v, dy) = inputs()
     let (got, want) = (try computed(q, k, v, dy), expected(q, k, v, dy))
-    for (index, name) in ["y", "dq", "dk", "dv", "dsinks"].prefix(want.count).enumerated() {
+    for (index, name) in ["y", "dq", "dk", "dv", "dsinks or dbias", "dbias"].prefix(want.count).enumerated() {
       let comparison = compare(got[index], to: want[index])
       #expect(
         comparison.isWithin(relative: relative), "\(name): \(comparison)",
         sourceLocation: sourceLocation)
     }
     // What is computed without a record has the same bits.
-    let again = attention(Variable(q), Variable(k), Variable(v))
+    let again = attention(Variable(q), Variable(k), Variable(v), bias: bias.map { Variable($0) })
     #expect(again.value == got[0], sourceLocation: sourceLocation)
   }
 }
@@ -186,6 +206,12 @@ extension AttentionCase {
   func sloped(_ slopes: [Float]) -> AttentionCase {
     var result = self
     result.slopes = slopes
+    return result
+  }
+
+  func biased() -> AttentionCase {
+    var result = self
+    result.isBiased = true
     return result
   }
 

@@ -45,6 +45,18 @@ import Testing
     AttentionCase(batch: 2, queries: 150, keys: 150).bidirectional(lengths: [99, 0]).capped(3),
     AttentionCase(queries: 150, keys: 150).packed([[70, 50]], isCausal: true).capped(3),
     AttentionCase(batch: 2, queries: 90, keys: 40).cross(lengths: [7, 40]).capped(3),
+    // A bias by distance: of few queries, of several tiles and blocks, behind earlier keys, of grouped
+    // heads, with slopes.
+    AttentionCase(queries: 5, keys: 5).bidirectional().biased(),
+    AttentionCase(queries: 1, keys: 9).causal(window: nil).biased(),
+    AttentionCase(batch: 2, queries: 130, keys: 300, heads: 4, keyHeads: 2)
+      .causal(window: nil).biased(),
+    AttentionCase(batch: 4, queries: 150, keys: 150).bidirectional(lengths: [70, 0, 1, 150])
+      .biased(),
+    AttentionCase(queries: 300, keys: 300).bidirectional(window: 40).biased(),
+    AttentionCase(batch: 2, queries: 700, keys: 700, heads: 3, keyHeads: 3)
+      .packed([[10, 300, 290, 60], [700]], isCausal: true).biased(),
+    AttentionCase(queries: 300, keys: 300).causal(window: nil).sloped([0.1, 0.02]).biased(),
   ]
 
   @Test(arguments: cases) func isWhatItsDefinitionSays(attention: AttentionCase) throws {
@@ -80,10 +92,15 @@ import Testing
     AttentionCase(batch: 2, queries: 9, keys: 12, heads: 4, keyHeads: 2, size: 2)
       .causal(window: nil).capped(1.5),
     AttentionCase(batch: 2, queries: 9, keys: 9, size: 3).bidirectional(lengths: [6, 9]).capped(2),
+    AttentionCase(batch: 2, queries: 9, keys: 12, heads: 4, keyHeads: 2, size: 2)
+      .causal(window: nil).biased(),
+    AttentionCase(batch: 2, queries: 9, keys: 9, size: 3).bidirectional(lengths: [6, 9]).biased(),
   ])
   func gradientsAreFiniteDifferences(attention: AttentionCase) {
     let (q, k, v, _) = attention.inputs()
-    let report = checkGradients(at: [q, k, v]) { attention.attention($0[0], $0[1], $0[2]) }
+    let report = checkGradients(at: [q, k, v] + (attention.bias.map { [$0] } ?? [])) {
+      attention.attention($0[0], $0[1], $0[2], bias: $0.count > 3 ? $0[3] : nil)
+    }
     #expect(report.isCorrect, "\(report)")
   }
 

@@ -1,4 +1,5 @@
 import CLoRAKernels
+import LoRATensor
 import Testing
 
 /// Scores of attention, and products with packed matrices.
@@ -33,52 +34,61 @@ import Testing
   @Test(arguments: Family.vector) func scores(family: Family) throws {
     for cols in 0...37 {
       for (index, intervals) in Self.intervals.enumerated() {
-        for (firstKey, cap, slope) in [
-          (0, 0, 0), (7, 0, 0), (50, 0, 0), (0, 3, 0), (7, 20, 0), (0, 0, 0.25), (7, 0, 0.03),
-          (7, 3, 0.5),
-        ] as [(Int, Float, Float)] {
+        for (firstKey, cap, slope, isBiased) in [
+          (0, 0, 0, false), (7, 0, 0, false), (50, 0, 0, false), (0, 3, 0, false),
+          (7, 20, 0, false), (0, 0, 0.25, false), (7, 0, 0.03, false), (7, 3, 0.5, false),
+          (0, 0, 0, true), (7, 0, 0.1, true), (7, 3, 0, true),
+        ] as [(Int, Float, Float, Bool)] {
           let (first, end) = (intervals.first, intervals.end)
           let rows = 6
           let stride = cols + 2
           var samples = Samples(cols * 1000 + index * 10 + firstKey)
           let s = samples.floats(rows * stride, -9, 9)
           let context =
-            "\(cols) keys from \(firstKey), intervals \(index), cap \(cap), slope \(slope)"
+            "\(cols) keys from \(firstKey), intervals \(index), cap \(cap), slope \(slope), "
+            + "bias \(isBiased)"
+          // One for every distance, those of the last row first.
+          let biases = samples.floats(rows + cols, -2, 2)
+          let bias = Tensor(biases)
+          let center = isBiased ? bias.floats + (rows - 1) : nil
+          let roundings = slope == 0 && !isBiased ? 40.0 : 200
+          defer { withExtendedLifetime(bias) {} }
           var lse = [Float](repeating: 9, count: rows)
-          try compare(family, roundings: slope == 0 ? 40 : 200, "softmax, \(context)") { t in
+          try compare(family, roundings: roundings, "softmax, \(context)") { t in
             inPlace(s) {
               t.attention_softmax(
-                rows, cols, stride, first, end, firstKey, 0.5, cap, slope, $0, &lse)
+                rows, cols, stride, first, end, firstKey, 0.5, cap, slope, center, $0, &lse)
             }
           }
           // A sum of logarithms, which may cancel.
-          try compare(family, roundings: slope == 0 ? 40 : 200, scale: 1, "sums, \(context)") { t in
+          try compare(family, roundings: roundings, scale: 1, "sums, \(context)") { t in
             _ = inPlace(s) {
               t.attention_softmax(
-                rows, cols, stride, first, end, firstKey, 0.5, cap, slope, $0, &lse)
+                rows, cols, stride, first, end, firstKey, 0.5, cap, slope, center, $0, &lse)
             }
             return lse
           }
           // Rows that have seen nothing, little and much before this block.
           let before: [Float] = [-.infinity, -20, 0, 3, 8.5, 40]
           let sums: [Double] = [0, 1, 1.5, 7, 2, 3]
-          try compare(family, roundings: slope == 0 ? 40 : 200, "exponentials, \(context)") { t in
+          try compare(family, roundings: roundings, "exponentials, \(context)") { t in
             var (largest, sum, factor) = (before, sums, before)
             let p = inPlace(s) {
               t.attention_exponentials(
-                rows, cols, stride, first, end, firstKey, cap, slope, $0, &largest, &sum, &factor)
+                rows, cols, stride, first, end, firstKey, cap, slope, center, $0, &largest, &sum,
+                &factor)
             }
             return p + largest + sum.map { Float($0) } + factor
           }
           let delta = samples.floats(rows)
           let dp = samples.floats(rows * stride)
-          try compare(family, roundings: slope == 0 ? 40 : 200, scale: 1, "gradients, \(context)") {
+          try compare(family, roundings: roundings, scale: 1, "gradients, \(context)") {
             t in
             var gradients: [Float] = []
             let p = inPlace(s) { p in
               gradients = inPlace(dp) {
                 t.attention_gradients(
-                  rows, cols, stride, first, end, firstKey, cap, slope, p, $0, lse, delta)
+                  rows, cols, stride, first, end, firstKey, cap, slope, center, p, $0, lse, delta)
               }
             }
             return p + gradients
@@ -109,7 +119,9 @@ import Testing
     var lse = [Float](repeating: 9, count: 4)
     // Keys 10 ..., queries at 8 ... 11 that see those up to themselves: the first two see nothing.
     let (first, end): ([Int32], [Int32]) = ([0, 0, 0, 0], [9, 10, 11, 12])
-    var p = inPlace(s) { table.attention_softmax(4, 20, 20, first, end, 10, 1, 0, 0, $0, &lse) }
+    var p = inPlace(s) {
+      table.attention_softmax(4, 20, 20, first, end, 10, 1, 0, 0, nil, $0, &lse)
+    }
     #expect(p[0..<40].allSatisfy { $0 == 0 })
     #expect(p[40] == 1 && p[60] == 0.5 && p[61] == 0.5 && p[62] == 0)
     #expect(lse[0] == -.infinity && lse[1] == -.infinity && lse[2] == 1)
@@ -118,7 +130,7 @@ import Testing
     (dp[40], dp[60], dp[61]) = (2, 3, 4)
     p = inPlace(s) { p in
       dp = inPlace(dp) {
-        table.attention_gradients(4, 20, 20, first, end, 10, 0, 0, p, $0, lse, [9, 9, 1, 1])
+        table.attention_gradients(4, 20, 20, first, end, 10, 0, 0, nil, p, $0, lse, [9, 9, 1, 1])
       }
     }
     #expect(p[0..<40].allSatisfy { $0 == 0 } && dp[0..<40].allSatisfy { $0 == 0 })
@@ -126,11 +138,11 @@ import Testing
     expectClose(Array(dp[40..<42] + dp[60..<63]), [1, 0, 1, 1.5, 0], roundings: 4, "gradients")
     // Visible keys whose scores are all -infinity.
     let none = [Float](repeating: -.infinity, count: 20)
-    p = inPlace(none) { table.attention_softmax(1, 20, 20, [0], [20], 0, 1, 0, 0, $0, &lse) }
+    p = inPlace(none) { table.attention_softmax(1, 20, 20, [0], [20], 0, 1, 0, 0, nil, $0, &lse) }
     #expect(p.allSatisfy { $0 == 0 } && lse[0] == -.infinity)
     var (largest, sum, factor): ([Float], [Double], [Float]) = ([-.infinity], [0], [9])
     p = inPlace(none) {
-      table.attention_exponentials(1, 20, 20, [0], [20], 0, 0, 0, $0, &largest, &sum, &factor)
+      table.attention_exponentials(1, 20, 20, [0], [20], 0, 0, 0, nil, $0, &largest, &sum, &factor)
     }
     #expect(p.allSatisfy { $0 == 0 } && sum == [0] && factor == [1])
   }

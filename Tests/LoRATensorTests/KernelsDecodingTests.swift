@@ -7,21 +7,23 @@ import Testing
   @Test(arguments: Family.vector) func attentionOfOneQuery(family: Family) throws {
     for keys in [0, 1, 2, 3, 17, 255, 256, 257, 600] {
       for size in [1, 2, 4, 15, 16, 20, 32, 64, 80, 130] {
-        for (gap, cap, slope) in [(0, 0, 0), (3, 0, 0), (3, 0.7, 0), (3, 0, 0.1), (0, 2, 0.01)]
-          as [(Int, Float, Float)]
-        {
+        for (gap, cap, slope, isBiased) in [
+          (0, 0, 0, false), (3, 0, 0, false), (3, 0.7, 0, false), (3, 0, 0.1, false),
+          (0, 2, 0.01, false), (0, 0, 0, true), (3, 0.7, 0.01, true),
+        ] as [(Int, Float, Float, Bool)] {
           var samples = Samples(keys * 1000 + size * 10 + gap)
           let (ldk, ldv) = (size + gap, size + 2 * gap)
           let q = samples.floats(size)
           let (k, v) = (samples.floats(keys * ldk), samples.floats(keys * ldv))
           let scores = [Float](repeating: .nan, count: keys)
+          let bias: [Float]? = isBiased ? samples.floats(keys) : nil
           try compare(
             family, roundings: 64, scale: 1,
-            "\(keys) keys of size \(size), cap \(cap), slope \(slope)"
+            "\(keys) keys of size \(size), cap \(cap), slope \(slope), bias \(isBiased)"
           ) {
             t in
             inPlace(scores + [Float](repeating: .nan, count: size)) {
-              t.attention_row(keys, size, q, k, ldk, v, ldv, 0.3, cap, slope, $0, $0 + keys)
+              t.attention_row(keys, size, q, k, ldk, v, ldv, 0.3, cap, slope, bias, $0, $0 + keys)
             }
           }
         }

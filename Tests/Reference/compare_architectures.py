@@ -6,7 +6,8 @@ usage: .venv/bin/python Tests/Reference/compare_architectures.py --binary .build
 Of each architecture `--count` random configurations (sizes, grouped heads, windows, tied heads, biases
 and whatever else `VARIANTS` draws), in both generations of config.json where they differ, one file or
 shards: the NLL of every token of the base, with an adapter on all linear layers, and of the model that
-`lora merge` writes, in transformers too; of encoders the logits of a classifier. The method is LoRA for
+`lora merge` writes, in transformers too; of encoders the logits of a classifier, of encoder-decoders the
+NLLs of a target. The method is LoRA for
 seed 0, and the next of `METHODS` for the next. Prints the largest difference of each; exit status 1 above
 the tolerance. `--table` writes Documentation/Architectures.md.
 """
@@ -29,7 +30,7 @@ from peft import (
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText,
-    AutoModelForSequenceClassification,
+    AutoModelForSeq2SeqLM, AutoModelForSequenceClassification,
 )
 
 from common import token_nll, write_json
@@ -339,6 +340,25 @@ ENCODERS = {
         num_labels=c.randint(2, 5), pad_token_id=0),
 }
 VARIANTS.update(ENCODERS)
+
+
+def t5_like(choose):
+    heads = choose.choice([2, 3, 4])
+    return dict(
+        vocab_size=choose.randint(40, 120), d_model=choose.choice([16, 24, 30]), num_heads=heads,
+        d_kv=choose.choice([4, 7, 12]), d_ff=choose.randint(9, 70), num_layers=choose.randint(1, 4),
+        num_decoder_layers=choose.choice([None, 1, 3]), layer_norm_epsilon=epsilon(choose),
+        relative_attention_num_buckets=choose.choice([8, 16, 32]),
+        relative_attention_max_distance=choose.choice([20, 40, 128]),
+        feed_forward_proj=choose.choice(["relu", "gelu", "gated-gelu", "gated-silu"]),
+        decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,
+        tie_word_embeddings=flip(choose))
+
+
+# Models that read a source and write a target, behind this many tokens of the former.
+ENCODER_DECODERS = {"t5": t5_like, "mt5": t5_like}
+SOURCE = 11
+VARIANTS.update(ENCODER_DECODERS)
 METHODS = {
     "LoRA": lambda s, f: LoraConfig(r=3, lora_alpha=6, **s, **f),
     "DoRA": lambda s, f: LoraConfig(r=3, lora_alpha=6, use_dora=True, **s, **f),
@@ -393,6 +413,8 @@ def newer_name(name):
 def auto(model_type):
     if model_type in WITH_IMAGES:
         return AutoModelForImageTextToText
+    if model_type in ENCODER_DECODERS:
+        return AutoModelForSeq2SeqLM
     return AutoModelForSequenceClassification if model_type in ENCODERS else AutoModelForCausalLM
 
 
@@ -407,6 +429,12 @@ def rewrite(path, model_type):
         return older_gemma4(config["text_config"], path, config)
     if model_type in WITH_IMAGES:
         rename(os.path.dirname(path), newer_name)
+        return True
+    if model_type in ENCODER_DECODERS:
+        for key in ("is_gated_act", "dense_act_fn"):
+            config.pop(key, None)
+        config["tie_word_embeddings"] = config.pop("scale_decoder_outputs", False)
+        write_json(path, config)
         return True
     parameters = config.pop("rope_parameters", None)
     if not parameters:
@@ -455,6 +483,9 @@ def make(folder, model_type, settings, seed, dtype):
     config = AutoConfig.for_model(model_type, **settings)
     torch.manual_seed(seed)
     model = auto(model_type).from_config(config)
+    if model_type in ENCODER_DECODERS and seed % 2:
+        # A head of its own.
+        model.lm_head.weight = torch.nn.Parameter(torch.empty_like(model.shared.weight))
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             if "vision" in name or "visual" in name or "projector" in name:
@@ -474,7 +505,8 @@ def make(folder, model_type, settings, seed, dtype):
 def adapter(method, model_type, folder, place, seed):
     torch.manual_seed(seed)
     model = auto(model_type).from_pretrained(folder, dtype=torch.float32)
-    settings = dict(task_type="SEQ_CLS" if model_type in ENCODERS else "CAUSAL_LM",
+    settings = dict(task_type="SEQ_CLS" if model_type in ENCODERS else
+                    "SEQ_2_SEQ_LM" if model_type in ENCODER_DECODERS else "CAUSAL_LM",
                     target_modules=TARGETS.get(model_type, "all-linear"))
     if model_type == "gpt2" and method in ("LoHa", "LoKr"):
         method = "LoRA"  # PEFT has these two for no Conv1D.
@@ -511,6 +543,10 @@ def expected(model_type, model, ids):
     with torch.no_grad():
         if model_type in ENCODERS:
             return model.eval()(ids).logits
+        if model_type in ENCODER_DECODERS:
+            source, target = ids[:, :SOURCE], ids[:, SOURCE + 1:].contiguous()
+            logits = model.eval()(input_ids=source, labels=target).logits.transpose(1, 2)
+            return torch.nn.functional.cross_entropy(logits, target, reduction="none")
         return token_nll(model.eval(), ids)
 
 
@@ -524,6 +560,8 @@ def compare(binary, model_type, seed, place):
     generator = torch.Generator().manual_seed(seed)
     vocabulary = settings.get("text_config", settings)["vocab_size"]
     ids = torch.randint(3, vocabulary, (2, 20), generator=generator)
+    if model_type in ENCODER_DECODERS:
+        ids[:, SOURCE] = 0
     adapter(list(METHODS)[seed % len(METHODS)], model_type, folder, adapted, seed + 1)
 
     # Grouped matrix products, the rule for experts, know no float64.

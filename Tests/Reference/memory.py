@@ -21,7 +21,9 @@ import tempfile
 import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import CONFIG_MAPPING, AutoModel, AutoModelForCausalLM
+from transformers import (
+    CONFIG_MAPPING, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM,
+)
 
 transformers.utils.logging.disable_progress_bar()
 
@@ -58,6 +60,9 @@ SETTINGS = {
     "olmoe": dict(LLAMA, num_experts=8, num_experts_per_tok=2),
     "opt": dict(vocab_size=49152, hidden_size=512, ffn_dim=1408, num_hidden_layers=8,
                 num_attention_heads=8, max_position_embeddings=2048, word_embed_proj_dim=512),
+    "t5": dict(vocab_size=49152, d_model=512, d_ff=1408, num_layers=8, num_heads=8, d_kv=64,
+               decoder_start_token_id=0),
+    "mt5": dict(vocab_size=49152, d_model=512, d_ff=1408, num_layers=8, num_heads=8, d_kv=64),
 }
 
 
@@ -88,7 +93,8 @@ def checkpointing_flag(checkpointing):
 def decoder(binary, folder, model_type, length):
     """The measurement of a decoder: a name, and a function of whether it is checkpointed."""
     config = CONFIG_MAPPING[model_type](**SETTINGS[model_type])
-    AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).save_pretrained(folder)
+    kind = AutoModelForSeq2SeqLM if model_type in ("t5", "mt5") else AutoModelForCausalLM
+    kind.from_config(config, dtype=torch.bfloat16).save_pretrained(folder)
     yield model_type, lambda checkpointing: run(
         [binary, "bench", "train", "--model", folder, "--sequence-length", str(length), "--steps", "3",
          "--json", checkpointing_flag(checkpointing)])

@@ -19,13 +19,15 @@ static void LK(add_slope)(long n, float slope, long distance, float *x) {
 }
 
 /// x = softmax(scale x), soft-capped before unless cap is 0, with a slope to the left of the last
-/// key, which is `distance` behind the first one. Returns what `softmax_row` does.
+/// key, which is `distance` behind the first one, and a bias for each unless that is NULL. Returns what
+/// `softmax_row` does.
 static float LK(shaped_softmax_row)(long n, float scale, float cap, float slope, long distance,
-                                    float *x) {
-  if (cap > 0.0f || slope != 0.0f) {
+                                    const float *bias, float *x) {
+  if (cap > 0.0f || slope != 0.0f || bias) {
     LK(scale)(n, scale, x, x);
     if (cap > 0.0f) LK(soft_cap)(n, cap, x);
     if (slope != 0.0f) LK(add_slope)(n, slope, -distance, x);
+    if (bias) LK(add)(n, x, bias, x);
     scale = 1.0f;
   }
   return LK(softmax_row)(n, scale, x, x);
@@ -33,13 +35,14 @@ static float LK(shaped_softmax_row)(long n, float scale, float cap, float slope,
 
 static void LK(attention_softmax)(long rows, long cols, long stride, const int32_t *first,
                                   const int32_t *end, long first_key, float scale, float cap,
-                                  float slope, float *s, float *lse) {
+                                  float slope, const float *bias, float *s, float *lse) {
   for (long r = 0; r < rows; r++) {
     float *row = s + r * stride;
     long from, to;
     lk_visible_keys(first[r], end[r], first_key, cols, &from, &to);
     const long distance = end[r] - 1 - (first_key + from);
-    const float sum = LK(shaped_softmax_row)(to - from, scale, cap, slope, distance, row + from);
+    const float sum = LK(shaped_softmax_row)(to - from, scale, cap, slope, distance,
+                                             bias ? bias + (from - r) : NULL, row + from);
     LK(fill)(from, 0.0f, row);
     LK(fill)(cols - to, 0.0f, row + to);
     if (lse) lse[r] = sum;
@@ -48,13 +51,15 @@ static void LK(attention_softmax)(long rows, long cols, long stride, const int32
 
 static void LK(attention_exponentials)(long rows, long cols, long stride, const int32_t *first,
                                        const int32_t *end, long first_key, float cap, float slope,
-                                       float *s, float *largest, double *sum, float *factor) {
+                                       const float *bias, float *s, float *largest, double *sum,
+                                       float *factor) {
   for (long r = 0; r < rows; r++) {
     float *row = s + r * stride;
     long from, to;
     lk_visible_keys(first[r], end[r], first_key, cols, &from, &to);
     if (cap > 0.0f) LK(soft_cap)(to - from, cap, row + from);
     if (slope != 0.0f) LK(add_slope)(to - from, slope, first_key + from - (end[r] - 1), row + from);
+    if (bias) LK(add)(to - from, row + from, bias + (from - r), row + from);
     const float before = largest[r], here = LK(row_max)(to - from, row + from);
     const float now = here > before ? here : before;
     const float shift = now == -INFINITY ? 0.0f : now;  // -infinity - -infinity is NaN
@@ -76,7 +81,8 @@ static void LK(attention_finish)(long rows, long cols, const float *o, const flo
 
 static void LK(attention_gradients)(long rows, long cols, long stride, const int32_t *first,
                                     const int32_t *end, long first_key, float cap, float slope,
-                                    float *s, float *dp, const float *lse, const float *delta) {
+                                    const float *bias, float *s, float *dp, const float *lse,
+                                    const float *delta) {
   const float inverse = cap > 0.0f ? 1.0f / cap : 0.0f;
   for (long r = 0; r < rows; r++) {
     float *row = s + r * stride, *drow = dp + r * stride;
@@ -89,13 +95,15 @@ static void LK(attention_gradients)(long rows, long cols, long stride, const int
       LK_SIMD
       for (int c = (int)from; c < (int)to; c++) {
         const float v = row[c] * inverse;
+        const float added = bias ? bias[c - r] : 0.0f;
         const float p =
-            LK(exp_below)(cap * LK(tanhf)(v) + slope * (float)(place + c) - shift);
+            LK(exp_below)(cap * LK(tanhf)(v) + slope * (float)(place + c) + added - shift);
         row[c] = p;
         drow[c] = p * (drow[c] - mean) * LK(tanh_slope)(v);
       }
     } else {
       if (slope != 0.0f) LK(add_slope)(to - from, slope, place + from, row + from);
+      if (bias) LK(add)(to - from, row + from, bias + (from - r), row + from);
       LK_SIMD
       for (long c = from; c < to; c++) {
         const float p = LK(exp_below)(row[c] - shift);

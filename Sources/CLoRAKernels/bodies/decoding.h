@@ -22,13 +22,13 @@ LK_INLINE void LK(weigh_values)(int width, long keys, const float *p, const floa
 
 static void LK(attention_row)(long keys, long size, const float *q, const float *k, long ldk,
                               const float *v, long ldv, float scale, float cap, float slope,
-                              float *scores, float *out) {
+                              const float *bias, float *scores, float *out) {
   long s = 0;
   for (; size <= LK(short_row) && s + 4 <= keys; s += 4)
     LK(gemv_four_f32)(size, q, k + s * ldk, ldk, scores + s, false);
   for (; s < keys; s++)
     LK(gemv_row_f32)(1, size, q, k + s * ldk, k + s * ldk, scores + s, 0, false);
-  LK(shaped_softmax_row)(keys, scale, cap, slope, keys - 1, scores);
+  LK(shaped_softmax_row)(keys, scale, cap, slope, keys - 1, bias, scores);
   if (keys == 0) LK(fill)(size, 0.0f, out);
   for (long base = 0; base < keys; base += LK(value_block)) {
     const long count = lk_smaller(LK(value_block), keys - base);

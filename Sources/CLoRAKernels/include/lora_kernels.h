@@ -130,22 +130,23 @@ void lk_softmax_backward(long rows, long cols, const float *y, const float *dy, 
 // Query r sees the keys [first[r], end[r]), none where end[r] <= first[r]; column c of a row of
 // scores is of key first_key + c. With a soft cap, cap > 0, a scaled score s counts as
 // cap tanh(s / cap); with cap 0 as itself. Then slope times the distance to the last key that the
-// query sees is subtracted (ALiBi: under a causal mask that key is at the query's own position).
-// What a query does not see is never read.
+// query sees is subtracted (ALiBi: under a causal mask that key is at the query's own position), and
+// bias[c - r] is added for column c of row r: what a key's distance from the query is worth. NULL adds
+// nothing. What a query does not see is never read, of the bias neither.
 
 /// Scores of `rows` queries against `cols` keys, in place: s = softmax(scale s), capped, over what
 /// the query sees. The rest becomes 0; a query that sees nothing gets zeros and lse -infinity.
 /// lse[r] (may be NULL) gets the log of the sum of exponentials; rows are `stride` floats apart.
 void lk_attention_softmax(long rows, long cols, long stride, const int32_t *first,
                           const int32_t *end, long first_key, float scale, float cap,
-                          float slope, float *s, float *lse);
+                          float slope, const float *bias, float *s, float *lse);
 /// The same for one block of a query's keys at a time, scores already scaled, nothing divided yet:
 /// s = exp(s - m), m the row's largest (capped) score in this and earlier blocks. largest[r] and
 /// sum[r] hold what earlier blocks gave (-infinity and 0 before the first) and get what holds now;
 /// factor[r] is what sums over earlier blocks are to be multiplied by. What is not seen becomes 0.
 void lk_attention_exponentials(long rows, long cols, long stride, const int32_t *first,
                                const int32_t *end, long first_key, float cap, float slope,
-                               float *s, float *largest, double *sum, float *factor);
+                               const float *bias, float *s, float *largest, double *sum, float *factor);
 /// After the last block: y = o / sum[r] (0 where nothing was seen) and, unless lse is NULL,
 /// lse[r] = largest[r] + log sum[r]. o is contiguous, y has rows ldy floats apart; in place
 /// allowed.
@@ -157,7 +158,7 @@ void lk_attention_finish(long rows, long cols, const float *o, const float *larg
 /// seen, whatever was there.
 void lk_attention_gradients(long rows, long cols, long stride, const int32_t *first,
                             const int32_t *end, long first_key, float cap, float slope,
-                            float *s, float *dp, const float *lse, const float *delta);
+                            const float *bias, float *s, float *dp, const float *lse, const float *delta);
 /// d[r] = sum over c of x[r,c] y[r,c]; rows of x and y are ldx and ldy floats apart.
 void lk_row_dots(long rows, long cols, const float *x, long ldx, const float *y, long ldy,
                  float *d);
@@ -309,12 +310,12 @@ void lk_gemv_blocks(lk_block_format format, long rows, long n, long k, const flo
                     const uint8_t *w, float *y, long ldy, bool accumulate);
 
 /// Attention of one query q[size] that sees all `keys` keys, whose rows are ldk floats apart, and
-/// their values, ldv apart: scores = softmax(scale k q), with cap and slope as in
-/// lk_attention_softmax, out[c] = sum over s of scores[s] v[s, c]. `scores` has room for `keys`
+/// their values, ldv apart: scores = softmax(scale k q), with cap, slope and bias as in
+/// lk_attention_softmax (that of key s is bias[s]), out[c] = sum over s of scores[s] v[s, c]. `scores` has room for `keys`
 /// floats. Without keys, out is zero.
 void lk_attention_row(long keys, long size, const float *q, const float *k, long ldk,
-                      const float *v, long ldv, float scale, float cap, float slope, float *scores,
-                      float *out);
+                      const float *v, long ldv, float scale, float cap, float slope,
+                      const float *bias, float *scores, float *out);
 
 // MARK: Matrix products
 

@@ -143,20 +143,22 @@ extern "C" {
 #define LK_ATTENTION(X)                                                                            \
   X(void, attention_softmax,                                                                       \
     (long rows, long cols, long stride, const int32_t *first, const int32_t *end, long first_key,  \
-     float scale, float cap, float slope, float *s, float *lse),                                   \
-    (rows, cols, stride, first, end, first_key, scale, cap, slope, s, lse))                        \
+     float scale, float cap, float slope, const float *bias, float *s, float *lse),                \
+    (rows, cols, stride, first, end, first_key, scale, cap, slope, bias, s, lse))                  \
   X(void, attention_exponentials,                                                                  \
     (long rows, long cols, long stride, const int32_t *first, const int32_t *end, long first_key,  \
-     float cap, float slope, float *s, float *largest, double *sum, float *factor),                \
-    (rows, cols, stride, first, end, first_key, cap, slope, s, largest, sum, factor))              \
+     float cap, float slope, const float *bias, float *s, float *largest, double *sum,             \
+     float *factor),                                                                               \
+    (rows, cols, stride, first, end, first_key, cap, slope, bias, s, largest, sum, factor))        \
   X(void, attention_finish,                                                                        \
     (long rows, long cols, const float *o, const float *largest, const double *sum, float *y,      \
      long ldy, float *lse),                                                                        \
     (rows, cols, o, largest, sum, y, ldy, lse))                                                    \
   X(void, attention_gradients,                                                                     \
     (long rows, long cols, long stride, const int32_t *first, const int32_t *end, long first_key,  \
-     float cap, float slope, float *s, float *dp, const float *lse, const float *delta),           \
-    (rows, cols, stride, first, end, first_key, cap, slope, s, dp, lse, delta))                    \
+     float cap, float slope, const float *bias, float *s, float *dp, const float *lse,             \
+     const float *delta),                                                                          \
+    (rows, cols, stride, first, end, first_key, cap, slope, bias, s, dp, lse, delta))              \
   X(void, pack_panels,                                                                             \
     (long rows, long cols, const float *x, long ldx, float *panels, long panel_step),              \
     (rows, cols, x, ldx, panels, panel_step))                                                      \
@@ -169,8 +171,8 @@ extern "C" {
     (m, n, k, a, row_step, k_step, panels, panel_step, accumulate, c, ldc))                        \
   X(void, attention_row,                                                                           \
     (long keys, long size, const float *q, const float *k, long ldk, const float *v, long ldv,     \
-     float scale, float cap, float slope, float *scores, float *out),                              \
-    (keys, size, q, k, ldk, v, ldv, scale, cap, slope, scores, out))
+     float scale, float cap, float slope, const float *bias, float *scores, float *out),           \
+    (keys, size, q, k, ldk, v, ldv, scale, cap, slope, bias, scores, out))
 
 /// Products of few rows, which read every weight once.
 #define LK_FEW_ROWS(X)                                                                             \

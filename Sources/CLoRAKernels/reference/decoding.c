@@ -3,13 +3,13 @@
 
 void lk_reference_attention_row(long keys, long size, const float *q, const float *k, long ldk,
                                 const float *v, long ldv, float scale, float cap, float slope,
-                                float *scores, float *out) {
+                                const float *bias, float *scores, float *out) {
   double largest = -INFINITY, total = 0.0;
   for (long s = 0; s < keys; s++) {
     double dot = 0.0;
     for (long c = 0; c < size; c++) dot += (double)q[c] * k[s * ldk + c];
     const double score = cap > 0 ? cap * tanh(dot * scale / cap) : dot * scale;
-    scores[s] = (float)(score - (double)slope * (keys - 1 - s));
+    scores[s] = (float)(score - (double)slope * (keys - 1 - s) + (bias ? bias[s] : 0));
     largest = fmax(largest, scores[s]);
   }
   for (long s = 0; s < keys; s++) total += exp(scores[s] - largest);

@@ -60,29 +60,32 @@ void lk_reference_softmax_backward(long rows, long cols, const float *y, const f
 
 static bool sees(long first, long end, long key) { return first <= key && key < end; }
 
-/// A scaled score under a soft cap, less ALiBi's slope times the distance of its key to the last one.
-static double shaped(double score, double cap, double slope, long distance) {
-  return (cap > 0 ? cap * tanh(score / cap) : score) - slope * distance;
+/// A scaled score under a soft cap, less ALiBi's slope times the distance of its key to the last one,
+/// with the bias at `place`.
+static double shaped(double score, double cap, double slope, long distance, const float *bias,
+                     long place) {
+  return (cap > 0 ? cap * tanh(score / cap) : score) - slope * distance + (bias ? bias[place] : 0);
 }
 
 void lk_reference_attention_softmax(long rows, long cols, long stride, const int32_t *first,
                                     const int32_t *end, long first_key, float scale, float cap,
-                                    float slope, float *s, float *lse) {
+                                    float slope, const float *bias, float *s, float *lse) {
   for (long r = 0; r < rows; r++) {
     float *row = s + r * stride;
     const long last = end[r] - 1 - first_key;
     double largest = -INFINITY, total = 0;
     for (long c = 0; c < cols; c++)
       if (sees(first[r], end[r], first_key + c))
-        largest = fmax(largest, shaped((double)scale * row[c], cap, slope, last - c));
+        largest = fmax(largest, shaped((double)scale * row[c], cap, slope, last - c, bias, c - r));
     if (largest == -INFINITY) largest = 0;
     for (long c = 0; c < cols; c++)
       if (sees(first[r], end[r], first_key + c))
-        total += exp(shaped((double)scale * row[c], cap, slope, last - c) - largest);
+        total += exp(shaped((double)scale * row[c], cap, slope, last - c, bias, c - r) - largest);
     for (long c = 0; c < cols; c++) {
       const bool visible = sees(first[r], end[r], first_key + c) && total != 0;
-      row[c] =
-          visible ? (float)(exp(shaped((double)scale * row[c], cap, slope, last - c) - largest) / total) : 0;
+      const double score =
+          visible ? shaped((double)scale * row[c], cap, slope, last - c, bias, c - r) : 0;
+      row[c] = visible ? (float)(exp(score - largest) / total) : 0;
     }
     if (lse) lse[r] = (float)(largest + log(total));
   }
@@ -90,15 +93,15 @@ void lk_reference_attention_softmax(long rows, long cols, long stride, const int
 
 void lk_reference_attention_exponentials(long rows, long cols, long stride, const int32_t *first,
                                          const int32_t *end, long first_key, float cap,
-                                         float slope, float *s, float *largest, double *sum,
-                                         float *factor) {
+                                         float slope, const float *bias, float *s, float *largest,
+                                         double *sum, float *factor) {
   for (long r = 0; r < rows; r++) {
     float *row = s + r * stride;
     const long last = end[r] - 1 - first_key;
     const float before = largest[r];
     for (long c = 0; c < cols; c++)
       if (sees(first[r], end[r], first_key + c)) {
-        row[c] = (float)shaped(row[c], cap, slope, last - c);
+        row[c] = (float)shaped(row[c], cap, slope, last - c, bias, c - r);
         if (row[c] > largest[r]) largest[r] = row[c];
       }
     const double shift = largest[r] == -INFINITY ? 0 : largest[r];
@@ -123,15 +126,15 @@ void lk_reference_attention_finish(long rows, long cols, const float *o, const f
 
 void lk_reference_attention_gradients(long rows, long cols, long stride, const int32_t *first,
                                       const int32_t *end, long first_key, float cap,
-                                      float slope, float *s, float *dp, const float *lse,
-                                      const float *delta) {
+                                      float slope, const float *bias, float *s, float *dp,
+                                      const float *lse, const float *delta) {
   for (long r = 0; r < rows; r++)
     for (long c = 0; c < cols; c++) {
       float *p = s + r * stride + c, *d = dp + r * stride + c;
       const bool visible = sees(first[r], end[r], first_key + c) && lse[r] != -INFINITY;
       const double t = cap > 0 ? tanh((double)*p / cap) : 0;
       const long distance = end[r] - 1 - first_key - c;
-      const double e = visible ? exp(shaped(*p, cap, slope, distance) - lse[r]) : 0;
+      const double e = visible ? exp(shaped(*p, cap, slope, distance, bias, c - r) - lse[r]) : 0;
       *p = (float)e;
       *d = visible ? (float)(e * ((double)*d - delta[r]) * (1 - t * t)) : 0;
     }

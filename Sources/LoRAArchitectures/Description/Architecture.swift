@@ -48,6 +48,11 @@ public struct Architecture: Sendable {
   /// The layer that makes the logits of a decoder's classifier of tokens; nil for a decoder of which
   /// transformers has none, and for encoders, whose table has it.
   package let tokenHead: TensorName?
+  /// The names of tensors that some checkpoints have beside the embedding's table, and that are the same
+  /// numbers.
+  package let embeddingCopies: [String]
+  /// Whether a model has a head of its own where its checkpoint stores one, whatever `config.json` says.
+  package let isHeadFoundInFile: Bool
   /// Set for models that also read images, of which the text part alone is computed.
   package var textPart: TextPart?
   /// What a model of a configuration is made of. Throws for what can't be computed.
@@ -61,6 +66,7 @@ public struct Architecture: Sendable {
     _ modelType: String, className: String, ggufName: String? = nil, keys: [ConfigurationKey],
     tensors: [TensorName], derivedTensors: [String] = [], isPublishedWithoutHead: Bool = false,
     otherHeads: [String] = [], formerNames: [String: String] = [:], tokenHead: String? = nil,
+    embeddingCopies: [String] = [], isHeadFoundInFile: Bool = false,
     structure:
       @escaping @Sendable (ModelConfiguration) throws(FormatError) -> TransformerStructure
   ) {
@@ -73,6 +79,8 @@ public struct Architecture: Sendable {
     self.isPublishedWithoutHead = isPublishedWithoutHead
     self.otherHeads = otherHeads
     self.formerNames = formerNames
+    self.embeddingCopies = embeddingCopies
+    self.isHeadFoundInFile = isHeadFoundInFile
     self.tokenHead = tokenHead.map { TensorName($0, "cls.output", .head) }
     guard tokenHead != nil else {
       self.structure = structure
@@ -106,7 +114,7 @@ extension Architecture {
     cohere,
     cohere2, phi, phi3, starCoder2, stableLM, gpt2, gptJ, gptNeoX, opt, bert, roberta, xlmRoberta,
     distilBERT, gemma3Vision, gemma4Vision, mistral3, qwen2VL, qwen25VL,
-    bloom, falcon, gptNeo, modernBERT,
+    bloom, falcon, gptNeo, modernBERT, t5, mt5,
   ]
   private static let registered = Locked<[Architecture]>([])
 

@@ -50,6 +50,9 @@ public struct ModelConfiguration: Sendable, Hashable {
   public var padTokenID: Int?
   /// What `text_config` calls a text part whose keys are not those of its architecture.
   var textPartType: String?
+  /// The token that stands between a source, which an encoder reads, and the target that follows from it;
+  /// nil for a model that reads one text.
+  public var decoderStartTokenID: Int?
   /// What a classifier tells apart, in the order of its logits; empty for other models.
   public var labels: [String] = []
 

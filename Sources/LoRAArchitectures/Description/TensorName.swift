@@ -106,10 +106,17 @@ public struct TensorName: Sendable, Hashable {
     }
   }
 
-  /// The name in GGUF files without the block's prefix, or what the table says instead.
+  /// The name in GGUF files without the block's prefix, or what the table says instead. Of a model of two
+  /// stacks, the encoder's keep their "enc.".
   package var role: String { ownRole ?? inBlock }
 
-  private var inBlock: String { name.hasPrefix("blk.{}.") ? String(name.dropFirst(7)) : name }
+  private var inBlock: String {
+    let prefixes = [("blk.{}.", ""), ("dec.blk.{}.", ""), ("dec.", ""), ("enc.blk.{}.", "enc.")]
+    for (prefix, kept) in prefixes where name.hasPrefix(prefix) {
+      return kept + name.dropFirst(prefix.count)
+    }
+    return name
+  }
 }
 
 extension TensorName.RowOrder {

@@ -5,6 +5,8 @@ public struct TransformerStructure: Sendable, Hashable {
   public var embedding: Embedding
   /// The blocks, from the input on.
   public var blocks: [Block]
+  /// What reads the source that the blocks' cross attention sees; nil for a model of one stack.
+  public var encoder: Encoder?
   /// The norm after the last block ("output_norm"); nil for none.
   public var norm: Norm?
   /// What is made of the hidden states.
@@ -18,11 +20,12 @@ public struct TransformerStructure: Sendable, Hashable {
 
   /// Creates a structure from its parts.
   package init(
-    embedding: Embedding = Embedding(), blocks: [Block], norm: Norm? = .rms,
-    head: Head = .nextToken, headBias: Bool = false, logitScale: Float? = nil,
+    embedding: Embedding = Embedding(), encoder: Encoder? = nil, blocks: [Block],
+    norm: Norm? = .rms, head: Head = .nextToken, headBias: Bool = false, logitScale: Float? = nil,
     logitSoftCap: Float? = nil
   ) {
     self.embedding = embedding
+    self.encoder = encoder
     self.blocks = blocks
     self.norm = norm
     self.head = head
@@ -40,6 +43,21 @@ public struct TransformerStructure: Sendable, Hashable {
     self.init(
       embedding: embedding, blocks: (0..<configuration.layerCount).map(block), norm: norm,
       head: head, headBias: headBias, logitScale: logitScale, logitSoftCap: logitSoftCap)
+  }
+
+  /// A stack that reads a source: behind the model's embedding, blocks of its own and a norm. Its modules
+  /// have their roles behind "enc.", as "enc.attn_q" and "enc.output_norm".
+  public struct Encoder: Sendable, Hashable {
+    /// The blocks, from the input on.
+    public var blocks: [Block]
+    /// The norm after the last block; nil for none.
+    public var norm: Norm?
+
+    /// Creates a stack from its parts.
+    public init(blocks: [Block], norm: Norm? = .rms) {
+      self.blocks = blocks
+      self.norm = norm
+    }
   }
 
   /// What is made of the hidden states.
@@ -198,6 +216,8 @@ public struct TransformerStructure: Sendable, Hashable {
     public var arrangement: Arrangement
     /// The attention.
     public var attention: Attention
+    /// The attention to the source behind it; nil for none.
+    public var crossAttention: CrossAttention?
     /// The feed-forward network.
     public var feedForward: FeedForward
     /// What the outputs of attention and network are multiplied by before they are added; nil: nothing.
@@ -216,7 +236,8 @@ public struct TransformerStructure: Sendable, Hashable {
 
     /// Creates a block from its parts.
     public init(
-      attention: Attention, feedForward: FeedForward, norm: Norm = .rms,
+      attention: Attention, crossAttention: CrossAttention? = nil, feedForward: FeedForward,
+      norm: Norm = .rms,
       norms: NormPlacement = .before, arrangement: Arrangement = .sequential,
       residualScale: Float? = nil, normsAttention: Bool = true,
       attentionNormRole: String = "attn_norm", feedForwardNormRole: String = "ffn_norm",
@@ -231,6 +252,7 @@ public struct TransformerStructure: Sendable, Hashable {
       self.norms = norms
       self.arrangement = arrangement
       self.attention = attention
+      self.crossAttention = crossAttention
       self.feedForward = feedForward
     }
   }
@@ -277,6 +299,9 @@ public struct TransformerStructure: Sendable, Hashable {
     /// ALiBi's slope of each head: of each score, slope times the distance of its key is subtracted; empty
     /// for none.
     public var slopes: [Float]
+    /// A bias of scores by distance, which the blocks of a stack share ("attn_rel_b" of its first); nil
+    /// for none.
+    public var distanceBias: DistanceBias?
     /// How queries and keys are normalized before they get their positions ("attn_q_norm",
     /// "attn_k_norm"); nil: not.
     public var headNorm: HeadNorm?
@@ -289,6 +314,21 @@ public struct TransformerStructure: Sendable, Hashable {
     public var headSize: Int?
     /// The number of key heads; nil: the configuration's.
     public var keyHeadCount: Int?
+
+    /// A learned bias of each head for each bucket of distances: one for every short distance, fewer and
+    /// fewer for longer ones, by their logarithm.
+    public struct DistanceBias: Sendable, Hashable {
+      /// The number of buckets; half of them are for either side where both are seen.
+      public var buckets: Int
+      /// The distance from which on all share a bucket.
+      public var maximumDistance: Int
+
+      /// Creates a description from its numbers.
+      public init(buckets: Int, maximumDistance: Int) {
+        self.buckets = buckets
+        self.maximumDistance = maximumDistance
+      }
+    }
 
     /// A norm of queries and keys.
     public enum HeadNorm: Sendable, Hashable {
@@ -308,6 +348,7 @@ public struct TransformerStructure: Sendable, Hashable {
       rotary: RotaryConfiguration? = nil, rotaryFraction: Double? = nil,
       rotatesNeighbours: Bool = false, isCausal: Bool = true,
       window: Int? = nil, scale: Float? = nil, softCap: Float? = nil, slopes: [Float] = [],
+      distanceBias: DistanceBias? = nil,
       headNorm: HeadNorm? = nil, normsValues: Bool = false, headSize: Int? = nil,
       keyHeadCount: Int? = nil, hasSinks: Bool = false
     ) {
@@ -315,6 +356,7 @@ public struct TransformerStructure: Sendable, Hashable {
       self.normsValues = normsValues
       self.headSize = headSize
       self.keyHeadCount = keyHeadCount
+      self.distanceBias = distanceBias
       self.slopes = slopes
       self.projections = projections
       self.bias = bias
@@ -330,6 +372,17 @@ public struct TransformerStructure: Sendable, Hashable {
     }
   }
 
+  /// Attention of a sequence to a source, which an encoder has read ("cross_attn_q", "cross_attn_k",
+  /// "cross_attn_v", "cross_attn_o"), behind a norm of its own ("cross_attn_norm"), with the heads of the
+  /// blocks' own attention. Its projections have no biases.
+  public struct CrossAttention: Sendable, Hashable {
+    /// What scores are multiplied by; nil: one over the root of the head's size.
+    public var scale: Float?
+
+    /// Creates an attention from its options.
+    public init(scale: Float? = nil) { self.scale = scale }
+  }
+
   /// A feed-forward network.
   public struct FeedForward: Sendable, Hashable {
     /// Whether it is `down(activation(gate(x)) * up(x))`, not `down(activation(up(x)))`
@@ -341,6 +394,9 @@ public struct TransformerStructure: Sendable, Hashable {
     public var bias: Bool
     /// Whether gate and up are one layer ("ffn_up"), whose outputs are first the gate's.
     public var isFused: Bool
+    /// The role of the layer that raises without a gate: another where an architecture names it in two ways
+    /// (T5).
+    public var upRole = "ffn_up"
     /// The networks that share the work in the place of one; nil: there is one, as large as the
     /// configuration says.
     public var experts: Experts?

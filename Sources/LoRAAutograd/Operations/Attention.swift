@@ -19,6 +19,11 @@ extension Variable {
   ///   - sinks: the score of each head, `[heads]`, that takes part in the softmax and has no value
   ///     (gpt-oss); nil for none. Source: Xiao et al., *Efficient streaming language models with attention
   ///     sinks*, 2023.
+  ///   - bias: what is added to every score by the distance of its key from the query, `[heads, keys +
+  ///     positions - 1]`: a column for each distance from -(keys - 1), the first key's from the last query,
+  ///     to positions - 1. Nil for none. Not for cross attention, whose queries have no position among
+  ///     the keys, and not with a soft cap. Source: Raffel et al., *Exploring the limits of transfer
+  ///     learning with a unified text-to-text transformer*, 2020.
   /// - Returns: the queries' shape, `[batch, positions, heads, size]`; zeros for a query that sees
   ///   no key.
   ///
@@ -27,7 +32,8 @@ extension Variable {
   /// the mask empties are never computed. Source: Dao et al., *FlashAttention*, 2022.
   public func attention(
     keys: Variable, values: Variable, mask: AttentionMask, scale: Float? = nil,
-    softCap: Float? = nil, slopes: [Float] = [], sinks: Variable? = nil
+    softCap: Float? = nil, slopes: [Float] = [], sinks: Variable? = nil,
+    bias: Variable? = nil
   ) -> Variable {
     require(
       sinks.map { $0.shape == [shape[2]] } ?? true,
@@ -43,22 +49,29 @@ extension Variable {
     require(
       softCap.map { $0 >= .leastNormalMagnitude && $0.isFinite } ?? true,
       "a soft cap of \(softCap ?? 0); it must be above 0, or nil for none")
+    if let bias {
+      require(
+        bias.shape == [shape[2], keys.shape[1] + shape[1] - 1] && bias.value.dtype == .float32,
+        "a bias \(bias.value.dtype) \(bias.shape) for queries \(shape) and keys \(keys.shape)")
+      require(
+        mask.hasPositions && softCap == nil,
+        "a bias by distance with \(softCap == nil ? "cross attention" : "a soft cap")")
+    }
     let problem = AttentionProblem(
       q: value, k: keys.value, v: values.value,
       intervals: mask.intervals(batch: shape[0], queries: shape[1], keys: keys.shape[1]),
-      scale: scale ?? 1 / Float(shape[3]).squareRoot(), softCap: softCap ?? 0, slopes: slopes)
-    let isRecorded =
-      GradientMode.isRecording
-      && (requiresGradient || keys.requiresGradient || values.requiresGradient
-        || sinks?.requiresGradient ?? false)
+      scale: scale ?? 1 / Float(shape[3]).squareRoot(), softCap: softCap ?? 0, slopes: slopes,
+      bias: bias?.value)
+    let inputs = [self, keys, values] + [sinks, bias].compactMap { $0 }
+    let isRecorded = GradientMode.isRecording && inputs.contains(where: \.requiresGradient)
+    let isBiasNeeded = bias?.requiresGradient ?? false
     var (output, lse) = problem.forward(keepingSums: isRecorded || sinks != nil)
     if let sinks { problem.share(&output, &lse, with: sinks.value.scalars()) }
     guard isRecorded, let sums = lse else { return Variable(output) }
     let result = output
-    return Self.record(
-      result, inputs: [self, keys, values] + (sinks.map { [$0] } ?? [])
-    ) { dy, inputs in
-      let (dq, dk, dv) = problem.backward(dy, output: result, lse: sums)
+    return Self.record(result, inputs: inputs) { dy, inputs in
+      let (dq, dk, dv, dbias) = problem.backward(
+        dy, output: result, lse: sums, withBias: isBiasNeeded)
       inputs.add(dq, to: 0)
       inputs.add(dk, to: 1)
       inputs.add(dv, to: 2)
@@ -66,10 +79,11 @@ extension Variable {
         inputs.add(
           problem.gradient(ofSinks: sinks.value.scalars(), dy, output: result, lse: sums), to: 3)
       }
+      if let dbias { inputs.add(dbias, to: sinks == nil ? 3 : 4) }
     }
   }
 
-  /// Causal attention: ``attention(keys:values:mask:scale:softCap:slopes:sinks:)`` with
+  /// Causal attention: ``attention(keys:values:mask:scale:softCap:slopes:sinks:bias:)`` with
   /// ``AttentionMask/causal(window:)``.
   public func attention(
     keys: Variable, values: Variable, scale: Float? = nil, window: Int? = nil
@@ -95,6 +109,8 @@ struct AttentionProblem: Sendable {
   let softCap: Float
   /// One of each head; empty for none.
   let slopes: [Float]
+  /// What scores of a distance get, `[H, S + T - 1]`; nil for nothing.
+  let bias: Tensor?
 
   var B: Int { q.shape[0] }
   var T: Int { q.shape[1] }
@@ -113,6 +129,17 @@ struct AttentionProblem: Sendable {
   }
 
   func slope(_ h: Int) -> Float { slopes.isEmpty ? 0 : slopes[h] }
+
+  /// The number of distances.
+  var distances: Int { S + T - 1 }
+
+  /// Which distance key `key` has from query `row`.
+  func distance(_ row: Int, _ key: Int) -> Int { key - row + T - 1 }
+
+  /// The bias of head `h` as kernels take it, for queries from `row` and keys from `key` on.
+  func bias(_ h: Int, _ row: Int, _ key: Int) -> UnsafePointer<Float>? {
+    bias.map { $0.floats + h * distances + distance(row, key) }
+  }
 
   /// Offsets of one head's row: queries (and outputs) of head h, keys of key head g.
   func queryOffset(_ b: Int, _ row: Int, _ h: Int) -> Int { ((b * T + row) * H + h) * D }
@@ -166,7 +193,7 @@ struct AttentionProblem: Sendable {
         k.floats + offset, K * D, 0, s, keys.count)
       lk_attention_softmax(
         T, keys.count, keys.count, visible.first, visible.end, keys.lowerBound, scale, softCap,
-        slope(h), s, lse)
+        slope(h), bias(h, 0, keys.lowerBound), s, lse)
       MatrixEngine.sgemm(
         false, false, T, D, keys.count, 1, s, keys.count, v.floats + offset, K * D, 0, o, H * D)
     }

@@ -11,35 +11,48 @@ extension AttentionProblem {
     min(H / K * tiles, (Self.pieces + B * K - 1) / (B * K))
   }
 
-  /// The gradients of queries, keys and values.
+  /// The gradients of queries, keys and values, and of the bias if it is asked for.
   ///
   /// A piece of work has some tiles of queries of the heads that share one key head, and sums up
   /// what they give to keys and values by itself; those sums are added in the order of the pieces.
   /// So the result does not depend on the threads, and memory grows with S, not with T times S.
-  func backward(_ dy: Tensor, output: Tensor, lse: Tensor) -> (dq: Tensor, dk: Tensor, dv: Tensor) {
+  func backward(
+    _ dy: Tensor, output: Tensor, lse: Tensor, withBias: Bool
+  ) -> (dq: Tensor, dk: Tensor, dv: Tensor, dbias: Tensor?) {
     var dk = k
     var dv = v
+    var dbias = withBias ? Tensor.zeros([H, distances]) : nil
     let dq = Tensor(shape: q.shape) { dq in
       dk = Tensor(shape: k.shape) { dk in
         dv = Tensor(shape: v.shape) { dv in
           withExtendedLifetime((self, dy, output, lse)) {
-            backward(dy.floats, output.floats, lse.floats, dq: dq, dk: dk, dv: dv)
+            func run(_ dbias: UnsafeMutablePointer<Float>?) {
+              backward(
+                dy.floats, output.floats, lse.floats, dq: dq, dk: dk, dv: dv, dbias: dbias)
+            }
+            if withBias {
+              dbias?.withUnsafeMutableBytes { run($0.baseAddress?.floats) }
+            } else {
+              run(nil)
+            }
           }
         }
       }
     }
-    return (dq, dk, dv)
+    return (dq, dk, dv, dbias)
   }
 
   private func backward(
     _ dy: UnsafePointer<Float>, _ output: UnsafePointer<Float>, _ lse: UnsafePointer<Float>,
     dq: UnsafeMutablePointer<Float>, dk: UnsafeMutablePointer<Float>,
-    dv: UnsafeMutablePointer<Float>
+    dv: UnsafeMutablePointer<Float>, dbias: UnsafeMutablePointer<Float>?
   ) {
     let heads = B * K * panelFloats
     let pieces = piecesPerKeyHead
-    withScratch(3 * heads + B * K * pieces * 2 * S * D) { scratch in
+    let biasFloats = dbias == nil ? 0 : H / K * distances
+    withScratch(3 * heads + B * K * pieces * (2 * S * D + biasFloats)) { scratch in
       let sums = scratch + 3 * heads
+      let biasSums = sums + 2 * B * K * pieces * S * D
       packTransposed(k.floats, into: scratch)
       packTransposed(v.floats, into: scratch + heads)
       packRows(k.floats, into: scratch + 2 * heads)
@@ -51,7 +64,15 @@ extension AttentionProblem {
           BackwardTile(
             dy: dy, output: output, lse: lse, dq: dq, keysTransposed: panels,
             valuesTransposed: panels + heads, keys: panels + 2 * heads,
-            dk: sums + 2 * index * S * D, dv: sums + (2 * index + 1) * S * D))
+            dk: sums + 2 * index * S * D, dv: sums + (2 * index + 1) * S * D,
+            dbias: dbias.map { _ in biasSums + index * biasFloats }))
+      }
+      if let dbias {
+        // A key head's queries are those of neighbouring heads.
+        for index in 0..<B * K * pieces {
+          let target = dbias + index / pieces % K * biasFloats
+          lk_add(biasFloats, biasSums + index * biasFloats, target, target)
+        }
       }
       let block = 64
       let blocks = (S + block - 1) / block
@@ -88,6 +109,8 @@ extension AttentionProblem {
     let keys: UnsafePointer<Float>
     let dk: UnsafeMutablePointer<Float>
     let dv: UnsafeMutablePointer<Float>
+    /// `[H / K, S + T - 1]`; nil if nobody wants it.
+    let dbias: UnsafeMutablePointer<Float>?
   }
 
   private func backwardPiece(_ b: Int, _ g: Int, piece: Int, of pieces: Int, _ tile: BackwardTile) {
@@ -95,6 +118,7 @@ extension AttentionProblem {
     let count = group * tiles
     lk_fill(S * D, 0, tile.dk)
     lk_fill(S * D, 0, tile.dv)
+    if let dbias = tile.dbias { lk_fill(group * distances, 0, dbias) }
     // Dealt from the most work to the least, to and fro, so that all pieces get as much.
     for round in 0..<(count + pieces - 1) / pieces {
       let place = round.isMultiple(of: 2) ? piece : pieces - 1 - piece
@@ -151,7 +175,18 @@ extension AttentionProblem {
         }
         lk_attention_gradients(
           m, range.count, stride, visible.first, visible.end, range.lowerBound, softCap,
-          slope(h), p, ds, tile.lse + (b * H + h) * T + start, delta)
+          slope(h), bias(h, start, range.lowerBound), p, ds, tile.lse + (b * H + h) * T + start,
+          delta)
+        if let dbias = tile.dbias {
+          let sums = dbias + h % (H / K) * distances
+          for row in 0..<m {
+            let keys = visible.keys(ofRow: row).clamped(to: range)
+            if keys.isEmpty { continue }
+            let target = sums + distance(start + row, keys.lowerBound)
+            let offset = row * stride + keys.lowerBound - range.lowerBound
+            lk_add(keys.count, ds + offset, target, target)
+          }
+        }
         // dv += pᵀ dy, dk += dsᵀ q, dq += ds k
         visible.forEachKeyStep(range) { columns, rows in
           let row = rows.lowerBound

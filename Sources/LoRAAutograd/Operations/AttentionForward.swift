@@ -95,7 +95,7 @@ extension AttentionProblem {
         }
         lk_attention_exponentials(
           m, range.count, stride, visible.first, visible.end, range.lowerBound, softCap,
-          slope(h), s, largest, total, factor)
+          slope(h), bias(h, start, range.lowerBound), s, largest, total, factor)
         if !isFirst {
           for row in 0..<m where factor[row] != 1 {
             lk_scale(D, factor[row], sum + row * D, sum + row * D)

@@ -90,6 +90,9 @@ public struct AttentionMask: Sendable, Hashable {
     AttentionMask(order: order, sequences: .packed(lengths), window: window)
   }
 
+  /// Whether queries have positions among the keys.
+  var hasPositions: Bool { order != .cross }
+
   /// Whether a sequence may be passed in pieces, each behind what a cache holds of those before: no
   /// query sees a key behind its position, and no length of a whole batch matters.
   package var allowsCaching: Bool { order == .causal && sequences == .whole }
@@ -209,6 +212,9 @@ struct VisibleKeys {
   let end: UnsafePointer<Int32>
   /// The number of queries.
   let count: Int
+
+  /// The keys that one query sees.
+  func keys(ofRow row: Int) -> Range<Int> { keys(of: row..<row + 1) }
 
   /// The keys that any of the queries sees.
   var keys: Range<Int> { keys(of: 0..<count) }

@@ -132,7 +132,8 @@ extension TokenModel {
   /// methods that only language models have.
   fileprivate var taskOfPEFT: String? {
     switch self {
-    case is any LanguageModel: "CAUSAL_LM"
+    case let model as any LanguageModel:
+      model.targetStart == nil ? "CAUSAL_LM" : "SEQ_2_SEQ_LM"
     case is any Classifier: nil
     default: "FEATURE_EXTRACTION"
     }

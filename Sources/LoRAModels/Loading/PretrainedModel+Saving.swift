@@ -48,7 +48,9 @@ extension PretrainedModel {
     var object =
       freshModules.isEmpty
       ? directory.configurationObject : configuration.labelled(directory.configurationObject)
-    if weights.isHeadApart { object["tie_word_embeddings"] = false }
+    if weights.isHeadApart, !configuration.architecture.isHeadFoundInFile {
+      object["tie_word_embeddings"] = false
+    }
     if let type {
       let key = object["dtype"] == nil && object["torch_dtype"] != nil ? "torch_dtype" : "dtype"
       object[key] = .string(type.rawValue)
@@ -106,8 +108,8 @@ private struct StoredWeights {
       let parameter = directory.parameterName(name, architecture)
       if let value = rest.removeValue(forKey: parameter) {
         try append(name, value, as: type ?? stored.dtype)
-      } else if name == "\(architecture.headPath).weight", let table,
-        pretrained.model is any LanguageModel
+      } else if let table, architecture.embeddingCopies.contains(name)
+        || (name == "\(architecture.headPath).weight" && pretrained.model is any LanguageModel)
       {
         // Tied, and stored all the same.
         try append(name, table, as: type ?? stored.dtype)

@@ -83,7 +83,8 @@ public struct PretrainedModel: Sendable {
   public func tokenizer() throws -> any Tokenizer {
     if let file { return try file.tokenizer() }
     let end = generation.eosTokenIDs.first { $0 < model.vocabularySize }
-    return try TokenizerPipeline(contentsOf: path, endOfSequence: end)
+    return try TokenizerPipeline(
+      contentsOf: path, endOfSequence: end, targetStart: model.targetStart)
   }
 
   /// The model as one that predicts the next token. Throws `FormatError` if it is of another kind.
@@ -302,7 +303,8 @@ extension ModelDirectory {
     {
       return
     }
-    if name == "\(architecture.headPath).weight", tied {
+    let isCopy = architecture.embeddingCopies.contains(name)
+    if isCopy || name == "\(architecture.headPath).weight" && tied {
       var embedding = "\(architecture.embeddingPath).weight"
       if isBody(of: architecture) {
         embedding = String(embedding.dropFirst(architecture.bodyPrefix.count))
@@ -311,8 +313,12 @@ extension ModelDirectory {
       if head == table { return }
       throw FormatError(
         .unexpectedTensor, file: path, subject: "tensor '\(name)'",
-        problem: "config.json ties it to the embedding, but its numbers differ",
-        remedy: "set tie_word_embeddings to false, or remove the tensor")
+        problem:
+          "\(isCopy ? "it" : "config.json ties it to the embedding, but it") differs from the "
+          + "embedding, '\(embedding)'",
+        remedy: isCopy
+          ? "tables of their own for encoder and decoder are not supported"
+          : "set tie_word_embeddings to false, or remove the tensor")
     }
     throw FormatError(
       .unexpectedTensor, file: path, subject: "tensor '\(name)'",

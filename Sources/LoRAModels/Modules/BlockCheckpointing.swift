@@ -40,15 +40,15 @@ extension Module {
   }
 
   /// The same with several differentiated inputs, all of which are kept.
-  func checkpointed(
+  public func checkpointed(
     _ x: [Variable], _ body: @escaping @Sendable ([Variable]) -> Variable
   ) -> Variable {
     guard BlockCheckpointing.isOn, GradientMode.isRecording else { return body(x) }
     let adapters = AdapterScope.current ?? enabledSnapshot()
     let dropout = Dropout.step
-    return LoRAAutograd.checkpointed(x) { x in
+    return LoRAAutograd.checkpointed(xs) { xs in
       Dropout.$step.withValue(dropout) {
-        AdapterScope.$current.withValue(adapters) { body(x) }
+        AdapterScope.$current.withValue(adapters) { body(xs) }
       }
     }
   }

@@ -47,10 +47,12 @@ public final class KeyValueCache {
   ///   - keys: nil, as the values, where those of an earlier layer are read, which has appended its own.
   ///   - layer: the layer whose keys and values are read.
   ///   - mask: a causal one, since a query must not see keys that later passes bring.
+  ///   - bias: makes what scores get by distance.
   ///   - rotate: gives queries or keys, `[1, new, heads, size]`, their positions.
   func attention(
     _ queries: Variable, _ keys: Variable?, _ values: Variable?, layer: Int, mask: AttentionMask,
     scale: Float? = nil, softCap: Float? = nil, slopes: [Float] = [], sinks: Variable? = nil,
+    bias: ((_ queries: Int, _ keys: Int) -> Variable)? = nil,
     rotate: (Variable, _ kind: Rotated, _ positions: Range<Int>) -> Variable = { x, _, _ in x }
   ) -> Variable {
     require(
@@ -73,7 +75,7 @@ public final class KeyValueCache {
       }
       return rotate(item(queries), .query, positions).attention(
         keys: Variable(allKeys), values: Variable(allValues), mask: mask, scale: scale,
-        softCap: softCap, slopes: slopes, sinks: sinks)
+        softCap: softCap, slopes: slopes, sinks: sinks, bias: bias?(new, allKeys.shape[1]))
     }
     return items.count == 1 ? items[0] : .concatenated(items)
   }
@@ -135,12 +137,23 @@ final class CachedSequence {
   fileprivate(set) var count = 0
   private var keys: [Tensor?]
   private var values: [Tensor?]
+  /// The keys and values of the source, layer by layer, `[positions, heads * size]` each; empty for a
+  /// model that has none, or a source without tokens.
+  private var sources: [(keys: Tensor, values: Tensor)] = []
 
   init(layerCount: Int, capacity: Int) {
     self.capacity = capacity
     keys = Array(repeating: nil, count: layerCount)
     values = keys
   }
+
+  /// The keys and values of a layer's source; nil if there is none.
+  func source(layer: Int) -> (keys: Tensor, values: Tensor)? {
+    sources.indices.contains(layer) && sources[layer].keys.shape[0] > 0 ? sources[layer] : nil
+  }
+
+  /// Keeps the keys and values of the next layer's source.
+  func appendSource(keys: Tensor, values: Tensor) { sources.append((keys, values)) }
 
   /// A layer's keys and values, as far as memory was requested, `[room, heads, size]` each.
   func held(layer: Int) -> (keys: Tensor, values: Tensor)? {

@@ -56,13 +56,25 @@ extension LanguageModel {
   /// `scale` times the sum of the cross-entropies of `targets`, int64 of the tokens' shape;
   /// negative targets are ignored. Does not form all logits unless the head itself is adapted.
   public func loss(tokens: Tensor, targets: Tensor, scale: Float) -> Variable {
-    loss(hiddenStates(tokens, cache: nil), targets: targets, scale: scale)
+    loss(hiddenStates(tokens, predicting: targets), targets: targets, scale: scale)
   }
 
   /// The same of a batch, whose sequences may be packed or padded; targets of padding must be
   /// negative.
   public func loss(_ batch: TokenBatch, targets: Tensor, scale: Float) -> Variable {
     loss(hiddenStates(batch), targets: targets, scale: scale)
+  }
+
+  /// The hidden states of `tokens` where there is a target. What follows the last target of an item changes
+  /// nothing: of an encoder-decoder's it is left out, since sources and targets are padded apart.
+  private func hiddenStates(_ tokens: Tensor, predicting targets: Tensor) -> Variable {
+    guard targetStart != nil else { return hiddenStates(tokens, cache: nil) }
+    let (wanted, count) = (targets.scalars(as: Int64.self), tokens.shape[1])
+    let lengths = (0..<tokens.shape[0]).map { item in
+      (wanted[item * count..<(item + 1) * count].lastIndex { $0 >= 0 } ?? item * count)
+        - item * count + 1
+    }
+    return hiddenStates(TokenBatch(tokens, lengths: lengths))
   }
 
   func loss(_ hidden: Variable, targets: Tensor, scale: Float) -> Variable {
@@ -87,7 +99,7 @@ extension LanguageModel {
 
   private func uncheckedTokenLosses(tokens: Tensor, targets: Tensor) -> Tensor {
     withoutGradients {
-      let hidden = hiddenStates(tokens, cache: nil)
+      let hidden = hiddenStates(tokens, predicting: targets)
       if let weight = plainHeadWeight {
         return hidden.tokenLosses(weight: weight.value, targets: targets, softCap: logitSoftCap)
           .reshaped(to: tokens.shape)
@@ -110,7 +122,7 @@ extension LanguageModel {
   /// `targets` are negative are not computed and hold -1.
   public func greedyTokens(tokens: Tensor, targets: Tensor) -> Tensor {
     withoutGradients {
-      let hidden = hiddenStates(tokens, cache: nil).value
+      let hidden = hiddenStates(tokens, predicting: targets).value
       let size = hidden.shape.innermost
       let wanted = targets.scalars(as: Int64.self)
       let rows = wanted.indices.filter { wanted[$0] >= 0 }

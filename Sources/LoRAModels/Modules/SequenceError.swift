@@ -2,6 +2,9 @@
 public enum SequenceError: Error, Sendable, Hashable, CustomStringConvertible {
   /// There are no tokens.
   case empty(sequence: Int)
+  /// A sequence of an encoder-decoder has no source, or no token `start` behind it, with which the target
+  /// begins.
+  case noSource(sequence: Int, start: Int)
   /// The sequence is longer than the model's positions.
   case tooLong(sequence: Int, count: Int, limit: Int)
   /// An id is negative or beyond the vocabulary.
@@ -16,6 +19,9 @@ public enum SequenceError: Error, Sendable, Hashable, CustomStringConvertible {
     switch self {
     case .empty(let sequence):
       "sequence \(sequence + 1) holds no tokens; give it at least one"
+    case .noSource(let sequence, let start):
+      "sequence \(sequence + 1) has no source: this model reads one and writes a target, so the source's "
+        + "ids, id \(start), and the target's are expected; give a prompt and its completion"
     case .tooLong(let sequence, let count, let limit):
       "sequence \(sequence + 1) has \(count) tokens; the model's limit is \(limit) positions; shorten it"
     case .tokenOutOfRange(let sequence, let position, let id, let vocabularySize):

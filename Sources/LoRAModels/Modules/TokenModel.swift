@@ -10,6 +10,9 @@ public protocol TokenModel: Module {
   var maximumPositions: Int { get }
   /// The number of types of tokens; 0, the default, for a model that knows none.
   var typeCount: Int { get }
+  /// The token that stands between a source and its target in every sequence of an encoder-decoder:
+  /// ``TransformerEncoderDecoder``. Nil, the default, for a model that reads one text.
+  var targetStart: Int? { get }
   /// The hidden states, `[batch, positions, size]`. Tokens and types are checked by the caller: see
   /// `validate(_:)`.
   func hiddenStates(_ batch: TokenBatch) -> Variable
@@ -19,11 +22,17 @@ extension TokenModel {
   /// None.
   public var typeCount: Int { 0 }
 
+  /// None.
+  public var targetStart: Int? { nil }
+
   /// Checks ids that come from outside: every sequence has at least one token, no more than the model
-  /// has positions, and each is in the vocabulary.
+  /// has positions, and each is in the vocabulary; an encoder-decoder's have a source and a target.
   public func validate(_ sequences: some Sequence<[Int]>) throws(SequenceError) {
     for (index, ids) in sequences.enumerated() {
       if ids.isEmpty { throw .empty(sequence: index) }
+      if let start = targetStart, ids.firstIndex(of: start) ?? 0 == 0 {
+        throw .noSource(sequence: index, start: start)
+      }
       if ids.count > maximumPositions {
         throw .tooLong(sequence: index, count: ids.count, limit: maximumPositions)
       }
@@ -46,6 +55,9 @@ extension TokenModel {
       for length in lengths {
         let range = start..<start + length
         if length == 0 { throw .empty(sequence: sequence) }
+        if let token = targetStart, ids[range].firstIndex(of: token) ?? start == start {
+          throw .noSource(sequence: sequence, start: token)
+        }
         if length > maximumPositions {
           throw .tooLong(sequence: sequence, count: length, limit: maximumPositions)
         }

@@ -48,6 +48,8 @@ struct Attention: Sendable {
   let slopes: [Float]
   /// A score of each head that takes part in the softmax and has no value; nil for none.
   let sinks: Parameter?
+  /// What scores get by distance; nil for nothing.
+  var distanceBias: DistanceBias?
 
   /// The block whose keys and values are read; nil: its own.
   var keySource: Int? { if case .queries(_, let source) = projections { source } else { nil } }
@@ -70,7 +72,8 @@ struct Attention: Sendable {
       y = cache.attention(
         q, own?.keys, own?.values, layer: keySource ?? layer, mask: mask, scale: scale,
         softCap: softCap,
-        slopes: slopes, sinks: sinks.map { Variable($0) }
+        slopes: slopes, sinks: sinks.map { Variable($0) },
+        bias: distanceBias.map { bias in { bias(queries: $0, keys: $1) } }
       ) { x, kind, positions in
         (kind == .query ? queryRotary : rotary).map { x.rotated(by: $0(positions)) } ?? x
       }
@@ -91,7 +94,8 @@ struct Attention: Sendable {
       y = rotated(q, by: queryRotary, pass).attention(
         keys: keys, values: values,
         mask: mask.limited(to: pass.sequences, behind: pass.virtual.count), scale: scale,
-        softCap: softCap, slopes: slopes, sinks: sinks.map { Variable($0) })
+        softCap: softCap, slopes: slopes, sinks: sinks.map { Variable($0) },
+        bias: distanceBias?(queries: positions, keys: keys.shape[1]))
     }
     return (output(y.reshaped(to: [batch, positions, heads * headSize])), read)
   }
@@ -218,7 +222,11 @@ extension Attention {
       }
       for sequence in sequences {
         guard let (keys, values) = sequence.held(layer: keySource ?? layer) else { continue }
-        held.append(DecodedSequence(keys: keys, values: values, first: sequence.count))
+        let count = sequence.count + decoding.positions
+        let bias = distanceBias?(queries: decoding.positions, keys: count).value
+        held.append(
+          DecodedSequence(
+            keys: keys, values: values, first: sequence.count, bias: bias?.converted(to: .float32)))
       }
       attend(q, held, positions: decoding.positions, into: attended)
       DecodingLinear.project(
@@ -320,12 +328,14 @@ extension Attention {
             for row in 0..<positions {
               let last = sequence.first + row
               let seen = mask.visibleKeys(at: last, of: last + 1)
+              let bias = sequence.bias(
+                h, heads: heads, query: row, of: positions, key: seen.lowerBound)
               let offset = seen.lowerBound * width + h / (heads / keyHeads) * headSize
               let at = ((index / heads * positions + row) * heads + h) * headSize
               lk_attention_row(
                 seen.count, headSize, q + at, sequence.keys.floats + offset, width,
                 sequence.values.floats + offset, width, scale, softCap ?? 0,
-                slopes.isEmpty ? 0 : slopes[h], scores + index * most, y + at)
+                slopes.isEmpty ? 0 : slopes[h], bias, scores + index * most, y + at)
               if let sinks = sinkScores {
                 share(
                   with: sinks[h], count: seen.count, slope: slopes.isEmpty ? 0 : slopes[h], q + at,
@@ -362,6 +372,15 @@ private struct DecodedSequence {
   let keys: Tensor
   let values: Tensor
   let first: Int
+  /// What scores get by distance, `[heads, positions + new - 1]`; nil for nothing.
+  let bias: Tensor?
+
+  /// That of a head for the new query `query` and the keys from `key` on.
+  func bias(
+    _ head: Int, heads: Int, query: Int, of queries: Int, key: Int
+  ) -> UnsafePointer<Float>? {
+    bias.map { $0.floats + head * $0.shape[1] + queries - 1 - query + key }
+  }
 }
 
 // MARK: - Memory

@@ -14,6 +14,8 @@ package final class Block: AdaptableBlock {
     var attention: (any Norm)?
     /// Of the attention's output, before it is added.
     var attentionOutput: (any Norm)?
+    /// Of what the attention to the source reads.
+    var crossAttention: (any Norm)?
     /// Of what the network reads.
     var feedForward: (any Norm)?
     /// Of the network's output, before it is added.
@@ -26,6 +28,8 @@ package final class Block: AdaptableBlock {
 
   let norms: Norms
   let attention: Attention
+  /// The attention to a source, behind that to the sequence itself; nil for none.
+  let crossAttention: CrossAttention?
   let feedForward: any BlockNetwork
   let arrangement: TransformerStructure.Block.Arrangement
   /// What the outputs of attention and network are multiplied by before they are added; nil: nothing.
@@ -39,7 +43,8 @@ package final class Block: AdaptableBlock {
   package let slot = AdapterSlot()
 
   init(
-    norms: Norms, attention: Attention, feedForward: any BlockNetwork,
+    norms: Norms, attention: Attention, crossAttention: CrossAttention? = nil,
+    feedForward: any BlockNetwork,
     arrangement: TransformerStructure.Block.Arrangement, residualScale: Float? = nil,
     inputGate: BlockInputGate? = nil, outputScale: Parameter? = nil,
     parameters: Named<Parameter> = [:], children: Named<any Module>
@@ -50,6 +55,7 @@ package final class Block: AdaptableBlock {
     self.residualScale = residualScale
     self.norms = norms
     self.attention = attention
+    self.crossAttention = crossAttention
     self.feedForward = feedForward
     self.arrangement = arrangement
     self.children = children
@@ -67,6 +73,7 @@ package final class Block: AdaptableBlock {
       norm: norms.attentionSum.map { norm in { norm($0) } })
     var sum = x + scaled(norms.attentionOutput?(attended) ?? attended)
     if let norm = norms.attentionSum { sum = norm(sum) }
+    if let read = reading(sum, pass, cache: cache, layer: layer) { sum = sum + scaled(read) }
     let input: Variable
     switch arrangement {
     case .sequential: input = norms.feedForward?(sum) ?? sum
@@ -98,10 +105,13 @@ package final class Block: AdaptableBlock {
       return self(x, pass, cache: nil, layer: layer, beside)
     }
     let hasVectors = beside.vectors != nil
-    let more = [beside.vectors, beside.states?.keys, beside.states?.values].compactMap { $0 }
+    let source = crossAttention == nil ? nil : pass.source?.states
+    let readsSource = source != nil
+    let more = [beside.vectors, source, beside.states?.keys, beside.states?.values].compactMap { $0 }
     // What others read leaves the block beside its output, as one variable.
     let joined = checkpointed([x] + more) { parts in
-      let states = parts.dropFirst(hasVectors ? 2 : 1)
+      var states = parts.dropFirst(hasVectors ? 2 : 1)
+      let pass = readsSource ? pass.reading(states.popFirst()) : pass
       let read = BlockInput(
         vectors: hasVectors ? parts[1] : nil,
         states: states.count < 2
@@ -125,6 +135,16 @@ package final class Block: AdaptableBlock {
     )
   }
 
+  /// What the attention to the source adds to `x`; nil for nothing.
+  private func reading(
+    _ x: Variable, _ pass: TransformerPass, cache: KeyValueCache?, layer: Int
+  ) -> Variable? {
+    guard let crossAttention else { return nil }
+    let normed = norms.crossAttention?(x) ?? x
+    if let cache { return crossAttention(normed, cache, layer: layer) }
+    return pass.source.map { crossAttention(normed, $0) }
+  }
+
   private func scaled(_ x: Variable) -> Variable { residualScale.map { x.scaled(by: $0) } ?? x }
 
   /// The same of the hidden states `x`, `[rows, C]`, in place.
@@ -144,6 +164,12 @@ package final class Block: AdaptableBlock {
         attention.decode(normed, size: size, decoding, layer: layer, addingTo: $0)
       }
       decoding.normalize(x, size: size, by: norms.attentionSum, into: x)
+      if let crossAttention {
+        decoding.normalize(x, size: size, by: norms.crossAttention, into: normed)
+        decoding.add(nil, size: size, times: residualScale, to: x, scratch: output) {
+          crossAttention.decode(normed, size: size, decoding, layer: layer, addingTo: $0)
+        }
+      }
       if arrangement == .sequential {
         decoding.normalize(x, size: size, by: norms.feedForward, into: input)
       }
@@ -201,16 +227,21 @@ extension Block {
   ///
   /// - Parameters:
   ///   - flowsIn: whether a gradient flows through the block into what is below it.
+  ///   - sourceFlows: whether one flows into what made the source.
   ///   - training: what is trained of each layer.
-  package func keptWidths(flowsIn: Bool, _ training: TrainedLayers) -> [Int] {
+  package func keptWidths(
+    flowsIn: Bool, sourceFlows: Bool = false, _ training: TrainedLayers
+  ) -> [Int] {
     // A norm keeps its input if a gradient flows through it; if not, those who read its output keep
     // that. Without a norm its reader keeps the input, unless that is what a norm of a sum made: then the
     // sum is kept.
     let size = attention.output.outputSize
     let attends = flowsIn || training.contains(attention.inputLayers)
-    let flowsOn =
+    let attended =
       attends || training.hasPrefix || training.contains([attention.output])
       || training.changes(.attention, of: self)
+    let reads = readsSource(attended, sourceFlows: sourceFlows, training)
+    let flowsOn = attended || reads || training.contains(crossAttention.map { [$0.output] } ?? [])
     let isSequential = arrangement == .sequential
     let entersNetwork =
       (isSequential ? flowsOn : flowsIn) || training.contains(feedForward.inputLayers)
@@ -225,7 +256,14 @@ extension Block {
         norms.attention?.keptWidths ?? (norms.feedForwardSum != nil && flowsIn ? [] : [size])
     }
     widths += attention.keptWidths(attends: attends || training.hasPrefix, training)
-    if flowsOn {
+    if let crossAttention {
+      widths += [crossAttention.query, crossAttention.output].flatMap {
+        training.keptWidths(of: $0)
+      }
+      if reads { widths += norms.crossAttention?.keptWidths ?? [size] }
+      widths += crossAttention.keptWidths(attends: reads, training)
+    }
+    if attended {
       widths += norms.attentionOutput?.keptWidths ?? []
       widths += norms.attentionSum?.keptWidths ?? []
     }
@@ -250,6 +288,28 @@ extension Block {
     return widths
   }
 
+  /// Whether a gradient reaches the attention to the source.
+  private func readsSource(
+    _ flows: Bool, sourceFlows: Bool, _ training: TrainedLayers
+  ) -> Bool {
+    guard let crossAttention else { return false }
+    return flows || sourceFlows
+      || training.contains(crossAttention.inputLayers + crossAttention.sourceLayers)
+  }
+
+  /// The same that it keeps of the source, in numbers a token of that.
+  package func keptSourceWidths(
+    flowsIn: Bool, sourceFlows: Bool, _ training: TrainedLayers
+  ) -> [Int] {
+    guard let crossAttention else { return [] }
+    let flows =
+      flowsIn || training.contains(attention.inputLayers + [attention.output])
+      || training.changes(.attention, of: self)
+    return crossAttention.sourceLayers.flatMap { training.keptWidths(of: $0) }
+      + crossAttention.keptSourceWidths(
+        attends: readsSource(flows, sourceFlows: sourceFlows, training))
+  }
+
   /// The buffers of the widest moment of the backward pass: the gradients of the residual stream and of
   /// the norms' outputs, and those of the attention or of the feed-forward network, one after the other.
   package var scratchWidths: [Int] {
@@ -261,8 +321,9 @@ extension Block {
 
   /// The linear layers of the block.
   package var linearLayers: [any LinearLayer] {
-    attention.inputLayers + [attention.output] + feedForward.inputLayers
-      + feedForward.outputLayers + (inputGate?.layers ?? [])
+    attention.inputLayers + [attention.output]
+      + (crossAttention.map { $0.inputLayers + $0.sourceLayers + [$0.output] } ?? [])
+      + feedForward.inputLayers + feedForward.outputLayers + (inputGate?.layers ?? [])
   }
 }
 

@@ -10,6 +10,21 @@ extension ModelConfiguration {
     let structure = try architecture.structure(self)
     let builder = TransformerBuilder(configuration: self, source: source)
     let embedding = try builder.embedding(structure.embedding)
+    let encoder = try structure.encoder.map { stack in
+      TransformerBody(
+        embedding: embedding,
+        blocks: try stack.blocks.enumerated().map {
+          try builder.block($1, index: $0, stack: TransformerBuilder.encoder)
+        },
+        norm: try stack.norm.map { try builder.norm(TransformerBuilder.encoder + "output_norm", $0) },
+        outputScale: nil, projection: nil)
+    }
+    if let encoder, structure.blocks.isEmpty {
+      var modules: [String: any Module] = ["token_embd": embedding.tokens]
+      modules[TransformerBuilder.encoder + "output_norm"] = encoder.norm
+      return TransformerEncoder(
+        configuration: self, body: encoder, children: builder.children(modules, encoder: encoder.blocks))
+    }
     try checkSharedKeys(of: structure)
     let inputs = structure.embedding.blockInputs
     let blockInputs = try inputs.map { try builder.blockInputs($0) }
@@ -33,6 +48,7 @@ extension ModelConfiguration {
     modules["per_layer_token_embd"] = blockInputs?.tokens
     modules["per_layer_model_proj"] = blockInputs?.projection
     modules["per_layer_proj_norm"] = blockInputs?.norm
+    modules[TransformerBuilder.encoder + "output_norm"] = encoder?.norm
     switch structure.head {
     case .nextToken:
       let head: any LinearLayer =
@@ -45,6 +61,12 @@ extension ModelConfiguration {
           "output", inputs: structure.embedding.size ?? hiddenSize, outputs: vocabularySize,
           bias: structure.headBias)
       modules["output"] = head
+      if let encoder {
+        return TransformerEncoderDecoder(
+          configuration: self, encoder: encoder, body: body, head: head,
+          targetStart: try validTargetStart(),
+          children: builder.children(modules, body.blocks, encoder: encoder.blocks))
+      }
       return Transformer(
         configuration: self, body: body, head: head, logitSoftCap: structure.logitSoftCap,
         children: builder.children(modules, body.blocks))
@@ -62,6 +84,18 @@ extension ModelConfiguration {
       return TransformerEncoder(
         configuration: self, body: body, children: builder.children(modules, body.blocks))
     }
+  }
+
+  /// The token that begins a target. It must not end one too: it would not be found behind a source.
+  private func validTargetStart() throws(FormatError) -> Int {
+    guard let start = decoderStartTokenID, start < vocabularySize, !eosTokenIDs.contains(start)
+    else {
+      throw FormatError(
+        .unsupported, file: "config.json", key: "decoder_start_token_id",
+        "it is \(decoderStartTokenID.map { "\($0)" } ?? "missing")",
+        remedy: "supported is a token of the vocabulary that ends no text (T5: 0)")
+    }
+    return start
   }
 }
 
@@ -93,6 +127,10 @@ private final class TransformerBuilder {
   let source: ParameterSource
   /// Blocks share the angles of their positions.
   private var rotaryTables: [Rotation: RotaryTable] = [:]
+  /// The blocks of a stack share a bias by distance.
+  private var distanceBiases: [String: DistanceBias] = [:]
+  /// What the roles of an encoder's modules begin with, beside a decoder.
+  static let encoder = "enc."
 
   private struct Rotation: Hashable {
     let configuration: RotaryConfiguration
@@ -243,14 +281,15 @@ private final class TransformerBuilder {
   }
 
   func block(
-    _ structure: TransformerStructure.Block, index: Int,
-    inputs: TransformerStructure.Embedding.BlockInputs?
+    _ structure: TransformerStructure.Block, index: Int, stack: String = "",
+    inputs: TransformerStructure.Embedding.BlockInputs? = nil
   ) throws -> Block {
     let c = configuration
     let (attention, feedForward) = (structure.attention, structure.feedForward)
     var modules: [String: any Module] = [:]
     func linear(_ role: String, _ inputs: Int, _ outputs: Int, bias: Bool) throws -> any LinearLayer
     {
+      let role = stack + role
       let layer = try self.linear(role, inputs: inputs, outputs: outputs, bias: bias, index: index)
       modules[role] = layer
       return layer
@@ -258,6 +297,7 @@ private final class TransformerBuilder {
     func norm(
       _ role: String, _ kind: TransformerStructure.Norm, size: Int? = nil
     ) throws -> any Norm {
+      let role = stack + role
       let norm = try self.norm(role, kind, size: size, index: index)
       modules[role] = norm
       return norm
@@ -345,7 +385,8 @@ private final class TransformerBuilder {
         gate: feedForward.isGated && !feedForward.isFused
           ? try linear("ffn_gate", size, inner, bias: feedForward.bias) : nil,
         up: try linear(
-          "ffn_up", size, feedForward.isFused ? 2 * inner : inner, bias: feedForward.bias),
+          feedForward.isGated ? "ffn_up" : feedForward.upRole, size,
+          feedForward.isFused ? 2 * inner : inner, bias: feedForward.bias),
         isFused: feedForward.isFused,
         down: try linear("ffn_down", inner, size, bias: feedForward.bias),
         activation: activation)
@@ -368,6 +409,26 @@ private final class TransformerBuilder {
     let outputScale =
       structure.hasOutputScale ? try own("layer_output_scale", [1], initial: 1) : nil
     let sinks = attention.hasSinks ? try own("attn_sinks", [c.headCount]) : nil
+    let crossAttention = try structure.crossAttention.map { cross in
+      norms.crossAttention = try norm("cross_attn_norm", structure.norm)
+      return CrossAttention(
+        query: try linear("cross_attn_q", size, queries, bias: false),
+        key: try linear("cross_attn_k", size, queries, bias: false),
+        value: try linear("cross_attn_v", size, queries, bias: false),
+        output: try linear("cross_attn_o", queries, size, bias: false), heads: c.headCount,
+        headSize: c.headSize, scale: cross.scale ?? 1 / Float(c.headSize).squareRoot())
+    }
+    let bias = try attention.distanceBias.map { bias in
+      let role = stack + "attn_rel_b"
+      if let shared = distanceBiases[role] { return shared }
+      let table = try source.parameter(
+        "\(name(role, index).path).weight", [bias.buckets, c.headCount])
+      let made = DistanceBias(
+        weight: table, isBidirectional: !attention.isCausal, maximumDistance: bias.maximumDistance)
+      distanceBiases[role] = made
+      modules[role] = made
+      return made
+    }
     return Block(
       norms: norms,
       attention: Attention(
@@ -383,8 +444,8 @@ private final class TransformerBuilder {
         mask: attention.isCausal
           ? .causal(window: attention.window) : .bidirectional(window: attention.window),
         scale: attention.scale ?? 1 / Float(headSize).squareRoot(), softCap: attention.softCap,
-        slopes: attention.slopes, sinks: sinks),
-      feedForward: network,
+        slopes: attention.slopes, sinks: sinks, distanceBias: bias),
+      crossAttention: crossAttention, feedForward: network,
       arrangement: structure.arrangement, residualScale: structure.residualScale,
       inputGate: inputGate, outputScale: outputScale,
       parameters: Named(parameters), children: children(modules, expertLayers))
@@ -484,13 +545,15 @@ private final class TransformerBuilder {
   }
 
   /// The modules of a model, in the order of the architecture's table.
-  func children(_ modules: [String: any Module], _ blocks: [Block]) -> Named<any Module> {
+  func children(
+    _ modules: [String: any Module], _ blocks: [Block] = [], encoder: [Block] = []
+  ) -> Named<any Module> {
     var listed: [(path: String, module: any Module)] = []
-    var hasBlocks = false
+    var lists: Set<String> = []
     for entry in architecture.tensors + [architecture.tokenHead].compactMap(\.self) {
       if let (list, _) = entry.pathInBlock {
-        if hasBlocks { continue }
-        hasBlocks = true
+        guard lists.insert(list).inserted else { continue }
+        let blocks = entry.role.hasPrefix(Self.encoder) ? encoder : blocks
         listed += blocks.enumerated().map { ("\(list).\($0)", $1) }
       } else if let module = modules[entry.role] {
         listed.append((entry.path, module))

@@ -9,7 +9,7 @@ extension Transformer {
   }
 }
 
-extension TransformerModel {
+extension OneStackTransformer {
   /// The number of blocks.
   public var layerCount: Int { body.blocks.count }
   /// The size of a hidden state.
@@ -99,7 +99,7 @@ extension TransformerModel {
 extension TokenBatch {
   /// A batch with an item for each sequence of a packed one, and for each position here the place among
   /// all positions there, int64, `[batch, positions]`; the first one's for padding. Nil if none is packed.
-  fileprivate var unpacked: (batch: TokenBatch, places: Tensor)? {
+  var unpacked: (batch: TokenBatch, places: Tensor)? {
     guard case .packed(let lengths) = sequences else { return nil }
     let (ids, kinds) = (tokens.scalars(as: Int64.self), types?.scalars(as: Int64.self))
     let (width, longest) = (tokens.shape[1], lengths.joined().max() ?? 0)

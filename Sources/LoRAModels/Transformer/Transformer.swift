@@ -3,26 +3,44 @@ public import LoRAAutograd
 public import LoRATensor
 
 /// A model of any `Architecture`, built of what its `TransformerStructure` says: ``Transformer``,
-/// ``TransformerClassifier``, ``TransformerTokenClassifier`` or ``TransformerEncoder``, by its head.
-package protocol TransformerModel: PretrainedTokenModel, VirtualTokenModel {
-  /// What makes hidden states.
+/// ``TransformerClassifier``, ``TransformerTokenClassifier`` or ``TransformerEncoder``, by its head, or
+/// ``TransformerEncoderDecoder``.
+package protocol TransformerModel: PretrainedTokenModel {
+  /// What makes hidden states; of a model of two stacks, those of the target.
   var body: TransformerBody { get }
+  /// What reads the source that the other stack sees; nil for a model of one stack.
+  var encoder: TransformerBody? { get }
+}
+
+/// A transformer of one stack, which virtual tokens can be put before.
+package protocol OneStackTransformer: TransformerModel, VirtualTokenModel {}
+
+extension TransformerModel {
+  /// None.
+  package var encoder: TransformerBody? { nil }
+  /// All blocks, those of an encoder first.
+  package var allBlocks: [Block] { (encoder?.blocks ?? []) + body.blocks }
 }
 
 extension TransformerModel {
   /// The number of token ids.
   public var vocabularySize: Int { configuration.vocabularySize }
-  /// The longest sequence, behind the prompts that apply now.
-  public var maximumPositions: Int { max(0, configuration.longestSequence - promptCount) }
+  /// The longest sequence.
+  public var maximumPositions: Int { configuration.longestSequence }
   /// The number of types of tokens.
   public var typeCount: Int { body.embedding.types?.weight.shape[0] ?? 0 }
+}
+
+extension OneStackTransformer {
+  /// The longest sequence, behind the prompts that apply now.
+  public var maximumPositions: Int { max(0, configuration.longestSequence - promptCount) }
   /// The hidden states after the last norm, `[batch, positions, hiddenSize]`; a sequence classifier's begin
   /// with those of a prompt's virtual tokens, unless sequences are packed.
   public func hiddenStates(_ batch: TokenBatch) -> Variable { hiddenStates(batch, cache: nil) }
 }
 
 /// A decoder with its output head.
-public final class Transformer: LanguageModel, TransformerModel {
+public final class Transformer: LanguageModel, OneStackTransformer {
   /// The shape and the options that the model was made with.
   public let configuration: ModelConfiguration
   package let body: TransformerBody
@@ -60,7 +78,7 @@ public final class Transformer: LanguageModel, TransformerModel {
 }
 
 /// A transformer with a head that makes logits of labels.
-package protocol ClassifyingTransformer: Classifier, TransformerModel {
+package protocol ClassifyingTransformer: Classifier, OneStackTransformer {
   /// Makes the logits of hidden states.
   var head: ClassificationHead { get }
 }
@@ -126,7 +144,7 @@ public final class TransformerTokenClassifier: TokenClassifier, ClassifyingTrans
 }
 
 /// A transformer without a head: hidden states are what it is for.
-public final class TransformerEncoder: TransformerModel {
+public final class TransformerEncoder: OneStackTransformer {
   /// The shape and the options that the model was made with.
   public let configuration: ModelConfiguration
   package let body: TransformerBody

@@ -21,17 +21,20 @@ package struct TransformerBody: Sendable {
   /// - Parameters:
   ///   - virtual: the virtual tokens before those of `batch`; a cache holds the keys and values of those
   ///     that have some.
+  ///   - source: what cross attention sees; a cache holds the keys and values of its own.
+  ///   - isLast: whether nothing comes behind but the head.
   ///   - kept: how many of the virtual tokens' hidden states, the last ones, are given back too.
   func hiddenStates(
     _ batch: TokenBatch, cache: KeyValueCache? = nil,
-    behind virtual: AppliedVirtualTokens = AppliedVirtualTokens(), keeping kept: Int = 0
+    behind virtual: AppliedVirtualTokens = AppliedVirtualTokens(), keeping kept: Int = 0,
+    reading source: EncodedSource? = nil, isLast: Bool = true
   ) -> Variable {
     let tokens = batch.tokens
     if let cache, virtual.embeddings.isEmpty, let decoding = Decoding(of: tokens, cache: cache) {
       return hiddenStates(tokens, decoding)
     }
     let pass = TransformerPass(
-      sequences: batch.sequences, positions: batch.positions, virtual: virtual)
+      sequences: batch.sequences, positions: batch.positions, virtual: virtual, source: source)
     var x = embedding(batch, cache: cache, behind: virtual)
     let vectors = blockInputs?(tokens, x)
     // Asked once: in the loop Swift 6.3's optimizer crashes on it.
@@ -44,7 +47,7 @@ package struct TransformerBody: Sendable {
         states: cache == nil ? keySources[index].flatMap { held[$0] } : nil)
       var states: KeysAndValues?
       // The last block would be computed again at once: keeping it costs no memory.
-      if cache == nil, index + 1 < blocks.count {
+      if cache == nil, !isLast || index + 1 < blocks.count {
         (x, states) = block.checkpointed(
           x, pass, layer: index, beside, givesStates: sources.contains(index))
       } else {
@@ -90,6 +93,17 @@ struct TransformerPass: Sendable {
   let positions: [Int]?
   /// The virtual tokens before each item.
   let virtual: AppliedVirtualTokens
+  /// What cross attention sees, where no cache holds its keys and values; nil for nothing.
+  var source: EncodedSource?
+
+  /// The same pass with other states of the source, which may be differentiated apart.
+  func reading(_ states: Variable?) -> TransformerPass {
+    var pass = self
+    if let source, let states {
+      pass.source = EncodedSource(states: states, lengths: source.lengths)
+    }
+    return pass
+  }
 }
 
 /// What makes vectors of tokens: a table, and perhaps those of positions and of types.

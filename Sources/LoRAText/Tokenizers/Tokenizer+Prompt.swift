@@ -20,13 +20,20 @@ extension Tokenizer {
   /// text. The tokens after it are left out; an end-of-sequence token would end the text to
   /// continue.
   ///
+  /// Of an encoder-decoder it is the source, with all that the template puts around a text, and
+  /// ``targetStart`` behind it; a text that spells that token loses it.
+  ///
   /// ```swift
   /// let prompt = tokenizer.encodePrompt("Once upon a time")
   /// let tokens = try model.generate(after: prompt)
   /// tokenizer.decode(tokens, after: prompt)
   /// ```
   public func encodePrompt(_ prompt: String) -> [Int] {
-    withoutEnd(encode(prompt, addSpecialTokens: true))
+    if let targetStart {
+      let source = encode(prompt, addSpecialTokens: true).filter { $0 != targetStart }
+      return ended(source) + [targetStart]
+    }
+    return withoutEnd(encode(prompt, addSpecialTokens: true))
   }
 
   /// The ids of a whole text for training. They end with the end-of-sequence token, if the
@@ -46,9 +53,13 @@ extension Tokenizer {
   ///
   /// The prompt has the ids of ``encodePrompt(_:)``, and both together spell `prompt + completion`:
   /// no token spans the two, and the space that the tokenizer puts before a separate text is not
-  /// inserted between them.
+  /// inserted between them. An encoder-decoder's completion is a text of its own.
   public func encode(prompt: String, completion: String) -> PromptEncoding {
     let start = encodePrompt(prompt)
+    if targetStart != nil {
+      let target = ended(encode(completion, addSpecialTokens: true))
+      return PromptEncoding(ids: start + target, promptLength: start.count)
+    }
     let whole = encode(prompt + completion, addSpecialTokens: true)
     let joint = withoutEnd(whole)
     if joint.starts(with: start) {
@@ -111,10 +122,11 @@ extension Tokenizer {
   ///
   /// This differs from decoding `ids` alone, which would treat the first id as the beginning of a
   /// text and lose its space. If a prompt ends within a character, the completed character belongs
-  /// to the result.
+  /// to the result. An encoder-decoder's result is a text of its own.
   public func decode(
     _ ids: [Int], after prompt: [Int], skipSpecialTokens: Bool = true
   ) -> String {
+    if targetStart != nil { return decode(ids, skipSpecialTokens: skipSpecialTokens) }
     var head = DecodedPrompt(decode(prompt, skipSpecialTokens: skipSpecialTokens))
     return head.removed(from: decode(prompt + ids, skipSpecialTokens: skipSpecialTokens))
   }
@@ -125,7 +137,7 @@ extension Tokenizer {
     after prompt: [Int], skipSpecialTokens: Bool = true
   ) -> StreamingDecoder {
     var decoder = streamingDecoder(skipSpecialTokens: skipSpecialTokens)
-    decoder.begin(after: prompt)
+    if targetStart == nil { decoder.begin(after: prompt) }
     return decoder
   }
 }

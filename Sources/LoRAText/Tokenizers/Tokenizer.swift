@@ -22,6 +22,10 @@ public protocol Tokenizer: Sendable {
   /// The end-of-sequence id; nil if the tokenizer's files name none.
   var endOfSequence: Int? { get }
 
+  /// The id that begins a target behind a source, for an encoder-decoder such as T5; nil, the default, for
+  /// a model that continues its prompt.
+  var targetStart: Int? { get }
+
   /// The special tokens that the template puts around a text. By default determined by encoding.
   var template: SequenceTemplate { get }
 
@@ -71,6 +75,9 @@ public protocol Tokenizer: Sendable {
 }
 
 extension Tokenizer {
+  /// None.
+  public var targetStart: Int? { nil }
+
   /// The ids of `text`, with the special tokens that the template adds.
   public func encode(_ text: String) -> [Int] {
     encode(text, addSpecialTokens: true)

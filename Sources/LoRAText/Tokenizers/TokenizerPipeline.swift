@@ -51,6 +51,9 @@ public final class TokenizerPipeline: Tokenizer {
   /// that the template ends with, if any.
   public let endOfSequence: Int?
 
+  /// The id that begins the target of an encoder-decoder; nil for other models.
+  public let targetStart: Int?
+
   /// Working memory: who encodes takes one, or makes one if others have them all.
   ///
   /// Unsafe only to the compiler: it is read and written nowhere but in ``takeState()`` and
@@ -69,13 +72,14 @@ public final class TokenizerPipeline: Tokenizer {
   ///     has a post-processor.
   ///   - endOfSequence: The end-of-sequence id if the tokenizer's files name none, as in a model's
   ///     configuration.
+  ///   - targetStart: The id that begins a target, of an encoder-decoder's tokenizer.
   /// - Throws: ``TokenizerError``. Reading 150,000 tokens takes a few tenths of a second.
   public convenience init(
-    contentsOf path: String, endOfSequence: Int? = nil
+    contentsOf path: String, endOfSequence: Int? = nil, targetStart: Int? = nil
   ) throws(TokenizerError) {
     var definition = try TokenizerDefinition(contentsOf: path)
     definition.endOfSequence = definition.endOfSequence ?? endOfSequence
-    self.init(definition)
+    self.init(definition, targetStart: targetStart)
   }
 
   /// Reads a tokenizer from the text of a `tokenizer.json`.
@@ -83,7 +87,8 @@ public final class TokenizerPipeline: Tokenizer {
     self.init(try TokenizerDefinition(json: json))
   }
 
-  init(_ definition: TokenizerDefinition) {
+  init(_ definition: TokenizerDefinition, targetStart: Int? = nil) {
+    self.targetStart = targetStart
     model = definition.model
     added = definition.added
     normalizer = definition.normalizer

@@ -74,7 +74,9 @@ public final class DataReader {
         first = DataRecord(record.content.withoutText, line: record.line)
         if case .tokens = record.content {
         } else {
-          builder.opening = try readTokenizer().template.before.count
+          let tokenizer = try readTokenizer()
+          builder.opening = tokenizer.template.before.count
+          builder.closing = tokenizer.targetStart == nil ? 0 : tokenizer.template.after.count + 1
         }
       }
       builder.note(unused: record.unusedFields, line: record.line)
@@ -106,8 +108,16 @@ public final class DataReader {
   ) throws {
     switch record.content {
     case .tokens(let ids):
-      try builder.append(try TokenDataSet.narrowed(ids), .tokens, line: record.line)
+      let given = model.targetStart.flatMap { ids.firstIndex(of: $0) }.map { $0 + 1 } ?? 0
+      try builder.append(try TokenDataSet.narrowed(ids), given: given, .tokens, line: record.line)
     case .text(let text):
+      if model.targetStart != nil {
+        throw FormatError(
+          .unsupported, file: builder.source,
+          subject: isDocument ? "the file" : "line \(record.line)",
+          problem: "it is a text, and the model reads a source and writes a target",
+          remedy: "give records with a prompt, the source, and a completion, the target")
+      }
       guard text.unicodeScalars.contains(where: { !$0.properties.isWhitespace }) else {
         return builder.leaveOut(line: record.line)
       }

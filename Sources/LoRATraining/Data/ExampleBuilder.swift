@@ -26,7 +26,7 @@ struct ExampleBuilder {
   private(set) var report: DataReport
   private var spans: [TokenDataSet.Span] = []
   private var tokens = TokenBuffer()
-  private let source: String
+  let source: String
   private let unit: DataUnit
   /// The number of records that were seen.
   private var recordCount = 0
@@ -40,6 +40,9 @@ struct ExampleBuilder {
   }
   /// How many tokens the template puts before a prompt.
   var opening: Int
+  /// How many tokens stand behind the source of an encoder-decoder, which loses its end, not its
+  /// beginning; 0 for other models.
+  var closing = 0
 
   init(
     source: String, unit: DataUnit = .line, options: DataOptions, modelLimit: Int = .max,
@@ -88,19 +91,20 @@ struct ExampleBuilder {
     }
   }
 
-  /// The prompt loses its beginning, but for what the template puts there; a completion that is too
-  /// long by itself its end.
+  /// The prompt loses its beginning, but for what the template puts there, or a source its end; a
+  /// completion that is too long by itself loses its end.
   private mutating func cutPair(
     _ ids: some RandomAccessCollection<Int32>, to limit: Int, given: Int, line: Int
   ) {
     let completion = ids.dropFirst(given)
     var room = limit + 1 - completion.count
     let least = min(given, max(1, (limit + 1) / 2))
-    if room < min(given, opening + 1) {
+    if room < min(given, opening + closing + 1) {
       room = least
       report.cutCompletions.add(line: line)
     }
-    let head = ids.prefix(min(opening, max(0, room - 1)))
+    let head = ids.prefix(
+      closing > 0 ? max(0, room - closing) : min(opening, max(0, room - 1)))
     let prompt = ids.prefix(given).suffix(room - head.count)
     let cut = Array(head) + Array(prompt) + Array(completion.prefix(limit + 1 - room))
     add(cut, given: room, line: line)

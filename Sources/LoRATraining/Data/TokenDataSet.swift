@@ -220,6 +220,7 @@ public struct TokenDataSet: TrainingData {
 
   func check(for model: any LanguageModel, ignoringLength: Bool) throws(TrainingError) {
     let (limit, vocabulary) = (model.maximumPositions, model.vocabularySize)
+    if let start = model.targetStart { try checkSources(start) }
     if !ignoringLength, longestExample > limit,
       let long = spans.firstIndex(where: { $0.length > limit })
     {
@@ -240,6 +241,34 @@ public struct TokenDataSet: TrainingData {
           vocabulary: vocabulary)
       }
     }
+  }
+}
+
+extension TokenDataSet {
+  /// Throws unless every example is a source, `start` and a target, of which the target alone is learned.
+  private func checkSources(_ start: Int) throws(TrainingError) {
+    for (index, span) in spans.enumerated() {
+      guard let place = targetStart(of: span, start), place > 0 else {
+        throw .noSource(example: index, start: start)
+      }
+      let first = span.targets.map { first in
+        (0..<span.length).first { targets[first + $0] >= 0 } ?? span.length
+      }
+      guard first ?? max(0, span.given - 1) >= place else { throw .learnedSource(example: index) }
+    }
+  }
+
+  /// The longest source and the longest target, which `start` begins.
+  func longestParts(start: Int) -> (source: Int, target: Int) {
+    spans.reduce((0, 0)) { longest, span in
+      let source = targetStart(of: span, start) ?? 0
+      return (max(longest.0, source), max(longest.1, span.length - source))
+    }
+  }
+
+  /// Where in an example `start` comes first.
+  func targetStart(of span: Span, _ start: Int) -> Int? {
+    (0..<span.length).first { Int(tokens[span.start + $0]) == start }
   }
 }
 

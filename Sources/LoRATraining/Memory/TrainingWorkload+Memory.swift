@@ -26,6 +26,8 @@ private struct TrainingPlan {
   let workload: TrainingWorkload
   private let blocks: [Block]
   private let blockInputs: BlockInputs?
+  /// How many of the blocks, the first ones, are an encoder's beside a decoder.
+  private let encoderCount: Int
   private let isLanguageModel: Bool
   /// The blocks of which something is trained that is no linear layer, as a norm.
   private var otherBlocks: Set<Int> = []
@@ -40,8 +42,9 @@ private struct TrainingPlan {
     let model = try? workload.configuration.modelOfShapes()
     parameterCount = model?.parameterCount ?? 0
     isLanguageModel = model is any LanguageModel
-    blocks = model?.body.blocks ?? []
+    blocks = model?.allBlocks ?? []
     blockInputs = model?.body.blockInputs
+    encoderCount = model?.encoder?.blocks.count ?? 0
     var layers: [ObjectIdentifier: TrainedLayers.Layer] = [:]
     var changes: [ObjectIdentifier: TrainedLayers.Change] = [:]
     var count = 0
@@ -78,12 +81,25 @@ private struct TrainingPlan {
   private var positions: Int { workload.length + workload.promptLength }
   private var tokens: Int { workload.batchSize * positions }
 
-  /// A buffer of `width` float32 numbers a token.
-  private func buffer(_ width: Int) -> Int {
-    width == 0 ? 0 : BufferPool.rounded(tokens * width * MemoryLayout<Float>.stride)
+  /// The tokens that an encoder beside a decoder reads.
+  private var sourceTokens: Int {
+    encoderCount == 0
+      ? 0 : workload.batchSize * min(workload.length, workload.sourceLength ?? workload.length / 2)
   }
 
-  private func buffers(_ widths: [Int]) -> Int { widths.reduce(0) { $0 + buffer($1) } }
+  /// The tokens that pass through a block.
+  private func tokens(ofBlock index: Int) -> Int {
+    index < encoderCount ? sourceTokens : tokens - sourceTokens
+  }
+
+  /// A buffer of `width` float32 numbers for each of so many tokens, or all, as the pool rounds it.
+  private func buffer(_ width: Int, _ count: Int? = nil) -> Int {
+    BufferPool.rounded((count ?? tokens) * width * MemoryLayout<Float>.stride)
+  }
+
+  private func buffers(_ widths: [Int], _ count: Int) -> Int {
+    widths.reduce(0) { $0 + buffer($1, count) }
+  }
 
   var weightBytes: Int {
     let type = training.isFull ? DType.float32 : workload.weightType
@@ -113,17 +129,33 @@ private struct TrainingPlan {
     let first = firstTrainedBlock
     let kept = blocks.indices.dropFirst(first).map { index in
       // A norm in a block counts as if the block's input was trained: at most what it reads more.
+      // Of what an encoder makes of its source a decoder's first block knows nothing yet.
       let flowsIn =
-        training.isFull || workload.isEmbeddingTrained || index > first
+        training.isFull || workload.isEmbeddingTrained
+        || index > first && index != encoderCount
         || otherBlocks.contains(index)
-      return buffers(blocks[index].keptWidths(flowsIn: flowsIn, training)) + prefixBytes
+      let sourceFlows =
+        training.isFull || workload.isEmbeddingTrained || first < encoderCount
+      let block = blocks[index]
+      return buffers(
+        block.keptWidths(flowsIn: flowsIn, sourceFlows: sourceFlows, training),
+        tokens(ofBlock: index))
+        + buffers(
+          block.keptSourceWidths(flowsIn: flowsIn, sourceFlows: sourceFlows, training),
+          sourceTokens) + prefixBytes
     }
-    // The input of the last norm.
-    let last = kept.isEmpty ? 0 : buffer(c.hiddenSize) + buffers(besideWidths)
+    // The input of the last norm, of both stacks, and what all cross attention reads.
+    let last =
+      kept.isEmpty
+      ? 0
+      : buffer(c.hiddenSize) + buffer(c.hiddenSize, sourceTokens) + buffers(besideWidths, tokens)
     guard workload.isCheckpointed, kept.count > 1 else { return kept.reduce(last, +) }
     // The inputs of all, and the inside of one.
-    let inputs = buffer(c.hiddenSize) + buffer(blockInputs?.size ?? 0)
-    return last + (kept.count - 1) * inputs + (kept.max() ?? 0) + buffers(sharedWidths)
+    let inputs = blocks.indices.dropFirst(first + 1).reduce(0) {
+      let count = tokens(ofBlock: $1)
+      return $0 + buffer(c.hiddenSize, count) + buffer(blockInputs?.size ?? 0, count)
+    }
+    return last + inputs + (kept.max() ?? 0) + buffers(sharedWidths, tokens)
   }
 
   /// What is kept of the vectors that are the blocks' own.
@@ -186,10 +218,13 @@ private struct TrainingPlan {
   }
 
   var scratchBytes: Int {
-    let block = blocks.map { buffers($0.scratchWidths) }.max() ?? 0
+    let block =
+      blocks.enumerated().map { buffers($1.scratchWidths, tokens(ofBlock: $0)) }.max() ?? 0
+    // The gradients of the source and of its keys and values.
+    let source = 3 * buffer(c.hiddenSize, sourceTokens)
     // Keys and values before the tokens' are copied for every sequence; their gradients are taken apart
     // again, and each layer's is one of all layers' with zeros.
     let states = blocks.count * prefixBytes / max(1, workload.batchSize)
-    return block + 5 * prefixBytes + 3 * states + panelBytes
+    return block + source + 5 * prefixBytes + 3 * states + panelBytes
   }
 }

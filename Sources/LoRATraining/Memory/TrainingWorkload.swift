@@ -55,6 +55,8 @@ public struct TrainingWorkload: Sendable, Hashable {
   public var batchSize: Int
   /// The number of positions of a sequence, padding included and virtual tokens not.
   public var length: Int
+  /// How many of these are an encoder-decoder's source, which its encoder reads; nil for half of them.
+  public var sourceLength: Int?
   /// The number of virtual tokens that pass through the model before each sequence: prompt tuning.
   public var promptLength = 0
   /// The number of keys and values before those of each sequence in every layer: prefix tuning.

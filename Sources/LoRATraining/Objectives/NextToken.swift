@@ -28,6 +28,15 @@ public struct NextToken: Objective, Hashable {
   ) -> TrainingWorkload? {
     guard let model = model as? any PretrainedTokenModel else { return nil }
     let multiple = max(1, data.paddingMultiple)
+    if let start = model.targetStart {
+      // Sources and targets are padded apart.
+      let (source, written) = data.longestParts(start: start)
+      var workload = TrainingWorkload(
+        model, training: target, batchSize: min(batchSize, data.exampleCount),
+        length: source + written)
+      workload.sourceLength = source
+      return workload
+    }
     return TrainingWorkload(
       model, training: target, batchSize: min(batchSize, data.exampleCount),
       length: (data.longestExample + multiple - 1) / multiple * multiple)

@@ -52,6 +52,11 @@ struct BenchAdaptersCommand: ParsableCommand {
 
   func run() throws {
     let model = try PretrainedModel(path: model, type: dtype.type).languageModel
+    guard model.targetStart == nil else {
+      throw CommandError(
+        "\(self.model): an encoder-decoder's requests begin one by one; lora bench generate and lora bench "
+          + "train measure it")
+    }
     try BenchCommand.checkPositions(promptTokens, maxTokens, of: model)
     // Keys and values of every position.
     try BenchCommand.checkSize(
@@ -105,7 +110,7 @@ struct BenchAdaptersCommand: ParsableCommand {
     let cache = KeyValueCache(
       layerCount: model.layerCount, capacity: promptTokens + maxTokens, sequenceCount: rows)
     let ids = BenchCommand.randomIDs(
-      rows * (promptTokens + maxTokens), vocabularySize: model.vocabularySize, path: "bench/rows")
+      rows * (promptTokens + maxTokens), for: model, sourceLength: 0, path: "bench/rows")
     let prompt = Tensor(Array(ids.prefix(rows * promptTokens)), shape: [rows, promptTokens])
     let clock = ContinuousClock()
     return try ProductPrecision.withValue(dtype.precision(otherwise: .ofWeights)) {

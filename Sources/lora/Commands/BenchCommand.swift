@@ -43,9 +43,18 @@ struct BenchCommand: ParsableCommand {
     }
   }
 
-  /// Token ids that any model of this vocabulary can read, the same every time.
-  static func randomIDs(_ count: Int, vocabularySize: Int, path: String) -> [Int] {
+  /// Token ids that `model` can read, the same every time. Those of an encoder-decoder are a source up to
+  /// `sourceLength`, and a target.
+  static func randomIDs(
+    _ count: Int, for model: any LanguageModel, sourceLength: Int, path: String
+  ) -> [Int] {
     var random = SeededRandom(seed: 0, path: path)
-    return (0..<count).map { _ in Int.random(in: 0..<vocabularySize, using: &random) }
+    let size = model.vocabularySize
+    guard let start = model.targetStart, size > 1 else {
+      return (0..<count).map { _ in Int.random(in: 0..<size, using: &random) }
+    }
+    return (0..<count).map { place in
+      place == sourceLength ? start : (start + Int.random(in: 1..<size, using: &random)) % size
+    }
   }
 }

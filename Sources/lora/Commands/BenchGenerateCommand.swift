@@ -42,7 +42,7 @@ struct BenchGenerateCommand: ParsableCommand {
     try BenchCommand.checkPositions(promptTokens, maxTokens, of: model)
     if rank > 0 { StandardError.warnings(try model.inject(LoRA(rank: rank)).warnings) }
     let prompt = BenchCommand.randomIDs(
-      promptTokens, vocabularySize: model.vocabularySize, path: "bench/prompt")
+      promptTokens, for: model, sourceLength: promptTokens - 1, path: "bench/prompt")
     var (prefill, decode) = (0.0, 0.0)
     let clock = ContinuousClock()
     let precision = dtype.precision(otherwise: .ofWeights)

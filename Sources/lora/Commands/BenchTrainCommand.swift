@@ -66,9 +66,12 @@ struct BenchTrainCommand: ParsableCommand {
         ).warnings)
     }
     let count = (steps + 1) * batch
-    let sequences = (0..<count).map { index in
-      BenchCommand.randomIDs(
-        sequenceLength + 1, vocabularySize: model.vocabularySize, path: "bench/\(index)")
+    let sourceLength = max(1, sequenceLength / 2)
+    let examples = (0..<count).map { index in
+      TrainingExample(
+        sequence: BenchCommand.randomIDs(
+          sequenceLength + 1, for: model, sourceLength: sourceLength, path: "bench/\(index)"),
+        promptLength: model.targetStart == nil ? 0 : sourceLength + 1)
     }
     var options = TrainingOptions(
       duration: .steps(steps + 1), batchSize: batch, learningRate: 1e-4, clipNorm: 0,
@@ -76,7 +79,7 @@ struct BenchTrainCommand: ParsableCommand {
     memory.apply(to: &options)
     let trainer = try Trainer(
       model, training: method == .full ? .full : .adapter("default"),
-      on: try TokenDataSet(sequences: sequences), options: options, logger: WarningLog.logger)
+      on: try TokenDataSet(examples: examples), options: options, logger: WarningLog.logger)
     try trainer.checkMemory()
     let prediction = trainer.predictedMemory
     var seconds: [Double] = []

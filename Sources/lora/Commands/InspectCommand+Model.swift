@@ -99,6 +99,9 @@ extension InspectCommand.Report {
       "labelled": c.labels.isEmpty
         ? .null : .string(c.classifierKind == .tokens ? "tokens" : "sequences"),
     ]
+    if structure.encoder != nil, !structure.blocks.isEmpty {
+      object["decoder_layers"] = JSONValue(structure.blocks.count)
+    }
     let mixtures = structure.blocks.map(\.feedForward.experts)
     if let experts = mixtures.lazy.compactMap({ $0 }).first {
       object["experts"] = [
@@ -129,12 +132,18 @@ extension InspectCommand.Report {
   ) -> [String] {
     let windows = Set(c.slidingWindows.compactMap { $0 }).sorted().map(\.description)
     return [
-      "\(c.layerCount) layers of size \(c.hiddenSize), feed-forward \(c.intermediateSize), "
+      "\(layers(c, structure)) of size \(c.hiddenSize), feed-forward \(c.intermediateSize), "
         + "\(c.headCount) heads of \(c.headSize), \(c.keyValueHeadCount) for keys and values",
       "vocabulary \(c.vocabularySize), up to \(c.maximumPositions) positions, "
         + text(of: structure.head, c)
         + (windows.isEmpty ? "" : ", windows of \(windows.joined(separator: ", "))"),
     ] + [text(ofExperts: structure)].compactMap { $0 }
+  }
+
+  private static func layers(_ c: ModelConfiguration, _ structure: TransformerStructure) -> String {
+    structure.encoder != nil && !structure.blocks.isEmpty
+      ? "an encoder of \(c.layerCount) and a decoder of \(structure.blocks.count) layers"
+      : "\(c.layerCount) layers"
   }
 
   private static func text(of head: TransformerStructure.Head, _ c: ModelConfiguration) -> String {

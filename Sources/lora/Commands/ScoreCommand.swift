@@ -9,7 +9,7 @@ struct ScoreCommand: ParsableCommand {
     commandName: "score",
     abstract: "Measure how well a model, with or without adapters, predicts documents.",
     usage: """
-      lora score --model <path> (--text <file> [--split <split>] | --ids <file[#name]>) \
+      lora score --model <path> (--text <file> [--split <split>] | --data <file> | --ids <file[#name]>) \
       [--dtype <dtype>] [--text-only] [--adapter <adapter[:scale]> ...] [--allow-no-effect] \
       [--window <tokens>] [--stride <tokens>] [--per-token] [--json]
       """,
@@ -18,10 +18,12 @@ struct ScoreCommand: ParsableCommand {
       the tokens of all documents. The first token of a document is given, not scored, and not \
       counted. A document longer than the model's positions needs --window or --stride: each window \
       scores the tokens that no earlier window has scored, with those before them in the window as \
-      context.
+      context. Of a prompt and its completion the completion is scored; that is what models with an \
+      encoder and a decoder need, such as T5.
 
         lora score --model MODEL --text stories.txt --split '<|endoftext|>' --json
         lora score --model MODEL --text book.txt --window 1024 --stride 512
+        lora score --model MODEL --adapter support --data questions.jsonl
         lora score --model MODEL --adapter support --ids ids.safetensors#eval
       """)
 
@@ -34,6 +36,11 @@ struct ScoreCommand: ParsableCommand {
     parsing: .unconditional,
     help: "What separates the documents in the text; without it the file is one document.")
   var split: String?
+  @Option(
+    help: ArgumentHelp(
+      "A file of training data, as `lora train` reads it, with prompts and completions for example.",
+      valueName: "file"))
+  var data: String?
   @Option(
     help: ArgumentHelp(
       "Token sequences: a JSON file [[id, ...], ...], or a .safetensors file, of which FILE#name picks a "
@@ -57,8 +64,8 @@ struct ScoreCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    guard (text == nil) != (ids == nil) else {
-      throw ValidationError("give either --text FILE or --ids FILE")
+    guard [text, data, ids].count(where: { $0 != nil }) == 1 else {
+      throw ValidationError("give one of --text FILE, --data FILE and --ids FILE")
     }
     if split != nil, text == nil { throw ValidationError("--split goes with --text") }
     if split == "" { throw ValidationError("--split needs at least one character") }
@@ -105,13 +112,27 @@ struct ScoreCommand: ParsableCommand {
   private func documents(_ pretrained: PretrainedModel) throws -> TokenDataSet {
     if let ids {
       let sequences = try TokenSequences(ids, defaultName: "eval")
+      let start = pretrained.model.targetStart
       do {
-        return try TokenDataSet(sequences: sequences.sequences, source: sequences.source)
+        return try TokenDataSet(
+          examples: sequences.sequences.map { ids in
+            // Of a source nothing is scored.
+            let given = start.flatMap { ids.firstIndex(of: $0) }.map { $0 + 1 }
+            return TrainingExample(sequence: ids, promptLength: given ?? 0)
+          }, source: sequences.source)
       } catch {
         throw CommandError(sequences.source, error)
       }
     }
+    if let data { return try records(of: data, pretrained) }
     let path = text ?? ""
+    guard pretrained.model.targetStart == nil else {
+      throw FormatError(
+        .unsupported, file: path,
+        problem: "it is a text, and the model reads a source and writes a target",
+        remedy:
+          "give --data FILE with records of a prompt, the source, and a completion, the target")
+    }
     let texts = Self.documents(in: try DataFile.text(of: path), split: split)
     guard !texts.isEmpty else {
       throw FormatError(
@@ -126,6 +147,14 @@ struct ScoreCommand: ParsableCommand {
         "\(path): document \(example + 1) is one token, which nothing precedes; leave it out, or choose "
           + "another --split")
     }
+  }
+
+  /// The examples of training data, whole.
+  private func records(of path: String, _ pretrained: PretrainedModel) throws -> TokenDataSet {
+    let model = try pretrained.languageModel
+    let options = DataOptions(sequenceLength: model.maximumPositions, longExamples: .error)
+    let reader = try DataReader(for: model, options: options) { try pretrained.tokenizer() }
+    return try reader.readTelling(path, tensor: "eval")
   }
 
   /// `error` with the file, and for a document that is too long the way out.

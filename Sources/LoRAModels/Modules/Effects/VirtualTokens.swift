@@ -52,7 +52,9 @@ extension AdapterError {
   static func noVirtualTokens(_ module: any Module) -> AdapterError {
     .unsupported(
       layer: "the model's input",
-      reason: "virtual tokens can't be put before a \(type(of: module)), only before a transformer")
+      reason:
+        "virtual tokens can't be put before a \(type(of: module)), only before a transformer of one stack"
+    )
   }
 }
 
