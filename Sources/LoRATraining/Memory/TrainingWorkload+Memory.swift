@@ -94,7 +94,8 @@ private struct TrainingPlan {
 
   /// A buffer of `width` float32 numbers for each of so many tokens, or all, as the pool rounds it.
   private func buffer(_ width: Int, _ count: Int? = nil) -> Int {
-    BufferPool.rounded((count ?? tokens) * width * MemoryLayout<Float>.stride)
+    let bytes = (count ?? tokens) * width * MemoryLayout<Float>.stride
+    return bytes == 0 ? 0 : BufferPool.rounded(bytes)
   }
 
   private func buffers(_ widths: [Int], _ count: Int) -> Int {
