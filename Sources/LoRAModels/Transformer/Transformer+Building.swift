@@ -16,14 +16,17 @@ extension ModelConfiguration {
         blocks: try stack.blocks.enumerated().map {
           try builder.block($1, index: $0, stack: TransformerBuilder.encoder)
         },
-        norm: try stack.norm.map { try builder.norm(TransformerBuilder.encoder + "output_norm", $0) },
+        norm: try stack.norm.map {
+          try builder.norm(TransformerBuilder.encoder + "output_norm", $0)
+        },
         outputScale: nil, projection: nil)
     }
     if let encoder, structure.blocks.isEmpty {
       var modules: [String: any Module] = ["token_embd": embedding.tokens]
       modules[TransformerBuilder.encoder + "output_norm"] = encoder.norm
       return TransformerEncoder(
-        configuration: self, body: encoder, children: builder.children(modules, encoder: encoder.blocks))
+        configuration: self, body: encoder,
+        children: builder.children(modules, encoder: encoder.blocks))
     }
     try checkSharedKeys(of: structure)
     let inputs = structure.embedding.blockInputs
