@@ -1,3 +1,4 @@
+import LoRAFormats
 import LoRAKit
 
 /// Predicting the next token.
@@ -21,6 +22,12 @@ struct TextTask: TrainingTask {
   }
 
   var groupsByLength: Bool { false }
+
+  func complete(_ recipe: PEFTAdapterConfiguration) -> PEFTAdapterConfiguration {
+    var recipe = recipe
+    if base.targetStart != nil { recipe.taskType = "SEQ_2_SEQ_LM" }
+    return recipe
+  }
 
   func trainer(
     training target: TrainingTarget, options: TrainingOptions
