@@ -46,9 +46,9 @@ extension Module {
     guard BlockCheckpointing.isOn, GradientMode.isRecording else { return body(x) }
     let adapters = AdapterScope.current ?? enabledSnapshot()
     let dropout = Dropout.step
-    return LoRAAutograd.checkpointed(xs) { xs in
+    return LoRAAutograd.checkpointed(x) { x in
       Dropout.$step.withValue(dropout) {
-        AdapterScope.$current.withValue(adapters) { body(xs) }
+        AdapterScope.$current.withValue(adapters) { body(x) }
       }
     }
   }
