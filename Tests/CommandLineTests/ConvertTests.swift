@@ -34,7 +34,7 @@ import Testing
       "score", "--model", model, "--adapter", adapter, "--ids", ids)
     #expect(scored.errors.contains("names of layers lack 'model.'"))
     let trained = output + "-trained"
-    try Command.succeed(
+    _ = try Command.succeed(
       "train", "--model", model, "--init-adapter", adapter, "--data", ids, "--output", trained,
       "--steps", "1", "--learning-rate", "1e-12")
     #expect(try abs(Self.nll(trained, ids: ids) - expected) < 1e-6)

@@ -66,10 +66,13 @@ import Testing
       ("merge", ["--model <path>", "--adapter <adapter[:scale]> ...", "--output <path>"]),
       ("combine", ["--adapter <adapter[:weight]> ...", "--output <dir>"]),
       ("sweep", ["--model <path>", "--adapter <adapter>", "--data <file[#name]>"]),
-      ("score", [
+      (
+        "score",
+        [
           "--model <path>",
           "(--text <file> [--split <split>] | --data <file> | --ids <file[#name]>)",
-        ]),
+        ]
+      ),
       ("reduce", ["--adapter <adapter>", "(--rank <rank> | --energy <energy>)", "--output <dir>"]),
       ("extract", ["--base <dir>", "(--rank <rank> | --energy <energy>)", "--output <dir>"]),
       ("train", ["--model <path>", "--data <file[#name]>", "--output <dir>"]),

@@ -110,7 +110,7 @@ import Testing
     #expect(memory.map { $0["length"]?.intValue } == [model.configuration.maximumPositions])
     let bytes = try #require(memory[0]["bytes"]?.intValue)
     let predicted = TrainingWorkload(
-      try #require(model.model as? any PretrainedTokenModel), training: .adapter("default"),
+      model.model, training: .adapter("default"),
       batchSize: 1, length: model.configuration.maximumPositions)
     #expect(abs(bytes - predicted.memory.total) < predicted.memory.total / 50)
     #expect(

@@ -52,7 +52,9 @@ struct AttentionCase: Sendable, CustomTestStringConvertible {
   }
 
   /// What there is beside queries, keys and values: sinks, and the bias.
-  private var others: [Tensor] { (sinks.isEmpty ? [] : [Tensor(sinks)]) + (bias.map { [$0] } ?? []) }
+  private var others: [Tensor] {
+    (sinks.isEmpty ? [] : [Tensor(sinks)]) + (bias.map { [$0] } ?? [])
+  }
 
   func attention(
     _ q: Variable, _ k: Variable, _ v: Variable, bias: Variable? = nil
@@ -118,7 +120,9 @@ struct AttentionCase: Sendable, CustomTestStringConvertible {
           if !sinks.isEmpty { result[4][h] -= sink / total * mean }
           for (index, key) in keys.enumerated() {
             let ds = p[index] * (dp[index] - mean) * scores[index].1 * scale
-            if isBiased { result[biasIndex][h * (S + T - 1) + visible[index] - t + T - 1] += ds / scale }
+            if isBiased {
+              result[biasIndex][h * (S + T - 1) + visible[index] - t + T - 1] += ds / scale
+            }
             for d in 0..<D {
               result[0][row + d] += p[index] * x[2][key + d]
               result[1][row + d] += ds * x[1][key + d]
@@ -136,7 +140,9 @@ struct AttentionCase: Sendable, CustomTestStringConvertible {
   func check(relative: Double = 4e-6, sourceLocation: SourceLocation = #_sourceLocation) throws {
     let (q, k, v, dy) = inputs()
     let (got, want) = (try computed(q, k, v, dy), expected(q, k, v, dy))
-    for (index, name) in ["y", "dq", "dk", "dv", "dsinks or dbias", "dbias"].prefix(want.count).enumerated() {
+    for (index, name) in ["y", "dq", "dk", "dv", "dsinks or dbias", "dbias"].prefix(want.count)
+      .enumerated()
+    {
       let comparison = compare(got[index], to: want[index])
       #expect(
         comparison.isWithin(relative: relative), "\(name): \(comparison)",

@@ -170,6 +170,19 @@ import Testing
     }
   }
 
+  /// Items of a batch share the table, so that no adapter of theirs may replace it.
+  @Test func tablesOfDistancesAreNotReplaced() throws {
+    let model = try Self.tiny(.t5)
+    let path = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias"
+    let table = ParameterOverride(["weight": Parameter(.zeros([32, 2]))])
+    #expect {
+      try model.attach([path: table], named: "a")
+    } throws: { error in
+      guard case AdapterError.unknownLayer(path, _) = error else { return false }
+      return true
+    }
+  }
+
   // MARK: Ways of computing
 
   /// In a batch = alone = packed = padded = behind a cache, piece by piece, and in the short pass.

@@ -149,7 +149,8 @@ import Testing
 @Suite struct HyperparameterTests {
   @Test(arguments: [
     LoRA(rank: 0), LoRA(rank: -1), LoRA(rank: .min), LoRA(alpha: 0), LoRA(alpha: -8),
-    LoRA(alpha: .nan), LoRA(alpha: .infinity), LoRA(alpha: 1e30), LoRA(alpha: 1e-45),
+    LoRA(alpha: .nan), LoRA(alpha: .infinity), LoRA(alpha: 1e30),
+    LoRA(alpha: .leastNonzeroMagnitude),
     LoRA(dropout: 1), LoRA(dropout: -0.1), LoRA(dropout: .nan), LoRA(dropout: 1.5),
   ]) func refused(_ recipe: LoRA) throws {
     let model = try TinyModels.make(.llama)

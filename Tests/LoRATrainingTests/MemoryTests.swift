@@ -585,7 +585,8 @@ private func expectPrediction(
           let expected = workload.memory.activations + 2 * target * 64 * 4
           #expect(
             abs(live - expected) <= expected / 8,
-            "\(part ?? "all"), checkpointed \(isCheckpointed): \(live) bytes, predicted \(expected)")
+            "\(part ?? "all"), checkpointed \(isCheckpointed): \(live) bytes, predicted \(expected)"
+          )
         }
       }
     }

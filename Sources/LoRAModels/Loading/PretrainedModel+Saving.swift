@@ -108,8 +108,9 @@ private struct StoredWeights {
       let parameter = directory.parameterName(name, architecture)
       if let value = rest.removeValue(forKey: parameter) {
         try append(name, value, as: type ?? stored.dtype)
-      } else if let table, architecture.embeddingCopies.contains(name)
-        || (name == "\(architecture.headPath).weight" && pretrained.model is any LanguageModel)
+      } else if let table,
+        architecture.embeddingCopies.contains(name)
+          || (name == "\(architecture.headPath).weight" && pretrained.model is any LanguageModel)
       {
         // Tied, and stored all the same.
         try append(name, table, as: type ?? stored.dtype)

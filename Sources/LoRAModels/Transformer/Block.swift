@@ -107,7 +107,9 @@ package final class Block: AdaptableBlock {
     let hasVectors = beside.vectors != nil
     let source = crossAttention == nil ? nil : pass.source?.states
     let readsSource = source != nil
-    let more = [beside.vectors, source, beside.states?.keys, beside.states?.values].compactMap { $0 }
+    let more = [beside.vectors, source, beside.states?.keys, beside.states?.values].compactMap {
+      $0
+    }
     // What others read leaves the block beside its output, as one variable.
     let joined = checkpointed([x] + more) { parts in
       var states = parts.dropFirst(hasVectors ? 2 : 1)

@@ -14,15 +14,15 @@ import LoRATensor
 ///
 /// Source: Raffel et al., *Exploring the limits of transfer learning with a unified text-to-text
 /// transformer*, 2020.
-final class DistanceBias: AdaptableModule {
+///
+/// Adapters can't replace the table: it is the same for all items of a batch.
+final class DistanceBias: Module {
   /// `[buckets, heads]`.
   let weight: Parameter
   /// Whether keys behind the query are told from those before it; if not, nobody sees them.
   private let isBidirectional: Bool
   /// The distance from which on all share a bucket.
   private let maximumDistance: Int
-  /// Where adapters that replace the weight are attached.
-  let slot = AdapterSlot()
 
   init(weight: Parameter, isBidirectional: Bool, maximumDistance: Int) {
     self.weight = weight
@@ -36,7 +36,7 @@ final class DistanceBias: AdaptableModule {
   /// keys: `[heads, keys + queries - 1]`, from -(keys - 1) on.
   func callAsFunction(queries: Int, keys: Int) -> Variable {
     let buckets = (1 - keys..<queries).map { Int64(bucket(of: $0)) }
-    return slot.value(of: weight, named: "weight")
+    return Variable(weight)
       .gathered(Tensor(buckets, shape: [buckets.count])).transposed()
   }
 
