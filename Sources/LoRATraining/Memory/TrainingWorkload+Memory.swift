@@ -182,8 +182,9 @@ private struct TrainingPlan {
     }
     // The logits and their gradient, and the gradient of the hidden states.
     if workload.formsLogits { return 2 * buffer(c.vocabularySize) + 2 * buffer(c.hiddenSize) }
-    // The last virtual token predicts the first of the others.
-    let predicting = workload.batchSize * (workload.length + (workload.promptLength > 0 ? 1 : 0))
+    // The last virtual token predicts the first of the others; nothing predicts a source.
+    let predicting =
+      workload.batchSize * (workload.length + (workload.promptLength > 0 ? 1 : 0)) - sourceTokens
     let chunk = lossChunkRows(rows: predicting, vocabulary: c.vocabularySize) * c.vocabularySize
     return BufferPool.rounded(chunk * MemoryLayout<Float>.stride) + 2 * buffer(c.hiddenSize)
   }
