@@ -56,9 +56,58 @@ import Testing
     #expect(outcome.status == 1 && outcome.errors.contains("error: --prompt '': it has no token"))
   }
 
+  @Test func tellsWhyItEndedAndWhatWasLikely() throws {
+    let model = try Fixtures.modelWithTokenizer()
+    let arguments = [
+      "generate", "--model", model, "--prompt", "Abc", "--max-tokens", "12", "--json",
+    ]
+    func run(_ more: String...) throws -> JSONValue {
+      try Command.start(arguments + more).outcome().json()
+    }
+    let plain = try run()
+    let text = try #require(plain["text"]?.stringValue)
+    #expect(plain["stopped"]?.stringValue == "length" && plain["logprobs"] == nil)
+    // The same by guesses.
+    #expect(try run("--guesses", "4")["text"]?.stringValue == text)
+    // A text ends before a string that it comes to.
+    let stop = String(text.dropFirst(3).prefix(2))
+    let stopped = try run("--stop", "never there", "--stop", stop)
+    let end = try #require(text.utf8.split(separator: stop.utf8, maxSplits: 1).first)
+    #expect(stopped["text"]?.stringValue == (text.hasPrefix(stop) ? "" : String(end)))
+    #expect(stopped["stopped"]?.stringValue == "stop_string")
+    // Each token's probability, and those of the likeliest, of which a greedy choice is the first.
+    let likely = try #require(try run("--logprobs", "2")["logprobs"]?.arrayValue)
+    #expect(likely.map { $0["id"]?.intValue } == plain["tokens"]?.arrayValue?.map(\.intValue))
+    for item in likely {
+      #expect(item["best"]?.arrayValue?.count == 2)
+      #expect(item["best"]?.arrayValue?[0]["id"]?.intValue == item["id"]?.intValue)
+      #expect(try #require(item["logprob"]?.doubleValue) <= 0)
+    }
+    // A bias forbids the first token.
+    let first = try #require(likely[0]["id"]?.intValue)
+    let other = try run("--logit-bias", "\(first):-1000")
+    #expect(other["tokens"]?.arrayValue?.contains { $0.intValue == first } == false)
+    // Penalties make another text.
+    for penalty in ["--repetition-penalty", "--frequency-penalty", "--presence-penalty"] {
+      #expect(try run(penalty, "50")["text"]?.stringValue != text)
+    }
+  }
+
+  @Test func refusesATokenThatTheModelLacks() throws {
+    let outcome = try Command.run(
+      "generate", "--model", try Fixtures.modelWithTokenizer(), "--prompt", "a", "--logit-bias",
+      "9999999:1")
+    #expect(outcome.status == 1 && outcome.errors.contains("logit bias"), "\(outcome.errors)")
+  }
+
   @Test func refusesOptionsOutOfRange() throws {
     let model = try Fixtures.modelWithTokenizer()
-    for flags in [["--temperature", "-1"], ["--top-p", "0"], ["--top-k", "-3"]] {
+    for flags in [
+      ["--temperature", "-1"], ["--top-p", "0"], ["--top-k", "-3"],
+      ["--min-p", "2"], ["--typical-p", "0"], ["--repetition-penalty", "0"],
+      ["--frequency-penalty", "nan"], ["--logprobs", "-1"], ["--guesses", "-1"], ["--stop", ""],
+      ["--logit-bias", "a:1"], ["--logit-bias", "3"], ["--logit-bias", "3:inf"],
+    ] {
       let outcome = try Command.run(
         "generate", "--model", model, "--prompt", "a", "\(flags[0])=\(flags[1])")
       #expect(outcome.status == 64)

@@ -1,4 +1,6 @@
+import LoRAFiles
 import LoRATensor
+import LoRATesting
 import Testing
 
 @testable import LoRAModels
@@ -86,5 +88,60 @@ import Testing
       #expect(abs(Double(counts[id]) - expected) <= 2, "token \(id)")
     }
     #expect(candidates.token(at: 1) == 4)
+  }
+
+  /// Every option and their order, by transformers (Tests/Reference/sampling.py).
+  @Test func agreesWithTransformers() throws {
+    let cases = try SafetensorsFile(path: Fixtures.path("generation/sampling.safetensors"))
+    func rows(_ name: String) throws -> [[Float]] {
+      let x = try cases.tensor(named: name)
+      return (0..<x.shape[0]).map { x[row: $0].scalars() }
+    }
+    let (logits, options) = (try rows("logits"), try rows("options"))
+    let expected = try rows("probabilities")
+    let prompts = try cases.tensor(named: "prompts")
+    #expect(options.count == 324)
+    for (index, option) in options.enumerated() {
+      var wanted = GenerationOptions(temperature: option[0], topK: Int(option[1]), topP: option[2])
+      (wanted.minP, wanted.typicalP, wanted.repetitionPenalty) = (option[3], option[4], option[5])
+      let prompt = prompts[row: index].scalars(as: Int64.self).map { Int($0) }
+      let adjusted = LogitAdjustment(wanted, behind: prompt)
+        .adjusted(Tensor(logits[index], shape: [logits[index].count])).scalars()
+      let candidates = adjusted.withUnsafeBufferPointer { Candidates($0, wanted) }
+      var found = Array(repeating: Float(0), count: adjusted.count)
+      let sum = candidates.weights.reduce(0, +)
+      for (id, weight) in zip(candidates.ids, candidates.weights) {
+        found[id] = Float(weight / sum)
+      }
+      let difference = zip(found, expected[index]).map { abs($0 - $1) }.max() ?? 1
+      #expect(difference < 2e-6, "\(option)")
+    }
+  }
+
+  /// OpenAI's penalties: by how often the output has a token, and for having it at all; prompts don't count.
+  @Test func penaltiesCountTheOutput() {
+    var options = GenerationOptions()
+    (options.frequencyPenalty, options.presencePenalty) = (0.5, 0.25)
+    options.logitBias = [3: 2, 0: -1]
+    var adjustment = LogitAdjustment(options, behind: [2, 2])
+    for token in [1, 1, 3] { adjustment.append(token) }
+    #expect(
+      adjustment.adjusted(Tensor([0, 0, 0, 0], shape: [4])).scalars() == [-1, -1.25, 0, 1.25])
+  }
+
+  @Test func probabilitiesAreTheModels() throws {
+    let logits: [Float] = [1, 3, 2, 3, -.infinity]
+    let choice = TokenChoice(2, Tensor(logits, shape: [5]), best: 3)
+    let sum = logits.reduce(0) { $0 + exponential(Double($1)) }
+    func expected(_ token: Int) -> Double { Double(logits[token]) - logarithm(sum) }
+    let found = try #require(choice.logProbability)
+    #expect(abs(Double(found) - expected(2)) < 1e-6)
+    // Of equally likely ones the first ids come first.
+    #expect(choice.best.map(\.token) == [1, 3, 2])
+    for item in choice.best {
+      #expect(abs(Double(item.logProbability) - expected(item.token)) < 1e-6)
+    }
+    #expect(TokenChoice(2, Tensor(logits, shape: [5]), best: nil).logProbability == nil)
+    #expect(TokenChoice(2, Tensor(logits, shape: [5]), best: 9).best.count == 5)
   }
 }

@@ -44,6 +44,7 @@ public final class GenerationBatch {
   }
 
   private let model: any LanguageModel
+  private let promptCache: PromptCache?
   private var waiting: [Member] = []
   private var running: [Member] = []
   private var nextID = 0
@@ -53,7 +54,13 @@ public final class GenerationBatch {
   private var shared: (cache: KeyValueCache, snapshot: AdapterSnapshot?)?
 
   /// Creates a batch without requests.
-  public init(_ model: any LanguageModel) { self.model = model }
+  ///
+  /// - Parameter promptCache: what earlier generations have passed, to which requests are added; nil for
+  ///   none.
+  public init(_ model: any LanguageModel, promptCache: PromptCache? = nil) {
+    self.model = model
+    self.promptCache = promptCache
+  }
 
   /// Whether no request is waiting or running.
   public var isFinished: Bool { waiting.isEmpty && running.isEmpty && undelivered.isEmpty }
@@ -66,8 +73,12 @@ public final class GenerationBatch {
   public func add(_ request: GenerationRequest) throws -> Int {
     // While adapters are merged the base is one that already has them; only it can be asked for.
     let selection = request.adapters.strengths.isEmpty && model.isMerged ? nil : request.adapters
+    // All advance by one token.
+    var options = request.options
+    options.guesses = 0
     let session = try GenerationSession(
-      model, prompt: request.prompt, options: request.options, adapters: selection)
+      model, prompt: request.prompt, options: options, adapters: selection,
+      promptCache: promptCache)
     let others = (waiting + running).map(\.session.snapshot)
     guard others.allSatisfy({ ($0 == nil) == (session.snapshot == nil) }) else {
       throw AdapterError.invalidValue(
@@ -77,6 +88,12 @@ public final class GenerationBatch {
     defer { nextID += 1 }
     waiting.append(Member(id: nextID, session: session))
     return nextID
+  }
+
+  /// The last token of a request that runs, with the probabilities that its options ask for; nil for one
+  /// that has not begun, or has ended.
+  public func lastChoice(of id: Int) -> TokenChoice? {
+    running.first { $0.id == id }?.session.lastChoice
   }
 
   /// Takes a request out before it has ended.
@@ -117,6 +134,7 @@ public final class GenerationBatch {
     let advancing = zip(running, ready).filter(\.1).map(\.0)
     if advancing.count != running.count { shared = nil }
     let logits = advancing.isEmpty ? nil : self.logits(of: advancing)
+    for member in advancing { member.session.keep() }
     var row = 0
     for (member, isReady) in zip(running, ready) {
       guard isReady, let logits else {

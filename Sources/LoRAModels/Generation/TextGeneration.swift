@@ -4,34 +4,36 @@ public import LoRAText
 ///
 /// Ends early, without an error, when the task that iterates is cancelled.
 public struct TextStream: AsyncSequence, Sendable {
-  let tokens: TokenStream
-  let decoder: StreamingDecoder
+  let start: @Sendable () throws -> TextSession
 
   /// What the stream's iteration computes with.
   public struct Iterator: AsyncIteratorProtocol {
-    var tokens: TokenStream.Iterator
-    var decoder: StreamingDecoder
-    var isFinished = false
+    private enum State {
+      case notStarted(@Sendable () throws -> TextSession)
+      case running(TextSession)
+    }
+    private var state: State
+
+    init(_ start: @escaping @Sendable () throws -> TextSession) { state = .notStarted(start) }
 
     /// The next piece, never an empty one; nil at the end.
     public mutating func next() async throws -> String? {
-      while !isFinished {
-        guard let token = try await tokens.next() else {
-          isFinished = true
-          let rest = decoder.finish()
-          return rest.isEmpty ? nil : rest
-        }
-        let piece = decoder.append(token)
-        if !piece.isEmpty { return piece }
+      if Task.isCancelled { return nil }
+      // Long generations must not keep other tasks of the same thread from running.
+      await Task.yield()
+      switch state {
+      case .notStarted(let start):
+        let session = try start()
+        state = .running(session)
+        return try session.next()
+      case .running(let session):
+        return try session.next()
       }
-      return nil
     }
   }
 
   /// Starts at the prompt. Each iterator generates by itself.
-  public func makeAsyncIterator() -> Iterator {
-    Iterator(tokens: tokens.makeAsyncIterator(), decoder: decoder)
-  }
+  public func makeAsyncIterator() -> Iterator { Iterator(start) }
 }
 
 extension LanguageModel {
@@ -42,40 +44,41 @@ extension LanguageModel {
   /// try model.generateText(after: "Which light blinks?", tokenizer: tokenizer, options: options)
   /// ```
   ///
-  /// The tokenizer's end-of-sequence token ends the text beside the stop tokens of `options`.
+  /// The tokenizer's end-of-sequence token ends the text beside the stop tokens of `options`, and strings
+  /// that may be given. See ``TextSession``.
   public func generateText(
     after prompt: String, tokenizer: some Tokenizer,
-    options: GenerationOptions = GenerationOptions(), adapters: AdapterSelection? = nil
+    options: GenerationOptions = GenerationOptions(), stopStrings: [String] = [],
+    adapters: AdapterSelection? = nil
   ) throws -> String {
-    let ids = tokenizer.encodePrompt(prompt)
-    let tokens = try generate(
-      after: ids, options: options.stopping(at: tokenizer), adapters: adapters)
-    return tokenizer.decode(tokens, after: ids)
+    try TextSession(
+      self, tokenizer: tokenizer, prompt: prompt, options: options, stopStrings: stopStrings,
+      adapters: adapters
+    ).rest()
   }
 
   /// Generates the text that continues `prompt` as an asynchronous sequence of pieces; see
-  /// ``generateText(after:tokenizer:options:adapters:)``.
+  /// ``generateText(after:tokenizer:options:stopStrings:adapters:)``.
   ///
   /// ```swift
   /// for try await piece in try model.text(after: "Hello", tokenizer: tokenizer) { ... }
   /// ```
+  ///
+  /// The prompt, the options and the choice of adapters are checked and fixed by this call.
   public func text(
     after prompt: String, tokenizer: some Tokenizer,
-    options: GenerationOptions = GenerationOptions(), adapters: AdapterSelection? = nil
+    options: GenerationOptions = GenerationOptions(), stopStrings: [String] = [],
+    adapters: AdapterSelection? = nil
   ) throws -> TextStream {
     let ids = tokenizer.encodePrompt(prompt)
-    return TextStream(
-      tokens: try tokens(
-        after: ids, options: options.stopping(at: tokenizer), adapters: adapters),
-      decoder: tokenizer.streamingDecoder(after: ids))
-  }
-}
-
-extension GenerationOptions {
-  /// These options, which also stop at the tokenizer's end of a sequence.
-  fileprivate func stopping(at tokenizer: some Tokenizer) -> GenerationOptions {
-    var options = self
-    if let end = tokenizer.endOfSequence { options.stopTokens.insert(end) }
-    return options
+    try validate([ids])
+    try options.validate(vocabularySize: vocabularySize)
+    let snapshot = try passSnapshot(adapters)
+    return TextStream { [self] in
+      try AdapterScope.$current.withValue(snapshot) {
+        try TextSession(
+          self, tokenizer: tokenizer, prompt: ids, options: options, stopStrings: stopStrings)
+      }
+    }
   }
 }

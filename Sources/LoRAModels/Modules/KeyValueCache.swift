@@ -96,7 +96,7 @@ public final class KeyValueCache {
     KeyValueCache(sequences: items.map { sequences[$0] })
   }
 
-  private init(sequences: [CachedSequence]) { self.sequences = sequences }
+  init(sequences: [CachedSequence]) { self.sequences = sequences }
 
   /// Puts the keys and values of virtual tokens at the start of every sequence.
   func begin(with virtual: AppliedVirtualTokens, layerCount: Int) {
@@ -145,6 +145,39 @@ final class CachedSequence {
     self.capacity = capacity
     keys = Array(repeating: nil, count: layerCount)
     values = keys
+  }
+
+  /// A sequence of its own that begins with the first `count` positions of `other`.
+  init(copying other: CachedSequence, count: Int, capacity: Int) {
+    require(
+      count <= min(other.count, capacity),
+      "\(count) of \(other.count) positions in a cache of \(capacity)")
+    self.capacity = capacity
+    self.count = count
+    sources = other.sources
+    func copied(_ held: Tensor?) -> Tensor? {
+      guard let held else { return nil }
+      let (heads, size) = (held.shape[1], held.shape[2])
+      let room = min(capacity, max(Self.chunk, count))
+      return Tensor(shape: [room, heads, size]) { memory in
+        held.withUnsafeElements(of: Float.self) { old in
+          if let from = old.baseAddress { memory.update(from: from, count: count * heads * size) }
+        }
+      }
+    }
+    keys = other.keys.map(copied)
+    values = other.values.map(copied)
+  }
+
+  /// Forgets the positions from `count` on.
+  func truncate(to count: Int) {
+    require(count <= self.count, "\(count) positions of a sequence that holds \(self.count)")
+    self.count = count
+  }
+
+  /// The memory of keys and values, in bytes.
+  var byteCount: Int {
+    (keys + values).reduce(0) { $0 + ($1?.shape.elementCount ?? 0) * MemoryLayout<Float>.size }
   }
 
   /// The keys and values of a layer's source; nil if there is none.

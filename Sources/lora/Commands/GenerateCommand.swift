@@ -19,31 +19,8 @@ struct GenerateCommand: ParsableCommand {
   @OptionGroup var adapters: AdapterOptions
   @Option(parsing: .unconditional, help: "The text to continue.")
   var prompt: String
-  @Option(
-    parsing: .unconditional, help: "The most tokens to generate.")
-  var maxTokens = 128
-  @Option(
-    parsing: .unconditional,
-    help: "0: always the likeliest token; above 0: sample from logits divided by it.")
-  var temperature: Float = 0
-  @Option(
-    parsing: .unconditional, help: "Sample from this many of the likeliest tokens; 0: from all.")
-  var topK = 0
-  @Option(
-    parsing: .unconditional,
-    help: "Sample from the likeliest tokens that together have this probability; 1: from all.")
-  var topP: Float = 1
-  @Option(
-    parsing: .unconditional, help: "The seed of sampling. (default: 0)", transform: parsedSeed)
-  var seed: UInt64 = 0
+  @OptionGroup var sampling: SamplingOptions
   @OptionGroup var output: OutputOptions
-
-  func validate() throws {
-    try demand("--max-tokens", maxTokens, .atLeast(0))
-    try demand("--temperature", temperature, .atLeast(0))
-    try demand("--top-k", topK, .atLeast(0))
-    try demand("--top-p", topP, .above(0, to: 1))
-  }
 
   func run() throws {
     let pretrained = try model.load()
@@ -56,31 +33,53 @@ struct GenerateCommand: ParsableCommand {
         "--prompt '\(prompt)': it has no token, and this model's tokenizer puts none before it; give a "
           + "text to continue")
     }
-    let session = try GenerationSession(
-      base, prompt: ids,
-      options: GenerationOptions(
-        maximumTokens: maxTokens, temperature: temperature, topK: topK, topP: topP, seed: seed,
-        stopTokens: pretrained.stopTokens(with: tokenizer)))
-
-    var decoder = tokenizer.streamingDecoder(after: ids)
-    var tokens: [Int] = []
+    let session = try TextSession(
+      base, tokenizer: tokenizer, prompt: ids,
+      options: sampling.options(stopTokens: pretrained.stopTokens(with: tokenizer)),
+      stopStrings: sampling.stop)
     var text = ""
-    func emit(_ piece: String) throws {
-      text += piece
-      if !output.isJSON, !piece.isEmpty { try StandardOutput.generated(piece) }
-    }
     let precision = model.dtype.precision(otherwise: .float32)
-    while let token = try ProductPrecision.withValue(precision, { try session.next() }) {
-      tokens.append(token)
-      try emit(decoder.append(token))
+    while let piece = try ProductPrecision.withValue(precision, { try session.next() }) {
+      text += piece
+      if !output.isJSON { try StandardOutput.generated(piece) }
     }
-    try emit(decoder.finish())
     guard output.isJSON else { return try StandardOutput.line() }
-    let isFull =
-      tokens.count >= maxTokens || ids.count + tokens.count > base.maximumPositions
-    try StandardOutput.json([
-      "text": .string(text), "tokens": JSONValue(tokens), "prompt_tokens": JSONValue(ids.count),
-      "stopped": .string(isFull ? "length" : "stop_token"),
-    ])
+    try StandardOutput.json(result(of: session, text, tokenizer))
+  }
+
+  private func result(
+    of session: TextSession, _ text: String, _ tokenizer: some Tokenizer
+  ) -> JSONObject {
+    var result: JSONObject = [
+      "text": .string(text), "tokens": JSONValue(session.choices.map(\.token)),
+      "prompt_tokens": JSONValue(session.prompt.count),
+      "stopped": .string(session.end?.name ?? "length"),
+    ]
+    if sampling.logprobs != nil {
+      func item(_ token: Int, _ logProbability: Float) -> JSONObject {
+        [
+          "id": JSONValue(token), "token": tokenizer.token(of: token).map { .string($0) } ?? .null,
+          "logprob": .number(Double(logProbability)),
+        ]
+      }
+      result["logprobs"] = .array(
+        session.choices.map { choice in
+          var all = item(choice.token, choice.logProbability ?? 0)
+          all["best"] = .array(choice.best.map { .object(item($0.token, $0.logProbability)) })
+          return .object(all)
+        })
+    }
+    return result
+  }
+}
+
+extension GenerationEnd {
+  /// What results call it.
+  fileprivate var name: String {
+    switch self {
+    case .stopToken: "stop_token"
+    case .stopString: "stop_string"
+    case .length: "length"
+    }
   }
 }

@@ -23,6 +23,13 @@ extension NumberRange where Number: Numeric {
     Self(contains: { $0 >= low && $0 < high }, words: "at least \(low) and below \(high)")
   }
 
+  static func above(_ low: Number) -> Self {
+    Self(contains: { $0 > low }, words: "above \(low)")
+  }
+
+  /// Any finite number.
+  static var any: Self { Self(contains: { _ in true }, words: "finite") }
+
   static func above(_ low: Number, to high: Number) -> Self {
     Self(contains: { $0 > low && $0 <= high }, words: "above \(low) and at most \(high)")
   }

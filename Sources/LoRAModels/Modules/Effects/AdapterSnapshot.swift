@@ -54,6 +54,18 @@ struct AdapterSnapshot: Sendable {
     }
   }
 
+  /// Whether another choice for all items is the same adapters at the same strengths.
+  func isSame(as other: AdapterSnapshot) -> Bool {
+    groupOfItem == nil && other.groupOfItem == nil && Self.areSame(groups[0], other.groups[0])
+  }
+
+  /// The adapters of all groups, slot by slot in an order of their own.
+  var adapters: [any LinearAdapter] {
+    groups.flatMap { group in
+      group.sorted { $0.key < $1.key }.flatMap { $0.value.map(\.adapter) }
+    }
+  }
+
   /// What one group has, as the choice of a pass of its own.
   func only(group: Int) -> AdapterSnapshot { AdapterSnapshot(groups[group]) }
 

@@ -8,3 +8,6 @@
 
 /// The exponential function, under a name that no method here shadows.
 func exponential(_ x: Double) -> Double { exp(x) }
+
+/// The natural logarithm.
+func logarithm(_ x: Double) -> Double { log(x) }

@@ -1,30 +1,11 @@
 import CLoRAKernels
 import LoRATensor
 
-/// Chooses tokens from logits. Temperature, then top-k, then top-p, as transformers orders them.
+/// The tokens that may be drawn, in the order of their ids, each with its unnormalized probability:
+/// temperature, then top-k, top-p, min-p and typical-p, as transformers orders them.
 ///
 /// Never sorts the vocabulary: top-k finds its threshold by selection, and top-p sorts only as many
 /// of the most likely tokens as it keeps, or a few times that.
-struct Sampler {
-  let options: GenerationOptions
-  private var random: SeededRandom
-
-  init(_ options: GenerationOptions) {
-    self.options = options
-    random = SeededRandom(seed: options.seed, path: "generation")
-  }
-
-  /// The next token for one position's logits, `[vocabulary]`.
-  mutating func next(_ logits: Tensor) -> Int {
-    logits.withUnsafeElements(of: Float.self) { logits in
-      guard let base = logits.baseAddress else { return 0 }
-      if options.temperature == 0 { return lk_argmax(logits.count, base) }
-      return Candidates(logits, options).token(at: random.nextUniform())
-    }
-  }
-}
-
-/// The tokens that may be drawn, in the order of their ids, each with its unnormalized probability.
 struct Candidates {
   private(set) var ids: [Int]
   private(set) var weights: [Double]
@@ -38,6 +19,8 @@ struct Candidates {
     }
     weights = Self.weights(ids, logits, temperature: options.temperature)
     if options.topP < 1 { keepMostLikely(untilSumOf: Double(options.topP), logits) }
+    if options.minP > 0 { keep(from: Double(options.minP)) }
+    if options.typicalP < 1 { keepMostTypical(untilSumOf: Double(options.typicalP)) }
   }
 
   /// `exp((logit - largest) / temperature)`, tile by tile: a vocabulary is long.
@@ -87,11 +70,39 @@ struct Candidates {
         examined *= 8
         continue
       }
-      order.sort()
-      ids = order.map { ids[$0] }
-      weights = order.map { weights[$0] }
+      keep(order.sorted())
       return
     }
+  }
+
+  /// Keeps the candidates that are at least `share` as likely as the likeliest.
+  private mutating func keep(from share: Double) {
+    let least = share * (weights.max() ?? 0)
+    keep(weights.indices.filter { weights[$0] >= least })
+  }
+
+  /// Keeps the fewest candidates whose information is nearest to the expected one, the entropy, and whose
+  /// weights reach `share` of the sum of all. Those as near as the last one are kept as well.
+  ///
+  /// Source: Meister et al., *Locally typical sampling*, 2022.
+  private mutating func keepMostTypical(untilSumOf share: Double) {
+    let sum = weights.reduce(0, +)
+    let information = weights.map { -logarithm($0 / sum) }
+    // A candidate that can't be drawn adds nothing.
+    let entropy = zip(weights, information).reduce(0) { $1.0 > 0 ? $0 + $1.0 / sum * $1.1 : $0 }
+    let distances = information.map { abs($0 - entropy) }
+    var reached = 0.0
+    let last = distances.indices.sorted { (distances[$0], $0) < (distances[$1], $1) }.first {
+      reached += weights[$0]
+      return reached >= share * sum
+    }
+    guard let last else { return }
+    keep(distances.indices.filter { distances[$0] <= distances[last] })
+  }
+
+  private mutating func keep(_ kept: [Int]) {
+    ids = kept.map { ids[$0] }
+    weights = kept.map { weights[$0] }
   }
 
   /// The candidate that a uniform number in 0..<1 stands for.

@@ -13,8 +13,24 @@ public final class GenerationSession {
   private var sampler: Sampler
   private var pending: [Int]
   private var generated = 0
+  /// How often the model was asked.
+  private(set) var passCount = 0
+  /// The end, once it is known.
+  private var reached: GenerationEnd?
+  /// What a pass with guesses has chosen beyond the token that it was asked for.
+  private var chosen: [TokenChoice] = []
+  /// What the prompt cache knows of this sequence; nil without one.
+  private let kept: PromptCache.Text?
+  private let promptCache: PromptCache?
   /// All tokens so far, the prompt's first.
   private(set) var tokens: [Int]
+  /// How many of the prompt's tokens a ``PromptCache`` had passed before.
+  public let cachedTokenCount: Int
+  /// Why it ended; nil before ``next()`` has given all tokens.
+  public var end: GenerationEnd? { chosen.isEmpty ? reached : nil }
+  /// The token that ``next()`` gave last, with the probabilities that the options ask for; nil before the
+  /// first.
+  public private(set) var lastChoice: TokenChoice?
 
   /// Prepares a generation; nothing is computed yet.
   ///
@@ -24,14 +40,16 @@ public final class GenerationSession {
   ///   - options: how tokens are chosen, and when to end.
   ///   - adapters: what applies, whatever happens to the model meanwhile; nil for what applies in
   ///     the scope of this call, or else is enabled on the model now.
+  ///   - promptCache: what earlier generations have passed, to which this one is added; nil for none.
   public init(
     _ model: any LanguageModel, prompt: [Int], options: GenerationOptions = GenerationOptions(),
-    adapters: AdapterSelection? = nil
+    adapters: AdapterSelection? = nil, promptCache: PromptCache? = nil
   ) throws {
-    try options.validate()
+    try options.validate(vocabularySize: model.vocabularySize)
     self.model = model
     self.options = options
-    snapshot = try model.passSnapshot(adapters)
+    let snapshot = try model.passSnapshot(adapters)
+    self.snapshot = snapshot
     // What applies decides how much room there is beside virtual tokens.
     func limits() throws(SequenceError) -> (virtual: Int, positions: Int) {
       try model.validate([prompt])
@@ -40,26 +58,44 @@ public final class GenerationSession {
     let (virtual, positions) =
       try snapshot.map { try AdapterScope.$current.withValue($0) { try limits() } } ?? limits()
     virtualTokenCount = virtual
-    sampler = Sampler(options)
-    pending = prompt
+    sampler = Sampler(options, behind: prompt)
     tokens = prompt
-    cache = KeyValueCache(
-      layerCount: model.layerCount,
-      // The prompt fits: it was checked. The sum may not even be a number.
-      capacity: virtual + prompt.count + min(options.maximumTokens, positions - prompt.count))
+    // The prompt fits: it was checked. The sum may not even be a number.
+    let capacity = virtual + prompt.count + min(options.maximumTokens, positions - prompt.count)
+    let filling = promptCache == nil ? nil : PromptCache.Filling(model, snapshot)
+    let begun = filling.flatMap {
+      promptCache?.begin(prompt, $0, virtualTokens: virtual, capacity: capacity)
+    }
+    let sequence =
+      begun?.sequence ?? CachedSequence(layerCount: model.layerCount, capacity: capacity)
+    cache = KeyValueCache(sequences: [sequence])
+    cachedTokenCount = begun?.count ?? 0
+    pending = Array(prompt.dropFirst(cachedTokenCount))
+    kept = filling.map { PromptCache.Text($0, sequence) }
+    self.promptCache = promptCache
   }
 
   /// The next token; nil once the limit, a stop token or the model's last position is reached.
   ///
   /// Throws ``NonFiniteOutput`` if the logits are not finite numbers: no token follows from them.
   public func next() throws(NonFiniteOutput) -> Int? {
-    canContinue ? try choose(from: logits()) : nil
+    if chosen.isEmpty, canContinue { try pass() }
+    guard !chosen.isEmpty else {
+      reached = reached ?? .length
+      return nil
+    }
+    lastChoice = chosen.removeFirst()
+    return lastChoice?.token
   }
 
   /// Whether there is room for another token.
   var canContinue: Bool {
-    guard generated < options.maximumTokens else { return false }
-    return (cache.count == 0 ? virtualTokenCount : cache.count) + pending.count <= cache.capacity
+    reached == nil && generated < options.maximumTokens && room > 0
+  }
+
+  /// How many tokens fit behind those that are pending, and one more: the last needs no place.
+  private var room: Int {
+    cache.capacity + 1 - (cache.count == 0 ? virtualTokenCount : cache.count) - pending.count
   }
 
   /// The token that the cache does not hold yet, once the prompt has passed.
@@ -68,15 +104,16 @@ public final class GenerationSession {
   /// The token that `logits`, `[1, vocabulary]`, lead to; nil if that is the end.
   func choose(from logits: Tensor) throws(NonFiniteOutput) -> Int? {
     if logits.firstNonFiniteIndex() != nil { throw failure() }
-    let token = sampler.next(logits)
-    if options.stopTokens.contains(token) {
-      generated = options.maximumTokens
+    let choice = sampler.next(logits)
+    if options.stopTokens.contains(choice.token) {
+      reached = .stopToken(choice.token)
       return nil
     }
-    pending = [token]
-    tokens.append(token)
+    pending = [choice.token]
+    tokens.append(choice.token)
     generated += 1
-    return token
+    lastChoice = choice
+    return choice.token
   }
 
   /// Where the logits of what comes next stop being finite.
@@ -88,14 +125,50 @@ public final class GenerationSession {
     }
   }
 
-  /// Runs the tokens that the cache does not hold yet, and returns the last one's logits.
-  private func logits() -> Tensor {
+  /// Chooses the next token, and those behind it as far as guesses were right.
+  private func pass() throws(NonFiniteOutput) {
+    let guesses = guessed()
+    let logits = self.logits(with: guesses)
+    passCount += 1
+    let held = cache.count - guesses.count
+    var right = 0
+    for (row, guess) in (guesses + [nil]).enumerated() {
+      let row = logits[rows: row..<row + 1]
+      // What follows from a guess is asked for again: this pass has a token to give.
+      if right > 0, row.firstNonFiniteIndex() != nil { break }
+      guard let token = try choose(from: row), let choice = lastChoice else { break }
+      chosen.append(choice)
+      guard token == guess else { break }
+      right += 1
+    }
+    cache.sequences[0].truncate(to: held + min(right, guesses.count))
+    keep()
+  }
+
+  /// Tells the prompt cache how far the sequence is.
+  func keep() {
+    guard let kept, let promptCache else { return }
+    kept.tokens = Array(tokens.prefix(cache.count - virtualTokenCount))
+    promptCache.add(kept)
+  }
+
+  /// What may come next, by what came behind the same tokens before.
+  private func guessed() -> [Int?] {
+    let most = min(options.guesses, options.maximumTokens - generated - 1, room - 1)
+    return most > 0 ? PromptLookup.guesses(behind: tokens, most: most) : []
+  }
+
+  /// Runs the tokens that the cache does not hold yet and `guesses`, and returns the logits of the last
+  /// pending one and of each guess, `[1 + guesses, vocabulary]`.
+  private func logits(with guesses: [Int?]) -> Tensor {
     withoutGradients {
-      let tokens = Tensor(pending, shape: [1, pending.count])
+      let ids = pending + guesses.compactMap(\.self)
+      let tokens = Tensor(ids, shape: [1, ids.count])
       func run() -> Tensor {
         let hidden = model.hiddenStates(tokens, cache: cache).value
-        let last = hidden.reshaped(to: [hidden.shape.rowCount, hidden.shape.innermost])
-        return model.logits(of: Variable(last[rows: last.shape[0] - 1..<last.shape[0]])).value
+        let rows = hidden.reshaped(to: [hidden.shape.rowCount, hidden.shape.innermost])
+        let count = rows.shape[0]
+        return model.logits(of: Variable(rows[rows: count - 1 - guesses.count..<count])).value
       }
       guard let snapshot else { return run() }
       return AdapterScope.$current.withValue(snapshot, operation: run)
@@ -153,7 +226,7 @@ extension LanguageModel {
     adapters: AdapterSelection? = nil
   ) throws -> TokenStream {
     try validate([prompt])
-    try options.validate()
+    try options.validate(vocabularySize: vocabularySize)
     let snapshot = try passSnapshot(adapters)
     return TokenStream { [self] in
       try AdapterScope.$current.withValue(snapshot) {
