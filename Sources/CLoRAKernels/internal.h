@@ -53,6 +53,9 @@ LK_INLINE float lk_float(uint32_t bits) {
   return x;
 }
 
+/// The largest exponent of MXFP4 whose numbers, up to 6 times its power of two, are float32's.
+enum { lk_largest_exponent = 252 };
+
 LK_INLINE long lk_smaller(long a, long b) { return a < b ? a : b; }
 LK_INLINE long lk_larger(long a, long b) { return a > b ? a : b; }
 

@@ -27,6 +27,8 @@ public enum DType: String, Sendable, Hashable, CaseIterable {
   case q5K = "q5_K"
   /// 6 bits, 256 elements per block; its sixteen parts have scales of 8 bits.
   case q6K = "q6_K"
+  /// Floating-point numbers of 4 bits and an exponent, 32 elements per block (gpt-oss).
+  case mxfp4
 
   /// The number of bytes of `count` elements. Traps unless they are whole blocks of a quantized
   /// type.

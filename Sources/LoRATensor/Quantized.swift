@@ -2,19 +2,23 @@ import CLoRAKernels
 
 extension DType {
   /// The quantized types.
-  public static let quantized: [DType] = [.q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4K, .q5K, .q6K]
+  public static let quantized: [DType] = [
+    .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4K, .q5K, .q6K, .mxfp4,
+  ]
 
   /// Whether elements are stored in low-bit blocks that share scales.
   public var isQuantized: Bool {
     switch self {
-    case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4K, .q5K, .q6K: true
+    case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4K, .q5K, .q6K, .mxfp4: true
     default: false
     }
   }
 
-  /// Whether tensors can be converted to this type: false for ``q4K``, ``q5K`` and ``q6K``, which
-  /// are read-only.
-  public var isQuantizable: Bool { !isQuantized || blockElements == 32 }
+  /// Whether tensors can be converted to this type: false for ``q4K``, ``q5K``, ``q6K`` and
+  /// ``mxfp4``, which are read-only.
+  public var isQuantizable: Bool {
+    !isQuantized || blockElements == 32 && self != .mxfp4
+  }
 
   /// The number of elements per block; 1 for types that are not quantized.
   public var blockElements: Int { isQuantized ? lk_block_elements(blockFormat) : 1 }
@@ -33,6 +37,7 @@ extension DType {
     case .q4K: LK_Q4_K
     case .q5K: LK_Q5_K
     case .q6K: LK_Q6_K
+    case .mxfp4: LK_MXFP4
     default: misuse("elements of type \(self) can't be multiplied or widened")
     }
   }

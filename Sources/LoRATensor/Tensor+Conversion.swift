@@ -141,7 +141,7 @@ extension Tensor {
     switch dtype {
     case .float64: scalars(as: Double.self)
     case .float32: scalars(as: Float.self).map { Double($0) }
-    case .float16, .bfloat16, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4K, .q5K, .q6K:
+    case .float16, .bfloat16, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4K, .q5K, .q6K, .mxfp4:
       converted(to: .float32).doubles()
     case .int64: scalars(as: Int64.self).map { Double($0) }
     case .int32: scalars(as: Int32.self).map { Double($0) }

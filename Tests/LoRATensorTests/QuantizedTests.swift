@@ -9,9 +9,11 @@ private func randomBlocks(_ format: DType, rows: Int, columns: Int, seed: Int) -
   var bytes = (0..<rows * columns / format.blockElements * size).map { _ in
     UInt8(truncatingIfNeeded: samples.bits() >> 7)
   }
-  // Scales below 1: the high byte of each of float16, at the block's start, but at Q6_K's end.
+  // Scales below 1: the high byte of each of float16, at the block's start, but at Q6_K's end; MXFP4's
+  // exponent.
   for start in stride(from: 0, to: bytes.count, by: size) {
-    for place in format == .q6K ? [209] : [1, 3] {
+    if format == .mxfp4 { bytes[start] = bytes[start] & 3 | 0x78 }
+    for place in format == .mxfp4 ? [] : format == .q6K ? [209] : [1, 3] {
       bytes[start + place] = bytes[start + place] & 0x87 | 0x28
     }
   }
@@ -96,9 +98,10 @@ private func randomBlocks(_ format: DType, rows: Int, columns: Int, seed: Int) -
       let blocks = randomBlocks(format, rows: 5, columns: 512, seed: 4)
       #expect(blocks.firstNonFiniteIndex() == nil)
       let single: [DType] = [.q4_0, .q5_0, .q8_0, .q6K]
-      let places = format == .q6K ? [209] : single.contains(format) ? [1] : [1, 3]
+      let places =
+        format == .mxfp4 ? [0] : format == .q6K ? [209] : single.contains(format) ? [1] : [1, 3]
       for place in places {
-        for high in [0x7c, 0xfe] as [UInt8] {
+        for high in (format == .mxfp4 ? [0xfd, 0xff] : [0x7c, 0xfe]) as [UInt8] {
           // The last block of the fourth row.
           let block = 4 * 512 / format.blockElements - 1
           var damaged = blocks
@@ -116,6 +119,7 @@ private func randomBlocks(_ format: DType, rows: Int, columns: Int, seed: Int) -
         [
           DType.q4_0: LK_Q4_0, .q4_1: LK_Q4_1, .q5_0: LK_Q5_0, .q5_1: LK_Q5_1,
           .q8_0: LK_Q8_0, .q4K: LK_Q4_K, .q5K: LK_Q5_K, .q6K: LK_Q6_K,
+          .mxfp4: LK_MXFP4,
         ][format])
       let (rows, columns) = (6, 2304)
       let blocks = rows * columns / format.blockElements

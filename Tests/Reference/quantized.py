@@ -15,7 +15,7 @@ from gguf.quants import dequantize, quantize
 
 from common import fixture, write
 
-FORMATS = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_K", "q5_K", "q6_K"]
+FORMATS = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_K", "q5_K", "q6_K", "mxfp4"]
 SCALES = {"q4_1": [0, 2], "q5_1": [0, 2], "q4_K": [0, 2], "q5_K": [0, 2], "q6_K": [208]}
 
 
@@ -23,10 +23,13 @@ def random_blocks(random, name):
     kind = GGMLQuantizationType[name.upper()]
     elements, size = GGML_QUANT_SIZES[kind]
     blocks = random.integers(0, 256, (4 * max(2, 512 // elements), size), dtype=np.uint8)
-    for offset in SCALES.get(name, [0]):
+    for offset in SCALES.get(name, [] if name == "mxfp4" else [0]):
         scale = blocks[:, offset : offset + 2].copy().view(np.uint16)
         scale[(scale & 0x7C00) == 0x7C00] &= 0xBBFF  # neither infinite nor NaN
         blocks[:, offset : offset + 2] = scale.view(np.uint8)
+    if name == "mxfp4":
+        blocks[:, 0] = random.integers(0, 253, len(blocks))  # larger exponents overflow float32
+        blocks[:2, 0] = 0, 1  # whose powers of two are not normal
     return kind, blocks.reshape(4, -1)
 
 
@@ -49,7 +52,7 @@ def main():
         kind, blocks = random_blocks(random, name)
         tensors[f"{name}.blocks"] = torch.from_numpy(blocks)
         tensors[f"{name}.values"] = torch.from_numpy(dequantize(blocks, kind))
-        if not name.endswith("_K"):
+        if not name.endswith("_K") and name != "mxfp4":
             x = source(random)
             tensors[f"{name}.source"] = torch.from_numpy(x)
             tensors[f"{name}.stored"] = torch.from_numpy(quantize(x, kind))

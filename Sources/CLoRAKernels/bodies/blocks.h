@@ -149,6 +149,36 @@ LK_EXACT_ATTRIBUTE static void LK(q6_k)(long blocks, const uint8_t *x, float *y)
   }
 }
 
+/// Half the power of two that an exponent stands for: the numbers of four bits are counted in halves.
+LK_INLINE float LK(half_power)(uint8_t exponent) {
+  const uint32_t bits = exponent < 2 ? 0x00200000u << exponent : (uint32_t)(exponent - 1) << 23;
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+/// Makes integers, in halves, of sixteen codes of a sign, two bits of exponent and one of mantissa.
+LK_INLINE void LK(fp4)(LK(i16x) *code) {
+  const LK(i16x) size = *code & 7, sign = -(*code >> 3 & 1), isLarge = size > 1;
+  // Up to 1 the code is the number; beyond, the mantissa has a leading one.
+  const LK(i16x) large = (2 | (size & 1)) << (((size >> 1) - 1) & isLarge);
+  const LK(i16x) value = (large & isLarge) | (size & ~isLarge);
+  *code = (value ^ sign) - sign;
+}
+
+LK_EXACT_ATTRIBUTE static void LK(mxfp4)(long blocks, const uint8_t *x, float *y) {
+  LK_EXACT
+  for (; blocks > 0; blocks--, x += 17, y += 32) {
+    const float d = LK(half_power)(x[0]);
+    const LK(i16x) q = LK_BYTES(x + 1);
+    LK(i16x) low = q & 15, high = q >> 4;
+    LK(fp4)(&low);
+    LK(fp4)(&high);
+    LK_STORE(y, d, low);
+    LK_STORE(y + 16, d, high);
+  }
+}
+
 static void LK(dequantize)(lk_block_format format, long blocks, const uint8_t *x, float *y) {
   switch (format) {
     case LK_Q4_0: LK(q4_0)(blocks, x, y); break;
@@ -159,6 +189,7 @@ static void LK(dequantize)(lk_block_format format, long blocks, const uint8_t *x
     case LK_Q4_K: LK(q4_k)(blocks, x, y); break;
     case LK_Q5_K: LK(q5_k)(blocks, x, y); break;
     case LK_Q6_K: LK(q6_k)(blocks, x, y); break;
+    case LK_MXFP4: LK(mxfp4)(blocks, x, y); break;
   }
 }
 
@@ -167,6 +198,11 @@ static long LK(first_nonfinite_block)(lk_block_format format, long blocks, const
   const bool has_one = format == LK_Q4_0 || format == LK_Q5_0 || format == LK_Q8_0
                        || format == LK_Q6_K;
   const long second = has_one ? first : 2;
+  if (format == LK_MXFP4) {
+    for (long b = 0; b < blocks; b++)
+      if (x[b * bytes] > lk_largest_exponent) return b;
+    return -1;
+  }
   for (long b = 0; b < blocks; b++, x += bytes) {
     uint16_t one, two;
     memcpy(&one, x + first, sizeof one);

@@ -286,10 +286,11 @@ void lk_gemv_f16(long rows, long n, long k, const float *x, const uint16_t *w, f
 // MARK: Block-quantized weights
 
 /// How GGUF stores a matrix in blocks of a row, by its number there. A block holds its scales and the
-/// integers of 32 (or, the last three, 256) consecutive elements.
+/// integers of 32 (or, of the formats K, 256) consecutive elements; MXFP4's its exponent and numbers of
+/// four bits.
 typedef enum lk_block_format {
   LK_Q4_0 = 2, LK_Q4_1 = 3, LK_Q5_0 = 6, LK_Q5_1 = 7, LK_Q8_0 = 8,
-  LK_Q4_K = 12, LK_Q5_K = 13, LK_Q6_K = 14
+  LK_Q4_K = 12, LK_Q5_K = 13, LK_Q6_K = 14, LK_MXFP4 = 39
 } lk_block_format;
 
 /// The elements of a block, and its bytes.
@@ -299,10 +300,11 @@ long lk_block_bytes(lk_block_format format);
 /// The numbers of `blocks` blocks. Bit for bit the same in every family: each product and each sum
 /// is rounded by itself, as gguf-py computes them.
 void lk_dequantize(lk_block_format format, long blocks, const uint8_t *x, float *y);
-/// The blocks of so many numbers, bit for bit as gguf-py makes them; for the formats of 32 elements.
+/// The blocks of so many numbers, bit for bit as gguf-py makes them; for the formats of 32 integers.
 /// False, with nothing written, for the others.
 bool lk_quantize(lk_block_format format, long blocks, const float *x, uint8_t *y);
-/// The first block with a scale that is not finite, or -1.
+/// The first block with a scale that is not finite, or with an exponent that makes numbers beyond float32,
+/// or -1.
 long lk_first_nonfinite_block(lk_block_format format, long blocks, const uint8_t *x);
 /// As lk_gemv_f32 with the numbers of w, whose rows are k / elements blocks: bit for bit the same.
 /// Every block is read once.

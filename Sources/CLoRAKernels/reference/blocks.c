@@ -40,6 +40,11 @@ LK_EXACT_ATTRIBUTE static float element(lk_block_format format, const uint8_t *x
       return product + half_at(x + 2);
     }
     case LK_Q8_0: return half_at(x) * (float)(int8_t)x[2 + i];
+    case LK_MXFP4: {
+      static const float halves[8] = {0, 1, 2, 3, 4, 6, 8, 12};
+      const int code = x[1 + low] >> shift & 15;
+      return ldexpf(code & 8 ? 0.0f - halves[code & 7] : halves[code], x[0] - 128);
+    }
     case LK_Q4_K:
     case LK_Q5_K: {
       float scale, minimum;
@@ -119,7 +124,7 @@ LK_EXACT_ATTRIBUTE static void quantize_block(lk_block_format format, const floa
 }
 
 bool lk_reference_quantize(lk_block_format format, long blocks, const float *x, uint8_t *y) {
-  if (lk_block_elements(format) != 32) return false;
+  if (lk_block_elements(format) != 32 || format == LK_MXFP4) return false;
   for (long b = 0; b < blocks; b++)
     quantize_block(format, x + 32 * b, y + lk_block_bytes(format) * b);
   return true;
@@ -129,6 +134,11 @@ long lk_reference_first_nonfinite_block(lk_block_format format, long blocks, con
   const long bytes = lk_block_bytes(format), first = format == LK_Q6_K ? 208 : 0;
   const bool has_two = format != LK_Q4_0 && format != LK_Q5_0 && format != LK_Q8_0
                        && format != LK_Q6_K;
+  if (format == LK_MXFP4) {
+    for (long b = 0; b < blocks; b++)
+      if (x[b * bytes] > lk_largest_exponent) return b;
+    return -1;
+  }
   for (long b = 0; b < blocks; b++)
     if (!isfinite(half_at(x + b * bytes + first))
         || (has_two && !isfinite(half_at(x + b * bytes + 2))))

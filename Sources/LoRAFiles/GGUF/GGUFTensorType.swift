@@ -105,6 +105,7 @@ package enum GGUFTensorType: UInt32, Sendable, Hashable, CaseIterable {
     case .q4_K: .q4K
     case .q5_K: .q5K
     case .q6_K: .q6K
+    case .mxfp4: .mxfp4
     default: nil
     }
   }
@@ -128,6 +129,7 @@ package enum GGUFTensorType: UInt32, Sendable, Hashable, CaseIterable {
     case .q4K: self = .q4_K
     case .q5K: self = .q5_K
     case .q6K: self = .q6_K
+    case .mxfp4: self = .mxfp4
     case .uint8, .uint16, .uint32, .uint64, .bool: return nil
     }
   }

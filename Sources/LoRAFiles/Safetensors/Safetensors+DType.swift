@@ -40,7 +40,7 @@ package enum SafetensorsType {
     case .uint16: "U16"
     case .uint8: "U8"
     case .bool: "BOOL"
-    case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4K, .q5K, .q6K: dtype.rawValue
+    case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4K, .q5K, .q6K, .mxfp4: dtype.rawValue
     }
   }
 }
