@@ -21,7 +21,7 @@ TEXTS = [
 
 def main():
     lines = "".join(text.replace("\n", "\\n") + "\n" for text in TEXTS)
-    for name in ["llama-quantized", "qwen2-float16"]:
+    for name in ["llama-quantized", "qwen2-float16", "gemma4-float16"]:
         out = subprocess.run(
             [sys.argv[1], fixture("gguf", "models", f"{name}.gguf")], input=lines, text=True,
             capture_output=True, check=True).stdout

@@ -17,7 +17,9 @@ extension EmbeddedTokenizer {
     func text(_ object: JSONObject) -> String {
       JSONValue.object(object).encoded(pretty: true) + "\n"
     }
-    let definition = text(model == "llama" ? try scored(reader) : try byteLevel(reader))
+    let definition = text(
+      model == "llama"
+        ? try scored(reader) : model == "gemma4" ? merged() : try byteLevel(reader))
     if model == "llama" { try checkEqualScores(definition, reader) }
     return [
       ("tokenizer.json", Array(definition.utf8)),
@@ -39,7 +41,7 @@ extension EmbeddedTokenizer {
     return config
   }
 
-  // MARK: The two kinds
+  // MARK: The kinds
 
   /// SentencePiece's tokenizer: merges in the order of the scores.
   private func scored(_ reader: DefinitionReader) throws(TokenizerError) -> JSONObject {
@@ -63,6 +65,24 @@ extension EmbeddedTokenizer {
       preTokenizer: .null, decoder: ["type": "Sequence", "decoders": .array(decoders)],
       addsBeginning: addsBeginning ?? true,
       model: model(merges, ignoresMerges: false, fallsBackToBytes: true))
+  }
+
+  /// SentencePiece's with merges (Gemma 4).
+  private func merged() -> JSONObject {
+    let space = JSONValue.string("\u{2581}")
+    let decoders: JSONValue = [
+      ["type": "Replace", "pattern": ["String": space], "content": " "], ["type": "ByteFallback"],
+      ["type": "Fuse"],
+    ]
+    return definition(
+      normalizer: ["type": "Replace", "pattern": ["String": " "], "content": space],
+      preTokenizer: [
+        "type": "Split", "pattern": ["Regex": .string(TokenizerDefinition.lines)],
+        "behavior": "Isolated", "invert": false,
+      ],
+      decoder: ["type": "Sequence", "decoders": decoders], addsBeginning: true,
+      model: model(
+        (merges ?? []).map { .string($0) }, ignoresMerges: false, fallsBackToBytes: true))
   }
 
   /// A tokenizer of bytes, GPT-2's and its successors'.

@@ -4,7 +4,8 @@ import LoRAJSON
 package struct EmbeddedTokenizer: Sendable {
   /// The file, for errors.
   package var file: String
-  /// `model`: "llama" (SentencePiece byte pairs with scores) or "gpt2" (byte-level merges).
+  /// `model`: "llama" (SentencePiece byte pairs with scores), "gpt2" (byte-level merges) or "gemma4"
+  /// (SentencePiece byte pairs with merges).
   package var model: String
   /// `pre`: the name of the word-splitting rule of "gpt2".
   package var preTokenizer: String?
@@ -48,7 +49,7 @@ extension EmbeddedTokenizer {
 
 extension TokenizerPipeline {
   /// Makes the tokenizer from a GGUF file's fields. Throws ``TokenizerError`` for an unsupported
-  /// tokenizer: a model other than "llama" and "gpt2", or an unknown word-splitting rule.
+  /// tokenizer: a model other than "llama", "gpt2" and "gemma4", or an unknown word-splitting rule.
   package convenience init(_ fields: EmbeddedTokenizer) throws(TokenizerError) {
     self.init(try TokenizerDefinition(fields))
   }
@@ -70,9 +71,10 @@ extension TokenizerDefinition {
     switch fields.model {
     case "llama": try self.init(scored: fields, vocabulary, reader)
     case "gpt2": try self.init(byteLevel: fields, vocabulary, reader)
+    case "gemma4": try self.init(merged: fields, vocabulary, reader)
     default:
       throw reader.at("model").error(
-        .unsupported, expected: "a tokenizer of the model 'llama' or 'gpt2'",
+        .unsupported, expected: "a tokenizer of the model 'llama', 'gpt2' or 'gemma4'",
         found: "'\(fields.model)'", advice: "use a model with one of these")
     }
     try addTokens(fields, reader)
@@ -122,22 +124,48 @@ extension TokenizerDefinition {
       fields, addsBeginning: fields.addsBeginning ?? true, addsEnd: fields.addsEnd ?? false)
   }
 
-  // MARK: Byte level
+  // MARK: SentencePiece with merges
+
+  /// No word of the vocabulary has a line break beside anything else.
+  static let lines = #"[^\n]+|\n+"#
 
   private init(
-    byteLevel fields: EmbeddedTokenizer, _ vocabulary: Vocabulary, _ reader: DefinitionReader
+    merged fields: EmbeddedTokenizer, _ vocabulary: Vocabulary, _ reader: DefinitionReader
   ) throws(TokenizerError) {
+    model = BytePairModel(
+      vocabulary: vocabulary, merges: try Self.merges(fields, vocabulary, reader),
+      unknown: Int32(fields.unknown ?? -1), fusesUnknown: false, fallsBackToBytes: true,
+      ignoresMerges: false, continuingPrefix: [], endSuffix: [])
+    let space = Array("\u{2581}".utf8)
+    normalizer = .replace(.literal([0x20]), with: space)
+    preTokenizer = .split(
+      .expression(try reader.expression(Self.lines)), .isolated, isInverted: false)
+    decoders = [.replace(.literal(space), with: [0x20]), .byteFallback, .fuse]
+    // llama.cpp puts the token there whatever the file says.
+    templates = Self.template(fields, addsBeginning: true, addsEnd: fields.addsEnd ?? false)
+  }
+
+  private static func merges(
+    _ fields: EmbeddedTokenizer, _ vocabulary: Vocabulary, _ reader: DefinitionReader
+  ) throws(TokenizerError) -> MergeTable {
     guard let merges = fields.merges else {
       throw reader.at("merges").error(
         .malformed, expected: "the merges of the vocabulary", found: "nothing",
         advice: "convert the model again")
     }
-    let cutting = try WordCutting(named: fields.preTokenizer, reader)
     let lines = DefinitionReader(
       .array(merges.map { .string($0) }), file: fields.file, place: "\(Self.key).merges")
+    return try MergeTable(lines, vocabulary: vocabulary, continuingPrefix: [])
+  }
+
+  // MARK: Byte level
+
+  private init(
+    byteLevel fields: EmbeddedTokenizer, _ vocabulary: Vocabulary, _ reader: DefinitionReader
+  ) throws(TokenizerError) {
+    let cutting = try WordCutting(named: fields.preTokenizer, reader)
     model = BytePairModel(
-      vocabulary: vocabulary,
-      merges: try MergeTable(lines, vocabulary: vocabulary, continuingPrefix: []), unknown: -1,
+      vocabulary: vocabulary, merges: try Self.merges(fields, vocabulary, reader), unknown: -1,
       fusesUnknown: false, fallsBackToBytes: false, ignoresMerges: cutting.ignoresMerges,
       continuingPrefix: [], endSuffix: [])
     if cutting.composes { normalizer = .unicode(.nfc) }
