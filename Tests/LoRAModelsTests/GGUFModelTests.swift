@@ -14,6 +14,7 @@ import Testing
   static let names = [
     "llama-quantized", "llama3-bfloat16", "qwen2-float16", "gpt2-quantized", "qwen3-quantized",
     "gemma2-float16", "mixtral-quantized", "qwen3moe-float16", "olmoe-float32",
+    "gemma4-float16", "ministral3-float16", "gpt-oss-mxfp4",
   ]
 
   static func path(_ name: String) -> String { Fixtures.path("gguf/models/\(name)") }
@@ -86,7 +87,7 @@ import Testing
     }
   }
 
-  @Test(arguments: ["llama-quantized", "qwen2-float16"])
+  @Test(arguments: ["llama-quantized", "qwen2-float16", "gemma4-float16"])
   func idsAreThoseOfLlamaCpp(name: String) throws {
     let tokenizer = try Self.open(name).tokenizer()
     let data = try Data(contentsOf: URL(filePath: Self.path(name + "-tokens.json")))
@@ -104,7 +105,7 @@ import Testing
 
   /// What is written for a folder gives the same ids; Tests/Reference/gguf_tokenizer_files.py says
   /// that of transformers.
-  @Test(arguments: ["llama-quantized", "qwen2-float16"])
+  @Test(arguments: ["llama-quantized", "qwen2-float16", "gemma4-float16"])
   func tokenizerInAFolderIsTheSame(name: String) throws {
     let pretrained = try Self.open(name)
     let folder = try Fixtures.temporaryFolder()
@@ -131,6 +132,7 @@ import Testing
   @Test func stopTokensComeFromTheFile() throws {
     #expect(try Self.open("llama-quantized").stopTokens == [2])
     #expect(try Self.open("qwen2-float16").stopTokens == [265])
+    #expect(try Self.open("gemma4-float16").stopTokens == [1])
   }
 
   private static let ends: [([String: UInt32], Set<Int>)] = [

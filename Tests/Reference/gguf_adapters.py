@@ -71,8 +71,18 @@ BLOOM = FUSED + ["transformer.word_embeddings_layernorm", "transformer.h.{}.post
 FALCON = FUSED + ["transformer.h.{}.ln_attn", "transformer.h.{}.ln_mlp"]
 # Of models that read images too: llama.cpp has their text part under the plain names.
 PART = [name.replace("model.", "model.language_model.") for name in LLAMA]
+GEMMA4 = GEMMA2 + QWEN3[-2:] + [
+    "lm_head", "model.embed_tokens_per_layer", "model.per_layer_model_projection",
+    "model.per_layer_projection_norm"] + ["model.layers.{}." + name for name in (
+        "per_layer_input_gate", "per_layer_projection", "post_per_layer_input_norm")]
+# But for the experts, whose stacks gguf-py does not know by these names.
+GPT_OSS = [name for name in LLAMA if "mlp" not in name] + ["model.layers.{}.mlp.router"]
+# What checkpoints have no ".weight" of.
+PARAMETERS = {"gemma4": ["model.layers.{}.layer_scalar"], "gpt-oss": ["model.layers.{}.self_attn.sinks"]}
 ARCHITECTURES = {
-    "qwen2vl": (gguf.MODEL_ARCH.QWEN2VL, PART), "mistral3": (gguf.MODEL_ARCH.MISTRAL3, PART),
+    "qwen2vl": (gguf.MODEL_ARCH.QWEN2VL, PART),
+    "mistral3": (gguf.MODEL_ARCH.MISTRAL3, PART + [name for name in LLAMA if name not in PART]),
+    "gemma4": (gguf.MODEL_ARCH.GEMMA4, GEMMA4), "gpt-oss": (gguf.MODEL_ARCH.GPT_OSS, GPT_OSS),
     "gptneox": (gguf.MODEL_ARCH.GPTNEOX, NEOX), "bloom": (gguf.MODEL_ARCH.BLOOM, BLOOM),
     "falcon": (gguf.MODEL_ARCH.FALCON, FALCON),
     "qwen3moe": (gguf.MODEL_ARCH.QWEN3MOE, QWEN3_MOE),
@@ -98,7 +108,8 @@ def names():
     for name, (architecture, modules) in ARCHITECTURES.items():
         table = gguf.get_tensor_name_map(architecture, 2)
         result[name] = {}
-        for module in modules:
+        parameters = PARAMETERS.get(name, [])
+        for module in modules + parameters:
             for path in dict.fromkeys(module.format(block) for block in range(2)):
                 plain = path.replace("model.language_model.", "model.")
                 found = table.get_name(plain + ".weight", try_suffixes=(".weight",))
@@ -106,7 +117,7 @@ def names():
                 found = found or table.get_name(
                     path.removeprefix("transformer.") + ".weight", try_suffixes=(".weight",))
                 assert found, path
-                result[name][path + ".weight"] = found
+                result[name][path + ("" if module in parameters else ".weight")] = found
     with open(os.path.join(FIXTURES, "names.json"), "w") as file:
         json.dump(result, file, indent=1)
         file.write("\n")

@@ -46,28 +46,32 @@ UNSAID = {
     "gemma3_text": ("scores by the head's size, windows in five of six layers", lambda c: (
         c.update(query_pre_attn_scalar=c["head_dim"]), c.pop("layer_types"),
         c["rope_parameters"]["sliding_attention"].update(rope_theta=10000.0))),
+    # Where a file says nothing llama.cpp caps at 30.
+    "gemma4_text": ("a cap", lambda c: c.update(
+        final_logit_softcapping=c["final_logit_softcapping"] or 30.0)),
     "mixtral": ("no windows", lambda c: c.update(sliding_window=None)),
     "qwen3_moe": ("no windows, probabilities of the chosen experts over their sum", lambda c: c.update(
         sliding_window=None, use_sliding_window=False, norm_topk_prob=True)),
     "olmoe": ("probabilities of the chosen experts as they are", lambda c: c.update(
         norm_topk_prob=False)),
+    "gpt_oss": ("gates limited to 7", lambda c: c.update(swiglu_limit=7.0)),
     "phi3": ("no windows", lambda c: c.update(sliding_window=None)),
     "cohere2": ("windows in three of four layers", lambda c: c.pop("layer_types")),
     "starcoder2": ("no windows", lambda c: c.update(sliding_window=None)),
     "smollm3": ("positions in three of four layers", lambda c: c.update(
         no_rope_layer_interval=4, no_rope_layers=[1] * c["num_hidden_layers"])),
 }
+# What llama.cpp multiplies without adapters, so that `lora convert` refuses adapters of it by name: left
+# out of the directory's.
+WITHOUT_ADAPTERS = "per_layer_model_projection"
 # What a converted file does not say, so that it is another model's: by name, with the reason.
 UNREADABLE = {
     "falcon-one-key-head": "its networks are not four times as wide as it, which files say of all",
     "gemma2-uncapped-v4": "its head is not its embedding, which it is in every Gemma",
     "gemma2-untied-bfloat16": "its head is not its embedding, which it is in every Gemma",
-    "gpt-oss": "GGUF files of gpt-oss are not read",
-    "gpt-oss-mxfp4-v4": "GGUF files of gpt-oss are not read",
     "gpt2-bfloat16": "its networks are not four times as wide as it, which files say of all",
     "gpt2-tied": "its networks are not four times as wide as it, which files say of all",
     "gpt2-untied-sharded": "its networks are not four times as wide as it, which files say of all",
-    "ministral3-v4": "GGUF files of Ministral 3 are not read: they have keys that nothing here knows",
     "phi-partial": "its key heads are fewer than its query heads, which no Phi-2 is and no file says",
 }
 # What llama.cpp does not load, or computes otherwise: by name, with the reason.
@@ -76,6 +80,7 @@ NOT_IN_LLAMA_CPP = {
     "falcon of one key head": "it takes GELU by tanh",
     "falcon-grouped-v4": "it takes GELU by tanh",
     "gpt-neox-v4": "it takes GELU by tanh",
+    "gpt-oss-mxfp4-v4": "its gpt-oss has biases",
     "olmo2-grouped-tied": "its OLMo 2 has a head of its own",
     "olmo2-linear-biases-bfloat16": "its OLMo 2 has no biases",
     "olmoe-grouped": "its OLMoE has as many key heads as query heads",
@@ -142,13 +147,20 @@ def converter(source):
             hparams.pop("rms_norm_eps", None)  # models.py gives it to all
         if kind == "falcon" and hparams["multi_query"] and not hparams["new_decoder_architecture"]:
             del hparams["num_kv_heads"]  # transformers 5 writes it where it does not count
-        if kind in ("gemma3_text", "gemma3"):  # counted
+        text = hparams.get("text_config", hparams)
+        if text["model_type"] == "ministral3":  # 0 where files say nothing
+            for key in "rope_parameters", "rope_scaling":
+                if text.get(key):
+                    text[key].setdefault("mscale_all_dim", 0.0)
+        if kind in ("gemma3_text", "gemma3", "gemma4_text", "gemma4"):  # counted
             size = hparams.get("text_config", hparams)["vocab_size"]
             write_json(folder / "tokenizer.json", dict(
                 model=dict(vocab={str(i): i for i in range(size)}), added_tokens=[]))
         name = conversion.get_model_architecture(hparams, conversion.ModelType.TEXT)
         cls = conversion.get_model_class(name)
         cls.set_vocab = without_vocabulary
+        if kind in ("mistral3", "ministral3"):
+            cls.Ministral3Model.set_vocab = without_vocabulary
         cls(folder, gguf.LlamaFileType.ALL_F32, pathlib.Path(path), eager=True,
             hparams=hparams).write()
 
@@ -174,6 +186,22 @@ def prepare(folder, place):
     return copy, source, note
 
 
+def takeable(adapter, place):
+    """The adapter as llama.cpp can take it, and what is left out."""
+    tensors = load_file(os.path.join(adapter, "adapter_model.safetensors"))
+    if not any(WITHOUT_ADAPTERS in name for name in tensors):
+        return adapter, ""
+    copy = os.path.join(place, "adapter")
+    shutil.copytree(adapter, copy)
+    save_file({name: x for name, x in tensors.items() if WITHOUT_ADAPTERS not in name},
+              os.path.join(copy, "adapter_model.safetensors"))
+    path = os.path.join(copy, "adapter_config.json")
+    with open(path) as file:
+        config = json.load(file)
+    write_json(path, {**config, "exclude_modules": [WITHOUT_ADAPTERS]})
+    return copy, f"the adapter without {WITHOUT_ADAPTERS}"
+
+
 def compare(write, binary, folder, place, llama):
     model, source, note = prepare(folder, place)
     expected = load_file(os.path.join(folder, "expected.safetensors"))
@@ -184,7 +212,8 @@ def compare(write, binary, folder, place, llama):
         write(source, path)
     except BaseException as error:  # the converter's, whatever it is
         return None, f"the converter: {type(error).__name__}: {str(error)[:90]}".replace(place, "")
-    adapter = os.path.join(folder, "adapter")
+    adapter, left_out = takeable(os.path.join(folder, "adapter"), place)
+    note = ", ".join(filter(None, [note, left_out]))
     as_gguf = os.path.join(place, "adapter.gguf")
     try:
         base = score(binary, model, ids, text_only=True)

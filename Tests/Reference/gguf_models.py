@@ -15,12 +15,17 @@ qwen3-quantized   Q8_0 and F16, norms on queries and keys
 mixtral-quantized Q8_0, Q4_0 and F16, experts stacked; Mixtral under Llama's name
 qwen3moe-float16  F16 and Q8_0, experts stacked, norms on queries and keys
 olmoe-float32     F32 and F16, experts stacked, norms over all queries and all keys
+gemma4-float16    F16 and Q8_0, tied; keys of earlier layers, heads and networks by layer, vectors of tokens
+                  for each layer; SentencePiece's tokenizer with merges inside
+ministral3-float16  F16 and Q8_0; YaRN, queries scaled by their position
+gpt-oss-mxfp4     MXFP4 and F16, sinks, experts with biases; YaRN
 gemma2-float16    F16 and Q8_0, tied; norms stored plus one, windows, capped scores and logits
 """
 
 import json
 import math
 import os
+import types
 
 import gguf
 import numpy as np
@@ -28,8 +33,8 @@ import torch
 from gguf.quants import dequantize, quantize
 from safetensors.torch import save_file
 from transformers import (
-    AutoModelForCausalLM, GPT2Config, Gemma2Config, LlamaConfig, MixtralConfig, OlmoeConfig,
-    Qwen2Config, Qwen3Config, Qwen3MoeConfig,
+    AutoModelForCausalLM, GPT2Config, Gemma2Config, Gemma4TextConfig, GptOssConfig, LlamaConfig,
+    Ministral3Config, MixtralConfig, OlmoeConfig, Qwen2Config, Qwen3Config, Qwen3MoeConfig,
 )
 
 from common import FIXTURES, fixture, fresh_folder, token_nll, write, write_json
@@ -54,13 +59,30 @@ GEMMA2 = {
 }
 
 
-ARCHITECTURES = {"mixtral": "llama", "qwen3_moe": "qwen3moe"}
+GEMMA4 = {
+    **GEMMA2, "model.embed_tokens_per_layer": "per_layer_token_embd",
+    "model.per_layer_model_projection": "per_layer_model_proj",
+    "model.per_layer_projection_norm": "per_layer_proj_norm",
+    "per_layer_input_gate": "inp_gate", "per_layer_projection": "proj",
+    "post_per_layer_input_norm": "post_norm",
+}
+GPT_OSS = {"post_attention_layernorm": "post_attention_norm", "mlp.router": "ffn_gate_inp"}
+OWN_NAMES = {"gemma2": GEMMA2, "gemma4": GEMMA4, "gpt-oss": GPT_OSS}
+# What checkpoints have no ".weight" of.
+PARAMETERS = {"layer_scalar": "layer_output_scale", "sinks": "attn_sinks"}
+
+
+ARCHITECTURES = {"mixtral": "llama", "qwen3_moe": "qwen3moe", "ministral3": "mistral3",
+                 "gemma4_text": "gemma4", "gpt_oss": "gpt-oss"}
+PERMUTED = "llama", "mistral3"
 STACKS = {"gate_up_proj": ["ffn_gate_exps", "ffn_up_exps"], "down_proj": ["ffn_down_exps"]}
 
 
 def stored_name(name, architecture):
-    names = {**NAMES, **GEMMA2} if architecture == "gemma2" else NAMES
+    names = {**NAMES, **OWN_NAMES.get(architecture, {})}
     stem, leaf = name.rsplit(".", 1)
+    if leaf in PARAMETERS:
+        return f"blk.{stem.split('.')[2]}.{PARAMETERS[leaf]}.weight"
     if stem.startswith(("model.layers.", "transformer.h.")):
         _, _, index, module = stem.split(".", 3)
         return f"blk.{index}.{names[module]}.{leaf}"
@@ -130,6 +152,30 @@ def sentencepiece(writer, count):
     writer.add_unk_token_id(0)
 
 
+def merged(writer, count):
+    """SentencePiece's pieces with merges instead of scores: Gemma 4's."""
+    letters = ["\u2581"] + [chr(ord("a") + i) for i in range(26)] + list(".,!'") + ["\n"]
+    merges = ["t h", "\u2581 a", "th e", "\u2581 the", "a n", "i n", "in g", "e r", "\u2581a n",
+              "an d", "\u2581 \u2581", "l l", "\n \n"]
+    tokens = ["<pad>", "<eos>", "<bos>", "<unk>"] + [f"<0x{i:02X}>" for i in range(256)] + letters
+    tokens += [merge.replace(" ", "") for merge in merges] + ["<|turn>"]
+    assert len(tokens) <= count, len(tokens)
+    kinds = [3, 3, 3, 2] + [6] * 256 + [1] * (len(letters) + len(merges)) + [3]
+    kinds += [5] * (count - len(kinds))
+    tokens += [f"<unused{i}>" for i in range(count - len(tokens))]
+    writer.add_tokenizer_model("gemma4")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([0.0] * count)
+    writer.add_token_types(kinds)
+    writer.add_token_merges(merges)
+    writer.add_bos_token_id(2)
+    writer.add_eos_token_id(1)
+    writer.add_unk_token_id(3)
+    writer.add_pad_token_id(0)
+    writer.add_add_space_prefix(False)
+    writer.add_add_bos_token(True)
+
+
 def byte_level(writer, count):
     """A byte-level vocabulary with merges, cut as Qwen2 cuts."""
     from transformers.convert_slow_tokenizer import bytes_to_unicode
@@ -188,11 +234,82 @@ def stacks(random, key, shape, kinds, std, writer):
     return np.concatenate(parts, axis=1)
 
 
+def interleaved(random, key, shape, kinds, std, writer):
+    """The same of gpt-oss, [experts, in, out], whose gates and ups lie in turn, in memory and checkpoints."""
+    block, leaf = key.split(".")[2], key.rsplit(".", 1)[1]
+    stems = STACKS[leaf]
+    value = np.empty((shape[0], shape[2], shape[1]), dtype=np.float32)
+    for index, stem in enumerate(stems):
+        rows = shape[2] // len(stems)
+        part = (random.normal(size=(shape[0] * rows, shape[1])) * std).astype(np.float32)
+        data, part = encode(random, part, kinds(key), std)
+        writer.add_tensor(
+            f"blk.{block}.{stem}.weight", data.reshape(shape[0], rows, -1), raw_dtype=kinds(key))
+        value[:, index :: len(stems)] = part.reshape(shape[0], rows, shape[1])
+    return value.swapaxes(1, 2)
+
+
+def biases(random, key, shape, std, writer):
+    """Those of all experts."""
+    block, leaf = key.split(".")[2], key.rsplit(".", 1)[1].removesuffix("_bias")
+    value = (random.normal(size=shape) * std).astype(np.float32)
+    for index, stem in enumerate(STACKS[leaf]):
+        writer.add_tensor(
+            f"blk.{block}.{stem}.bias", np.ascontiguousarray(value[:, index :: len(STACKS[leaf])]))
+    return value
+
+
+def with_scalars(model):
+    """The parameters, and what checkpoints have of the buffers."""
+    return list(model.named_parameters()) + [
+        item for item in model.named_buffers() if item[0].endswith("layer_scalar")]
+
+
+def add_gemma4(writer, config):
+    """What Gemma4Model of convert_hf_to_gguf.py writes."""
+    config = types.SimpleNamespace(**config.to_dict())  # a layer's own or those of most
+    layers, shared = config.num_hidden_layers, config.num_kv_shared_layers
+    sliding = [kind == "sliding_attention" for kind in config.layer_types]
+    full = config.per_layer_config[str(sliding.index(False))]["head_dim"]
+    writer.add_key_length(full)
+    writer.add_value_length(full)
+    writer.add_key_length_swa(config.head_dim)
+    writer.add_value_length_swa(config.head_dim)
+    writer.add_rope_dimension_count(full)
+    writer.add_rope_dimension_count_swa(config.head_dim)
+    rope = config.rope_parameters
+    writer.add_rope_freq_base(rope["full_attention"]["rope_theta"])
+    writer.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_sliding_window(config.sliding_window)
+    writer.add_sliding_window_pattern(sliding)
+    writer.add_shared_kv_layers(shared)
+    writer.add_embedding_length_per_layer_input(config.hidden_size_per_layer_input)
+    writer.add_final_logit_softcapping(config.final_logit_softcapping)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_feed_forward_length(
+        [config.intermediate_size * (1 if layer < layers - shared else 2) for layer in range(layers)])
+    turned = int(full * rope["full_attention"]["partial_rotary_factor"] / 2)
+    writer.add_tensor("rope_freqs.weight", np.array(
+        [1] * turned + [1e30] * (full // 2 - turned), dtype=np.float32))
+
+
+def add_yarn(writer, config):
+    rope = config.rope_parameters
+    writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+    writer.add_rope_scaling_factor(rope["factor"])
+    writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+    writer.add_rope_scaling_yarn_beta_fast(rope["beta_fast"])
+    if "llama_4_scaling_beta" in rope:
+        writer.add_rope_scaling_yarn_log_mul(rope["mscale_all_dim"])
+        writer.add_attn_temperature_scale(rope["llama_4_scaling_beta"])
+
+
 def make(name, seed, config, kinds, tokenizer, targets, parameters=()):
     random = np.random.default_rng(seed)
     torch.manual_seed(seed)
     architecture = ARCHITECTURES.get(config.model_type, config.model_type)
-    experts = hasattr(config, "num_experts_per_tok")
+    experts = getattr(config, "num_experts_per_tok", None) is not None
     # Grouped matrix products, the rule for experts, know no float64.
     options = dict(experts_implementation="eager") if experts else {}
     model = AutoModelForCausalLM.from_config(config, **options).eval()
@@ -206,6 +323,8 @@ def make(name, seed, config, kinds, tokenizer, targets, parameters=()):
     if architecture == "gpt2":
         writer.add_feed_forward_length(4 * config.hidden_size)
         writer.add_layer_norm_eps(config.layer_norm_epsilon)
+    elif architecture == "gemma4":
+        add_gemma4(writer, config)
     else:
         writer.add_feed_forward_length(config.intermediate_size)
         writer.add_head_count_kv(config.num_key_value_heads)
@@ -216,8 +335,13 @@ def make(name, seed, config, kinds, tokenizer, targets, parameters=()):
         writer.add_rope_dimension_count(head)
         writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
         writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+        if config.rope_parameters["rope_type"] == "yarn":
+            add_yarn(writer, config)
+        if architecture == "gpt-oss":
+            writer.add_sliding_window(config.sliding_window)
+            writer.add_expert_feed_forward_length(config.intermediate_size)
         if experts:
-            writer.add_expert_count(config.num_experts)
+            writer.add_expert_count(getattr(config, "num_experts", None) or config.num_local_experts)
             writer.add_expert_used_count(config.num_experts_per_tok)
         if architecture == "qwen3moe":
             writer.add_expert_feed_forward_length(config.moe_intermediate_size)
@@ -229,11 +353,14 @@ def make(name, seed, config, kinds, tokenizer, targets, parameters=()):
             writer.add_tensor("rope_freqs.weight", rope_factors(config))
     tokenizer(writer, config.vocab_size)
     numbers = {}
-    for key, parameter in model.named_parameters():
-        norm = key.endswith("norm.weight") or ("ln_" in key and key.endswith("weight"))
+    for key, parameter in with_scalars(model):
+        norm = key.endswith("layer_scalar") or key.endswith("norm.weight") or ("ln_" in key and key.endswith("weight"))
         std = 0.3 if "embed" in key or "wte" in key else 0.08
+        if ".experts." in key and key.endswith("_bias"):
+            numbers[key] = biases(random, key, tuple(parameter.shape), std, writer)
+            continue
         if parameter.ndim == 3:
-            numbers[key] = stacks(random, key, tuple(parameter.shape), kinds, std, writer)
+            numbers[key] = (interleaved if architecture == "gpt-oss" else stacks)(random, key, tuple(parameter.shape), kinds, std, writer)
             continue
         turned = architecture == "gpt2" and ".c_" in key and parameter.ndim == 2
         shape = tuple(parameter.shape)[::-1] if turned else tuple(parameter.shape)
@@ -244,7 +371,7 @@ def make(name, seed, config, kinds, tokenizer, targets, parameters=()):
         else:
             data, value = encode(random, value, kind, std)
         heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(
-            key.split(".")[-2]) if architecture == "llama" else None
+            key.split(".")[-2]) if architecture in PERMUTED else None
         # What was drawn are the rows in the file's order.
         numbers[key] = in_halves(value, heads) if heads else value.T if turned else value
         if architecture == "gemma2" and norm:
@@ -255,13 +382,13 @@ def make(name, seed, config, kinds, tokenizer, targets, parameters=()):
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    if architecture == "llama":
+    if architecture in PERMUTED:
         probe = random.normal(size=(8, 3))
         assert np.array_equal(in_pairs(in_halves(probe, 2), 2), probe)
 
     model = model.double()
     with torch.no_grad():
-        for key, parameter in model.named_parameters():
+        for key, parameter in with_scalars(model):
             parameter.copy_(torch.from_numpy(numbers[key]))
     ids = torch.from_numpy(random.integers(0, config.vocab_size, (3, 12)))
     result = {"ids": ids, "nll": token_nll(model, ids)}
@@ -371,6 +498,34 @@ def main():
     make("olmoe-float32", 9, OlmoeConfig(
         **shape, intermediate_size=24, num_experts=4, tie_word_embeddings=True),
         lambda key: Type.F32 if "mlp" in key else Type.F16, byte_level, ["q_proj", "o_proj"])
+    make("gemma4-float16", 10, Gemma4TextConfig(
+        vocab_size=320, hidden_size=32, intermediate_size=32, num_hidden_layers=4, head_dim=8,
+        global_head_dim=16, num_attention_heads=4, num_key_value_heads=2, rms_norm_eps=1e-6,
+        max_position_embeddings=128, tie_word_embeddings=True, sliding_window=5,
+        hidden_size_per_layer_input=8, vocab_size_per_layer_input=320, num_kv_shared_layers=2,
+        use_double_wide_mlp=True, final_logit_softcapping=5.0,
+        layer_types=["sliding_attention", "full_attention"] * 2, rope_parameters={
+            "full_attention": {"rope_type": "proportional", "rope_theta": 1000000.0,
+                               "partial_rotary_factor": 0.25},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}),
+        lambda key: (Type.Q8_0 if "mlp" in key else Type.F32 if "model_proj" in key
+                     else Type.F16), merged,
+        ["q_proj", "v_proj", "down_proj", "per_layer_input_gate"])
+    make("ministral3-float16", 11, Ministral3Config(
+        **{**shape, "num_experts_per_tok": None, "rope_parameters": {
+            "rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "beta_fast": 8.0,
+            "original_max_position_embeddings": 5, "mscale": 1.0, "mscale_all_dim": 0.5,
+            "llama_4_scaling_beta": 0.6}},
+        head_dim=8, intermediate_size=32, tie_word_embeddings=True),
+        lambda key: Type.Q8_0 if "mlp" in key else Type.F16, byte_level, ["q_proj", "k_proj"])
+    make("gpt-oss-mxfp4", 12, GptOssConfig(
+        **{**shape, "rope_parameters": {
+            "rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "beta_fast": 8.0,
+            "original_max_position_embeddings": 16, "truncate": False}},
+        head_dim=8, intermediate_size=32, num_local_experts=4, sliding_window=5,
+        swiglu_limit=7.0),
+        lambda key: (Type.F32 if "router" in key else Type.MXFP4 if "experts" in key
+                     else Type.F16), byte_level, ["q_proj", "k_proj", "o_proj"])
 
 
 if __name__ == "__main__":

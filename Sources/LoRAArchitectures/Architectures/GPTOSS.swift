@@ -8,7 +8,7 @@ extension Architecture {
   /// transformers.
   public static let gptOSS: Architecture = {
     var result = Architecture(
-      "gpt_oss", className: "GptOssForCausalLM",
+      "gpt_oss", className: "GptOssForCausalLM", ggufName: "gpt-oss",
       keys: ConfigurationKey.decoder(
         hiddenSize: 2880, headCount: 64, layerCount: 36, intermediateSize: 2880,
         maximumPositions: 131_072, keyValueHeadCount: 8, vocabularySize: 201_088, headSize: 64,
@@ -23,15 +23,22 @@ extension Architecture {
         + ConfigurationKey.experts(
           count: "num_local_experts", or: "num_experts", 128, active: 4, lossFactor: 0.001)
         + [
-          .flag("attention_bias", default: true), .number("swiglu_alpha", default: 1.702),
+          .expertSizeInGGUF,
+          .flag("attention_bias", ifGGUFHas: "blk.0.attn_q.bias", default: true),
+          .number("swiglu_alpha", default: 1.702),
           .number("swiglu_limit", default: 7),
         ],
-      tensors: [TensorName].decoder().renaming(without: ["ffn_gate", "ffn_up", "ffn_down"]) + [
-        TensorName("model.layers.{}.self_attn.sinks", "blk.{}.attn_sinks"),
-        TensorName("model.layers.{}.mlp.router", "blk.{}.ffn_gate_inp"),
-        TensorName("model.layers.{}.mlp.experts.gate_up_proj", "blk.{}.ffn_gate_up_exps"),
-        TensorName("model.layers.{}.mlp.experts.down_proj", "blk.{}.ffn_down_exps"),
-      ], derivedTensors: llama.derivedTensors
+      tensors: [TensorName].decoder().renaming(
+        without: ["ffn_norm", "ffn_gate", "ffn_up", "ffn_down"]) + [
+          TensorName(
+            "model.layers.{}.post_attention_layernorm", "blk.{}.post_attention_norm",
+            role: "ffn_norm"),
+          TensorName("model.layers.{}.self_attn.sinks", "blk.{}.attn_sinks").asParameter,
+          TensorName("model.layers.{}.mlp.router", "blk.{}.ffn_gate_inp"),
+          TensorName("model.layers.{}.mlp.experts.gate_up_proj", "blk.{}.ffn_gate_up_exps")
+            .inParts(["blk.{}.ffn_gate_exps", "blk.{}.ffn_up_exps"]),
+          TensorName("model.layers.{}.mlp.experts.down_proj", "blk.{}.ffn_down_exps"),
+        ], derivedTensors: llama.derivedTensors
     ) { (c) throws(FormatError) in
       let experts = try c.experts(
         size: c.intermediateSize, countKey: "num_local_experts", weighting: .softmaxOfChosen,

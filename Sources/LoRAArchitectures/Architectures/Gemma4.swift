@@ -6,7 +6,7 @@ extension Architecture {
   ///
   /// Source: Google DeepMind, *Gemma 4*, 2026; names and options are those of transformers.
   public static let gemma4 = Architecture(
-    "gemma4_text", className: "Gemma4ForCausalLM",
+    "gemma4_text", className: "Gemma4ForCausalLM", ggufName: "gemma4",
     keys: ConfigurationKey.decoder(
       hiddenSize: 2304, headCount: 8, layerCount: 30, intermediateSize: 9216,
       maximumPositions: 131_072, keyValueHeadCount: 4, vocabularySize: 262_144, headSize: 256,
@@ -19,13 +19,17 @@ extension Architecture {
       bos: 2, eos: [1])
       + ConfigurationKey.windows(default: 512) { ($0 + 1) % 6 != 0 }
       + [
-        .lastLayerWithoutWindow, .flag("attention_bias", default: false),
-        .flag("attention_k_eq_v", default: false),
+        .lastLayerWithoutWindow, .windowRotaryBase, .flag("attention_bias", default: false),
+        .whole("num_kv_shared_layers", gguf: "attention.shared_kv_layers", default: 0),
+        .keysAsValues("attention_k_eq_v", shared: "num_kv_shared_layers"),
         .headsByLayer(globalHeadSize: 512, sharing: "attention_k_eq_v"),
-        .whole("num_kv_shared_layers", default: 0), .flag("use_double_wide_mlp", default: false),
-        .whole("hidden_size_per_layer_input", default: 256),
-        .whole("vocab_size_per_layer_input", default: 262_144),
-        .number("final_logit_softcapping", default: nil),
+        .doubleWidth("use_double_wide_mlp", shared: "num_kv_shared_layers"),
+        .whole(
+          "hidden_size_per_layer_input", gguf: "embedding_length_per_layer_input", default: 256),
+        .whole(
+          "vocab_size_per_layer_input", rowsInGGUF: "per_layer_token_embd.weight",
+          default: 262_144),
+        .number("final_logit_softcapping", gguf: "final_logit_softcapping", default: nil),
         .refused(
           "enable_moe_block", "experts beside a network (26B-A4B)",
           remedy: "supported are the models without experts: E2B, E4B and 31B"),
@@ -33,15 +37,19 @@ extension Architecture {
           "use_bidirectional_attention", "all", "a position sees those that follow it",
           remedy: "Gemma 4 is supported as a language model"),
       ],
-    // Weights are stored as they are, not minus one: no GGUF file is read.
-    tensors: gemma3.tensors + [
+    // Weights of norms are stored as they are, not minus one.
+    tensors: gemma3.tensors.map(\.addingNothing) + [
       TensorName("model.embed_tokens_per_layer", "per_layer_token_embd"),
-      TensorName("model.per_layer_model_projection", "per_layer_model_proj", .projection),
+      TensorName("model.per_layer_model_projection", "per_layer_model_proj", .projection)
+        .withoutAdaptersInGGUF,
       TensorName("model.per_layer_projection_norm", "per_layer_proj_norm"),
       TensorName("model.layers.{}.per_layer_input_gate", "blk.{}.inp_gate", .projection),
-      TensorName("model.layers.{}.per_layer_projection", "blk.{}.per_layer_proj", .projection),
-      TensorName("model.layers.{}.post_per_layer_input_norm", "blk.{}.post_per_layer_norm"),
-      TensorName("model.layers.{}.layer_scalar", "blk.{}.layer_output_scale"),
+      TensorName(
+        "model.layers.{}.per_layer_projection", "blk.{}.proj", .projection, role: "per_layer_proj"),
+      TensorName(
+        "model.layers.{}.post_per_layer_input_norm", "blk.{}.post_norm",
+        role: "post_per_layer_norm"),
+      TensorName("model.layers.{}.layer_scalar", "blk.{}.layer_output_scale").asParameter,
     ], derivedTensors: llama.derivedTensors
   ) { (c) throws(FormatError) in
     let count = Int(c[number: "num_kv_shared_layers"] ?? 0)

@@ -3,7 +3,7 @@ extension Architecture {
   ///
   /// Source: Mistral AI, *Introducing Mistral 3*, 2025; names and options are those of transformers.
   public static let ministral3 = Architecture(
-    "ministral3", className: "Ministral3ForCausalLM",
+    "ministral3", className: "Ministral3ForCausalLM", ggufName: "mistral3",
     keys: ConfigurationKey.decoder(
       layerCount: 34, intermediateSize: 14336, maximumPositions: 262_144, keyValueHeadCount: 8,
       vocabularySize: 131_072, headSize: 128, normEpsilon: 1e-5,
@@ -14,6 +14,6 @@ extension Architecture {
           queryScaling: .init(weight: 0.1, period: 16384)))) + [
         .window("sliding_window", default: nil)
       ],
-    tensors: .decoder(), derivedTensors: llama.derivedTensors, tokenHead: "score",
+    tensors: llama.tensors, derivedTensors: llama.derivedTensors, tokenHead: "score",
     structure: mistral.structure)
 }

@@ -56,6 +56,7 @@ extension GGUFTensorNames {
 
   /// The name in files of the parameter at `path`, as in "model.norm.weight"; nil if it has none.
   package func tensorName(ofParameter path: String) -> String? {
+    if let (module, name) = module(atPath: path), module.isParameter { return name + ".weight" }
     guard let (stem, leaf) = Self.split(path), let name = module(atPath: stem)?.name else {
       return nil
     }
@@ -64,10 +65,10 @@ extension GGUFTensorNames {
 
   /// The path in Hugging Face's model of what files call `name`; nil if there is none.
   package func parameterPath(ofTensor name: String) -> String? {
-    guard let (stem, leaf) = Self.split(name), let path = module(named: stem)?.path else {
+    guard let (stem, leaf) = Self.split(name), let (module, path) = module(named: stem) else {
       return nil
     }
-    return path + leaf
+    return module.isParameter ? path : path + leaf
   }
 
   /// The expert that the layer or the parameter at `path` belongs to; nil for one of none.

@@ -42,6 +42,18 @@ public struct TextPart: Sendable {
     modelType.map { $0 == alone || otherKeys[$0] != nil } ?? false
   }
 
+  /// The text part of a GGUF file with these keys, where it has others than the architecture's: the one
+  /// that reads a key which the file has and the others do not know.
+  func type(in architecture: Architecture, _ hasKey: (String) -> Bool) -> String? {
+    func all(_ keys: [ConfigurationKey]) -> Set<String> {
+      Set(keys.compactMap(\.gguf) + keys.flatMap(\.otherGGUF))
+    }
+    let known = all(architecture.keys)
+    return otherKeys.keys.sorted().first { type in
+      all(otherKeys[type] ?? []).subtracting(known).contains(where: hasKey)
+    }
+  }
+
   /// What the text part of such a model calls a layer where it stands alone, and the other way round.
   package static func otherNames(of path: String) -> [String] {
     let whole = "model.language_model."
@@ -71,6 +83,11 @@ public struct TextPart: Sendable {
 }
 
 extension Architecture {
+  /// The keys, of the text part that `text_config` calls so.
+  func keys(ofTextPart type: String?) -> [ConfigurationKey] {
+    type.flatMap { textPart?.otherKeys[$0] } ?? keys
+  }
+
   /// This architecture as the text part of a model that also reads images.
   ///
   /// - Parameters:

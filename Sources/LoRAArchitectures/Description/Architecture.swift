@@ -107,14 +107,11 @@ extension Architecture: Hashable, CustomStringConvertible {
 
 extension Architecture {
   private static let builtIn = [
-    llama, mistral, ministral, ministral3, mixtral, gptOSS, qwen2, qwen3, qwen3MoE, smolLM3, gemma,
-    gemma2,
-    gemma3, gemma4,
-    olmo2, olmoe, granite,
-    cohere,
-    cohere2, phi, phi3, starCoder2, stableLM, gpt2, gptJ, gptNeoX, opt, bert, roberta, xlmRoberta,
-    distilBERT, gemma3Vision, gemma4Vision, mistral3, qwen2VL, qwen25VL,
-    bloom, falcon, gptNeo, modernBERT, t5, mt5,
+    llama, mistral, ministral, mixtral, gptOSS, qwen2, qwen3, qwen3MoE, smolLM3, gemma, gemma2,
+    gemma3, gemma4, olmo2, olmoe, granite, cohere, cohere2, phi, phi3, starCoder2, stableLM, gpt2,
+    gptJ, gptNeoX, opt, bert, roberta, xlmRoberta, distilBERT, gemma3Vision, gemma4Vision,
+    // Of those that share a name in GGUF files the first is meant: Ministral 3 as a part of Mistral 3.
+    mistral3, ministral3, qwen2VL, qwen25VL, bloom, falcon, gptNeo, modernBERT, t5, mt5,
   ]
   private static let registered = Locked<[Architecture]>([])
 
@@ -156,7 +153,7 @@ extension Architecture {
   package static var ggufNames: [String] { Array(Set(all.compactMap(\.ggufName))).sorted() }
 
   /// Whether models have experts, in some layers at least.
-  package var hasExperts: Bool { tensors.contains { $0.kind == .router } }
+  package var hasExperts: Bool { tensors.contains { $0.role == "ffn_gate_inp" } }
 }
 
 // MARK: - What checkpoints call a model's parts

@@ -26,6 +26,18 @@ extension ConfigurationKey {
     ]
   }
 
+  /// The size of experts as GGUF files have it beside that of networks, where `config.json` has one key.
+  static var expertSizeInGGUF: ConfigurationKey {
+    let name = "expert_feed_forward_length"
+    var key = ConfigurationKey(
+      name: "intermediate_size", read: { (_, _) throws(FormatError) in }, write: { _ in nil })
+    key.gguf = name
+    key.readGGUF = { (configuration, keys) throws(FormatError) in
+      if let size = try keys.optionalSize(name) { configuration.intermediateSize = size }
+    }
+    return key
+  }
+
   /// One window for all layers that `use_sliding_window` switches on, as Qwen's mixtures have it.
   static var windowIfUsed: ConfigurationKey {
     var key = ConfigurationKey(

@@ -1,11 +1,20 @@
 import LoRAFiles
 import LoRAJSON
+import LoRATensor
 
 // What single layers have of their own: the sizes of their heads, the keys of other layers.
 
 extension ConfigurationKey {
   /// A number from 0 on; null is 0.
-  static func whole(_ name: String, default fallback: Int) -> ConfigurationKey {
+  ///
+  /// - Parameters:
+  ///   - name: its key.
+  ///   - gguf: its key in GGUF files, of which an absent one is 0.
+  ///   - tensor: in a GGUF file, how many rows this tensor has; 0 where there is none.
+  ///   - fallback: what an absent key means.
+  static func whole(
+    _ name: String, gguf: String? = nil, rowsInGGUF tensor: String? = nil, default fallback: Int
+  ) -> ConfigurationKey {
     var key = ConfigurationKey(
       name: name,
       read: { (configuration, fields) throws(FormatError) in
@@ -17,6 +26,49 @@ extension ConfigurationKey {
         configuration[number: name] = Double(value)
       }, write: { .integer(Int64($0[number: name] ?? 0)) })
     key.setDefault = { $0[number: name] = Double(fallback) }
+    key.gguf = gguf
+    key.readGGUF = { (configuration, keys) throws(FormatError) in
+      var value = try gguf.map { (key) throws(FormatError) in try keys.whole(key) } ?? nil
+      if let tensor { value = keys.file.entry(named: tensor)?.shape.dimensions.first }
+      configuration[number: name] = Double(value ?? 0)
+    }
+    return key
+  }
+
+  /// Whether the layers that read others' keys have networks twice as wide; in GGUF files each layer's
+  /// width says it. Follows the number of those layers, `shared`.
+  static func doubleWidth(_ name: String, shared: String) -> ConfigurationKey {
+    var key = flag(name, default: false)
+    key.readGGUF = { (configuration, keys) throws(FormatError) in
+      let (count, width) = (configuration.layerCount, configuration.intermediateSize)
+      let first = count - Int(configuration[number: shared] ?? 0)
+      let widths = try keys.layerSizes("feed_forward_length", count: count) ?? []
+      let isWide = widths.last == 2 * width
+      guard
+        widths.enumerated().allSatisfy({ $1 == (isWide && $0 >= first ? 2 * width : width) })
+      else {
+        throw keys.error(
+          .unsupported, "feed_forward_length",
+          "networks of \(widths.prefix(8)): other than all of one size, or twice that in the layers "
+            + "that read the keys of others")
+      }
+      configuration[flag: name] = isWide
+    }
+    return key
+  }
+
+  /// Whether values are keys in layers without a window; GGUF files have no layer of values there. Follows
+  /// the number of layers that read others' keys, `shared`, whose own do not count.
+  static func keysAsValues(_ name: String, shared: String) -> ConfigurationKey {
+    var key = flag(name, default: false)
+    key.readGGUF = { (configuration, keys) throws(FormatError) in
+      let first = configuration.layerCount - Int(configuration[number: shared] ?? 0)
+      configuration[flag: name] = (0..<max(first, 0)).contains { layer in
+        configuration.slidingWindows[layer] == nil
+          && keys.file.entry(named: "blk.\(layer).attn_k.weight") != nil
+          && keys.file.entry(named: "blk.\(layer).attn_v.weight") == nil
+      }
+    }
     return key
   }
 
@@ -46,8 +98,8 @@ extension ConfigurationKey {
   ///
   /// Follows the windows and the heads of the others, and `sharing`, which the latter needs to be on.
   static func headsByLayer(globalHeadSize: Int, sharing: String) -> ConfigurationKey {
-    let (name, headKey, keysKey) = ("per_layer_config", "head_dim", "num_key_value_heads")
-    return ConfigurationKey(
+    let (name, headKey, keysKey) = (headsByLayer, "head_dim", "num_key_value_heads")
+    var key = ConfigurationKey(
       name: name,
       read: { (configuration, fields) throws(FormatError) in
         let layers = 0..<configuration.layerCount
@@ -77,25 +129,9 @@ extension ConfigurationKey {
             keys[layer] = count ?? keys[layer]
           }
         }
-        for layer in layers {
-          guard sizes[layer] % 2 == 0, sizes[layer] <= 1 << 20 else {
-            throw fields.error(
-              .invalidValue, name, "heads of \(sizes[layer]) in layer \(layer), which must be even")
-          }
-          guard configuration.headCount % keys[layer] == 0 else {
-            throw fields.error(
-              .invalidValue, name,
-              "\(keys[layer]) key heads in layer \(layer) do not divide the "
-                + "\(configuration.headCount) query heads")
-          }
+        if let problem = configuration.setHeads(sizes: sizes, keys: keys) {
+          throw fields.error(.invalidValue, name, problem)
         }
-        let isUniform =
-          sizes.allSatisfy { $0 == configuration.headSize }
-          && keys.allSatisfy { $0 == configuration.keyValueHeadCount }
-        // Nothing, as in a configuration that is made in code.
-        if isUniform { return }
-        configuration[numbers: headKey] = sizes.map { Double($0) }
-        configuration[numbers: keysKey] = keys.map { Double($0) }
       },
       write: { configuration in
         var result: JSONObject = [:]
@@ -110,10 +146,59 @@ extension ConfigurationKey {
         }
         return .object(result)
       })
+    let (length, window) = ("attention.key_length", "attention.key_length_swa")
+    let others = ["attention.value_length_swa", "rope.dimension_count_swa"]
+    key.otherGGUF = [window] + others
+    key.readGGUF = { (configuration, keys) throws(FormatError) in
+      let size = try keys.optionalSize(window) ?? configuration.headSize
+      for other in others where try keys.optionalSize(other) ?? size != size {
+        throw keys.error(
+          .unsupported, other, "it is not '\(window)', \(size), which alone is supported")
+      }
+      let sizes = configuration.slidingWindows.map { $0 == nil ? configuration.headSize : size }
+      let count = "attention.head_count_kv"
+      let heads = try keys.layerSizes(count, count: configuration.layerCount)
+      // The layers without windows are the exception.
+      let common = configuration.slidingWindows.firstIndex { $0 != nil }
+      configuration.headSize = common == nil ? configuration.headSize : size
+      if let heads { configuration.keyValueHeadCount = heads[common ?? 0] }
+      let all = heads ?? sizes.map { _ in configuration.keyValueHeadCount }
+      if let problem = configuration.setHeads(sizes: sizes, keys: all) {
+        throw keys.error(.invalidValue, heads == nil ? length : count, problem)
+      }
+    }
+    return key
   }
+
+  fileprivate static let headsByLayer = "per_layer_config"
+}
+
+extension Architecture {
+  /// Whether layers may differ in their heads, and files may say their sizes layer by layer.
+  var layersDiffer: Bool { keys.contains { $0.name == ConfigurationKey.headsByLayer } }
 }
 
 extension ModelConfiguration {
+  /// Sets the sizes of the layers' heads and the numbers of their key heads; returns what is wrong with
+  /// them, if something is.
+  fileprivate mutating func setHeads(sizes: [Int], keys: [Int]) -> String? {
+    for (layer, (size, count)) in zip(sizes, keys).enumerated() {
+      guard size % 2 == 0, size <= 1 << 20 else {
+        return "heads of \(size) in layer \(layer), which must be even"
+      }
+      guard headCount % count == 0 else {
+        return "\(count) key heads in layer \(layer) do not divide the \(headCount) query heads"
+      }
+    }
+    // Nothing where all are alike, as in a configuration that is made in code.
+    let isUniform =
+      sizes.allSatisfy { $0 == headSize } && keys.allSatisfy { $0 == keyValueHeadCount }
+    if isUniform { return nil }
+    self[numbers: "head_dim"] = sizes.map { Double($0) }
+    self[numbers: "num_key_value_heads"] = keys.map { Double($0) }
+    return nil
+  }
+
   /// The size of a layer's heads and the number of its key heads.
   func heads(ofLayer layer: Int) -> (size: Int, keys: Int) {
     let (sizes, keys) = (self[numbers: "head_dim"], self[numbers: "num_key_value_heads"])

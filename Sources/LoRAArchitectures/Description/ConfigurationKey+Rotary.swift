@@ -45,9 +45,12 @@ extension ConfigurationKey {
     if let fraction {
       key.setDefault = { if $0.rotary.fraction == 1 { $0.rotary.fraction = fraction } }
     }
+    if rule.scalesQueries {
+      key.otherGGUF = [GGUFModelKeys.queryScaling, GGUFModelKeys.yarnWeight]
+    }
     key.readGGUF = { (configuration, keys) throws(FormatError) in
       configuration.rotary = try keys.rotary(
-        headSize: configuration.headSize, isPartial: fraction != nil)
+        headSize: configuration.headSize, rule, maximumPositions: configuration.maximumPositions)
     }
     return key
   }

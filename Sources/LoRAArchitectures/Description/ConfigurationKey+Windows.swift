@@ -70,11 +70,13 @@ extension ConfigurationKey {
       write: { json(tokenIDs: $0.slidingWindows.compactMap { $0 }.first.map { [$0] } ?? []) })
     windows.field = \ModelConfiguration.slidingWindows
     windows.gguf = "attention.sliding_window"
+    let pattern = "attention.sliding_window_pattern"
+    windows.otherGGUF = [pattern]
     windows.readGGUF = { (configuration, keys) throws(FormatError) in
       let window = try keys.optionalSize("attention.sliding_window") ?? fallback
-      configuration.slidingWindows = (0..<configuration.layerCount).map {
-        isSliding($0) ? window : nil
-      }
+      let layers = 0..<configuration.layerCount
+      let sliding = try keys.layerFlags(pattern, count: layers.count) ?? layers.map(isSliding)
+      configuration.slidingWindows = sliding.map { $0 ? window : nil }
     }
     return [windows, layerTypes]
   }

@@ -24,6 +24,8 @@ public struct ConfigurationKey: Sendable {
   let name: String
   /// Its key in GGUF files, behind the architecture's name.
   var gguf: String?
+  /// Further keys of GGUF files that it reads.
+  var otherGGUF: [String] = []
   /// Where the value is kept; nil for an option.
   var field: AnyField?
   /// Gives a configuration that is made in code what an absent key means.

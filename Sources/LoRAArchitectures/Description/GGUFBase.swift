@@ -68,6 +68,7 @@ package struct GGUFBase: Sendable, Hashable {
         "'\(architecture)' is not supported",
         remedy: "supported are \(listed(Architecture.ggufNames, limit: 64))")
     }
+    let layersDiffer = Architecture(ggufName: architecture)?.layersDiffer ?? false
     guard let heads = try Self.count("\(architecture).attention.head_count", file) else {
       throw FormatError(
         .missingKey, file: file.path, key: "\(architecture).attention.head_count",
@@ -92,17 +93,21 @@ package struct GGUFBase: Sendable, Hashable {
     }
     self.init(
       architecture: architecture, headCount: heads,
-      keyValueHeadCount: try Self.count("\(architecture).attention.head_count_kv", file) ?? heads,
+      keyValueHeadCount: try Self.count(
+        "\(architecture).attention.head_count_kv", file, layersDiffer: layersDiffer) ?? heads,
       headSize: size, hasOutputHead: file.entry(named: "output.weight") != nil,
       shapes: Dictionary(file.entries.map { ($0.name, $0.shape) }) { first, _ in first })
   }
 
-  /// A positive number, or a number for every block if they are all the same.
-  package static func count(_ key: String, _ file: GGUFFile) throws(FormatError) -> Int? {
+  /// A positive number, or a number for every block if they are all the same; where they may differ, the
+  /// first's.
+  package static func count(
+    _ key: String, _ file: GGUFFile, layersDiffer: Bool = false
+  ) throws(FormatError) -> Int? {
     guard let value = file[key] else { return nil }
     var number = value.intValue
     if let all = value.ints, let first = all.first {
-      guard all.allSatisfy({ $0 == first }) else {
+      guard layersDiffer || all.allSatisfy({ $0 == first }) else {
         throw FormatError(
           .unsupported, file: file.path, key: key, "it differs between blocks: \(all.prefix(8))")
       }

@@ -89,9 +89,7 @@ extension ModelConfiguration {
   }
 
   /// The architecture's keys, or those of this text part.
-  private var keys: [ConfigurationKey] {
-    textPartType.flatMap { architecture.textPart?.otherKeys[$0] } ?? architecture.keys
-  }
+  private var keys: [ConfigurationKey] { architecture.keys(ofTextPart: textPartType) }
 
   /// The text of a `config.json` that this library and transformers 5 read as this configuration.
   public func encoded() -> [UInt8] {

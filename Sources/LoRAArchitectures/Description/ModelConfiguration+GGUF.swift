@@ -10,13 +10,17 @@ extension ModelConfiguration {
   /// nothing here knows: it may change what the model computes.
   package init(_ file: GGUFFile) throws(FormatError) {
     let base = try GGUFBase(file: file)
-    let keys = GGUFModelKeys(file: file, prefix: base.architecture + ".")
+    var keys = GGUFModelKeys(file: file, prefix: base.architecture + ".")
     let experts = try file.int(keys.prefix + "expert_count") ?? 0
     guard let architecture = Architecture(ggufName: base.architecture, hasExperts: experts > 0)
     else {
       throw keys.unknownArchitecture(base.architecture, experts: experts)
     }
-    try keys.refuseUnknown(knownTo: architecture)
+    keys.layersDiffer = architecture.layersDiffer
+    let textPartType = architecture.textPart?.type(in: architecture) {
+      file[base.architecture + "." + $0] != nil
+    }
+    try keys.refuseUnknown(knownTo: architecture.keys(ofTextPart: textPartType))
     guard let table = file.entry(named: "token_embd.weight"), table.shape.count == 2 else {
       throw FormatError(
         .missingTensor, file: file.path, tensor: "token_embd.weight",
@@ -29,12 +33,13 @@ extension ModelConfiguration {
         "it is \(size), the embedding has \(table.shape[0]) rows")
     }
     self.init(architecture)
+    self.textPartType = textPartType
     headCount = base.headCount
     keyValueHeadCount = base.keyValueHeadCount
     headSize = base.headSize
     vocabularySize = table.shape[0]
     tiesWordEmbeddings = !base.hasOutputHead
-    for key in architecture.keys { try key.readGGUF(&self, keys) }
+    for key in architecture.keys(ofTextPart: textPartType) { try key.readGGUF(&self, keys) }
     // Before anything is made for each of them.
     guard layerCount <= Self.mostLayers else {
       throw keys.error(.invalidValue, "block_count", "\(layerCount) layers are too many")
@@ -62,6 +67,8 @@ extension GGUFFile {
 struct GGUFModelKeys {
   let file: GGUFFile
   let prefix: String
+  /// Whether what files may say layer by layer differs between layers; a size is then the first's.
+  var layersDiffer = false
 
   /// What is read here whatever the architecture, or changes nothing that is computed here.
   private static let known: Set<String> = [
@@ -74,8 +81,8 @@ struct GGUFModelKeys {
     "tensor_data_layout",
   ]
 
-  func refuseUnknown(knownTo architecture: Architecture) throws(FormatError) {
-    let known = Self.known.union(architecture.keys.compactMap(\.gguf))
+  func refuseUnknown(knownTo table: [ConfigurationKey]) throws(FormatError) {
+    let known = Self.known.union(table.compactMap(\.gguf)).union(table.flatMap(\.otherGGUF))
     for item in file.keyValues where item.key.hasPrefix(prefix) {
       let key = String(item.key.dropFirst(prefix.count))
       guard known.contains(key) else {
@@ -115,7 +122,9 @@ struct GGUFModelKeys {
   }
 
   func optionalSize(_ key: String) throws(FormatError) -> Int? {
-    guard let value = try GGUFBase.count(prefix + key, file) else { return nil }
+    guard let value = try GGUFBase.count(prefix + key, file, layersDiffer: layersDiffer) else {
+      return nil
+    }
     guard value <= 1 << 31 else {
       throw error(.invalidValue, key, "\(value) is more than any model has")
     }
@@ -134,11 +143,50 @@ struct GGUFModelKeys {
     try file.int(prefix + key) == 0 ? nil : try optionalSize(key)
   }
 
+  /// A number from 0 on; nil where the file does not have the key.
+  func whole(_ key: String) throws(FormatError) -> Int? {
+    guard let value = try file.int(prefix + key) else { return nil }
+    guard (0...1 << 28).contains(value) else {
+      throw error(.invalidValue, key, "expected a number from 0 on, found \(value)")
+    }
+    return value
+  }
+
   /// True or false; nil where the file does not have the key.
   func flag(_ key: String) throws(FormatError) -> Bool? { try file.bool(prefix + key) }
 
   /// A number; nil where the file does not have the key.
   func number(_ key: String) throws(FormatError) -> Double? { try file.double(prefix + key) }
+
+  /// A number for each of `count` layers, which files that say one say of all; nil where the file does not
+  /// have the key.
+  func layerSizes(_ key: String, count: Int) throws(FormatError) -> [Int]? {
+    guard let values = file[prefix + key]?.ints else {
+      return try optionalSize(key).map { Array(repeating: $0, count: count) }
+    }
+    guard values.count == count, values.allSatisfy({ (1...1 << 31).contains($0) }) else {
+      throw error(
+        .invalidValue, key, "expected \(count) numbers above 0, one a layer, found \(values.count)")
+    }
+    return values
+  }
+
+  /// Whether something holds for each of `count` layers: an array, or a number n for all but every n-th
+  /// layer; nil where the file does not have the key.
+  func layerFlags(_ key: String, count: Int) throws(FormatError) -> [Bool]? {
+    guard let value = file[prefix + key] else { return nil }
+    if let period = value.intValue, period >= 0 {
+      return (0..<count).map { period == 0 || $0 % period < period - 1 }
+    }
+    var flags = value.arrayValue?.ints?.map { $0 != 0 }
+    if case .array(.bool(let values)) = value { flags = values }
+    guard let flags, flags.count == count else {
+      throw error(
+        .invalidValue, key,
+        "expected a number, or true or false for each of \(count) layers, found \(value.kind)")
+    }
+    return flags
+  }
 
   private func optionalPositive(_ key: String) throws(FormatError) -> Double? {
     guard let value = try file.double(prefix + key) else { return nil }
@@ -174,9 +222,20 @@ struct GGUFModelKeys {
 
   // MARK: Rotary positions
 
-  /// - Parameter isPartial: whether the architecture may rotate a part of each head.
-  func rotary(headSize: Int, isPartial: Bool = false) throws(FormatError) -> RotaryConfiguration {
-    var result = try wholeRotary(headSize: headSize)
+  /// What queries are multiplied by beside, and what the amplitude of YaRN is divided by.
+  static let (queryScaling, yarnWeight) = (
+    "attention.temperature_scale", "rope.scaling.yarn_log_multiplier"
+  )
+
+  /// The rotary embedding by the architecture's rule.
+  func rotary(
+    headSize: Int, _ rule: RotaryConfiguration.Rule = .init(), maximumPositions: Int = 0
+  ) throws(FormatError) -> RotaryConfiguration {
+    var result = try wholeRotary(headSize: headSize, rule)
+    if rule.scalesQueries {
+      try addQueryScaling(to: &result, maximumPositions: maximumPositions)
+    }
+    let isPartial = rule.fraction != nil
     guard let turned = try optionalSize("rope.dimension_count"), turned != headSize else {
       return result
     }
@@ -189,7 +248,26 @@ struct GGUFModelKeys {
     return result
   }
 
-  private func wholeRotary(headSize: Int) throws(FormatError) -> RotaryConfiguration {
+  private func addQueryScaling(
+    to rotary: inout RotaryConfiguration, maximumPositions: Int
+  ) throws(FormatError) {
+    if let weight = try number(Self.yarnWeight), weight != 0, case .yarn(var yarn) = rotary.scaling
+    {
+      yarn.amplitude /= RotaryConfiguration.Yarn.amplitude(yarn.factor, weight: weight)
+      rotary.scaling = .yarn(yarn)
+    }
+    guard let weight = try number(Self.queryScaling), weight != 0 else { return }
+    guard weight > 0, weight <= 100 else {
+      throw error(
+        .invalidValue, Self.queryScaling, "expected a number from 0 to 100, found \(weight)")
+    }
+    let period = try optionalSize("rope.scaling.original_context_length") ?? maximumPositions
+    rotary.queryScaling = .init(weight: weight, period: period)
+  }
+
+  private func wholeRotary(
+    headSize: Int, _ rule: RotaryConfiguration.Rule
+  ) throws(FormatError) -> RotaryConfiguration {
     let base = try optionalPositive("rope.freq_base") ?? 10_000
     let kind = try file.string(prefix + "rope.scaling.type") ?? "none"
     let older = try optionalPositive("rope.scale_linear")
@@ -206,7 +284,8 @@ struct GGUFModelKeys {
         base: base,
         scaling: .yarn(
           RotaryConfiguration.Yarn(
-            factor: factor, originalMaximumPositions: original, fastTurns: fast, slowTurns: slow)))
+            factor: factor, originalMaximumPositions: original, fastTurns: fast, slowTurns: slow,
+            truncates: rule.truncatesYarn)))
     }
     let isScaled = factor != 1 && (kind == "linear" || older != nil)
     guard kind == "none" || kind == "linear" else {
@@ -222,8 +301,7 @@ struct GGUFModelKeys {
         .unsupported, "rope.scaling.factor",
         "a factor for all frequencies together with those of 'rope_freqs.weight'")
     }
-    return RotaryConfiguration(
-      base: base, scaling: try factorScaling(base: base, headSize: headSize))
+    return try factored(base: base, headSize: headSize)
   }
 
   static let shortFactors = "rope_factors_short.weight"
@@ -247,10 +325,11 @@ struct GGUFModelKeys {
         amplitude: try optionalPositive("rope.scaling.attn_factor") ?? 1))
   }
 
-  /// The settings of Llama 3's scaling that `rope_freqs.weight` follows from.
-  private func factorScaling(
+  /// The settings that `rope_freqs.weight` follows from: Llama 3's scaling, or a part of the frequencies
+  /// as they are and the others 0, which is written as factors of 1e30.
+  private func factored(
     base: Double, headSize: Int
-  ) throws(FormatError) -> RotaryConfiguration.Scaling {
+  ) throws(FormatError) -> RotaryConfiguration {
     let name = "rope_freqs.weight"
     let tensor = try file.tensor(named: name)
     let factors = tensor.dtype == .float32 ? tensor.scalars().map { Double($0) } : []
@@ -260,7 +339,14 @@ struct GGUFModelKeys {
         .shapeMismatch, file: file.path, tensor: name,
         "expected \(headSize / 2) positive float32 numbers, found \(tensor.dtype) \(tensor.shape)")
     }
-    if factors == factors.map({ _ in 1 }) { return .none }
+    if factors == factors.map({ _ in 1 }) { return RotaryConfiguration(base: base) }
+    let turned = factors.prefix { $0 == 1 }.count
+    if turned > 0, factors.dropFirst(turned).allSatisfy({ $0 >= 1e29 }) {
+      var fraction = Double(turned) / Double(factors.count)
+      if Int(fraction * Double(factors.count)) < turned { fraction = fraction.nextUp }
+      return RotaryConfiguration(
+        base: base, scaling: .proportional(factor: 1), fraction: fraction)
+    }
     let largest = factors.max() ?? 1
     for power in 4...20 {
       for high in [4.0, 2, 8, 16, 32] {
@@ -270,11 +356,12 @@ struct GGUFModelKeys {
         let rotary = RotaryConfiguration(base: base, scaling: candidate)
         let expected = rotary.divisors(headSize: headSize)
         let isSame = zip(expected, factors).allSatisfy { abs($0 - $1) <= 1e-4 * $1 }
-        if isSame { return candidate }
+        if isSame { return rotary }
       }
     }
     throw FormatError(
       .unsupported, file: file.path, tensor: name,
-      "its factors are not those of Llama 3's scaling, which alone are supported")
+      "its factors are neither those of Llama 3's scaling nor those of a part of each head, which alone "
+        + "are supported")
   }
 }

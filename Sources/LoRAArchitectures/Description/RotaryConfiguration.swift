@@ -73,6 +73,11 @@ extension RotaryConfiguration {
     var absent: RotaryConfiguration?
     /// The scaling of a file that says none, or a base alone.
     var absentScaling = Scaling.none
+
+    /// Whether YaRN's ramp begins and ends at whole frequencies in files that can't say it (GGUF).
+    var truncatesYarn: Bool {
+      if case .yarn(let yarn) = absentScaling { yarn.truncates } else { true }
+    }
   }
 
   /// Reads `rope_theta` and `rope_scaling` (transformers 4), or `rope_parameters` (5), which may

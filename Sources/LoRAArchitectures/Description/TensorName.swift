@@ -55,7 +55,14 @@ public struct TensorName: Sendable, Hashable {
   /// `[out, in]`.
   package let isTransposed: Bool
   /// Whether GGUF files have the weight plus one (Gemma's norms).
-  package let addsOne: Bool
+  package private(set) var addsOne: Bool
+  /// Whether the path is a parameter's own, to which checkpoints add no ".weight" while GGUF files do.
+  package private(set) var isParameter = false
+  /// What GGUF files call the parts of a module that they have in several, whose rows are in turn the
+  /// module's: a gate and an up. Empty where they have it in one.
+  package private(set) var partsInGGUF: [String] = []
+  /// Whether llama.cpp adds an adapter's part to what the module computes.
+  package private(set) var hasAdaptersInGGUF: Bool
   /// The role, where it is not what files call the module.
   private let ownRole: String?
 
@@ -71,14 +78,47 @@ public struct TensorName: Sendable, Hashable {
     self.name = name
     self.kind = kind
     self.order = order
+    hasAdaptersInGGUF = kind != .other
     self.isTransposed = isTransposed
     self.addsOne = addsOne
   }
 
   /// The same module at another path.
   func at(_ path: String) -> TensorName {
-    TensorName(
+    var result = TensorName(
       path, name, kind, order: order, isTransposed: isTransposed, addsOne: addsOne, role: ownRole)
+    result.isParameter = isParameter
+    result.partsInGGUF = partsInGGUF
+    result.hasAdaptersInGGUF = hasAdaptersInGGUF
+    return result
+  }
+
+  /// The same layer, which llama.cpp multiplies without adapters.
+  var withoutAdaptersInGGUF: TensorName {
+    var result = self
+    result.hasAdaptersInGGUF = false
+    return result
+  }
+
+  /// The same, a parameter that checkpoints call by the path alone.
+  var asParameter: TensorName {
+    var result = self
+    result.isParameter = true
+    return result
+  }
+
+  /// The same, which GGUF files have in parts of these names.
+  func inParts(_ names: [String]) -> TensorName {
+    var result = self
+    result.partsInGGUF = names
+    return result
+  }
+
+  /// The same norm, whose weight GGUF files have as checkpoints do.
+  var addingNothing: TensorName {
+    var result = self
+    result.addsOne = false
+    return result
   }
 
   /// The path of the list of blocks and the path inside a block, as "model.layers" and

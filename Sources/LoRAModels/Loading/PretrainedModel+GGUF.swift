@@ -15,7 +15,16 @@ extension ModelConfiguration {
     var used: Set<String> =
       architecture.hasKey(of: \.rotary)
       ? ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"] : []
+    // What other checkpoints may hold although nothing computes it.
+    for path in unreadModules {
+      if let name = reader.names.tensorName(ofParameter: path + ".weight") { used.insert(name) }
+    }
     func parameter(_ name: String, _ shape: Shape) throws -> Parameter {
+      if let (stack, expert) = architecture.stack(of: name) {
+        let stored = try reader.names(ofStack: stack, architecture)
+        used.formUnion(stored)
+        return try reader.parameter(ofStacks: stored, expert: expert, shape: shape)
+      }
       let stored = try reader.name(of: name)
       used.insert(stored)
       return try reader.parameter(named: stored, for: name, shape: shape)
@@ -61,6 +70,38 @@ private struct GGUFParameters {
     return name
   }
 
+  /// What the file calls the tensors of all experts that a stack of checkpoints is: one, or a gate's and
+  /// an up's.
+  func names(ofStack stack: String, _ architecture: Architecture) throws -> [String] {
+    let isBias = stack.hasSuffix("_bias")
+    let path = isBias ? String(stack.dropLast("_bias".count)) : stack
+    guard let (module, name) = architecture.module(atPath: path) else {
+      return [try self.name(of: path)]
+    }
+    let block = TensorName.numbers(in: path, of: module.path) ?? []
+    let names =
+      module.partsInGGUF.isEmpty
+      ? [name] : module.partsInGGUF.map { TensorName.filled($0, block) }
+    return names.map { $0 + (isBias ? ".bias" : ".weight") }
+  }
+
+  /// The parameter of one expert, whose rows are those of the stacks in turn.
+  func parameter(ofStacks names: [String], expert: Int, shape: Shape) throws -> Parameter {
+    let (rows, rest) = (shape[0] / names.count, Array(shape.dimensions.dropFirst()))
+    let mapped = try names.map { name in
+      let part = try self.expert(
+        expert, of: try file.tensor(named: name), name, Shape([rows] + rest))
+      try check(part, name, Shape([rows] + rest))
+      return part
+    }
+    var parts = mapped
+    if Set(parts.map(\.dtype)).count > 1 { parts = parts.map { $0.converted(to: .float32) } }
+    var tensor = parts.count == 1 ? parts[0] : .inTurn(parts)
+    tensor = tensor.converted(to: shape.count == 1 ? .float32 : type ?? tensor.dtype)
+    if !tensor.isMapped { for part in mapped { part.releaseMappedPages() } }
+    return Parameter(tensor, isTrainable: false)
+  }
+
   func parameter(named stored: String, for name: String, shape: Shape) throws -> Parameter {
     let stem = String(name[..<(name.lastIndex(of: ".") ?? name.endIndex)])
     let module = names.module(atPath: stem)?.module
@@ -90,13 +131,13 @@ private struct GGUFParameters {
     _ expert: Int, of stack: Tensor, _ name: String, _ shape: Shape
   ) throws -> Tensor {
     let count = try file.int("\(base.architecture).expert_count") ?? 0
-    guard stack.shape.count == 3, stack.shape[0] == count, expert < count,
+    guard stack.shape.count == shape.count + 1, stack.shape[0] == count, expert < count,
       Array(stack.shape.dimensions.dropFirst()) == shape.dimensions
     else {
       throw FormatError(
         .shapeMismatch, file: file.path, subject: "tensor '\(name)'",
         problem:
-          "the key-values make it \(count) matrices of \(shape), the file has \(stack.shape)",
+          "the key-values make it \(count) of \(shape), the file has \(stack.shape)",
         remedy: "the file is damaged, or made by a program that lays tensors out otherwise")
     }
     return stack[row: expert]
@@ -122,6 +163,28 @@ private struct GGUFParameters {
       throw failure(
         .nonFinite, "element \(index) is not a finite number",
         "the weights are damaged; copy or download them again")
+    }
+  }
+}
+
+extension Tensor {
+  /// The rows of tensors of one shape and type in turn: the first's first, the second's first, and so on.
+  fileprivate static func inTurn(_ parts: [Tensor]) -> Tensor {
+    let (shape, count) = (parts[0].shape, parts.count)
+    let size = shape[0] == 0 ? 0 : parts[0].byteCount / shape[0]
+    return Tensor(
+      shape: Shape([count * shape[0]] + shape.dimensions.dropFirst()), dtype: parts[0].dtype
+    ) { bytes in
+      for (index, part) in parts.enumerated() {
+        part.withUnsafeBytes { source in
+          for row in 0..<shape[0] {
+            let place = (row * count + index) * size
+            UnsafeMutableRawBufferPointer(rebasing: bytes[place..<place + size])
+              .copyMemory(
+                from: UnsafeRawBufferPointer(rebasing: source[row * size..<(row + 1) * size]))
+          }
+        }
+      }
     }
   }
 }

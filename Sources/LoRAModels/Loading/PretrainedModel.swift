@@ -214,7 +214,7 @@ extension ModelConfiguration {
 extension ModelConfiguration {
   /// The paths of modules that checkpoints have and nobody reads: what would make keys in blocks that
   /// read those of others.
-  fileprivate var unreadModules: [String] {
+  var unreadModules: [String] {
     let blocks = (try? architecture.structure(self))?.blocks ?? []
     let roles = ["attn_k", "attn_v", "attn_k_norm"]
     return blocks.enumerated().flatMap { index, block -> [String] in

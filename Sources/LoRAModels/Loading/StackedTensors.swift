@@ -98,7 +98,9 @@ extension Architecture {
         result.append((name, value))
         continue
       }
-      let stored = value.shape.count == 2 ? value.layoutTransposed() : value
+      // What was quantized can't be turned.
+      let plain = value.dtype.isQuantized ? value.converted(to: .float32) : value
+      let stored = plain.shape.count == 2 ? plain.layoutTransposed() : plain
       if stacks[stack] == nil { result.append((stack, stored)) }
       stacks[stack, default: []].append(stored)
     }

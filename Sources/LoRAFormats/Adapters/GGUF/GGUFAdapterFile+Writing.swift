@@ -200,7 +200,7 @@ private struct AdapterWriter {
     if change.middle != nil || change.a.shape.count != 2 {
       throw unsupported(subject, "the format has no place for convolutions")
     }
-    if module.kind == .other {
+    if !module.hasAdaptersInGGUF {
       throw unsupported(subject, "llama.cpp adds no adapter to '\(name).weight'")
     }
     guard change.isEmbedding == (module.kind == .embedding) else {

@@ -183,7 +183,7 @@ private struct Reader {
         "models of '\(names.architecture)' have no tensor '\(stem)'",
         remedy: "check that the adapter was made for this architecture")
     }
-    guard module.kind != .other else {
+    guard module.hasAdaptersInGGUF else {
       throw FormatError(
         .unsupported, file: file.path, tensor: nameA, "llama.cpp adds no adapter to '\(stem)'")
     }
