@@ -600,16 +600,19 @@ def compare(binary, model_type, seed, place):
 
 def table(results, count):
     """Documentation/Architectures.md, from the differences of each decoder and the sources."""
-    sources = {}
+    sources, named = {}, {}
     folder = os.path.join(ROOT, "Sources/LoRAArchitectures/Architectures")
     for name in sorted(os.listdir(folder)):
         with open(os.path.join(folder, name)) as file:
             text = file.read()
-        for model_type, more in re.findall(
-                r'public static let \w+(?:: Architecture = \{\s*var result)? = [\w.]+\(\s*(?:of: )?"([\w-]+)"'
-                r'(.{0,160})', text, re.DOTALL):
+        for own, maker, model_type, more in re.findall(
+                r'public static let (\w+)(?:: Architecture = \{\s*var result)? = ([\w.]+)\(\s*(?:of: )?'
+                r'"([\w-]+)"(.{0,160})', text, re.DOTALL):
             gguf = re.search(r'ggufName: "([^"]+)"', more.split("keys:")[0])
-            sources[model_type] = (name, text.count("\n"), gguf.group(1) if gguf else "")
+            # A text part has the name of the model alone, unless it says another.
+            gguf = gguf.group(1) if gguf else named.get(maker.removesuffix(".textPart"), "")
+            named[own] = gguf
+            sources[model_type] = (name, text.count("\n"), gguf)
     lines = [
         "# Architectures", "",
         "What is read, by `model_type` of `config.json`: the file that describes it with its lines, and",
