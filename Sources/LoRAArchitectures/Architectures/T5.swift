@@ -11,7 +11,7 @@ extension Architecture {
   /// transformer*, 2020; Shazeer, *GLU variants improve transformer*, 2020; names and options are those of
   /// transformers.
   public static let t5 = Architecture(
-    "t5", className: "T5ForConditionalGeneration",
+    "t5", className: "T5ForConditionalGeneration", ggufName: "t5",
     keys: ConfigurationKey.t5(vocabularySize: 32128, feedForward: 2048, layers: 6, heads: 8, "relu")
       + scaledHead,
     tensors: .t5, derivedTensors: t5Unused, embeddingCopies: t5Copies, isHeadFoundInFile: true
@@ -25,7 +25,7 @@ extension Architecture {
   /// Source: Xue et al., *mT5: a massively multilingual pre-trained text-to-text transformer*, 2021; names
   /// and options are those of transformers.
   public static let mt5 = Architecture(
-    "mt5", className: "MT5ForConditionalGeneration",
+    "mt5", className: "MT5ForConditionalGeneration", ggufName: "t5",
     keys: ConfigurationKey.t5(
       vocabularySize: 250_112, feedForward: 1024, layers: 8, heads: 6, "gated-gelu")
       + [.flag(\.tiesWordEmbeddings, "tie_word_embeddings", default: true)],
@@ -33,7 +33,9 @@ extension Architecture {
   ) { (c) throws(FormatError) in try t5Structure(c, logitScale: false) }
 
   /// A bias of cross attention that the first T5's files have and that is never added.
-  private static let t5Unused = ["EncDecAttention.relative_attention_bias.weight"]
+  private static let t5Unused = [
+    "EncDecAttention.relative_attention_bias.weight", "cross_attn_rel_b.weight",
+  ]
   private static let t5Copies = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]
 
   /// `scale_decoder_outputs`, and where files lack it `tie_word_embeddings`: whether hidden states are
@@ -49,6 +51,10 @@ extension Architecture {
       }, write: { .bool($0.tiesWordEmbeddings || $0[flag: name]) })
     key.field = \ModelConfiguration.tiesWordEmbeddings
     key.setDefault = { $0[flag: name] = $0.tiesWordEmbeddings }
+    // Files do not say it; models with a head of their own are of version 1.1.
+    key.readGGUF = { (configuration, _) throws(FormatError) in
+      configuration[flag: name] = configuration.tiesWordEmbeddings
+    }
     let scale = ConfigurationKey(
       name: name, read: { (_, _) throws(FormatError) in }, write: { .bool($0[flag: name]) })
     return [key, scale]
@@ -96,15 +102,21 @@ extension ConfigurationKey {
     vocabularySize: Int, feedForward: Int, layers: Int, heads: Int, _ network: String
   ) -> [ConfigurationKey] {
     [
-      .size(\.hiddenSize, "d_model", or: "hidden_size", default: 512),
+      .size(
+        \.hiddenSize, "d_model", or: "hidden_size", gguf: "embedding_length", default: 512),
       .size(\.headCount, "num_heads", or: "num_attention_heads", default: heads),
       .headSize("d_kv", default: 64),
-      .size(\.layerCount, "num_layers", or: "num_hidden_layers", default: layers),
-      decoderLayers, .size(\.intermediateSize, "d_ff", default: feedForward),
+      .size(
+        \.layerCount, "num_layers", or: "num_hidden_layers", gguf: "block_count", default: layers),
+      decoderLayers,
+      .size(\.intermediateSize, "d_ff", gguf: "feed_forward_length", default: feedForward),
       .size(\.vocabularySize, "vocab_size", default: vocabularySize),
-      .count("relative_attention_num_buckets", default: 32),
+      .count(
+        "relative_attention_num_buckets", gguf: "attention.relative_buckets_count", default: 32),
       .count("relative_attention_max_distance", default: 128),
-      .positive(\.normEpsilon, "layer_norm_epsilon", default: 1e-6),
+      .positive(
+        \.normEpsilon, "layer_norm_epsilon", gguf: "attention.layer_norm_rms_epsilon",
+        default: 1e-6),
       feedForwardNetwork(network), noLongestSequence, encoderAndDecoder,
       ConfigurationKey(
         name: "decoder_start_token_id",
@@ -125,6 +137,10 @@ extension ConfigurationKey {
   private var starting: ConfigurationKey {
     var key = self
     key.setDefault = { $0.decoderStartTokenID = 0 }
+    key.gguf = "decoder_start_token_id"
+    key.readGGUF = { (configuration, keys) throws(FormatError) in
+      configuration.decoderStartTokenID = try keys.file.int(keys.prefix + "decoder_start_token_id") ?? 0
+    }
     return key
   }
 
@@ -141,6 +157,14 @@ extension ConfigurationKey {
         configuration[number: name] = Double(count)
       }, write: { $0[number: name].map { .integer(Int64($0)) } })
     key.setDefault = { $0[number: name] = Double($0.layerCount) }
+    let count = "decoder_block_count"
+    key.gguf = count
+    key.readGGUF = { (configuration, keys) throws(FormatError) in
+      configuration[number: name] = Double(try keys.optionalSize(count) ?? configuration.layerCount)
+      guard configuration[number: name] ?? 0 <= Double(ModelConfiguration.mostLayers) else {
+        throw keys.error(.invalidValue, count, "there are too many layers")
+      }
+    }
     return key
   }()
 
@@ -165,6 +189,11 @@ extension ConfigurationKey {
       })
     key.field = \ModelConfiguration.hiddenActivation
     key.setDefault = { set(fallback, &$0) }
+    // Files do not say it; llama.cpp knows these two.
+    key.readGGUF = { (configuration, keys) throws(FormatError) in
+      let isGated = keys.file.entry(named: "enc.blk.0.ffn_gate.weight") != nil
+      set(isGated ? gated + "gelu" : "relu", &configuration)
+    }
     return key
   }
 
@@ -177,13 +206,22 @@ extension ConfigurationKey {
       write: { _ in nil })
     key.field = \ModelConfiguration.maximumPositions
     key.setDefault = { $0.maximumPositions = 1 << 20 }
+    key.gguf = "context_length"
+    key.readGGUF = { (configuration, _) throws(FormatError) in
+      configuration.maximumPositions = 1 << 20
+    }
     return key
   }()
 
   /// Written alone: the model's class says what it is.
-  private static let encoderAndDecoder = ConfigurationKey(
-    name: "is_encoder_decoder", read: { (_, _) throws(FormatError) in },
-    write: { .bool(!$0.isEncoderAlone) })
+  private static let encoderAndDecoder: ConfigurationKey = {
+    var key = ConfigurationKey(
+      name: "is_encoder_decoder", read: { (_, _) throws(FormatError) in },
+      write: { .bool(!$0.isEncoderAlone) })
+    // GGUF files give the norms' epsilon twice, once under this name.
+    key.gguf = "attention.layer_norm_epsilon"
+    return key
+  }()
 }
 
 extension [TensorName] {

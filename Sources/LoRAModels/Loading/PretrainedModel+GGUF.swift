@@ -31,7 +31,7 @@ extension ModelConfiguration {
     }
     // Files have every matrix as [out, in].
     let model = try makeModel(ParameterSource(untransposed: parameter, parameter: parameter))
-    for name in file.names where !used.contains(name) {
+    for name in file.names where !used.contains(name) && !architecture.isDerived(name) {
       throw FormatError(
         .unexpectedTensor, file: file.path, subject: "tensor '\(name)'",
         problem: "a model of the architecture '\(reader.base.architecture)' has no such tensor",
