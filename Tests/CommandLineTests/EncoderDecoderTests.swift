@@ -84,6 +84,40 @@ import Testing
     #expect(configuration.contains("SEQ_2_SEQ_LM"))
   }
 
+  /// A GGUF file by llama.cpp's converter, which takes distances up to 128, and an adapter on every layer.
+  @Test func readsGGUF() throws {
+    let folder = try Command.temporaryFolder()
+    let (directory, file) = (folder + "/t5", Fixtures.path("encoder_decoders/t5-published.gguf"))
+    try FileManager.default.copyItem(atPath: model, toPath: directory)
+    let config = directory + "/config.json"
+    try String(contentsOfFile: config, encoding: .utf8)
+      .replacingOccurrences(
+        of: #""relative_attention_max_distance": 20"#,
+        with: #""relative_attention_max_distance": 128"#
+      ).write(toFile: config, atomically: true, encoding: .utf8)
+    let adapter = folder + "/adapter"
+    _ = try Command.succeed(
+      "train", "--model", directory, "--data", try jsonl(pairs()), "--output", adapter, "--steps",
+      "3", "--learning-rate", "2e-2", "--rank", "3")
+    let converted = folder + "/adapter.gguf"
+    _ = try Command.succeed(
+      "convert", "--input", adapter, "--to", "gguf", "--base", file, "--output", converted)
+    let back = folder + "/back"
+    _ = try Command.succeed("convert", "--input", converted, "--to", "peft", "--output", back)
+    let rows = try pairs().map { [5, 9, 7, 0] + $0.target }
+    let ids = try Fixtures.file("ids.json", "\(rows)")
+    func nlls(_ model: String, _ more: String...) throws -> JSONValue? {
+      try Command.start(
+        ["score", "--model", model, "--ids", ids, "--per-token", "--json"] + more
+      ).outcome().json()["documents"]
+    }
+    let (base, adapted) = (try nlls(directory), try nlls(directory, "--adapter", adapter))
+    #expect(base != adapted)
+    #expect(try nlls(file) == base)
+    #expect(try nlls(file, "--adapter", converted) == adapted)
+    #expect(try nlls(directory, "--adapter", back) == adapted)
+  }
+
   @Test func textsHaveNoSource() throws {
     let text = try Fixtures.file("text.txt", "the house is red\n")
     let lines = try Fixtures.file("text.jsonl", "{\"text\": \"the house\"}\n")

@@ -76,7 +76,7 @@ extension Architecture {
     func block(isCausal: Bool) -> TransformerStructure.Block {
       let isGated = c[flag: "is_gated_act"]
       var network = TransformerStructure.FeedForward.plain(c.hiddenActivation)
-      if isGated { network = .gated(c.hiddenActivation) } else { network.upRole = "ffn_up_plain" }
+      if isGated { network = .gated(c.hiddenActivation) } else { network.upRole = TensorName.ungatedRole }
       return .init(
         attention: .init(isCausal: isCausal, scale: 1, distanceBias: bias),
         crossAttention: isCausal ? .init(scale: 1) : nil, feedForward: network)
@@ -255,7 +255,7 @@ extension [TensorName] {
     }
     let dense = "\(layer).\(network).DenseReluDense"
     return names + [
-      TensorName("\(dense).wi", "\(block).ffn_up", .projection, role: role + "ffn_up_plain"),
+      TensorName("\(dense).wi", "\(block).ffn_up", .projection, role: role + TensorName.ungatedRole),
       TensorName("\(dense).wi_0", "\(block).ffn_gate", .projection),
       TensorName("\(dense).wi_1", "\(block).ffn_up", .projection),
       TensorName("\(dense).wo", "\(block).ffn_down", .projection),

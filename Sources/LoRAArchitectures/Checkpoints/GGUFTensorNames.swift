@@ -16,11 +16,21 @@ package struct GGUFTensorNames: Sendable, Hashable {
   /// The architecture; the first of several that share the name.
   package let known: Architecture
 
+  /// Whether the model's networks have gates, where checkpoints call the layer that raises without one
+  /// otherwise and files do not (T5).
+  private let hasGates: Bool
+
+  /// The names of the model that `base` is of; nil if its architecture is not known.
+  package init?(_ base: GGUFBase) {
+    self.init(architecture: base.architecture, hasGates: base.hasGates)
+  }
+
   /// The names of an architecture that `general.architecture` names; nil if it is not known.
-  package init?(architecture: String) {
+  package init?(architecture: String, hasGates: Bool = false) {
     guard let known = Architecture(ggufName: architecture) else { return nil }
     self.architecture = architecture
     self.known = known
+    self.hasGates = hasGates
     let sharing = Architecture.all.filter { $0.ggufName == architecture && $0 != known }
     modules = sharing.reduce(known.tensors) { all, other in
       all + other.tensors.filter { new in !all.contains { $0.path == new.path } }
@@ -46,7 +56,7 @@ extension GGUFTensorNames {
   /// Face's model; nil if there is none. Of what files have one tensor of for all experts, "{}" stands
   /// for an expert's number.
   package func module(named name: String) -> (module: TensorName, path: String)? {
-    for module in modules {
+    for module in modules where !(hasGates && module.role.hasSuffix(TensorName.ungatedRole)) {
       if let path = TensorName.translated(name, from: module.name, to: module.path) {
         return (module, path)
       }

@@ -21,6 +21,8 @@ package struct GGUFBase: Sendable, Hashable {
   package var headSize: Int
   /// Whether the file has a tensor `output.weight`. Models whose head is the embedding have none.
   package var hasOutputHead: Bool
+  /// Whether its networks have gates, as far as names depend on it: see ``GGUFTensorNames``.
+  package var hasGates = false
   /// The extents of the base's tensors by their names in the file, outermost first; nil if unknown.
   package var shapes: [String: Shape]?
 
@@ -51,6 +53,7 @@ package struct GGUFBase: Sendable, Hashable {
       architecture: name, headCount: configuration.headCount,
       keyValueHeadCount: configuration.keyValueHeadCount, headSize: configuration.headSize,
       hasOutputHead: !configuration.tiesWordEmbeddings)
+    hasGates = configuration[flag: "is_gated_act"]
   }
 
   /// Reads what a model's GGUF file says. Throws if it is an adapter, if GGUF's names of its
@@ -97,6 +100,7 @@ package struct GGUFBase: Sendable, Hashable {
         "\(architecture).attention.head_count_kv", file, layersDiffer: layersDiffer) ?? heads,
       headSize: size, hasOutputHead: file.entry(named: "output.weight") != nil,
       shapes: Dictionary(file.entries.map { ($0.name, $0.shape) }) { first, _ in first })
+    hasGates = file.hasGates
   }
 
   /// A positive number, or a number for every block if they are all the same; where they may differ, the
@@ -135,4 +139,9 @@ package struct GGUFBase: Sendable, Hashable {
     case .fusedHeads: (headCount + 2 * keyValueHeadCount) * headSize
     }
   }
+}
+
+extension GGUFFile {
+  /// Whether the networks of the model, or of the adapter, have gates.
+  package var hasGates: Bool { entries.contains { $0.name.contains(".ffn_gate.weight") } }
 }

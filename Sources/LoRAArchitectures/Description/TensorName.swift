@@ -146,6 +146,10 @@ public struct TensorName: Sendable, Hashable {
     }
   }
 
+  /// What the role of a layer ends with that raises without a gate, if checkpoints call it otherwise than
+  /// one beside a gate.
+  package static let ungatedRole = "ffn_up_plain"
+
   /// The name in GGUF files without the block's prefix, or what the table says instead. Of a model of two
   /// stacks, the encoder's keep their "enc.".
   package var role: String { ownRole ?? inBlock }

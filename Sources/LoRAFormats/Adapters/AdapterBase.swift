@@ -31,7 +31,7 @@ package struct AdapterBase: Sendable {
     }
     let file = try GGUFFile(path: path)
     let base = try GGUFBase(file: file)
-    guard let names = GGUFTensorNames(architecture: base.architecture) else {
+    guard let names = GGUFTensorNames(base) else {
       throw FormatError(
         .unsupported, file: path, key: "general.architecture",
         "'\(base.architecture)' is not supported")

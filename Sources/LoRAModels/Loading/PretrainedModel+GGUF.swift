@@ -50,7 +50,7 @@ private struct GGUFParameters {
 
   init(file: GGUFFile, type: DType?) throws {
     base = try GGUFBase(file: file)
-    guard let names = GGUFTensorNames(architecture: base.architecture) else {
+    guard let names = GGUFTensorNames(base) else {
       throw FormatError(
         .unsupported, file: file.path, subject: "'general.architecture'",
         problem: "the tensor names of '\(base.architecture)' are not known")

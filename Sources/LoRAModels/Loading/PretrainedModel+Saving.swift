@@ -138,7 +138,7 @@ private struct StoredWeights {
 extension PretrainedModel {
   /// The type that a GGUF file has a parameter in; float32 where that is quantized or unknown.
   fileprivate func typeInFile(ofParameter name: String) -> DType {
-    guard let file, let names = (try? file.architecture()).flatMap(GGUFTensorNames.init),
+    guard let file, let names = (try? GGUFBase(file: file)).flatMap({ GGUFTensorNames($0) }),
       let stored = names.tensorName(ofParameter: name),
       let type = file.entry(named: stored)?.type.dtype, type.isFloatingPoint, !type.isQuantized
     else { return name == "\(configuration.architecture.headPath).weight" ? storedType : .float32 }

@@ -19,7 +19,7 @@ extension PretrainedModel {
         remedy: "save a folder, and convert that with llama.cpp's convert_hf_to_gguf.py")
     }
     let base = try GGUFBase(file: file)
-    guard let names = GGUFTensorNames(architecture: base.architecture) else {
+    guard let names = GGUFTensorNames(base) else {
       throw FormatError(
         .unsupported, file: file.path, subject: "'general.architecture'",
         problem: "the tensor names of '\(base.architecture)' are not known")

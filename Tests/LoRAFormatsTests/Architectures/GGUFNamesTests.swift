@@ -83,6 +83,16 @@ struct GGUFNamesTests {
     #expect(names.parameterPath(ofTensor: "blk..attn_q.weight") == nil)
     #expect(names.parameterPath(ofTensor: "rope_freqs.weight") == nil)
     #expect(GGUFTensorNames(architecture: "mamba") == nil)
+  }
+
+  /// T5's checkpoints call the layer that raises by whether there is a gate, and its files do not.
+  @Test func namesThatDependOnGates() throws {
+    for (hasGates, name) in [(false, "wi"), (true, "wi_1")] {
+      let names = try #require(GGUFTensorNames(architecture: "t5", hasGates: hasGates))
+      let path = "decoder.block.3.layer.2.DenseReluDense.\(name).weight"
+      #expect(names.parameterPath(ofTensor: "dec.blk.3.ffn_up.weight") == path)
+      #expect(names.tensorName(ofParameter: path) == "dec.blk.3.ffn_up.weight")
+    }
     #expect(Architecture(modelType: "mistral")?.ggufName == "llama")
     #expect(Architecture(ggufName: "llama") == .llama)
     #expect(Architecture(modelType: "mamba") == nil)

@@ -130,7 +130,7 @@ private struct AdapterWriter {
   init(
     base: GGUFBase, type: GGUFAdapterFile.FactorType, file: String
   ) throws(FormatError) {
-    guard let names = GGUFTensorNames(architecture: base.architecture) else {
+    guard let names = GGUFTensorNames(base) else {
       throw FormatError(
         .unsupported, file: file,
         problem: "the names that GGUF files give the tensors of '\(base.architecture)' are not "

@@ -55,7 +55,10 @@ package struct GGUFAdapterFile: Sendable {
         "the adapter is for '\(architecture)', the base is '\(base.architecture)'",
         remedy: "give the base that the adapter was trained on")
     }
-    guard let names = GGUFTensorNames(architecture: architecture) else {
+    guard
+      let names = GGUFTensorNames(
+        architecture: architecture, hasGates: base?.hasGates ?? file.hasGates)
+    else {
       throw FormatError(
         .unsupported, file: file.path, key: Keys.architecture,
         "adapters for '\(architecture)' are not supported",

@@ -23,7 +23,7 @@ struct GGUFCodec: AdapterCodec {
   private func separatingPairs(
     _ description: AdapterDescription, _ base: GGUFBase
   ) -> AdapterDescription {
-    guard let names = GGUFTensorNames(architecture: base.architecture) else { return description }
+    guard let names = GGUFTensorNames(base) else { return description }
     var result = description
     result.layers = names.separatingPairs(description.layers)
     return result
