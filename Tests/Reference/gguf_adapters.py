@@ -75,12 +75,19 @@ GEMMA4 = GEMMA2 + QWEN3[-2:] + [
     "lm_head", "model.embed_tokens_per_layer", "model.per_layer_model_projection",
     "model.per_layer_projection_norm"] + ["model.layers.{}." + name for name in (
         "per_layer_input_gate", "per_layer_projection", "post_per_layer_input_norm")]
+T5 = ["shared", "lm_head"] + [
+    f"{stack}.block.{{}}.layer.{name}" for stack, network in (("encoder", 1), ("decoder", 2)) for name in (
+        [f"0.SelfAttention.{part}" for part in ("q", "k", "v", "o", "relative_attention_bias")]
+        + [f"1.EncDecAttention.{part}" for part in "qkvo" if network == 2]
+        + [f"{network}.DenseReluDense.{part}" for part in ("wi", "wi_0", "wi_1", "wo")]
+        + [f"{place}.layer_norm" for place in range(network + 1)])
+] + ["encoder.final_layer_norm", "decoder.final_layer_norm"]
 # But for the experts, whose stacks gguf-py does not know by these names.
 GPT_OSS = [name for name in LLAMA if "mlp" not in name] + ["model.layers.{}.mlp.router"]
 # What checkpoints have no ".weight" of.
 PARAMETERS = {"gemma4": ["model.layers.{}.layer_scalar"], "gpt-oss": ["model.layers.{}.self_attn.sinks"]}
 ARCHITECTURES = {
-    "qwen2vl": (gguf.MODEL_ARCH.QWEN2VL, PART),
+    "t5": (gguf.MODEL_ARCH.T5, T5), "qwen2vl": (gguf.MODEL_ARCH.QWEN2VL, PART),
     "mistral3": (gguf.MODEL_ARCH.MISTRAL3, PART + [name for name in LLAMA if name not in PART]),
     "gemma4": (gguf.MODEL_ARCH.GEMMA4, GEMMA4), "gpt-oss": (gguf.MODEL_ARCH.GPT_OSS, GPT_OSS),
     "gptneox": (gguf.MODEL_ARCH.GPTNEOX, NEOX), "bloom": (gguf.MODEL_ARCH.BLOOM, BLOOM),
