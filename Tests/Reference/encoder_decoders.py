@@ -2,6 +2,9 @@
 
 usage: .venv/bin/python Tests/Reference/encoder_decoders.py [NAME ...]
        -> Tests/Fixtures/encoder_decoders/<name>/
+       .venv/bin/python Tests/Reference/encoder_decoders.py --gguf LLAMACPP [NAME ...]
+       -> Tests/Fixtures/encoder_decoders/<name>.gguf, by llama.cpp's converter (see gguf_converter.py); only
+          t5-published.gguf is committed
 
 Each directory: config.json, weights, `adapter/` by PEFT, and expected.safetensors:
   sources [3, S] int64, targets [3, T] int64   padded with 0 and -100
@@ -15,6 +18,7 @@ pair.
 
 import json
 import os
+import pathlib
 import sys
 
 import torch
@@ -27,6 +31,7 @@ from transformers import (
 from transformers.models.t5.modeling_t5 import T5Attention
 
 from common import fixture, fresh_folder, write, write_json
+from gguf_converter import converter
 
 SMALL = dict(vocab_size=64, d_model=24, d_kv=6, d_ff=44, num_layers=2, num_heads=4,
              relative_attention_num_buckets=8, relative_attention_max_distance=20,
@@ -246,7 +251,16 @@ def buckets():
     write(fixture("encoder_decoders", "buckets.safetensors"), tables)
 
 
+def gguf(source, names):
+    write_gguf = converter(source)
+    for name in names or ["t5-published"]:
+        folder = fixture("encoder_decoders", name)
+        write_gguf(pathlib.Path(folder), folder + ".gguf")
+
+
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--gguf"]:
+        sys.exit(gguf(sys.argv[2], sys.argv[3:]))
     buckets()
     for index, (name, options) in enumerate(MODELS.items()):
         if not sys.argv[1:] or name in sys.argv[1:]:

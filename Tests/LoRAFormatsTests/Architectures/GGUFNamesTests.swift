@@ -50,7 +50,8 @@ struct GGUFNamesTests {
           continue
         }
         #expect(names.tensorName(ofParameter: path) == name.stringValue, "\(path)")
-        // Falcon's files have one name for the norms of two kinds of blocks; Ministral 3 alone has the
+        // Falcon's files have one name for the norms of two kinds of blocks, T5's for networks with gates
+        // and without; Ministral 3 alone has the
         // names of the model that also reads images.
         let isOther =
           architecture == "mistral3" && path.hasPrefix("model.")
