@@ -41,6 +41,7 @@ let package = Package(
     .library(name: "LoRAArchitectures", targets: ["LoRAArchitectures"]),
     .library(name: "LoRAFormats", targets: ["LoRAFormats"]),
     .library(name: "LoRAText", targets: ["LoRAText"]),
+    .library(name: "LoRATemplates", targets: ["LoRATemplates"]),
     .library(name: "LoRAModels", targets: ["LoRAModels"]),
     .library(name: "LoRATraining", targets: ["LoRATraining"]),
     .library(name: "LoRATesting", targets: ["LoRATesting"]),
@@ -82,7 +83,10 @@ let package = Package(
     library("LoRAArchitectures", ["LoRAFiles", "LoRATensor", "LoRAJSON"]),
     library("LoRAFormats", ["LoRAArchitectures", "LoRAPatterns"]),
     library("LoRAText", ["LoRAJSON", "LoRAPatterns"]),
-    library("LoRAModels", ["LoRAAutograd", "LoRAFormats", "LoRAText", "LoRAJSON", "CLoRAKernels"]),
+    library("LoRATemplates", ["LoRAJSON"]),
+    library(
+      "LoRAModels",
+      ["LoRAAutograd", "LoRAFormats", "LoRAText", "LoRATemplates", "LoRAJSON", "CLoRAKernels"]),
     library(
       "LoRATraining",
       ["LoRAModels", "LoRAJSON", "CLoRAKernels", .product(name: "Logging", package: "swift-log")]),
@@ -91,7 +95,7 @@ let package = Package(
       "LoRAKit",
       [
         "LoRATensor", "LoRAAutograd", "LoRAFiles", "LoRAArchitectures", "LoRAFormats", "LoRAText",
-        "LoRAModels", "LoRATraining",
+        "LoRATemplates", "LoRAModels", "LoRATraining",
       ]),
     .target(
       name: "LoRAWorld", dependencies: ["LoRAKit"], resources: [.copy("Base")],
@@ -118,6 +122,7 @@ let package = Package(
     tests("LoRAAutogradTests", ["LoRAAutograd", "LoRATesting", "LoRAFormats", "LoRAJSON"]),
     tests("LoRAFormatsTests", ["LoRAFormats", "LoRATesting", "LoRAJSON"]),
     tests("LoRATextTests", ["LoRAText", "LoRAPatterns", "LoRAJSON"]),
+    tests("LoRATemplatesTests", ["LoRATemplates", "LoRAJSON"]),
     tests("LoRAModelsTests", ["LoRAModels", "LoRATesting", "LoRAJSON", "TestSupport"]),
     tests("LoRATrainingTests", ["LoRATraining", "LoRATesting", "LoRAJSON", "TestSupport"]),
     tests("LoRATestingTests", ["LoRATesting"]),

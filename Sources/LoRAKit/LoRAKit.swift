@@ -5,6 +5,7 @@
 @_exported public import LoRAFiles
 @_exported public import LoRAFormats
 @_exported public import LoRAModels
+@_exported public import LoRATemplates
 @_exported public import LoRATensor
 @_exported public import LoRAText
 @_exported public import LoRATraining
