@@ -6,10 +6,14 @@ extension ChatTemplates {
     "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
   ]
 
-  /// The special tokens that a `tokenizer_config.json` or a `special_tokens_map.json` names.
+  /// The special tokens that a `tokenizer_config.json` or a `special_tokens_map.json` names, those of
+  /// the model's own kind (`image_token`) too.
   package static func specialTokens(in config: JSONObject) -> [TemplateValue.Member] {
-    tokenNames.compactMap { name in
-      let token = config[name]?.stringValue ?? config[name]?["content"]?.stringValue
+    let named = tokenNames.map { ($0, config[$0]) }
+    let own =
+      config["extra_special_tokens"]?.objectValue?.map { ($0.key, Optional($0.value)) } ?? []
+    return (named + own).compactMap { name, value in
+      let token = value?.stringValue ?? value?["content"]?.stringValue
       return token.map { TemplateValue.Member(name, .string($0)) }
     }
   }

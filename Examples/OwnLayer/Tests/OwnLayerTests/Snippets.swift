@@ -189,3 +189,26 @@ func classifyingTexts() async throws {
   options.groupsByLength = true
   try await Trainer(model, training: .adapter("intents"), on: data, options: options).run()
 }
+
+/// ChatTemplates.md.
+func chatTemplates(of model: String) throws -> String {
+  let templates = try ChatTemplates(path: model)  // a folder or a .gguf file
+  let conversation = Conversation(
+    messages: [
+      ["role": "system", "content": "Answer in one sentence."],
+      ["role": "user", "content": "Which light blinks?"],
+    ],
+    variables: ["enable_thinking": false])
+  let template = try templates.template(hasTools: conversation.tools != nil)
+  let prompt = try template.render(conversation).text
+  return prompt
+}
+
+/// ChatTemplates.md, which part the assistant wrote.
+func masks(
+  of example: Conversation, template: ChatTemplate, tokenizer: any Tokenizer
+) throws -> [Bool] {
+  let masked = try template.renderMasked(example)
+  let encoding = try tokenizer.encode(masked)  // ids, and isAssistant of each
+  return encoding.isAssistant
+}

@@ -1,0 +1,76 @@
+public import LoRATemplates
+public import LoRAText
+
+/// The ids of a conversation, and which of them the assistant wrote.
+public struct MaskedEncoding: Sendable, Hashable {
+  /// The ids.
+  public var ids: [Int]
+  /// For each id, whether a part of its text is the assistant's.
+  public var isAssistant: [Bool]
+
+  /// Creates an encoding.
+  public init(ids: [Int], isAssistant: [Bool]) {
+    self.ids = ids
+    self.isAssistant = isAssistant
+  }
+}
+
+extension Tokenizer {
+  /// The ids of a conversation's text, which has its special tokens in it, and which of them the
+  /// assistant wrote: a token counts if any of its characters do.
+  ///
+  /// - Throws: `TemplateError` of the kind `mask` if the tokenizer does not spell the text exactly, as
+  ///   one that makes it lower case, so that it is not known where its tokens are; or if all tokens or
+  ///   none are the assistant's.
+  public func encode(_ masked: MaskedText) throws(TemplateError) -> MaskedEncoding {
+    let ids = encode(masked.text, addSpecialTokens: false)
+    let places = try places(of: ids, in: masked.text)
+    var next = 0
+    let isAssistant = places.map { place in
+      while next < masked.assistant.count, masked.assistant[next].upperBound <= place.lowerBound {
+        next += 1
+      }
+      return next < masked.assistant.count && masked.assistant[next].lowerBound < place.upperBound
+    }
+    guard isAssistant.contains(true), isAssistant.contains(false) else {
+      throw TemplateError(
+        .mask, "all tokens of the conversation are the assistant's, or none: nothing to tell apart")
+    }
+    return MaskedEncoding(ids: ids, isAssistant: isAssistant)
+  }
+
+  /// Where in `text` each of its tokens stands, in Unicode scalars. Tokens that share a character all
+  /// have it.
+  private func places(of ids: [Int], in text: String) throws(TemplateError) -> [Range<Int>] {
+    let scalars = Array(text.unicodeScalars)
+    var decoder = streamingDecoder(skipSpecialTokens: false)
+    var places: [Range<Int>] = []
+    var position = 0
+    func take(_ piece: String) throws(TemplateError) {
+      for scalar in piece.unicodeScalars {
+        guard position < scalars.count, scalars[position] == scalar else {
+          throw TemplateError(
+            .mask,
+            "the tokens of the conversation do not spell its text: after character \(position) they "
+              + "go on with \"\(scalar)\"; this tokenizer changes texts, and masks need one that does "
+              + "not")
+        }
+        position += 1
+      }
+    }
+    for id in ids {
+      let start = position
+      try take(decoder.append(id))
+      // A token that completes no character is a part of the next one.
+      places.append(start..<max(position, start + 1))
+    }
+    try take(decoder.finish())
+    guard position == scalars.count else {
+      throw TemplateError(
+        .mask,
+        "the tokens of the conversation end after character \(position) of \(scalars.count): this "
+          + "tokenizer changes texts, and masks need one that does not")
+    }
+    return places
+  }
+}
