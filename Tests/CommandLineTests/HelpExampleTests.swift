@@ -172,6 +172,13 @@ import Testing
     for name in ["stories.txt", "book.txt"] {
       try Fixtures.write("Once upon a time.<|endoftext|>The end.", to: folder + "/" + name)
     }
+    try Fixtures.write(
+      #"[{"role": "user", "content": "Which light?"}, {"role": "assistant", "content": "That one."}]"#,
+      to: folder + "/chat.json")
+    for name in ["MODEL/chat_template.jinja", "chatml.jinja"] {
+      try FileManager.default.copyItem(
+        atPath: Fixtures.path("templates/chatml.jinja"), toPath: folder + "/" + name)
+    }
     let ids = Tensor((0..<32).map { Int64($0 * 7 % 256) }, shape: [4, 8])
     try SafetensorsWriter.write(
       [("train", ids), ("eval", ids)], to: folder + "/ids.safetensors")

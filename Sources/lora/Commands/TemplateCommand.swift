@@ -1,0 +1,162 @@
+import ArgumentParser
+import LoRAFiles
+import LoRAJSON
+import LoRAKit
+import LoRAModels
+
+/// `lora template`: the text that a model's template makes of a conversation.
+struct TemplateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "template",
+    abstract: "Make the text of a conversation by a model's chat template.",
+    usage: """
+      lora template (--model <path> | --template <file>) --messages <file> [--tools <file>] \
+      [--variables <json>] [--no-generation-prompt] [--mask] [--json]
+      """,
+    discussion: """
+      The text is byte for byte what transformers makes. It ends with what begins the assistant's \
+      answer, unless --no-generation-prompt. The messages are a JSON list of objects with "role" and \
+      "content", or a list of such lists: one result a line then.
+
+        lora template --model MODEL --messages chat.json
+        lora template --template chatml.jinja --messages chat.json --mask --json
+      """)
+
+  @Option(
+    help: ArgumentHelp("The model's Hugging Face directory, or its GGUF file.", valueName: "path"))
+  var model: String?
+  @Option(
+    help: ArgumentHelp("A template to use instead of the model's.", valueName: "file"))
+  var template: String?
+  @Option(help: ArgumentHelp("The conversation, or several (.json).", valueName: "file"))
+  var messages: String
+  @Option(
+    help: ArgumentHelp(
+      "The tools that the model may call, a list of JSON schemas.", valueName: "file"))
+  var tools: String?
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Variables of the template, as {\"enable_thinking\": false} or {\"documents\": [...]}.",
+      valueName: "json"))
+  var variables: String?
+  @Flag(help: "End with the last message.")
+  var noGenerationPrompt = false
+  @Flag(help: "Say which part of the text the assistant's messages are.")
+  var mask = false
+  @OptionGroup var output: OutputOptions
+
+  func validate() throws {
+    guard model != nil || template != nil else {
+      throw ValidationError("give --model PATH or --template FILE")
+    }
+  }
+
+  func run() throws {
+    let given = try variables.map { try object($0) } ?? TemplateValue([:] as JSONValue)
+    let tools = try self.tools.map { try list($0) }
+    let hasTools = tools != nil || (given["tools"] ?? .null) != .null
+    let template = try chatTemplate(hasTools: hasTools)
+    let tokenizer = try model.map { try PretrainedModel.tokenizer(at: $0) }
+    let conversations = try list(messages)
+    var isBatch = false
+    if case .array? = conversations.first { isBatch = true }
+    for (index, entry) in (isBatch ? conversations : [.array(conversations)]).enumerated() {
+      guard case .array(let turns) = entry else {
+        throw CommandError(
+          "\(messages): entry \(index) is no list of messages, as the first one is")
+      }
+      let conversation = Conversation(
+        messages: turns, tools: tools, addsGenerationPrompt: !noGenerationPrompt, variables: given)
+      do {
+        try write(conversation, template, tokenizer, isBatch: isBatch)
+      } catch let error as TemplateError {
+        let place = isBatch ? "\(messages), conversation \(index)" : messages
+        throw CommandError("\(place): \(source)", error)
+      }
+    }
+  }
+
+  /// Where the template is from.
+  private var source: String { template ?? model.map { "the template of \($0)" } ?? "" }
+
+  private func write(
+    _ conversation: Conversation, _ template: ChatTemplate, _ tokenizer: (any Tokenizer)?,
+    isBatch: Bool
+  ) throws {
+    guard mask else {
+      let text = try template.render(conversation).text
+      if output.isJSON {
+        var result: JSONObject = ["text": .string(text)]
+        if let tokenizer {
+          result["ids"] = JSONValue(tokenizer.encode(text, addSpecialTokens: false))
+        }
+        return try StandardOutput.json(result)
+      }
+      if isBatch { return try StandardOutput.line(text) }
+      try StandardOutput.generated(text)
+      return try StandardOutput.line()
+    }
+    let masked = try template.renderMasked(conversation)
+    if output.isJSON {
+      var result: JSONObject = ["text": .string(masked.text)]
+      if let tokenizer {
+        let encoding = try tokenizer.encode(masked)
+        result["ids"] = JSONValue(encoding.ids)
+        result["mask"] = JSONValue(encoding.isAssistant.map { $0 ? 1 : 0 })
+      }
+      result["assistant"] = .array(
+        masked.assistant.map { JSONValue([$0.lowerBound, $0.upperBound]) })
+      return try StandardOutput.json(result)
+    }
+    let scalars = Array(masked.text.unicodeScalars)
+    for range in masked.assistant {
+      var part = String.UnicodeScalarView()
+      part.append(contentsOf: scalars[range])
+      try StandardOutput.line("\(range.lowerBound)..<\(range.upperBound): \(String(part))")
+    }
+  }
+
+  private func chatTemplate(hasTools: Bool) throws -> ChatTemplate {
+    guard let template else {
+      let templates = try ChatTemplates(path: model ?? "")
+      do {
+        return try templates.template(hasTools: hasTools)
+      } catch {
+        throw CommandError(source, error)
+      }
+    }
+    let bytes = try FileSystem.read(template)
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+      throw CommandError("\(template): expected a template in UTF-8")
+    }
+    let tokens = try model.map { try ChatTemplates(specialTokensAt: $0) }
+    do {
+      return try ChatTemplate(text, specialTokens: tokens?.specialTokens ?? [:])
+    } catch {
+      throw CommandError(template, error)
+    }
+  }
+
+  // MARK: Reading
+
+  private func object(_ text: String) throws -> TemplateValue {
+    do {
+      let value = TemplateValue(try JSONValue(parsing: text))
+      if case .object = value { return value }
+    } catch {
+      throw CommandError("--variables", error)
+    }
+    throw CommandError("--variables: expected a JSON object, as {\"enable_thinking\": false}")
+  }
+
+  private func list(_ path: String) throws -> [TemplateValue] {
+    let bytes = try FileSystem.read(path)
+    do {
+      if case .array(let values) = TemplateValue(try JSONValue(parsing: bytes)) { return values }
+    } catch {
+      throw CommandError(path, error)
+    }
+    throw CommandError("\(path): expected a JSON list")
+  }
+}
