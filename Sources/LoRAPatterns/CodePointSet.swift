@@ -82,6 +82,46 @@ struct CodePointSet: Sendable, Hashable {
     return computed(code)
   }
 
+  /// Everything but the line feed, as "." is read.
+  var isDot: Bool {
+    isNegated && ranges == [0x0A...0x0A] && classRanges.isEmpty && plainRanges != nil
+  }
+
+  /// The members as ascending, disjoint ranges without surrogates; nil where categories or cases
+  /// decide, which have to be asked code point by code point.
+  var plainRanges: [ClosedRange<UInt32>]? {
+    guard categories == 0, !hasWhiteSpace, !hasOthers, folding != .python else { return nil }
+    if folding == .pythonASCII {
+      // Only letters of ASCII have a second case there.
+      var plain = self
+      plain.folding = .none
+      let ascii = (UInt32(0)..<0x80).filter(contains).map { $0...$0 }
+      let others = plain.plainRanges?.filter { $0.upperBound >= 0x80 } ?? []
+      return ascii + others.map { max($0.lowerBound, 0x80)...$0.upperBound }
+    }
+    let surrogates: ClosedRange<UInt32> = 0xD800...0xDFFF
+    var members = ranges + classRanges
+    if isNegated { members.append(surrogates) }
+    members.sort { $0.lowerBound < $1.lowerBound }
+    var result: [ClosedRange<UInt32>] = []
+    func append(_ low: UInt32, _ high: UInt32) {
+      if low <= high { result.append(low...high) }
+    }
+    var next: UInt32 = 0
+    for range in members where range.upperBound >= next {
+      let low = max(range.lowerBound, next)
+      if isNegated {
+        if low > next { append(next, low - 1) }
+      } else {
+        append(low, min(range.upperBound, surrogates.lowerBound - 1))
+        append(max(low, surrogates.upperBound + 1), range.upperBound)
+      }
+      next = range.upperBound + 1
+    }
+    if isNegated, next <= 0x10FFFF { result.append(next...0x10FFFF) }
+    return result
+  }
+
   private func computed(_ code: UInt32) -> Bool {
     var code = code
     var isMember: Bool
