@@ -40,6 +40,7 @@ let package = Package(
     .library(name: "LoRAFiles", targets: ["LoRAFiles"]),
     .library(name: "LoRAArchitectures", targets: ["LoRAArchitectures"]),
     .library(name: "LoRAFormats", targets: ["LoRAFormats"]),
+    .library(name: "LoRAGrammars", targets: ["LoRAGrammars"]),
     .library(name: "LoRAText", targets: ["LoRAText"]),
     .library(name: "LoRATemplates", targets: ["LoRATemplates"]),
     .library(name: "LoRAModels", targets: ["LoRAModels"]),
@@ -77,6 +78,7 @@ let package = Package(
       providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
     library("LoRAJSON"),
     library("LoRAPatterns"),
+    library("LoRAGrammars", ["LoRAJSON", "LoRAPatterns"]),
     library("LoRATensor", ["CLoRAKernels", "CLoRASystem", "COpenBLAS"]),
     library("LoRAAutograd", ["LoRATensor", "CLoRAKernels"]),
     library("LoRAFiles", ["LoRATensor", "LoRAJSON", "CLoRASystem"]),
@@ -86,7 +88,7 @@ let package = Package(
     library("LoRATemplates", ["LoRAJSON"]),
     library(
       "LoRAModels",
-      ["LoRAAutograd", "LoRAFormats", "LoRAText", "LoRATemplates", "LoRAJSON", "CLoRAKernels"]),
+      ["LoRAAutograd", "LoRAFormats", "LoRAText", "LoRATemplates", "LoRAGrammars", "LoRAJSON", "CLoRAKernels"]),
     library(
       "LoRATraining",
       ["LoRAModels", "LoRAJSON", "CLoRAKernels", .product(name: "Logging", package: "swift-log")]),
@@ -95,7 +97,7 @@ let package = Package(
       "LoRAKit",
       [
         "LoRATensor", "LoRAAutograd", "LoRAFiles", "LoRAArchitectures", "LoRAFormats", "LoRAText",
-        "LoRATemplates", "LoRAModels", "LoRATraining",
+        "LoRATemplates", "LoRAGrammars", "LoRAModels", "LoRATraining",
       ]),
     .target(
       name: "LoRAWorld", dependencies: ["LoRAKit"], resources: [.copy("Base")],
@@ -118,6 +120,7 @@ let package = Package(
     .target(name: "TestSupport", path: "Tests/Support", swiftSettings: features),
     tests("LoRAJSONTests", ["LoRAJSON"]),
     tests("LoRAPatternsTests", ["LoRAPatterns", "LoRAJSON"]),
+    tests("LoRAGrammarsTests", ["LoRAGrammars", "LoRAJSON"]),
     tests("LoRATensorTests", ["LoRATensor", "CLoRAKernels"]),
     tests("LoRAAutogradTests", ["LoRAAutograd", "LoRATesting", "LoRAFormats", "LoRAJSON"]),
     tests("LoRAFormatsTests", ["LoRAFormats", "LoRATesting", "LoRAJSON"]),

@@ -4,6 +4,7 @@
 @_exported public import LoRAAutograd
 @_exported public import LoRAFiles
 @_exported public import LoRAFormats
+@_exported public import LoRAGrammars
 @_exported public import LoRAModels
 @_exported public import LoRATemplates
 @_exported public import LoRATensor

@@ -1,0 +1,17 @@
+internal import LoRAPatterns
+
+extension TextAutomaton {
+  /// The texts in which a pattern is found, or which it matches as a whole.
+  init(pattern: String, isSearch: Bool, place: String) throws(ConstraintError) {
+    let tree: PatternTree
+    do {
+      tree = try PatternTree(parsing: pattern)
+    } catch {
+      throw ConstraintError(
+        .unsupported, place: place,
+        expected: "literals, classes, groups, alternation, repetition, ^ and $",
+        found: "\(error.message) in \"\(pattern)\"", advice: "write the pattern without it")
+    }
+    self = try PatternNetwork(tree, isSearch: isSearch, place: place).automaton(place: place)
+  }
+}

@@ -1,0 +1,126 @@
+import LoRAGrammars
+import LoRAJSON
+
+/// Answers what Tests/Reference/grammars.py asks: random walks under a constraint, and which texts
+/// it takes.
+struct CaseRunner {
+  let vocabulary: TokenVocabulary
+
+  /// The answer to one request, both a line of JSON. A request has one of `schema`, `pattern` and
+  /// `choices`; `texts` to judge; and `seeds`, a `mode` and a `limit` of tokens for walks.
+  func answer(_ request: JSONValue) -> JSONValue {
+    do throws(ConstraintError) {
+      let constraint = try constraint(request)
+      let matcher = try ConstraintMatcher(constraint, vocabulary: vocabulary)
+      var walks: [JSONValue] = []
+      for seed in request["seeds"]?.arrayValue ?? [] {
+        var copy = matcher
+        let walk = try walk(
+          &copy, seed: UInt64(seed.intValue ?? 0), mode: request["mode"]?.stringValue ?? "uniform",
+          limit: request["limit"]?.intValue ?? 300)
+        walks.append(walk)
+      }
+      var accepted: [JSONValue] = []
+      let start = try GrammarMatcher(constraint.grammar)
+      for text in request["texts"]?.arrayValue ?? [] {
+        var reader = start
+        let isBeginning = try reader.advance((text.stringValue ?? "").utf8)
+        accepted.append(.bool(isBeginning && reader.mayEnd))
+      }
+      return ["walks": .array(walks), "accepted": .array(accepted)]
+    } catch {
+      return ["error": .string(error.description), "kind": .string("\(error.kind)")]
+    }
+  }
+
+  private func constraint(_ request: JSONValue) throws(ConstraintError) -> OutputConstraint {
+    if let pattern = request["pattern"]?.stringValue { return try .pattern(pattern) }
+    if let choices = request["choices"]?.arrayValue {
+      return try .choices(choices.compactMap(\.stringValue))
+    }
+    let whitespace: JSONWhitespace =
+      switch request["whitespace"]?.stringValue {
+      case "compact": .compact
+      case "indented": .indented
+      default: .spaced
+      }
+    return try OutputConstraint(
+      jsonSchema: request["schema"]?.stringValue ?? "true", whitespace: whitespace)
+  }
+
+  /// Tokens drawn until the text has ended or the limit is met.
+  private func walk(
+    _ matcher: inout ConstraintMatcher, seed: UInt64, mode: String, limit: Int
+  ) throws(ConstraintError) -> JSONValue {
+    var random = Draws(seed: seed)
+    // Preferences of this walk: peaked logits, the same at each step.
+    let logits =
+      mode == "peaked" ? (0..<vocabulary.count).map { _ in 4 * random.normal() } : []
+    var bytes: [UInt8] = []
+    var count = 0
+    while !matcher.isFinished, count < limit {
+      let allowed = try matcher.allowedTokens()
+      let ids = allowed.ids
+      var chosen = ids[random.below(ids.count)]
+      if mode == "peaked" {
+        var best = -Double.infinity
+        for id in ids {
+          let value = logits[id] + random.gumbel()
+          if value > best { (best, chosen) = (value, id) }
+        }
+      } else if mode == "bytes" {
+        // The first byte uniformly, so that what ends a string is not rare.
+        var first: [Int: [Int]] = [:]
+        for id in ids { first[Int(vocabulary.bytes(of: id).first ?? 0), default: []].append(id) }
+        let keys = first.keys.sorted()
+        let group = first[keys[random.below(keys.count)]] ?? ids
+        chosen = group[random.below(group.count)]
+      }
+      try matcher.advance(by: chosen)
+      bytes += vocabulary.bytes(of: chosen)
+      count += 1
+    }
+    // Bytes that are no text would be lost in a string.
+    return [
+      "bytes": .array(bytes.map { .integer(Int64($0)) }), "finished": .bool(matcher.isFinished),
+      "tokens": .integer(Int64(count)),
+    ]
+  }
+}
+
+/// Random numbers by SplitMix64.
+struct Draws {
+  private var state: UInt64
+
+  init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1 }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+
+  mutating func below(_ count: Int) -> Int { Int(next() % UInt64(count)) }
+
+  /// Above 0 and at most 1.
+  mutating func unit() -> Double { (Double(next() >> 11) + 1) / 9_007_199_254_740_992 }
+
+  mutating func gumbel() -> Double { -Self.log(-Self.log(unit()) + 1e-300) }
+
+  /// Twelve uniform ones less six: near enough.
+  mutating func normal() -> Double { (0..<12).reduce(-6) { sum, _ in sum + unit() } }
+
+  /// The natural logarithm by its series, which needs no library.
+  private static func log(_ x: Double) -> Double {
+    let mantissa = x.significand
+    let t = (mantissa - 1) / (mantissa + 1)
+    var (term, sum) = (t, 0.0)
+    for k in stride(from: 1, through: 25, by: 2) {
+      sum += term / Double(k)
+      term *= t * t
+    }
+    return 2 * sum + Double(x.exponent) * 0.693_147_180_559_945_3
+  }
+}
