@@ -95,8 +95,9 @@ struct CodePointSet: Sendable, Hashable {
       // Only letters of ASCII have a second case there.
       var plain = self
       plain.folding = .none
+      guard let ranges = plain.plainRanges else { return nil }
       let ascii = (UInt32(0)..<0x80).filter(contains).map { $0...$0 }
-      let others = plain.plainRanges?.filter { $0.upperBound >= 0x80 } ?? []
+      let others = ranges.filter { $0.upperBound >= 0x80 }
       return ascii + others.map { max($0.lowerBound, 0x80)...$0.upperBound }
     }
     let surrogates: ClosedRange<UInt32> = 0xD800...0xDFFF

@@ -1,3 +1,4 @@
+import Foundation
 import LoRAGrammars
 import LoRAJSON
 
@@ -53,9 +54,9 @@ struct CaseRunner {
     _ matcher: inout ConstraintMatcher, seed: UInt64, mode: String, limit: Int
   ) throws(ConstraintError) -> JSONValue {
     var random = Draws(seed: seed)
-    // Preferences of this walk: peaked logits, the same at each step.
-    let logits =
-      mode == "peaked" ? (0..<vocabulary.count).map { _ in 4 * random.normal() } : []
+    // Preferences of this walk: peaked probabilities, the same at each step.
+    let weights =
+      mode == "peaked" ? (0..<vocabulary.count).map { _ in exp(4 * random.normal()) } : []
     var bytes: [UInt8] = []
     var count = 0
     while !matcher.isFinished, count < limit {
@@ -63,10 +64,10 @@ struct CaseRunner {
       let ids = allowed.ids
       var chosen = ids[random.below(ids.count)]
       if mode == "peaked" {
-        var best = -Double.infinity
-        for id in ids {
-          let value = logits[id] + random.gumbel()
-          if value > best { (best, chosen) = (value, id) }
+        var rest = random.unit() * ids.reduce(0) { $0 + weights[$1] }
+        for id in ids where rest > 0 {
+          rest -= weights[id]
+          chosen = id
         }
       } else if mode == "bytes" {
         // The first byte uniformly, so that what ends a string is not rare.
@@ -107,20 +108,6 @@ struct Draws {
   /// Above 0 and at most 1.
   mutating func unit() -> Double { (Double(next() >> 11) + 1) / 9_007_199_254_740_992 }
 
-  mutating func gumbel() -> Double { -Self.log(-Self.log(unit()) + 1e-300) }
-
   /// Twelve uniform ones less six: near enough.
   mutating func normal() -> Double { (0..<12).reduce(-6) { sum, _ in sum + unit() } }
-
-  /// The natural logarithm by its series, which needs no library.
-  private static func log(_ x: Double) -> Double {
-    let mantissa = x.significand
-    let t = (mantissa - 1) / (mantissa + 1)
-    var (term, sum) = (t, 0.0)
-    for k in stride(from: 1, through: 25, by: 2) {
-      sum += term / Double(k)
-      term *= t * t
-    }
-    return 2 * sum + Double(x.exponent) * 0.693_147_180_559_945_3
-  }
 }

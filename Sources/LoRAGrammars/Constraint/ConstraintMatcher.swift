@@ -67,8 +67,7 @@ public struct ConstraintMatcher: Sendable {
     if vocabulary.endTokens.contains(token) { return mayEnd }
     let spelling = vocabulary.spellings[token]
     guard !spelling.isEmpty else { return false }
-    var copy = matcher
-    return try copy.advance(spelling)
+    return try matcher.allows(spelling)
   }
 
   /// Takes the token that was chosen. Throws ``ConstraintError``, and changes nothing, if it is not

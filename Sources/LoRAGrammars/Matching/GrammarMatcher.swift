@@ -36,6 +36,13 @@ package struct GrammarMatcher: Sendable {
     return true
   }
 
+  /// Whether these bytes may follow. What is learned on the way is kept.
+  mutating func allows(_ bytes: some Sequence<UInt8>) throws(ConstraintError) -> Bool {
+    let before = place
+    defer { place = before }
+    return try advance(bytes)
+  }
+
   /// Forgets what it learned if that has become much. Numbers of places are other ones then: true.
   mutating func forgetIfFull() -> Bool {
     guard table.isFull else { return false }

@@ -36,17 +36,29 @@ struct SchemaCheck {
     return count
   }
 
-  /// Whether a value fulfils a schema's own keywords, but for `$ref`, `allOf`, `anyOf` and `oneOf`.
-  func fulfils(_ value: JSONValue, itself node: SchemaNode) throws(ConstraintError) -> Bool {
-    try fulfils(value, itself: node, depth: 0)
+  /// The values that the first `enum` or `const` of some schemas lists and that fulfil all of them by
+  /// their own keywords; nil if none lists any. What `$ref`, `allOf`, `anyOf` and `oneOf` add are
+  /// schemas of their own.
+  func listedValues(_ nodes: [SchemaNode]) throws(ConstraintError) -> [JSONValue]? {
+    guard let source = nodes.firstIndex(where: { $0.values != nil }) else { return nil }
+    var result: [JSONValue] = []
+    for value in nodes[source].values ?? [] {
+      var isValid = true
+      for (i, node) in nodes.enumerated() where isValid {
+        isValid = try fulfils(value, itself: node, isListed: i == source, depth: 0)
+      }
+      if isValid { result.append(value) }
+    }
+    return result
   }
 
+  /// Whether a value fulfils a schema's own keywords. `isListed`: it is one of its `enum`.
   private func fulfils(
-    _ value: JSONValue, itself node: SchemaNode, depth: Int
+    _ value: JSONValue, itself node: SchemaNode, isListed: Bool = false, depth: Int
   ) throws(ConstraintError) -> Bool {
     if node.isNever { return false }
     if let kinds = node.kinds, !kinds.contains(Self.kind(of: value)) { return false }
-    if let values = node.values, !values.contains(where: { Self.isSame($0, value) }) {
+    if !isListed, let values = node.values, !values.contains(where: { Self.isSame($0, value) }) {
       return false
     }
     switch value {

@@ -103,15 +103,9 @@ extension SchemaCompiler {
         let nodes = alternative.nodes.map { self.nodes[$0] }
         let kinds = nodes.reduce(ValueKind.all) { $0.intersection($1.kinds ?? ValueKind.all) }
         guard !kinds.isEmpty else { continue }
-        guard let values = nodes.lazy.compactMap(\.values).first else {
-          isPossible = true
-          break
-        }
-        for value in values {
-          var isValid = true
-          for node in nodes where isValid { isValid = try check.fulfils(value, itself: node) }
-          isPossible = isPossible || isValid
-        }
+        if try check.listedValues(nodes)?.isEmpty ?? false { continue }
+        isPossible = true
+        break
       }
       if !isPossible { return true }
     }

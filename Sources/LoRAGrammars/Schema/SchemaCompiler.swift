@@ -108,14 +108,7 @@ struct SchemaCompiler {
     alternative nodes: [SchemaNode], from start: Int32
   ) throws(ConstraintError) {
     if nodes.contains(where: \.isNever) { return }
-    if let values = nodes.lazy.compactMap(\.values).first {
-      let check = SchemaCheck(nodes: self.nodes)
-      var allowed: [JSONValue] = []
-      for value in values {
-        var isValid = true
-        for node in nodes where isValid { isValid = try check.fulfils(value, itself: node) }
-        if isValid { allowed.append(value) }
-      }
+    if let allowed = try SchemaCheck(nodes: self.nodes).listedValues(nodes) {
       layout.values(allowed, &builder, from: start)
       return
     }
