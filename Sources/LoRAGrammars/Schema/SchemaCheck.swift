@@ -36,9 +36,9 @@ struct SchemaCheck {
     return count
   }
 
-  /// The values that the first `enum` or `const` of some schemas lists and that fulfil all of them by
-  /// their own keywords; nil if none lists any. What `$ref`, `allOf`, `anyOf` and `oneOf` add are
-  /// schemas of their own.
+  /// The values that the first `enum` or `const` of some schemas lists and that fulfil all of them
+  /// by their own keywords; nil if none lists any. What `$ref`, `allOf`, `anyOf` and `oneOf` add
+  /// are schemas of their own.
   func listedValues(_ nodes: [SchemaNode]) throws(ConstraintError) -> [JSONValue]? {
     guard let source = nodes.firstIndex(where: { $0.values != nil }) else { return nil }
     var result: [JSONValue] = []

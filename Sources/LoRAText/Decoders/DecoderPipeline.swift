@@ -38,6 +38,11 @@ struct DecoderPipeline: Sendable {
     return output + end
   }
 
+  /// What a token adds to a text that has begun; nil if that depends on the tokens round it.
+  func bytes(of token: [UInt8]) -> [UInt8]? {
+    stages.reduce(Optional(token)) { token, stage in token.flatMap(stage.bytes) }
+  }
+
   private mutating func run(_ tokens: [[UInt8]], from first: Int) -> [[UInt8]] {
     var tokens = tokens
     for i in stages.indices.dropFirst(first) { tokens = stages[i].push(tokens) }

@@ -17,9 +17,9 @@ struct DecoderStage: Sendable {
     case join
   }
 
-  private let kind: Kind
+  let kind: Kind
   /// Whether all text is one token by now, of which what comes in are parts.
-  private let onFusedText: Bool
+  let onFusedText: Bool
   private var held: [UInt8] = []
   private var isFirst = true
   private var stripped = 0
@@ -144,7 +144,7 @@ struct DecoderStage: Sendable {
 
   // MARK: Byte fallback
 
-  private static func byte(of token: [UInt8]) -> UInt8? {
+  static func byte(of token: [UInt8]) -> UInt8? {
     guard token.count == 6, token.starts(with: "<0x".utf8), token[5] == UInt8(ascii: ">") else {
       return nil
     }
@@ -181,7 +181,7 @@ struct DecoderStage: Sendable {
 
   // MARK: Stripping
 
-  private static func strip(
+  static func strip(
     _ token: [UInt8], _ content: [UInt8], start: Int, stop: Int
   ) -> [UInt8] {
     var text = token[...]
