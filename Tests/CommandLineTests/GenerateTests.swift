@@ -93,6 +93,44 @@ import Testing
     }
   }
 
+  @Test func writesWhatAConstraintAllows() throws {
+    let model = try Fixtures.modelWithTokenizer()
+    let schema = try Fixtures.file(
+      "schema.json",
+      #"{"type":"object","properties":{"a":{"type":"integer","minimum":3,"maximum":7},"b":{"enum":["x","yz"]}},"required":["a","b"],"additionalProperties":false}"#
+    )
+    func run(_ more: String...) throws -> JSONValue {
+      try Command.start(
+        ["generate", "--model", model, "--prompt", "Abc", "--max-tokens", "60", "--json"] + more
+      ).outcome().json()
+    }
+    for seed in ["1", "2", "3"] {
+      let sampled = ["--temperature", "3", "--seed", seed]
+      let chosen = try Command.start(
+        ["generate", "--model", model, "--prompt", "Abc", "--json", "--choice", "yes", "--choice", "no"]
+          + sampled
+      ).outcome().json()
+      #expect(["yes", "no"].contains(chosen["text"]?.stringValue))
+      #expect(["complete", "stop_token"].contains(chosen["stopped"]?.stringValue))
+      let object = try run("--schema", schema, "--temperature", "3", "--seed", seed)
+      let value = try JSONValue(parsing: object["text"]?.stringValue ?? "")
+      #expect((3...7).contains(value["a"]?.intValue ?? 0), "\(object)")
+      #expect(["x", "yz"].contains(value["b"]?.stringValue))
+    }
+    #expect(try run("--pattern", "[0-9]{4}")["text"]?.stringValue?.count == 4)
+    // The same by guesses.
+    #expect(
+      try run("--pattern", "([a-c]{2}-){8}", "--guesses", "5")["tokens"]
+        == run("--pattern", "([a-c]{2}-){8}")["tokens"])
+    let wrong = try Fixtures.file("wrong.json", #"{"type":"object","dependentSchemas":{}}"#)
+    let outcome = try Command.run(
+      "generate", "--model", model, "--prompt", "a", "--schema", wrong)
+    #expect(outcome.status == 1 && outcome.errors.contains("dependentSchemas"), "\(outcome.errors)")
+    #expect(
+      try Command.run("generate", "--model", model, "--prompt", "a", "--choice", "a", "--pattern", "b")
+        .status == 64)
+  }
+
   @Test func refusesATokenThatTheModelLacks() throws {
     let outcome = try Command.run(
       "generate", "--model", try Fixtures.modelWithTokenizer(), "--prompt", "a", "--logit-bias",

@@ -1,4 +1,5 @@
 import LoRAAutograd
+public import LoRAGrammars
 import LoRATensor
 
 /// One text to continue among others: what a ``GenerationBatch`` works on.
@@ -68,9 +69,10 @@ public final class GenerationBatch {
   /// Adds a request, which begins with the next step. Its adapters are resolved now: a swap that
   /// comes later does not reach it.
   ///
+  /// - Parameter constraint: what the output must be, of the model's vocabulary; nil for anything.
   /// - Returns: what names it in the results of ``step()``.
   @discardableResult
-  public func add(_ request: GenerationRequest) throws -> Int {
+  public func add(_ request: GenerationRequest, constraint: ConstraintMatcher? = nil) throws -> Int {
     // While adapters are merged the base is one that already has them; only it can be asked for.
     let selection = request.adapters.strengths.isEmpty && model.isMerged ? nil : request.adapters
     // All advance by one token.
@@ -78,7 +80,7 @@ public final class GenerationBatch {
     options.guesses = 0
     let session = try GenerationSession(
       model, prompt: request.prompt, options: options, adapters: selection,
-      promptCache: promptCache)
+      promptCache: promptCache, constraint: constraint)
     let others = (waiting + running).map(\.session.snapshot)
     guard others.allSatisfy({ ($0 == nil) == (session.snapshot == nil) }) else {
       throw AdapterError.invalidValue(

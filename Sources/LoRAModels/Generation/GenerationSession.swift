@@ -1,4 +1,5 @@
 import LoRAAutograd
+public import LoRAGrammars
 import LoRATensor
 
 /// One generation in progress: a sequence, its cache, and the adapters that it was started with.
@@ -41,9 +42,12 @@ public final class GenerationSession {
   ///   - adapters: what applies, whatever happens to the model meanwhile; nil for what applies in
   ///     the scope of this call, or else is enabled on the model now.
   ///   - promptCache: what earlier generations have passed, to which this one is added; nil for none.
+  ///   - constraint: what the output must be, of the model's vocabulary; nil for anything. Its end tokens
+  ///     should be among the stop tokens.
   public init(
     _ model: any LanguageModel, prompt: [Int], options: GenerationOptions = GenerationOptions(),
-    adapters: AdapterSelection? = nil, promptCache: PromptCache? = nil
+    adapters: AdapterSelection? = nil, promptCache: PromptCache? = nil,
+    constraint: ConstraintMatcher? = nil
   ) throws {
     try options.validate(vocabularySize: model.vocabularySize)
     self.model = model
@@ -58,7 +62,7 @@ public final class GenerationSession {
     let (virtual, positions) =
       try snapshot.map { try AdapterScope.$current.withValue($0) { try limits() } } ?? limits()
     virtualTokenCount = virtual
-    sampler = Sampler(options, behind: prompt)
+    sampler = Sampler(options, behind: prompt, matcher: constraint)
     tokens = prompt
     // The prompt fits: it was checked. The sum may not even be a number.
     let capacity = virtual + prompt.count + min(options.maximumTokens, positions - prompt.count)
@@ -104,7 +108,10 @@ public final class GenerationSession {
   /// The token that `logits`, `[1, vocabulary]`, lead to; nil if that is the end.
   func choose(from logits: Tensor) throws(NonFiniteOutput) -> Int? {
     if logits.firstNonFiniteIndex() != nil { throw failure() }
-    let choice = sampler.next(logits)
+    guard let choice = sampler.next(logits) else {
+      reached = .noAllowedToken
+      return nil
+    }
     if options.stopTokens.contains(choice.token) {
       reached = .stopToken(choice.token)
       return nil
@@ -113,6 +120,7 @@ public final class GenerationSession {
     tokens.append(choice.token)
     generated += 1
     lastChoice = choice
+    if sampler.isFinished { reached = .complete }
     return choice.token
   }
 
@@ -138,7 +146,7 @@ public final class GenerationSession {
       if right > 0, row.firstNonFiniteIndex() != nil { break }
       guard let token = try choose(from: row), let choice = lastChoice else { break }
       chosen.append(choice)
-      guard token == guess else { break }
+      guard token == guess, reached == nil else { break }
       right += 1
     }
     cache.sequences[0].truncate(to: held + min(right, guesses.count))

@@ -1,3 +1,4 @@
+public import LoRAGrammars
 public import LoRAText
 
 /// One text in progress: a ``GenerationSession``, its tokenizer, and strings that end it.
@@ -22,29 +23,33 @@ public final class TextSession {
   /// Prepares a text behind `prompt`, which is read as training reads a prompt.
   ///
   /// The tokenizer's end-of-sequence token ends it beside the stop tokens of `options`. Parameters as
-  /// ``GenerationSession/init(_:prompt:options:adapters:promptCache:)``.
+  /// ``GenerationSession/init(_:prompt:options:adapters:promptCache:constraint:)``.
   ///
   /// - Parameter stopStrings: strings that end the text, of which they are no part.
   public convenience init(
     _ model: any LanguageModel, tokenizer: some Tokenizer, prompt: String,
     options: GenerationOptions = GenerationOptions(), stopStrings: [String] = [],
-    adapters: AdapterSelection? = nil, promptCache: PromptCache? = nil
+    adapters: AdapterSelection? = nil, promptCache: PromptCache? = nil,
+    constraint: ConstraintMatcher? = nil
   ) throws {
     try self.init(
       model, tokenizer: tokenizer, prompt: tokenizer.encodePrompt(prompt), options: options,
-      stopStrings: stopStrings, adapters: adapters, promptCache: promptCache)
+      stopStrings: stopStrings, adapters: adapters, promptCache: promptCache,
+      constraint: constraint)
   }
 
   /// Prepares a text behind a prompt of ids.
   public init(
     _ model: any LanguageModel, tokenizer: some Tokenizer, prompt: [Int],
     options: GenerationOptions = GenerationOptions(), stopStrings: [String] = [],
-    adapters: AdapterSelection? = nil, promptCache: PromptCache? = nil
+    adapters: AdapterSelection? = nil, promptCache: PromptCache? = nil,
+    constraint: ConstraintMatcher? = nil
   ) throws {
     var options = options
     if let end = tokenizer.endOfSequence { options.stopTokens.insert(end) }
     session = try GenerationSession(
-      model, prompt: prompt, options: options, adapters: adapters, promptCache: promptCache)
+      model, prompt: prompt, options: options, adapters: adapters, promptCache: promptCache,
+      constraint: constraint)
     self.prompt = prompt
     decoder = tokenizer.streamingDecoder(after: prompt)
     stops = StopStrings(stopStrings)

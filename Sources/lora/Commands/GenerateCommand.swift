@@ -13,6 +13,7 @@ struct GenerateCommand: ParsableCommand {
 
         lora generate --model MODEL --prompt 'Once upon a time' --max-tokens 64
         lora generate --model MODEL --adapter polite:0.5 --prompt 'Hello'
+        lora generate --model MODEL --prompt 'Is it warm? ' --choice yes --choice no
       """)
 
   @OptionGroup var model: ModelOptions
@@ -20,6 +21,7 @@ struct GenerateCommand: ParsableCommand {
   @Option(parsing: .unconditional, help: "The text to continue.")
   var prompt: String
   @OptionGroup var sampling: SamplingOptions
+  @OptionGroup var constraint: ConstraintOptions
   @OptionGroup var output: OutputOptions
 
   func run() throws {
@@ -33,10 +35,11 @@ struct GenerateCommand: ParsableCommand {
         "--prompt '\(prompt)': it has no token, and this model's tokenizer puts none before it; give a "
           + "text to continue")
     }
+    let stopTokens = pretrained.stopTokens(with: tokenizer)
     let session = try TextSession(
-      base, tokenizer: tokenizer, prompt: ids,
-      options: sampling.options(stopTokens: pretrained.stopTokens(with: tokenizer)),
-      stopStrings: sampling.stop)
+      base, tokenizer: tokenizer, prompt: ids, options: sampling.options(stopTokens: stopTokens),
+      stopStrings: sampling.stop,
+      constraint: try constraint.matcher(of: tokenizer, endTokens: stopTokens))
     var text = ""
     let precision = model.dtype.precision(otherwise: .float32)
     while let piece = try ProductPrecision.withValue(precision, { try session.next() }) {
@@ -79,7 +82,9 @@ extension GenerationEnd {
     switch self {
     case .stopToken: "stop_token"
     case .stopString: "stop_string"
+    case .complete: "complete"
     case .length: "length"
+    case .noAllowedToken: "no_allowed_token"
     }
   }
 }
