@@ -87,15 +87,16 @@ import Testing
 
   // MARK: Adapters
 
-  /// To GGUF and back, with the file as base or the folder of it, but for Ministral 3's: that is of the
-  /// model that also reads images, and the adapter of the text model alone.
-  @Test(arguments: names) func adaptersGoToGGUFAndBack(name: String) throws {
+  /// To GGUF and back, with the file as base or the folder of it. Not Ministral 3's: the file is of the model that
+  /// also reads images, and the adapter of the text model alone, which loads, but targets layers by other names.
+  @Test(arguments: ["gemma4-float16", "gpt-oss-mxfp4"]) func adaptersGoToGGUFAndBack(name: String)
+    throws
+  {
     let (folder, path) = (try Fixtures.temporaryFolder(), GGUFModelTests.path(name))
     let pretrained = try GGUFModelTests.open(name)
     try pretrained.save(to: folder + "/base")
     let (ids, _, adapted) = try GGUFModelTests.expected(name)
-    let bases = [path + ".gguf"] + (name.hasPrefix("ministral3") ? [] : [folder + "/base"])
-    for base in bases {
+    for base in [path + ".gguf", folder + "/base"] {
       let options = AdapterFile.Options(basePath: base)
       let peft = try AdapterFile(path: path + "-adapter", options: options)
       try peft.write(as: .gguf, to: folder + "/adapter.gguf", options: options)
