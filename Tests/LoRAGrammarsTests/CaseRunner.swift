@@ -71,11 +71,11 @@ struct CaseRunner {
         }
       } else if mode == "bytes" {
         // The first byte uniformly, so that what ends a string is not rare.
-        var first: [Int: [Int]] = [:]
-        for id in ids { first[Int(vocabulary.bytes(of: id).first ?? 0), default: []].append(id) }
-        let keys = first.keys.sorted()
-        let group = first[keys[random.below(keys.count)]] ?? ids
-        chosen = group[random.below(group.count)]
+        let firsts = ids.map { vocabulary.bytes(of: $0).first ?? 0 }
+        let present = Set(firsts).sorted()
+        let byte = present[random.below(present.count)]
+        let group = ids.indices.filter { firsts[$0] == byte }
+        chosen = ids[group[random.below(group.count)]]
       }
       try matcher.advance(by: chosen)
       bytes += vocabulary.bytes(of: chosen)

@@ -294,6 +294,9 @@ def is_strict(value):
                 and all(round(value[key], 12) == value[key] for key in ("open", "below", "radius", "side")
                         if isinstance(value.get(key), float))
                 and (not isinstance(email, str) or re.fullmatch(r"[a-z.]+@[a-z]+(\.[a-z]+)+", email)))
+    if isinstance(value, str):
+        # Where re lets "$" stand before a last line feed too, it is the end here.
+        return not value.endswith("\n")
     return not isinstance(value, list) or all(map(is_strict, value))
 
 

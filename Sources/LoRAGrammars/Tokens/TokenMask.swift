@@ -3,7 +3,7 @@ public struct TokenMask: Sendable, Hashable {
   /// How many ids the vocabulary has.
   public let vocabularySize: Int
   /// The bits, 64 in a word: id `i` is bit `i % 64` of word `i / 64`.
-  public private(set) var words: [UInt64]
+  public internal(set) var words: [UInt64]
 
   init(vocabularySize: Int) {
     self.vocabularySize = vocabularySize
