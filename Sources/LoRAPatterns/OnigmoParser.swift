@@ -126,6 +126,9 @@ struct OnigmoParser {
     case "\\":
       if skip("\\A") { return .assertion(.textStart) }
       if skip("\\z") { return .assertion(.textEnd) }
+      for (escape, isPositive) in [("\\b", true), ("\\B", false)] where skip(escape) {
+        return .assertion(.wordBoundary(isASCII: false, isPositive: isPositive))
+      }
       var set = CodePointSet()
       try escape(into: &set)
       return .set(try finished(set))
