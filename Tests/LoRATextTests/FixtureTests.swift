@@ -137,7 +137,9 @@ extension JSONValue {
 private final class WordLengths: WordReceiver {
   var counts: [Int] = []
 
-  func receive(_ word: UnsafeBufferPointer<UInt8>) { counts.append(word.count) }
+  func receive(_ word: UnsafeBufferPointer<UInt8>, _: UnsafePointer<Origin>?) {
+    counts.append(word.count)
+  }
 }
 
 @Suite struct UnicodeNormalizationTests {

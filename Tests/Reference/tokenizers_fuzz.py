@@ -4,7 +4,8 @@
     LORA_TOKENIZER_CASES=FOLDER swift test --filter TokenizerCases
 
 Of each kind that tokenizers_kinds.py trains, and of each further TOKENIZER (a tokenizer.json or a folder
-with one), a file of cases: ids with special tokens, token types of pairs, and decodings. The strings are
+with one), a file of cases: ids with special tokens, tokens, offsets,
+token types of pairs, and decodings. The strings are
 of words of the corpus, of all of Unicode, of marks, white space and special tokens, a few very long.
 With `--texts FILE` the strings are those of that file instead, every line or string of its JSON.
 """
@@ -51,14 +52,20 @@ def text(rng, words, specials):
     return unicodedata.normalize(rng.choice(["NFC", "NFD"]), result) if rng.random() < 0.1 else result
 
 
+def row(text, encoding, **rest):
+    """A case of an encoding: offsets flat, so that files stay small."""
+    return {"text": text, "ids": encoding.ids, "tokens": encoding.tokens,
+            "offsets": [place for pair in encoding.offsets for place in pair], **rest}
+
+
 def cases_of(t, texts):
     """The ids and decodings of texts, four of which in a row are also two pairs."""
     encodings = t.encode_batch(texts)
     for text, encoding in zip(texts, encodings):
-        yield {"text": text, "ids": encoding.ids, "decoded": t.decode(encoding.ids), "skip": True}
+        yield row(text, encoding, decoded=t.decode(encoding.ids), skip=True)
     for first, second in zip(texts[::4], texts[1::4]):
         encoding = t.encode(first, second)
-        yield {"text": first, "second": second, "pair": True, "ids": encoding.ids, "types": encoding.type_ids}
+        yield row(first, encoding, second=second, pair=True, types=encoding.type_ids)
 
 
 def cases(t, count, rng):
@@ -69,11 +76,11 @@ def cases(t, count, rng):
         first = HOSTILE[i] if i < len(HOSTILE) else text(rng, words, specials)
         encoding = t.encode(first)
         skip = rng.random() < 0.5
-        yield {"text": first, "ids": encoding.ids, "decoded": t.decode(encoding.ids, skip_special_tokens=skip), "skip": skip}
+        yield row(first, encoding, decoded=t.decode(encoding.ids, skip_special_tokens=skip), skip=skip)
         if i % 4 == 0:
             second = text(rng, words, specials) if i % 8 else None
             encoding = t.encode(first, second)
-            yield {"text": first, "second": second, "pair": True, "ids": encoding.ids, "types": encoding.type_ids}
+            yield row(first, encoding, second=second, pair=True, types=encoding.type_ids)
         if i % 10 == 0:
             ids = [rng.randrange(size + 2) for _ in range(rng.randrange(14))]
             yield {"ids": ids, "decoded": t.decode(ids, skip_special_tokens=skip), "skip": skip}

@@ -179,3 +179,14 @@ def build(corpus):
                                  initial_alphabet=P.ByteLevel.alphabet()), corpus)
     t.decoder = decoders.ByteLevel()
     yield "byte-normalizer", t
+
+    t = unigram(corpus, N.NFKC(), P.Sequence([P.UnicodeScripts(), P.Metaspace(prepend_scheme="first")]))
+    t.post_processor = template("$A </s>", "$A </s> $B </s>", t)
+    t.decoder = decoders.Metaspace(prepend_scheme="first")
+    yield "scripts", t
+
+    t = Tokenizer(models.WordLevel(unk_token="<unk>"))
+    t.pre_tokenizer = P.FixedLength(length=2)
+    learn(t, trainers.WordLevelTrainer(special_tokens=["<unk>", "<pad>", "|"], show_progress=False, vocab_size=90), corpus)
+    t.decoder = decoders.CTC(pad_token="<pad>", word_delimiter_token="|")
+    yield "fixed-length", t

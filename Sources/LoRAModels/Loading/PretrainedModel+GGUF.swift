@@ -221,17 +221,32 @@ extension GGUFFile {
     }
     var fields = EmbeddedTokenizer(file: path, model: model, tokens: tokens)
     let isScored = model == "llama"
+    // What llama.cpp takes where a file of T5's kind names none.
+    let isUnigram = model == "t5"
     fields.preTokenizer = try string(prefix + "pre")
     fields.scores = try array("scores", "numbers") { $0.doubles }
     fields.types = try array("token_type", "integers") { $0.ints }
     fields.merges = try strings(prefix + "merges")
     fields.beginningOfSequence = try token("bos") ?? (isScored && tokens.count > 1 ? 1 : nil)
-    fields.endOfSequence = try token("eos") ?? (isScored && tokens.count > 2 ? 2 : nil)
-    fields.unknown = try token("unknown") ?? (isScored ? 0 : nil)
+    fields.endOfSequence =
+      try token("eos")
+      ?? (isScored && tokens.count > 2 ? 2 : isUnigram && tokens.count > 1 ? 1 : nil)
+    fields.unknown =
+      try token("unknown") ?? (isScored ? 0 : isUnigram && tokens.count > 2 ? 2 : nil)
     fields.padding = try token("padding")
+    fields.separator = try token("seperator") ?? token("separator")
+    fields.classifier = try token("cls")
     fields.addsBeginning = try bool(prefix + "add_bos_token")
     fields.addsEnd = try bool(prefix + "add_eos_token")
+    fields.addsSeparator = try bool(prefix + "add_sep_token")
     fields.addsSpacePrefix = try bool(prefix + "add_space_prefix")
+    fields.removesExtraSpaces = try bool(prefix + "remove_extra_whitespaces")
+    fields.characterMap = try array("precompiled_charsmap", "bytes") { value in
+      value.ints?.map { UInt8(truncatingIfNeeded: $0) }
+    }
+    fields.lowercases = try bool(prefix + "normalizer.lowercase")
+    fields.stripsAccents = try bool(prefix + "normalizer.strip_accents")
+    fields.modelName = try string("general.name")
     return fields
   }
 }

@@ -43,6 +43,19 @@ extension DecoderStage.Kind {
           advice: "remove the component")
       }
       return [.wordEnds(suffix: suffix)]
+    case "CTC":
+      let pad = try reader.required("pad_token").bytes()
+      let delimiter = try reader.required("word_delimiter_token").bytes()
+      guard !pad.isEmpty, !delimiter.isEmpty else {
+        throw reader.error(
+          .unsupported, expected: "tokens for pads and between words", found: "an empty string",
+          advice: "name both")
+      }
+      return [
+        .ctc(
+          pad: pad, wordDelimiter: delimiter,
+          cleansUp: try reader.required("cleanup").boolean())
+      ]
     case "Sequence":
       var kinds: [DecoderStage.Kind] = []
       for element in try reader.required("decoders").elements() {
@@ -52,7 +65,8 @@ extension DecoderStage.Kind {
     default:
       throw reader.unsupported(
         "decoder",
-        "ByteLevel, ByteFallback, Fuse, Strip, Replace, Metaspace, WordPiece, BPEDecoder, Sequence")
+        "ByteLevel, ByteFallback, Fuse, Strip, Replace, Metaspace, WordPiece, BPEDecoder, "
+          + "CTC, Sequence")
     }
   }
 }

@@ -13,6 +13,9 @@ struct DecoderStage: Sendable {
     case wordPiece(prefix: [UInt8], cleansUp: Bool)
     /// A space after each token with the suffix of words' ends, instead of it.
     case wordEnds(suffix: [UInt8])
+    /// Speech's tokens, one a moment: repetitions and pads go.
+    case ctc(pad: [UInt8], wordDelimiter: [UInt8], cleansUp: Bool)
+    case sentencePiece(SentencePieceDecoding)
     /// What is done where there is no decoder: a space between tokens.
     case join
   }
@@ -23,6 +26,7 @@ struct DecoderStage: Sendable {
   private var held: [UInt8] = []
   private var isFirst = true
   private var stripped = 0
+  private var pieces = SentencePieceDecoding.State()
 
   init(_ kind: Kind, onFusedText: Bool) {
     self.kind = kind
@@ -51,6 +55,19 @@ struct DecoderStage: Sendable {
         }
       }
       return output
+    case .sentencePiece(let decoding):
+      return tokens.map { decoding.text(of: $0, &pieces) }
+    case .ctc(let pad, let wordDelimiter, let cleansUp):
+      guard !onFusedText else {
+        for token in tokens { held += token }
+        return []
+      }
+      return tokens.compactMap { token in
+        defer { (held, isFirst) = (token, false) }
+        if !isFirst, token == held { return nil }
+        let text = Self.spoken(token, pad, wordDelimiter, cleansUp)
+        return text.isEmpty ? nil : text
+      }
     case .join:
       return tokens.map { token in
         defer { isFirst = false }
@@ -115,6 +132,9 @@ struct DecoderStage: Sendable {
     switch kind {
     case .byteLevel: return held.isEmpty ? [] : [Array(String(decoding: held, as: UTF8.self).utf8)]
     case .byteFallback: return takeByteRun()
+    case .sentencePiece(let decoding): return [decoding.finish(&pieces)]
+    case .ctc(let pad, let wordDelimiter, let cleansUp):
+      return onFusedText ? [Self.spoken(held, pad, wordDelimiter, cleansUp)] : []
     case .replace(let pattern, let content):
       return held.isEmpty ? [] : [pattern.replacingMatches(in: held, with: content)]
     case .strip(let content, let start, let stop):
@@ -140,6 +160,16 @@ struct DecoderStage: Sendable {
   private static func cleaned(_ text: [UInt8]) -> [UInt8] {
     guard text.contains(0x20) else { return text }
     return cleaning.reduce(text) { $1.0.replacingMatches(in: $0, with: $1.1) }
+  }
+
+  // MARK: Speech
+
+  private static func spoken(
+    _ token: [UInt8], _ pad: [UInt8], _ wordDelimiter: [UInt8], _ cleansUp: Bool
+  ) -> [UInt8] {
+    let text = TextPattern.literal(pad).replacingMatches(in: token, with: [])
+    guard cleansUp else { return text }
+    return TextPattern.literal(wordDelimiter).replacingMatches(in: cleaned(text), with: [0x20])
   }
 
   // MARK: Byte fallback

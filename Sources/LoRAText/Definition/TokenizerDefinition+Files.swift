@@ -109,7 +109,7 @@ extension TokenizerDefinition {
   }
 
   /// The class that a configuration names, without "Fast".
-  private static func tokenizerClass(_ config: JSONObject?) -> String? {
+  static func tokenizerClass(_ config: JSONObject?) -> String? {
     config?["tokenizer_class"]?.stringValue.map {
       $0.hasSuffix("Fast") ? String($0.dropLast(4)) : $0
     }

@@ -8,9 +8,12 @@ struct TokenizerDefinition {
   var normalizer: Normalizer?
   var preTokenizer: PreTokenizer?
   var templates: [TextTemplate] = []
+  var offsetTrims: [OffsetTrim] = []
   var decoders: [DecoderStage.Kind] = [.join]
   var beginningOfSequence: Int?
   var endOfSequence: Int?
+  /// Whether decoders see where a special token was left out.
+  var marksSkippedTokens = false
 
   init(json text: String) throws(TokenizerError) {
     try self.init(file: "tokenizer.json", bytes: Array(text.utf8))
@@ -26,7 +29,13 @@ struct TokenizerDefinition {
         found: "nothing", advice: "check the path")
     }
     guard isDirectory.boolValue else {
-      try self.init(file: path, bytes: try TokenizerFiles.read(path))
+      let bytes = try TokenizerFiles.read(path)
+      if path.hasSuffix(".model") {
+        try self.init(sentencePiece: bytes, file: path)
+        added.finish()
+        return
+      }
+      try self.init(file: path, bytes: bytes)
       added.finish()
       useTemplateTokens()
       return
@@ -54,11 +63,24 @@ struct TokenizerDefinition {
       try self.init(wordPieces: vocabulary, directory: directory, config: whole)
       hasPostProcessor = true
       isBert = true
+    } else if let name = Self.sentencePieceNames.first(where: {
+      FileManager.default.fileExists(atPath: "\(directory)/\($0)")
+    }) {
+      let kind = Self.tokenizerClass(config) ?? "none"
+      guard let ends = Self.sentencePieceEnds(of: kind) else {
+        throw TokenizerError(
+          .unsupported, file: configFile, place: "tokenizer_class",
+          expected: "a class whose ids are those of \(name)", found: kind,
+          advice: "save the tokenizer as tokenizer.json (transformers' save_pretrained does)")
+      }
+      let file = "\(directory)/\(name)"
+      try self.init(sentencePiece: try TokenizerFiles.read(file), file: file)
+      addsEndsOfClass = ends
     } else {
       throw TokenizerError(
         .unreadable, file: directory,
-        expected: "tokenizer.json, or vocab.json and merges.txt, or vocab.txt", found: "none",
-        advice: "convert other tokenizers (sentencepiece's tokenizer.model) to tokenizer.json")
+        expected: "tokenizer.json, or vocab.json and merges.txt, or vocab.txt, or tokenizer.model",
+        found: "none", advice: "save the tokenizer as tokenizer.json")
     }
     try addTokens(of: config, file: configFile)
     try nameSequenceTokens(config, map, file: configFile, addsToTemplate: !hasPostProcessor)
@@ -68,8 +90,15 @@ struct TokenizerDefinition {
 
   /// Whether the files said what goes round a sequence.
   private var hasPostProcessor = false
+  /// What the class puts before and after a text unless the configuration says otherwise.
+  private var addsEndsOfClass = (first: false, last: false)
   /// Whether BERT's template goes round texts, which its vocab.txt can't say.
   private var isBert = false
+
+  /// What the normalizer makes of a token; nil if there is none.
+  var normalize: (([UInt8]) -> [UInt8])? {
+    normalizer.map { normalizer in { normalizer.normalize($0).bytes } }
+  }
 
   // MARK: tokenizer.json
 
@@ -84,6 +113,7 @@ struct TokenizerDefinition {
     if let reader = document.optional("post_processor") {
       hasPostProcessor = true
       templates = try TextTemplate.read(reader)
+      offsetTrims = try OffsetTrim.read(reader)
     }
     if let reader = document.optional("decoder") {
       decoders = try DecoderStage.Kind.read(reader)
@@ -92,7 +122,7 @@ struct TokenizerDefinition {
       let token = try AddedToken(reader)
       guard !token.content.isEmpty else { continue }
       let expected = try reader.required("id").integer()
-      let id = added.add(token, vocabulary: model.vocabulary, normalizer: normalizer)
+      let id = added.add(token, vocabulary: model.vocabulary, normalize: normalize)
       guard id == expected else {
         throw reader.error(
           .inconsistent,
@@ -119,7 +149,7 @@ struct TokenizerDefinition {
     for (id, entry) in entries.sorted(by: { $0.id < $1.id }) {
       let token = try AddedToken(entry)
       guard !token.content.isEmpty else { continue }
-      let assigned = added.add(token, vocabulary: model.vocabulary, normalizer: normalizer)
+      let assigned = added.add(token, vocabulary: model.vocabulary, normalize: normalize)
       guard assigned == id else {
         throw entry.error(
           .inconsistent, expected: "the id \(assigned)", found: "\(id)",
@@ -152,16 +182,17 @@ struct TokenizerDefinition {
       token.isSpecial = true
       ids[key] =
         added.id(of: token.content)
-        ?? added.add(token, vocabulary: model.vocabulary, normalizer: normalizer)
+        ?? added.add(token, vocabulary: model.vocabulary, normalize: normalize)
     }
     if isBert, let first = ids["cls_token"], let separator = ids["sep_token"] {
       templates = [.bert(first: first, separator: separator)]
     }
-    beginningOfSequence = ids["bos_token"]
-    endOfSequence = ids["eos_token"]
+    beginningOfSequence = ids["bos_token"] ?? beginningOfSequence
+    endOfSequence = ids["eos_token"] ?? endOfSequence
     guard addsToTemplate else { return }
-    let addsBeginning = try reader.optional("add_bos_token")?.boolean() == true
-    let addsEnd = try reader.optional("add_eos_token")?.boolean() == true
+    let addsBeginning =
+      try reader.optional("add_bos_token")?.boolean() ?? addsEndsOfClass.first
+    let addsEnd = try reader.optional("add_eos_token")?.boolean() ?? addsEndsOfClass.last
     let before = addsBeginning ? beginningOfSequence.map { [$0] } ?? [] : []
     let after = addsEnd ? endOfSequence.map { [$0] } ?? [] : []
     if !(before + after).isEmpty { templates = [TextTemplate(before: before, after: after)] }

@@ -17,6 +17,11 @@ extension EmbeddedTokenizer {
     func text(_ object: JSONObject) -> String {
       JSONValue.object(object).encoded(pretty: true) + "\n"
     }
+    guard ["llama", "gpt2", "gemma4"].contains(model) else {
+      throw reader.at("model").error(
+        .unsupported, expected: "a tokenizer of the model 'llama', 'gpt2' or 'gemma4'",
+        found: "'\(model)'", advice: "take the tokenizer's files from the original model")
+    }
     let definition = text(
       model == "llama"
         ? try scored(reader) : model == "gemma4" ? merged() : try byteLevel(reader))

@@ -4,8 +4,8 @@ import LoRAJSON
 package struct EmbeddedTokenizer: Sendable {
   /// The file, for errors.
   package var file: String
-  /// `model`: "llama" (SentencePiece byte pairs with scores), "gpt2" (byte-level merges) or "gemma4"
-  /// (SentencePiece byte pairs with merges).
+  /// `model`: "llama" (SentencePiece byte pairs with scores), "gpt2" (byte-level merges), "bert"
+  /// (word pieces), "t5" (unigrams) or "gemma4" (merges of plain text).
   package var model: String
   /// `pre`: the name of the word-splitting rule of "gpt2".
   package var preTokenizer: String?
@@ -25,12 +25,28 @@ package struct EmbeddedTokenizer: Sendable {
   package var unknown: Int?
   /// `padding_token_id`, if it names a token.
   package var padding: Int?
+  /// `seperator_token_id`, if it names a token: what ends a text of an encoder.
+  package var separator: Int?
+  /// `cls_token_id`, if it names a token: what starts a text of an encoder.
+  package var classifier: Int?
   /// `add_bos_token`.
   package var addsBeginning: Bool?
   /// `add_eos_token`.
   package var addsEnd: Bool?
+  /// `add_sep_token`.
+  package var addsSeparator: Bool?
   /// `add_space_prefix`.
   package var addsSpacePrefix: Bool?
+  /// `remove_extra_whitespaces`, of "t5".
+  package var removesExtraSpaces: Bool?
+  /// `precompiled_charsmap`, of "t5".
+  package var characterMap: [UInt8]?
+  /// `normalizer.lowercase`, of "bert".
+  package var lowercases: Bool?
+  /// `normalizer.strip_accents`, of "bert".
+  package var stripsAccents: Bool?
+  /// `general.name`: some models' special tokens take the space beside them, which no field says.
+  package var modelName: String?
 
   /// Creates the fields that every tokenizer has.
   package init(file: String, model: String, tokens: [String]) {
@@ -45,11 +61,25 @@ extension EmbeddedTokenizer {
   /// token, control tokens, and those that somebody defined.
   static let addedTypes = 2...4
   static let userDefinedType = 4
+  /// The type of tokens that are never found in a text.
+  static let unusedType = 5
+
+  /// Whether a special token takes the white space beside it. Files don't say; llama.cpp goes by the
+  /// names of the rule and of the model, and so does this.
+  func strips(_ token: String) -> (left: Bool, right: Bool) {
+    if token == "<mask>" || token == "[MASK]" {
+      let rules = ["jina-v2-de", "jina-v2-es", "jina-v2-code", "modern-bert"]
+      return (rules.contains(preTokenizer ?? "") || model == "t5", false)
+    }
+    let name = modelName?.lowercased() ?? ""
+    guard name.contains("phi-3") || name.contains("phi3") else { return (false, false) }
+    return (false, !["<unk>", "<s>", "<|endoftext|>"].contains(token))
+  }
 }
 
 extension TokenizerPipeline {
   /// Makes the tokenizer from a GGUF file's fields. Throws ``TokenizerError`` for an unsupported
-  /// tokenizer: a model other than "llama", "gpt2" and "gemma4", or an unknown word-splitting rule.
+  /// tokenizer: another model than the five, or an unknown word-splitting rule.
   package convenience init(_ fields: EmbeddedTokenizer) throws(TokenizerError) {
     self.init(try TokenizerDefinition(fields))
   }
@@ -57,25 +87,38 @@ extension TokenizerPipeline {
 
 extension TokenizerDefinition {
   private static let key = "tokenizer.ggml"
+  /// The kinds of `tokenizer.ggml.model` that are read.
+  private static let kinds = ["llama", "gpt2", "bert", "t5", "gemma4"]
 
   init(_ fields: EmbeddedTokenizer) throws(TokenizerError) {
     let reader = DefinitionReader(.null, file: fields.file, place: Self.key)
-    for id in [fields.beginningOfSequence, fields.endOfSequence, fields.unknown] {
+    for id in [
+      fields.beginningOfSequence, fields.endOfSequence, fields.unknown, fields.separator,
+      fields.classifier,
+    ] {
       if let id, !fields.tokens.indices.contains(id) {
         throw reader.error(
           .inconsistent, expected: "ids below \(fields.tokens.count)", found: "\(id)",
           advice: "the file is damaged")
       }
     }
-    let vocabulary = try Self.vocabulary(fields, reader)
-    switch fields.model {
-    case "llama": try self.init(scored: fields, vocabulary, reader)
-    case "gpt2": try self.init(byteLevel: fields, vocabulary, reader)
-    case "gemma4": try self.init(merged: fields, vocabulary, reader)
-    default:
+    guard Self.kinds.contains(fields.model) else {
       throw reader.at("model").error(
-        .unsupported, expected: "a tokenizer of the model 'llama', 'gpt2' or 'gemma4'",
+        .unsupported,
+        expected: "a tokenizer of the model "
+          + Self.kinds.map { "'\($0)'" }.joined(separator: ", "),
         found: "'\(fields.model)'", advice: "use a model with one of these")
+    }
+    if fields.model == "bert" {
+      try self.init(wordPieces: fields, reader)
+    } else {
+      let vocabulary = try Self.vocabulary(fields.tokens, reader)
+      switch fields.model {
+      case "llama": try self.init(scored: fields, vocabulary, reader)
+      case "t5": try self.init(unigram: fields, vocabulary, reader)
+      case "gemma4": try self.init(plainMerges: fields, vocabulary, reader)
+      default: try self.init(byteLevel: fields, vocabulary, reader)
+      }
     }
     try addTokens(fields, reader)
     beginningOfSequence = fields.beginningOfSequence
@@ -83,11 +126,12 @@ extension TokenizerDefinition {
     added.finish()
   }
 
-  private static func vocabulary(
-    _ fields: EmbeddedTokenizer, _ reader: DefinitionReader
+  /// The tokens by id. Throws where two are the same.
+  static func vocabulary(
+    _ tokens: [String], _ reader: DefinitionReader
   ) throws(TokenizerError) -> Vocabulary {
-    var vocabulary = Vocabulary(capacity: fields.tokens.count)
-    for (id, token) in fields.tokens.enumerated() {
+    var vocabulary = Vocabulary(capacity: tokens.count)
+    for (id, token) in tokens.enumerated() {
       let isNew = Array(token.utf8).withUnsafeBufferPointer { vocabulary.insert($0, id: id) }
       guard isNew else {
         throw reader.at("tokens").error(
@@ -98,11 +142,9 @@ extension TokenizerDefinition {
     return vocabulary
   }
 
-  // MARK: SentencePiece
-
-  private init(
-    scored fields: EmbeddedTokenizer, _ vocabulary: Vocabulary, _ reader: DefinitionReader
-  ) throws(TokenizerError) {
+  static func scores(
+    _ fields: EmbeddedTokenizer, _ reader: DefinitionReader
+  ) throws(TokenizerError) -> [Double] {
     guard let scores = fields.scores, scores.count == fields.tokens.count,
       scores.allSatisfy(\.isFinite)
     else {
@@ -110,6 +152,29 @@ extension TokenizerDefinition {
         .malformed, expected: "a finite score for each of \(fields.tokens.count) tokens",
         found: "\(fields.scores?.count ?? 0) scores", advice: "the file is damaged")
     }
+    return scores
+  }
+
+  /// The merges, which the kind must have.
+  static func merges(
+    _ fields: EmbeddedTokenizer, _ vocabulary: Vocabulary, _ reader: DefinitionReader
+  ) throws(TokenizerError) -> MergeTable {
+    guard let merges = fields.merges else {
+      throw reader.at("merges").error(
+        .malformed, expected: "the merges of the vocabulary", found: "nothing",
+        advice: "convert the model again")
+    }
+    let lines = DefinitionReader(
+      .array(merges.map { .string($0) }), file: fields.file, place: "\(key).merges")
+    return try MergeTable(lines, vocabulary: vocabulary, continuingPrefix: [])
+  }
+
+  // MARK: SentencePiece
+
+  private init(
+    scored fields: EmbeddedTokenizer, _ vocabulary: Vocabulary, _ reader: DefinitionReader
+  ) throws(TokenizerError) {
+    let scores = try Self.scores(fields, reader)
     model = BytePairModel(
       vocabulary: vocabulary, merges: MergeTable(capacity: 0),
       unknown: Int32(fields.unknown ?? -1), fusesUnknown: false, fallsBackToBytes: true,
@@ -124,40 +189,6 @@ extension TokenizerDefinition {
       fields, addsBeginning: fields.addsBeginning ?? true, addsEnd: fields.addsEnd ?? false)
   }
 
-  // MARK: SentencePiece with merges
-
-  /// No word of the vocabulary has a line break beside anything else.
-  static let lines = #"[^\n]+|\n+"#
-
-  private init(
-    merged fields: EmbeddedTokenizer, _ vocabulary: Vocabulary, _ reader: DefinitionReader
-  ) throws(TokenizerError) {
-    model = BytePairModel(
-      vocabulary: vocabulary, merges: try Self.merges(fields, vocabulary, reader),
-      unknown: Int32(fields.unknown ?? -1), fusesUnknown: false, fallsBackToBytes: true,
-      ignoresMerges: false, continuingPrefix: [], endSuffix: [])
-    let space = Array("\u{2581}".utf8)
-    normalizer = .replace(.literal([0x20]), with: space)
-    preTokenizer = .split(
-      .expression(try reader.expression(Self.lines)), .isolated, isInverted: false)
-    decoders = [.replace(.literal(space), with: [0x20]), .byteFallback, .fuse]
-    // llama.cpp puts the token there whatever the file says.
-    templates = Self.template(fields, addsBeginning: true, addsEnd: fields.addsEnd ?? false)
-  }
-
-  private static func merges(
-    _ fields: EmbeddedTokenizer, _ vocabulary: Vocabulary, _ reader: DefinitionReader
-  ) throws(TokenizerError) -> MergeTable {
-    guard let merges = fields.merges else {
-      throw reader.at("merges").error(
-        .malformed, expected: "the merges of the vocabulary", found: "nothing",
-        advice: "convert the model again")
-    }
-    let lines = DefinitionReader(
-      .array(merges.map { .string($0) }), file: fields.file, place: "\(Self.key).merges")
-    return try MergeTable(lines, vocabulary: vocabulary, continuingPrefix: [])
-  }
-
   // MARK: Byte level
 
   private init(
@@ -165,7 +196,8 @@ extension TokenizerDefinition {
   ) throws(TokenizerError) {
     let cutting = try WordCutting(named: fields.preTokenizer, reader)
     model = BytePairModel(
-      vocabulary: vocabulary, merges: try Self.merges(fields, vocabulary, reader), unknown: -1,
+      vocabulary: vocabulary,
+      merges: try Self.merges(fields, vocabulary, reader), unknown: -1,
       fusesUnknown: false, fallsBackToBytes: false, ignoresMerges: cutting.ignoresMerges,
       continuingPrefix: [], endSuffix: [])
     if cutting.composes { normalizer = .unicode(.nfc) }
@@ -180,9 +212,17 @@ extension TokenizerDefinition {
     templates = Self.template(
       fields, addsBeginning: fields.addsBeginning ?? cutting.addsBeginning,
       addsEnd: fields.addsEnd ?? false)
+    if cutting.addsSeparator, fields.addsBeginning ?? true, fields.addsEnd ?? true {
+      // RoBERTa's kind: `<s> A </s></s> B </s>`.
+      if let first = fields.classifier ?? fields.beginningOfSequence,
+        let separator = fields.separator ?? fields.endOfSequence
+      {
+        templates = [.roberta(first: first, separator: separator)]
+      }
+    }
   }
 
-  private static func template(
+  static func template(
     _ fields: EmbeddedTokenizer, addsBeginning: Bool, addsEnd: Bool
   ) -> [TextTemplate] {
     let before = addsBeginning ? fields.beginningOfSequence.map { [$0] } ?? [] : []
@@ -205,11 +245,12 @@ extension TokenizerDefinition {
     for (token, type) in zip(fields.tokens, types) where !token.isEmpty {
       switch type {
       case _ where EmbeddedTokenizer.addedTypes.contains(type):
+        let (stripsLeft, stripsRight) = fields.strips(token)
         _ = added.add(
           AddedToken(
-            content: Array(token.utf8), isNormalized: false,
-            isSpecial: type != EmbeddedTokenizer.userDefinedType),
-          vocabulary: model.vocabulary, normalizer: normalizer)
+            content: Array(token.utf8), stripsLeft: stripsLeft, stripsRight: stripsRight,
+            isNormalized: false, isSpecial: type != EmbeddedTokenizer.userDefinedType),
+          vocabulary: model.vocabulary, normalize: normalize)
       case 0, 1, 5, 6: break
       default:
         throw reader.at("token_type").error(

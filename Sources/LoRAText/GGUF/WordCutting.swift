@@ -1,7 +1,7 @@
 /// How a byte-level tokenizer cuts a text into words, by the name that GGUF files have for it.
 ///
 /// Source: the tokenizers that the names stand for; `llama_vocab::impl::load` of llama.cpp lists
-/// them.
+/// them. The patterns are in `WordCutting+Names.swift`.
 struct WordCutting {
   /// Each cuts what the one before left.
   var patterns: [String]
@@ -11,46 +11,20 @@ struct WordCutting {
   var ignoresMerges = false
   /// Whether a sequence begins with its token unless the file says otherwise.
   var addsBeginning = false
+  /// Whether a sequence ends with its separator unless the file says otherwise.
+  var addsSeparator = false
   /// Whether the text is brought into Unicode's form C.
   var composes = false
 
-  private static let llama3 =
-    #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"#
-    + #"|\s*[\r\n]+|\s+(?!\S)|\s+"#
-
-  /// The names that are known.
-  private static let all: [(names: [String], cutting: WordCutting)] = [
-    (
-      ["llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "lfm2"],
-      WordCutting(patterns: [llama3], ignoresMerges: true, addsBeginning: true)
-    ),
-    (
-      ["qwen2", "deepseek-r1-qwen", "megrez"],
-      WordCutting(patterns: [TokenizerDefinition.qwen2Pattern], composes: true)
-    ),
-    (
-      ["gpt-2", "phi-2", "mpt", "olmo"], WordCutting(patterns: [PreTokenizer.byteLevelPattern])
-    ),
-    (
-      ["smollm", "starcoder", "refact", "command-r", "codeshell"],
-      WordCutting(patterns: [PreTokenizer.byteLevelPattern], cutsDigits: true)
-    ),
-    (
-      ["default"],
-      WordCutting(patterns: [
-        #"[\p{P}\$\+<=>\^~\|]+"#, PreTokenizer.byteLevelPattern, #"\p{N}+"#, "[0-9][0-9][0-9]",
-      ])
-    ),
-  ]
-
   init(
     patterns: [String], cutsDigits: Bool = false, ignoresMerges: Bool = false,
-    addsBeginning: Bool = false, composes: Bool = false
+    addsBeginning: Bool = false, addsSeparator: Bool = false, composes: Bool = false
   ) {
     self.patterns = patterns
     self.cutsDigits = cutsDigits
     self.ignoresMerges = ignoresMerges
     self.addsBeginning = addsBeginning
+    self.addsSeparator = addsSeparator
     self.composes = composes
   }
 

@@ -4,11 +4,23 @@ import LoRAPatterns
 /// all neighbours that together spell a token, those with the highest score join first, the leftmost
 /// of equal ones.
 extension BytePairModel {
-  /// Appends the ids of a text, and calls `place` with where each starts; `scores` has one for every
-  /// id of the vocabulary.
-  func tokens(
-    of text: UnsafeBufferPointer<UInt8>, scores: [Float], _ scratch: inout Scratch,
-    into ids: inout [Int32], _ place: (Int32) -> Void
+  /// Appends the ids of a text, and calls `place` with where each starts.
+  func scoredTokens(
+    of text: UnsafeBufferPointer<UInt8>, _ scratch: inout Scratch, into ids: inout [Int32],
+    _ place: (Int32) -> Void
+  ) {
+    var isUnknown = false
+    forEachPiece(of: text, &scratch) { piece in
+      let count = ids.count
+      isUnknown = append(
+        UnsafeBufferPointer(rebasing: text[piece]), behindUnknown: isUnknown, to: &ids)
+      for i in count..<ids.count { place(Int32(piece.lowerBound + i - count)) }
+    }
+  }
+
+  /// Calls `body` with the pieces of a text from left to right, where no more of them join.
+  func forEachPiece(
+    of text: UnsafeBufferPointer<UInt8>, _ scratch: inout Scratch, _ body: (Range<Int>) -> Void
   ) {
     // Piece i lies in starts[i]..<ends[i]; an end of -1 marks one that has joined another.
     scratch.starts.removeAll(keepingCapacity: true)
@@ -47,26 +59,59 @@ extension BytePairModel {
     }
     var piece: Int? = 0
     while let here = piece {
-      let count = ids.count
-      append(spelling(here, here), to: &ids)
-      for i in count..<ids.count {
-        // The bytes of a code point: none but the first starts one.
-        place(scratch.starts[here] + Int32(min(i - count, 1)))
-      }
+      body(Int(scratch.starts[here])..<Int(scratch.symbols[here]))
       piece = scratch.chain.next(here)
     }
   }
 
-  /// A piece's id, or those of its bytes, or the unknown one.
-  private func append(_ piece: UnsafeBufferPointer<UInt8>, to ids: inout [Int32]) {
+  /// The same for a text of any length, with the ids of the pieces, -1 for what is none: in parts
+  /// that no piece spans, of which most are met again.
+  func forEachPiece(
+    ofLong text: UnsafeBufferPointer<UInt8>, scratch: inout Scratch,
+    _ body: (Range<Int>, Int32) -> Void
+  ) {
+    let seams = scratch.seams ?? TokenSeams(of: vocabulary)
+    scratch.seams = seams
+    var start = 0
+    var ids: [Int32] = []
+    seams.forEachPart(of: text) { part in
+      defer { start += part.count }
+      let hash = hashBytes(part)
+      let isShort = part.count <= WordCache.longestWord
+      ids.removeAll(keepingCapacity: true)
+      if isShort, scratch.parts.appendIDs(of: part, hash: hash, to: &ids) {
+        var end = start
+        for entry in ids {
+          // An id, or a length where there is none.
+          let count = entry < 0 ? Int(-entry) : vocabulary.length(of: Int(entry))
+          body(end..<end + count, max(-1, entry))
+          end += count
+        }
+        return
+      }
+      forEachPiece(of: part, &scratch) { piece in
+        let id = vocabulary.id(of: UnsafeBufferPointer(rebasing: part[piece]))
+        ids.append(id < 0 ? -Int32(piece.count) : id)
+        body(start + piece.lowerBound..<start + piece.upperBound, id)
+      }
+      if isShort { scratch.parts.insert(part, hash: hash, ids: ids[...]) }
+    }
+  }
+
+  /// Appends a piece's id, or those of its bytes, or the unknown one; returns whether it was that.
+  private func append(
+    _ piece: UnsafeBufferPointer<UInt8>, behindUnknown: Bool, to ids: inout [Int32]
+  ) -> Bool {
     let id = vocabulary.id(of: piece)
     if id >= 0 {
       ids.append(id)
     } else if let byteIDs, piece.allSatisfy({ byteIDs[Int($0)] >= 0 }) {
       for byte in piece { ids.append(byteIDs[Int(byte)]) }
     } else if unknown >= 0 {
-      ids.append(unknown)
+      if !(fusesUnknown && behindUnknown) { ids.append(unknown) }
+      return true
     }
+    return false
   }
 
   /// A number that is lower the higher the score is.

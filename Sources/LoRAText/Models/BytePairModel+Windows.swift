@@ -101,7 +101,7 @@ extension BytePairModel {
       window.ids = scratch.symbols
       window.starts = scratch.starts
     } else {
-      tokens(of: text, scores: scores, &scratch, into: &window.ids) { window.starts.append($0) }
+      scoredTokens(of: text, &scratch, into: &window.ids) { window.starts.append($0) }
     }
     return window
   }

@@ -21,7 +21,7 @@ struct BytePairModel: WordModel {
   init(
     vocabulary: Vocabulary, merges: MergeTable, unknown: Int32, fusesUnknown: Bool,
     fallsBackToBytes: Bool, ignoresMerges: Bool, continuingPrefix: [UInt8], endSuffix: [UInt8],
-    scores: [Float] = []
+    scores: [Float] = [], byteIDs: [Int32]? = nil
   ) {
     self.scores = scores
     self.vocabulary = vocabulary
@@ -31,7 +31,7 @@ struct BytePairModel: WordModel {
     self.ignoresMerges = ignoresMerges
     self.continuingPrefix = continuingPrefix
     self.endSuffix = endSuffix
-    byteIDs = fallsBackToBytes ? vocabulary.byteIDs : nil
+    self.byteIDs = fallsBackToBytes ? byteIDs ?? vocabulary.byteIDs : nil
     direct = (UInt32(0)..<0x400).map { code in
       Unicode.Scalar(code).map { vocabulary.id(of: String($0).utf8) } ?? -1
     }
@@ -46,6 +46,11 @@ struct BytePairModel: WordModel {
     var starts: [Int32] = []
     fileprivate var ranks: [UInt32] = []
     fileprivate var affixed: [UInt8] = []
+    /// Whether `starts` counts the bytes of the symbols before, as offsets do: without what was
+    /// dropped, in the order of the symbols.
+    var countsBytes = false
+    /// The bytes of the symbols so far.
+    var byteCount = 0
     var chain = SymbolChain()
     var seams: TokenSeams?
     /// The ids of the parts of long words.
@@ -93,7 +98,7 @@ struct BytePairModel: WordModel {
       tokens(of: word, &scratch)
       ids.append(contentsOf: scratch.symbols)
     } else {
-      tokens(of: word, scores: scores, &scratch, into: &ids) { _ in }
+      scoredTokens(of: word, &scratch, into: &ids) { _ in }
     }
   }
 
@@ -111,8 +116,9 @@ struct BytePairModel: WordModel {
   private func split(_ word: UnsafeBufferPointer<UInt8>, _ scratch: inout Scratch) {
     scratch.symbols.removeAll(keepingCapacity: true)
     scratch.starts.removeAll(keepingCapacity: true)
-    /// Where the unknown started that has yet to be appended.
-    var pendingUnknown: Int?
+    scratch.byteCount = 0
+    /// The unknown that has yet to be appended.
+    var pendingUnknown: Range<Int>?
     var start = 0
     while start < word.count {
       let (code, count) = decodeScalar(word, at: start)
@@ -135,28 +141,29 @@ struct BytePairModel: WordModel {
       }
       if id >= 0 {
         if let place = pendingUnknown {
-          scratch.append(unknown, at: place)
+          scratch.append(unknown, of: place)
           pendingUnknown = nil
         }
-        scratch.append(id, at: start)
+        scratch.append(id, of: start..<end)
       } else {
         let bytes = hasAffix ? scratch.affixed[...] : ArraySlice(word[start..<end])
         if let byteIDs, bytes.allSatisfy({ byteIDs[Int($0)] >= 0 }) {
           // An unknown before these bytes stays pending, as in the program that this follows.
           for (i, byte) in bytes.enumerated() {
-            scratch.append(byteIDs[Int(byte)], at: min(start + i, end - 1))
+            let place = min(start + i, end - 1)
+            scratch.append(byteIDs[Int(byte)], of: place..<place + 1)
           }
         } else if unknown >= 0 {
           if let place = pendingUnknown, !fusesUnknown {
-            scratch.append(unknown, at: place)
+            scratch.append(unknown, of: place)
             pendingUnknown = nil
           }
-          pendingUnknown = pendingUnknown ?? start
+          pendingUnknown = (pendingUnknown?.lowerBound ?? start)..<end
         }
       }
       start = end
     }
-    if let place = pendingUnknown { scratch.append(unknown, at: place) }
+    if let place = pendingUnknown { scratch.append(unknown, of: place) }
   }
 
   private func mergeShort(_ scratch: inout Scratch) {
@@ -222,9 +229,10 @@ struct BytePairModel: WordModel {
 }
 
 extension BytePairModel.Scratch {
-  fileprivate mutating func append(_ symbol: Int32, at start: Int) {
+  fileprivate mutating func append(_ symbol: Int32, of range: Range<Int>) {
     symbols.append(symbol)
-    starts.append(Int32(start))
+    starts.append(Int32(countsBytes ? byteCount : range.lowerBound))
+    byteCount += range.count
   }
 }
 
@@ -237,6 +245,10 @@ final class BytePairEncoder: WordEncoder {
 
   func encode(_ word: UnsafeBufferPointer<UInt8>, into ids: inout [Int32]) {
     model.encode(word, into: &ids, scratch: &scratch)
+  }
+
+  func trace(_ word: UnsafeBufferPointer<UInt8>, into tokens: inout [TracedToken]) {
+    model.trace(word, into: &tokens, scratch: &scratch)
   }
 
   var seams: TokenSeams? {

@@ -16,15 +16,25 @@ struct UnigramModel: WordModel {
   fileprivate let trie: ByteTrie
   fileprivate let unknownScore: Double
 
+  /// Creates a model.
+  ///
+  /// - Parameters:
+  ///   - vocabulary: All tokens.
+  ///   - pieces: Those that are found in words; nil for all.
+  ///   - scores: The score of every id.
+  ///   - lowestScore: That of the unknown is 10 below it; nil for the lowest of `scores`.
+  ///   - unknown: The unknown token.
+  ///   - fallsBackToBytes: Whether what is unknown is spelled in bytes.
   init(
-    vocabulary: Vocabulary, scores: [Double], unknown: Int32, fallsBackToBytes: Bool
+    vocabulary: Vocabulary, pieces: Vocabulary? = nil, scores: [Double],
+    lowestScore: Double? = nil, unknown: Int32, fallsBackToBytes: Bool
   ) throws(TokenizerError) {
     self.vocabulary = vocabulary
     self.scores = scores
     self.unknown = unknown
     byteIDs = fallsBackToBytes ? vocabulary.byteIDs : nil
-    trie = try ByteTrie(of: vocabulary)
-    unknownScore = (scores.min() ?? 0) - 10
+    trie = try ByteTrie(of: pieces ?? vocabulary)
+    unknownScore = (lowestScore ?? scores.min() ?? 0) - 10
   }
 
   init(_ reader: DefinitionReader) throws(TokenizerError) {
@@ -91,6 +101,20 @@ private final class UnigramEncoder: WordEncoder {
   init(_ model: UnigramModel) { self.model = model }
 
   func encode(_ word: UnsafeBufferPointer<UInt8>, into ids: inout [Int32]) {
+    search(word) { appendIDs(of: word, $0, to: &ids) }
+  }
+
+  func trace(_ word: UnsafeBufferPointer<UInt8>, into tokens: inout [TracedToken]) {
+    search(word) { appendTokens(of: word, $0, to: &tokens) }
+  }
+
+  /// What was found in a word: a token, or a run of unknown code points.
+  private enum Found {
+    case token(Int32, Range<Int>)
+    case unknown(Range<Int>)
+  }
+
+  private func search(_ word: UnsafeBufferPointer<UInt8>, _ body: (Found) -> Void) {
     var base = 0
     var position = 0
     /// The first byte that has not been decided to be unknown or not.
@@ -100,17 +124,15 @@ private final class UnigramEncoder: WordEncoder {
     while base + position < word.count {
       // The end of the places is as far as anything has reached.
       if position >= Self.settledLength, position == places.count - 1 {
-        settle(word, from: base, &unknownStart, into: &ids)
+        settle(from: base, &unknownStart, body)
         base += position
         places.replaceSubrange(0..., with: CollectionOfOne(Place(score: places[position].score)))
         position = 0
       }
       position += extend(word, from: base, at: position)
     }
-    settle(word, from: base, &unknownStart, into: &ids)
-    if let start = unknownStart {
-      appendUnknown(UnsafeBufferPointer(rebasing: word[start...]), to: &ids)
-    }
+    settle(from: base, &unknownStart, body)
+    if let start = unknownStart { body(.unknown(start..<word.count)) }
   }
 
   /// Tries all tokens that begin at a place; returns the length of its code point.
@@ -141,10 +163,9 @@ private final class UnigramEncoder: WordEncoder {
     places[end] = Place(score: score, start: Int32(start), id: id)
   }
 
-  /// Appends the ids of the best way to the last place.
+  /// Tells the tokens of the best way to the last place.
   private func settle(
-    _ word: UnsafeBufferPointer<UInt8>, from base: Int, _ unknownStart: inout Int?,
-    into ids: inout [Int32]
+    from base: Int, _ unknownStart: inout Int?, _ body: (Found) -> Void
   ) {
     path.removeAll(keepingCapacity: true)
     var end = places.count - 1
@@ -160,22 +181,55 @@ private final class UnigramEncoder: WordEncoder {
         continue
       }
       if let first = unknownStart {
-        appendUnknown(UnsafeBufferPointer(rebasing: word[first..<start]), to: &ids)
+        body(.unknown(first..<start))
         unknownStart = nil
       }
-      ids.append(place.id)
+      body(.token(place.id, start..<base + end))
     }
   }
 
-  private func appendUnknown(_ text: UnsafeBufferPointer<UInt8>, to ids: inout [Int32]) {
-    let id = model.vocabulary.id(of: text)
-    if id >= 0 {
-      ids.append(id)
-    } else if let byteIDs = model.byteIDs, text.allSatisfy({ byteIDs[Int($0)] >= 0 }) {
-      for byte in text { ids.append(byteIDs[Int(byte)]) }
-    } else {
-      ids.append(model.unknown)
+  private func appendIDs(
+    of word: UnsafeBufferPointer<UInt8>, _ found: Found, to ids: inout [Int32]
+  ) {
+    switch found {
+    case .token(let id, _): ids.append(id)
+    case .unknown(let range):
+      let text = UnsafeBufferPointer(rebasing: word[range])
+      let id = model.vocabulary.id(of: text)
+      if id >= 0 {
+        ids.append(id)
+      } else if let byteIDs = byteIDs(of: text) {
+        ids.append(contentsOf: byteIDs)
+      } else {
+        ids.append(model.unknown)
+      }
     }
+  }
+
+  private func appendTokens(
+    of word: UnsafeBufferPointer<UInt8>, _ found: Found, to tokens: inout [TracedToken]
+  ) {
+    switch found {
+    case .token(let id, let range): tokens.append(TracedToken(id: id, range: range))
+    case .unknown(let range):
+      let text = UnsafeBufferPointer(rebasing: word[range])
+      let id = model.vocabulary.id(of: text)
+      if id >= 0 {
+        tokens.append(TracedToken(id: id, range: range))
+      } else if let byteIDs = byteIDs(of: text) {
+        // Each is told to stand for the whole.
+        tokens.append(contentsOf: byteIDs.map { TracedToken(id: $0, range: range) })
+      } else {
+        tokens.append(TracedToken(id: model.unknown, range: range, isCalledByText: true))
+      }
+    }
+  }
+
+  private func byteIDs(of text: UnsafeBufferPointer<UInt8>) -> [Int32]? {
+    guard let byteIDs = model.byteIDs, text.allSatisfy({ byteIDs[Int($0)] >= 0 }) else {
+      return nil
+    }
+    return text.map { byteIDs[Int($0)] }
   }
 
   func trim() {

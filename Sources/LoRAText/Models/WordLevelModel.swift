@@ -20,5 +20,10 @@ struct WordLevelModel: WordModel {
       let id = model.vocabulary.id(of: word)
       ids.append(id >= 0 ? id : model.unknown)
     }
+
+    func trace(_ word: UnsafeBufferPointer<UInt8>, into tokens: inout [TracedToken]) {
+      let id = model.vocabulary.id(of: word)
+      tokens.append(TracedToken(id: id >= 0 ? id : model.unknown, range: 0..<word.count))
+    }
   }
 }

@@ -13,11 +13,23 @@ protocol WordEncoder: AnyObject {
   /// Appends the ids of a word, which is not empty.
   func encode(_ word: UnsafeBufferPointer<UInt8>, into ids: inout [Int32])
 
+  /// Appends the same tokens and where they are in the word. Slower: nothing is remembered.
+  func trace(_ word: UnsafeBufferPointer<UInt8>, into tokens: inout [TracedToken])
+
   /// Where a text may be cut and encoded in parts; nil where that could change its ids.
   var seams: TokenSeams? { get }
 
   /// Lets go of the memory that an unusually long word took.
   func trim()
+}
+
+/// A token and which bytes of its word it stands for.
+struct TracedToken {
+  var id: Int32
+  var range: Range<Int>
+  /// Whether those bytes, not the spelling of the id, are what the token is called: a model of
+  /// unigrams tells so what was unknown.
+  var isCalledByText = false
 }
 
 extension WordEncoder {

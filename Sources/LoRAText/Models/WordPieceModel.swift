@@ -41,9 +41,20 @@ struct WordPieceModel: WordModel {
 
     func encode(_ word: UnsafeBufferPointer<UInt8>, into ids: inout [Int32]) {
       let count = ids.count
-      guard model.isShort(word), model.appendPieces(of: word, to: &ids) else {
+      guard model.isShort(word), model.forEachPiece(of: word, { id, _ in ids.append(id) }) else {
         ids.removeLast(ids.count - count)
         ids.append(model.unknown)
+        return
+      }
+    }
+
+    func trace(_ word: UnsafeBufferPointer<UInt8>, into tokens: inout [TracedToken]) {
+      let count = tokens.count
+      guard model.isShort(word),
+        model.forEachPiece(of: word, { tokens.append(TracedToken(id: $0, range: $1)) })
+      else {
+        tokens.removeLast(tokens.count - count)
+        tokens.append(TracedToken(id: model.unknown, range: 0..<word.count))
         return
       }
     }
@@ -53,9 +64,9 @@ struct WordPieceModel: WordModel {
     word.count <= longestWord || word.count { $0 & 0xC0 != 0x80 } <= longestWord
   }
 
-  /// Appends the longest piece at each place; false where none fits.
-  private func appendPieces(
-    of word: UnsafeBufferPointer<UInt8>, to ids: inout [Int32]
+  /// Calls `body` with the longest piece at each place; false where none fits.
+  private func forEachPiece(
+    of word: UnsafeBufferPointer<UInt8>, _ body: (Int32, Range<Int>) -> Void
   ) -> Bool {
     var start = 0
     while start < word.count {
@@ -68,7 +79,7 @@ struct WordPieceModel: WordModel {
         if let id = trie.id(at: node) { longest = (id, end) }
       }
       guard let longest else { return false }
-      ids.append(longest.id)
+      body(longest.id, start..<longest.end)
       start = longest.end
     }
     return true

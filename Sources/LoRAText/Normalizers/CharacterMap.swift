@@ -38,24 +38,57 @@ struct CharacterMap: Sendable {
     var output: [UInt8] = []
     output.reserveCapacity(text.count)
     text.withUnsafeBufferPointer { text in
-      forEachCluster(of: text) { cluster in
-        if cluster.count < 6, let replacement = replacement(of: text, cluster) {
+      forEachPart(of: text) { range, replacement in
+        if let replacement {
           output.append(contentsOf: replacement)
-          return
-        }
-        var position = cluster.lowerBound
-        while position < cluster.upperBound {
-          let scalar = position..<position + scalarLength(startingWith: text[position])
-          if let replacement = replacement(of: text, scalar) {
-            output.append(contentsOf: replacement)
-          } else {
-            output.append(contentsOf: text[scalar])
-          }
-          position = scalar.upperBound
+        } else {
+          output.append(contentsOf: text[range])
         }
       }
     }
     return output
+  }
+
+  /// The normalized text as changes of the given one; nil where nothing is in the map.
+  ///
+  /// The last of more code points than there were are put in; the last of fewer takes the place of
+  /// what is gone, be it one of those before.
+  func changes(of text: [UInt8]) -> [AlignedText.Change]? {
+    var changes: [AlignedText.Change] = []
+    var isChanged = false
+    text.withUnsafeBufferPointer { text in
+      forEachPart(of: text) { range, replacement in
+        let old = String(decoding: text[range], as: UTF8.self).unicodeScalars
+        guard let replacement else {
+          changes += old.map { ($0, 0) }
+          return
+        }
+        isChanged = true
+        let new = String(decoding: replacement, as: UTF8.self).unicodeScalars
+        let difference = new.count - old.count
+        for (i, scalar) in new.enumerated() { changes.append((scalar, i < old.count ? 0 : 1)) }
+        if difference < 0, !changes.isEmpty { changes[changes.count - 1].change += difference }
+      }
+    }
+    return isChanged ? changes : nil
+  }
+
+  /// Calls `body` with what is replaced, and with code points that are not.
+  private func forEachPart(
+    of text: UnsafeBufferPointer<UInt8>, _ body: (Range<Int>, ArraySlice<UInt8>?) -> Void
+  ) {
+    forEachCluster(of: text) { cluster in
+      if cluster.count < 6, let replacement = replacement(of: text, cluster) {
+        body(cluster, replacement)
+        return
+      }
+      var position = cluster.lowerBound
+      while position < cluster.upperBound {
+        let scalar = position..<position + scalarLength(startingWith: text[position])
+        body(scalar, replacement(of: text, scalar))
+        position = scalar.upperBound
+      }
+    }
   }
 
   // MARK: The trie
@@ -80,6 +113,39 @@ struct CharacterMap: Sendable {
       return replacements[start..<end]
     }
     return nil
+  }
+
+  /// Whether anything that begins with a byte may be in the map.
+  func hasRule(startingWith byte: UInt8) -> Bool {
+    let node = Self.offset(units[0]) ^ Int(byte)
+    return units.indices.contains(node) && units[node] & 0x8000_00FF == UInt32(byte)
+  }
+
+  /// The longest text at a place that is in the map, and what it is replaced by: SentencePiece's own
+  /// way to look it up.
+  func longestMatch(
+    in text: UnsafeBufferPointer<UInt8>, at start: Int
+  ) -> (length: Int, replacement: ArraySlice<UInt8>)? {
+    var node = Self.offset(units[0])
+    var longest: (length: Int, place: Int)?
+    var end = start
+    while end < text.count, text[end] != 0 {
+      let byte = text[end]
+      node ^= Int(byte)
+      guard units.indices.contains(node) else { break }
+      let unit = units[node]
+      guard unit & 0x8000_00FF == UInt32(byte) else { break }
+      node ^= Self.offset(unit)
+      end += 1
+      guard unit >> 8 & 1 == 1 else { continue }
+      guard units.indices.contains(node) else { break }
+      longest = (end - start, Int(units[node] & 0x7FFF_FFFF))
+    }
+    guard let longest, longest.place < replacements.count,
+      replacements[longest.place] & 0xC0 != 0x80
+    else { return nil }
+    let stop = replacements[longest.place...].firstIndex(of: 0) ?? replacements.endIndex
+    return (longest.length, replacements[longest.place..<stop])
   }
 
   private static func offset(_ unit: UInt32) -> Int {

@@ -10,6 +10,7 @@ indirect enum Normalizer: Sendable {
   case nmt
   case byteLevel
   case characterMap(CharacterMap)
+  case sentencePiece(SentencePieceNormalizer)
   case sequence([Normalizer])
 
   enum UnicodeForm: String, Sendable {
@@ -81,13 +82,18 @@ indirect enum Normalizer: Sendable {
       for byte in result.bytes { ByteLevelAlphabet.append(byte, to: &output) }
       result.bytes = output
     case .characterMap(let map): result.bytes = map.normalize(result.bytes)
+    case .sentencePiece(let normalizer):
+      var starts: [Int]?
+      result.bytes = result.bytes.withUnsafeBufferPointer {
+        normalizer.normalize($0, starts: &starts)
+      }
     case .sequence(let normalizers):
       for normalizer in normalizers { normalizer.apply(to: &result) }
     }
   }
 
   /// The control characters that SentencePiece's rule for machine translation removes.
-  private static func isRemovedByNMT(_ code: UInt32) -> Bool {
+  static func isRemovedByNMT(_ code: UInt32) -> Bool {
     switch code {
     case 0x01...0x08, 0x0B, 0x0E...0x1F, 0x7F, 0x8F, 0x9F: true
     default: false
@@ -95,7 +101,7 @@ indirect enum Normalizer: Sendable {
   }
 
   /// The code points that the same rule makes a space.
-  private static func isSpaceOfNMT(_ code: UInt32) -> Bool {
+  static func isSpaceOfNMT(_ code: UInt32) -> Bool {
     switch code {
     case 0x09, 0x0A, 0x0C, 0x0D, 0x1680, 0x200B...0x200F, 0x2028, 0x2029, 0x2581, 0xFEFF, 0xFFFD:
       true

@@ -10,20 +10,30 @@ extension Normalizer.UnicodeForm {
   /// taken; ordering and composing are those of Unicode Standard Annex #15.
   func normalize(_ text: [UInt8]) -> [UInt8] {
     if text.withUnsafeBufferPointer({ isUnchanged($0) }) { return text }
-    var marked = decompose(text)
-    order(&marked)
-    if self == .nfc || self == .nfkc { marked = compose(marked) }
     var output: [UInt8] = []
     output.reserveCapacity(text.count)
-    for (code, _) in marked {
-      let scalar = Unicode.Scalar(code) ?? "\u{FFFD}"
+    for marked in normalized(text) {
+      let scalar = Unicode.Scalar(marked.code) ?? "\u{FFFD}"
       output.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
     }
     return output
   }
 
-  /// A code point and its canonical combining class.
-  private typealias Marked = (code: UInt32, class: UInt8)
+  /// The normalized text as changes of the given one.
+  func changes(of text: [UInt8]) -> [AlignedText.Change] {
+    normalized(text).map { (Unicode.Scalar($0.code) ?? "\u{FFFD}", Int($0.change)) }
+  }
+
+  /// A code point, its canonical combining class, and its part in ``AlignedText/Change``: what a
+  /// code point decomposes into takes its place with the first part, and what is composed that of all
+  /// its parts.
+  private typealias Marked = (code: UInt32, class: UInt8, change: Int32)
+
+  private func normalized(_ text: [UInt8]) -> [Marked] {
+    var marked = decompose(text)
+    order(&marked)
+    return self == .nfc || self == .nfkc ? compose(marked) : marked
+  }
 
   private func decompose(_ text: [UInt8]) -> [Marked] {
     var output: [Marked] = []
@@ -36,7 +46,7 @@ extension Normalizer.UnicodeForm {
         i += count
         // Neither decompose nor are marks: ASCII and ideographs.
         if code < 0xA0 || 0x3400...0x9FFF ~= code {
-          output.append((code, 0))
+          output.append((code, 0, 0))
         } else if let parts = known[code] {
           output.append(contentsOf: parts)
         } else {
@@ -52,15 +62,17 @@ extension Normalizer.UnicodeForm {
   private func decompose(_ code: UInt32) -> [Marked] {
     guard let scalar = Unicode.Scalar(code),
       UnicodeClasses.isAssigned(scalar.properties, by: 9)
-    else { return [(code, 0)] }
-    if Hangul.syllables.contains(code) { return Hangul.decompose(code).map { ($0, 0) } }
+    else { return [(code, 0, 0)] }
+    if Hangul.syllables.contains(code) {
+      return Hangul.decompose(code).enumerated().map { ($0.element, 0, $0.offset == 0 ? 0 : 1) }
+    }
     let string = String(scalar)
     let decomposed =
       self == .nfc || self == .nfd
       ? string.decomposedStringWithCanonicalMapping
       : string.decomposedStringWithCompatibilityMapping
-    return decomposed.unicodeScalars.map {
-      ($0.value, $0.properties.canonicalCombiningClass.rawValue)
+    return decomposed.unicodeScalars.enumerated().map { index, scalar in
+      (scalar.value, scalar.properties.canonicalCombiningClass.rawValue, index == 0 ? 0 : 1)
     }
   }
 
@@ -96,6 +108,7 @@ extension Normalizer.UnicodeForm {
           let composite = Compositions.of(output[starter].code, next.code)
         {
           output[starter].code = composite
+          output[starter].change += next.change - 1
           continue
         }
       }

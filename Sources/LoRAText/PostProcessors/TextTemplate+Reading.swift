@@ -1,3 +1,22 @@
+extension OffsetTrim {
+  /// How the post-processors change offsets.
+  static func read(_ reader: DefinitionReader) throws(TokenizerError) -> [OffsetTrim] {
+    switch try reader.type() {
+    case "Sequence":
+      var trims: [OffsetTrim] = []
+      for element in try reader.required("processors").elements() { trims += try read(element) }
+      return trims
+    case "ByteLevel", "RobertaProcessing":
+      guard try reader.optional("trim_offsets")?.boolean() ?? true else { return [] }
+      return [
+        OffsetTrim(
+          keepsPrefixSpace: try reader.optional("add_prefix_space")?.boolean() ?? true)
+      ]
+    default: return []
+    }
+  }
+}
+
 extension TextTemplate {
   /// What the post-processors put round texts, one template behind the other.
   static func read(_ reader: DefinitionReader) throws(TokenizerError) -> [TextTemplate] {

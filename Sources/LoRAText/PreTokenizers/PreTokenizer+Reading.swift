@@ -30,6 +30,14 @@ extension PreTokenizer {
       self = .metaspace(
         replacement: try reader.replacementCharacter(), scheme,
         splits: try reader.optional("split")?.boolean() ?? true)
+    case "UnicodeScripts": self = .scripts
+    case "FixedLength":
+      let length = try reader.optional("length")?.integer() ?? 5
+      guard length > 0 else {
+        throw reader.at("length").error(
+          .malformed, expected: "a length above 0", found: "0", advice: "correct the file")
+      }
+      self = .length(length)
     case "Sequence":
       var steps: [PreTokenizer] = []
       for element in try reader.required("pretokenizers").elements() {
@@ -40,7 +48,7 @@ extension PreTokenizer {
       throw reader.unsupported(
         "pre-tokenizer",
         "ByteLevel, Split, Digits, Metaspace, Whitespace, WhitespaceSplit, Punctuation, "
-          + "BertPreTokenizer, CharDelimiterSplit, Sequence")
+          + "BertPreTokenizer, CharDelimiterSplit, UnicodeScripts, FixedLength, Sequence")
     }
   }
 

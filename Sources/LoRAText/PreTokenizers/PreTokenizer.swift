@@ -27,6 +27,10 @@ indirect enum PreTokenizer: Sendable {
   case whitespace
   case punctuation(Behavior)
   case metaspace(replacement: [UInt8], PrependScheme, splits: Bool)
+  /// Words are of one script; what comes before the first that is of any is lost.
+  case scripts
+  /// Words are of so many code points.
+  case length(Int)
   case sequence([PreTokenizer])
 
   /// BERT's: white space separates words, and each punctuation mark is one.

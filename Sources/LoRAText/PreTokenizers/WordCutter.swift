@@ -2,7 +2,8 @@ import LoRAPatterns
 
 /// Takes the words that a ``WordCutter`` finds.
 protocol WordReceiver: AnyObject {
-  func receive(_ word: UnsafeBufferPointer<UInt8>)
+  /// A word, and where its bytes come from if the cutter was told.
+  func receive(_ word: UnsafeBufferPointer<UInt8>, _ origins: UnsafePointer<Origin>?)
 }
 
 /// A pre-tokenizer at work: hands on one word after another, so that no list of a text's words is
@@ -15,6 +16,8 @@ final class WordCutter {
   private let next: WordCutter?
   private var stack = RegularExpression.Stack()
   private var buffer: [UInt8] = []
+  /// Where the bytes of the text come from that is cut; nil where nobody asks.
+  var origins: UnsafePointer<Origin>?
 
   /// nil where there are no steps.
   init?(_ steps: ArraySlice<PreTokenizer>) {
@@ -54,8 +57,10 @@ final class WordCutter {
         Self.find(CharacterClasses.isWhitespace, text, range, emit)
       }
     case .whitespace: cutAtClasses(text, range, startsText, receiver)
+    case .scripts: cutAtScripts(text, range, startsText, receiver)
+    case .length(let length): cut(text, range, every: length, startsText, receiver)
     case .metaspace(let replacement, let scheme, let splits):
-      rewrite { buffer in
+      rewrite { buffer, trace in
         let prepends =
           switch scheme {
           case .always: true
@@ -63,9 +68,14 @@ final class WordCutter {
           case .never: false
           }
         let starts = text[range].starts(with: replacement) || text[range].first == 0x20
-        if prepends, !starts { buffer.append(contentsOf: replacement) }
-        for byte in text[range] {
+        if prepends, !starts {
+          buffer.append(contentsOf: replacement)
+          trace(range.lowerBound, buffer.count)
+        }
+        for place in range {
+          let byte = text[place]
           if byte == 0x20 { buffer.append(contentsOf: replacement) } else { buffer.append(byte) }
+          trace(place, buffer.count)
         }
       } reading: { text in
         let range = text.startIndex..<text.endIndex
@@ -104,15 +114,22 @@ final class WordCutter {
         find(text, range)
         return
       }
-      rewrite { buffer in
+      rewrite { buffer, trace in
         buffer.append(0x20)
-        buffer.append(contentsOf: text[range])
+        trace(range.lowerBound, buffer.count)
+        for place in range {
+          buffer.append(text[place])
+          trace(place, buffer.count)
+        }
       } reading: {
         find($0, 0..<$0.count)
       }
     case .byteLevelAlphabet:
-      rewrite { buffer in
-        for byte in text[range] { ByteLevelAlphabet.append(byte, to: &buffer) }
+      rewrite { buffer, trace in
+        for place in range {
+          ByteLevelAlphabet.append(text[place], to: &buffer)
+          trace(place, buffer.count)
+        }
       } reading: {
         hand($0, 0..<$0.count, startsText, receiver)
       }
@@ -167,25 +184,81 @@ final class WordCutter {
     end(range.upperBound)
   }
 
+  /// Cuts where a script begins that is neither any nor that of the last code point that was not.
+  private func cutAtScripts(
+    _ text: Text, _ range: Range<Int>, _ startsText: Bool, _ receiver: some WordReceiver
+  ) {
+    var start: Int?
+    var last: UInt8 = 0
+    var position = range.lowerBound
+    while position < range.upperBound {
+      let (code, count) = decodeScalar(text, at: position)
+      let script = ScriptClasses.of(code)
+      if script != 0, script != last {
+        if let start {
+          hand(text, start..<position, startsText && start == range.lowerBound, receiver)
+        }
+        (start, last) = (position, script)
+      }
+      position += count
+    }
+    if let start {
+      hand(text, start..<range.upperBound, startsText && start == range.lowerBound, receiver)
+    }
+  }
+
+  private func cut(
+    _ text: Text, _ range: Range<Int>, every length: Int, _ startsText: Bool,
+    _ receiver: some WordReceiver
+  ) {
+    var start = range.lowerBound
+    var count = 0
+    var position = start
+    while position < range.upperBound {
+      position += scalarLength(startingWith: text[position])
+      count += 1
+      guard count == length || position >= range.upperBound else { continue }
+      hand(text, start..<position, startsText && start == range.lowerBound, receiver)
+      (start, count) = (position, 0)
+    }
+  }
+
   /// Gives a part to the step behind, or to `body` as a word.
   private func hand(
     _ text: Text, _ part: Range<Int>, _ startsText: Bool, _ receiver: some WordReceiver
   ) {
     guard !part.isEmpty else { return }
     if let next {
+      next.origins = origins
       next.cut(text, part, startsText: startsText, to: receiver)
     } else {
-      receiver.receive(UnsafeBufferPointer(rebasing: text[part]))
+      receiver.receive(
+        UnsafeBufferPointer(rebasing: text[part]), origins.map { $0 + part.lowerBound })
     }
   }
 
   /// Writes a text into this step's buffer and reads it there; lets go of an unusually long one.
-  private func rewrite(_ write: (inout [UInt8]) -> Void, reading body: (Text) -> Void) {
+  /// `write` tells, of each byte of the old text, how far the new one goes with it.
+  private func rewrite(
+    _ write: (inout [UInt8], _ trace: (Int, Int) -> Void) -> Void, reading body: (Text) -> Void
+  ) {
     var buffer: [UInt8] = []
     swap(&buffer, &self.buffer)
     buffer.removeAll(keepingCapacity: true)
-    write(&buffer)
-    buffer.withUnsafeBufferPointer(body)
+    if let old = origins {
+      var new: [Origin] = []
+      write(&buffer) { place, count in
+        new.append(contentsOf: repeatElement(old[place], count: count - new.count))
+      }
+      new.withUnsafeBufferPointer { new in
+        origins = new.baseAddress
+        buffer.withUnsafeBufferPointer(body)
+        origins = old
+      }
+    } else {
+      write(&buffer) { _, _ in }
+      buffer.withUnsafeBufferPointer(body)
+    }
     if buffer.capacity <= 1 << 20 { self.buffer = buffer }
   }
 

@@ -34,6 +34,11 @@ enum ByteLevelAlphabet {
     }
   }
 
+  /// What stands for the bytes of a code point.
+  static func scalars(of scalar: Unicode.Scalar) -> [Unicode.Scalar] {
+    String(scalar).utf8.map { Unicode.Scalar(codes[Int($0)]) ?? "\u{FFFD}" }
+  }
+
   /// The bytes that a token stands for; nil if it has a character that is not of the alphabet.
   static func bytes(of token: [UInt8]) -> [UInt8]? {
     token.withUnsafeBufferPointer { text in

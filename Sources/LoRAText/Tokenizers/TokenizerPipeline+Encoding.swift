@@ -162,6 +162,8 @@ final class EncodingState: WordReceiver {
   }
 
   /// Appends the ids of a word.
+  func receive(_ word: UnsafeBufferPointer<UInt8>, _: UnsafePointer<Origin>?) { receive(word) }
+
   func receive(_ word: UnsafeBufferPointer<UInt8>) {
     guard word.count <= WordCache.longestWord else {
       encode(word)

@@ -38,9 +38,11 @@ public final class TokenizerPipeline: Tokenizer {
   let normalizer: Normalizer?
   let preTokenizer: PreTokenizer?
   let templates: [TextTemplate]
+  let offsetTrims: [OffsetTrim]
   /// The special tokens that the post-processors put around a text.
   public let template: SequenceTemplate
   let decoderPipeline: DecoderPipeline
+  private let marksSkippedTokens: Bool
 
   /// The highest id plus one, including added tokens.
   public let vocabularySize: Int
@@ -94,8 +96,10 @@ public final class TokenizerPipeline: Tokenizer {
     normalizer = definition.normalizer
     preTokenizer = definition.preTokenizer
     templates = definition.templates
+    offsetTrims = definition.offsetTrims
     template = SequenceTemplate(definition.templates)
     decoderPipeline = DecoderPipeline(definition.decoders)
+    marksSkippedTokens = definition.marksSkippedTokens
     vocabularySize = max(model.vocabulary.idCount, added.highestID + 1)
     beginningOfSequence = definition.beginningOfSequence
     endOfSequence = definition.endOfSequence
@@ -143,10 +147,12 @@ public final class TokenizerPipeline: Tokenizer {
     StreamingDecoder(pipeline: decoderPipeline, of: self, skipSpecialTokens: skipSpecialTokens)
   }
 
-  /// The token of an id; nil if there is none or if it is left out.
+  /// The token of an id; nil if there is none or if it is left out, which some decoders are told by
+  /// an empty one.
   func spelling(of id: Int, skippingSpecial: Bool) -> [UInt8]? {
     guard let token = added.spelling(of: id) ?? model.vocabulary.spelling(of: id).map(Array.init)
     else { return nil }
-    return skippingSpecial && added.isSpecial(token) ? nil : token
+    guard skippingSpecial, added.isSpecial(token) else { return token }
+    return marksSkippedTokens ? [] : nil
   }
 }

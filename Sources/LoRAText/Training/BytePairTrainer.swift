@@ -98,7 +98,7 @@ public struct BytePairTrainer: Sendable {
     for token in specialTokens {
       _ = added.add(
         AddedToken(content: Array(token.utf8), isNormalized: false, isSpecial: true),
-        vocabulary: vocabulary, normalizer: nil)
+        vocabulary: vocabulary, normalize: nil)
     }
     added.finish()
     let reader = DefinitionReader(.null, file: "")
@@ -125,7 +125,9 @@ public struct BytePairTrainer: Sendable {
   private final class WordCounter: WordReceiver {
     var counts: [[UInt8]: Int] = [:]
 
-    func receive(_ word: UnsafeBufferPointer<UInt8>) { counts[Array(word), default: 0] += 1 }
+    func receive(_ word: UnsafeBufferPointer<UInt8>, _: UnsafePointer<Origin>?) {
+      counts[Array(word), default: 0] += 1
+    }
   }
 
   fileprivate func definition(_ state: TrainingState) -> JSONObject {

@@ -38,7 +38,7 @@ struct AddedTokens: Sendable {
   /// Adds a token or changes what is known about one; returns its id: that of the vocabulary, or the
   /// next one behind all others.
   mutating func add(
-    _ token: AddedToken, vocabulary: Vocabulary, normalizer: Normalizer?
+    _ token: AddedToken, vocabulary: Vocabulary, normalize: (([UInt8]) -> [UInt8])?
   ) -> Int {
     let known = vocabulary.id(of: token.content)
     let id =
@@ -48,14 +48,17 @@ struct AddedTokens: Sendable {
     tokens[id] = token
     if token.isSpecial { specialContents.insert(token.content) }
     normalizedForms[id] = nil
-    if token.isNormalized, let normalizer {
-      let form = normalizer.normalize(token.content)
-      if form.bytes != token.content { normalizedForms[id] = form.bytes }
+    if token.isNormalized, let normalize {
+      let form = normalize(token.content)
+      if form != token.content { normalizedForms[id] = form }
     }
     return id
   }
 
-  /// To be called once after the last ``add(_:vocabulary:normalizer:)``.
+  /// Leaves a token of the vocabulary out when decoding without special tokens.
+  mutating func markSpecial(_ content: [UInt8]) { specialContents.insert(content) }
+
+  /// To be called once after the last ``add(_:vocabulary:normalize:)``.
   mutating func finish() {
     raw = TokenTrie()
     normalized = TokenTrie()

@@ -53,6 +53,9 @@ struct Vocabulary: Sendable {
     return pool[start..<start + Int(spans[id].length)]
   }
 
+  /// How many bytes the spelling of an id has; 0 if no token has it.
+  func length(of id: Int) -> Int { max(0, Int(spans[id].length)) }
+
   /// The ids of "<0x00>"..."<0xFF>", which stand for single bytes, -1 where there is none.
   var byteIDs: [Int32] {
     (0..<256).map { byte in

@@ -1,0 +1,116 @@
+import LoRAPatterns
+
+/// SentencePiece's unigram model as its own program computes it: in one float32 sum over the whole
+/// text, which for long texts decides otherwise than exact arithmetic would.
+///
+/// Source: `unigram::Model::EncodeOptimized` of sentencepiece 0.2.
+final class SentencePieceUnigrams: PieceFinder {
+  /// The parts that do not change.
+  struct Table: Sendable {
+    let trie: ByteTrie
+    /// What each piece adds to a sum.
+    let scores: [Float]
+    let isUnused: [Bool]
+    let unknown: Int32
+    let unknownScore: Float
+
+    init(_ pieces: SentencePieces) throws(TokenizerError) {
+      trie = try ByteTrie(of: pieces.findable)
+      unknown = pieces.unknown
+      let normal = pieces.kinds.indices.filter { pieces.kinds[$0] == .normal }
+      let lowest = normal.map { pieces.scores[$0] }.min() ?? .greatestFiniteMagnitude
+      // The program starts from the least positive number, so this is as good as zero.
+      let highest = max(.leastNormalMagnitude, normal.map { pieces.scores[$0] }.max() ?? 0)
+      unknownScore = lowest - 10
+      isUnused = pieces.kinds.map { $0 == .unused }
+      var scores = pieces.scores
+      for id in pieces.kinds.indices where pieces.kinds[id] == .userDefined {
+        pieces.all.withSpelling(of: id) {
+          scores[id] = Float($0.count) * highest - 0.1
+        }
+      }
+      self.scores = scores
+    }
+  }
+
+  /// The best way to a place: its score, and the last piece on it.
+  private struct Place {
+    var score: Float = 0
+    var start: Int32 = -1
+    var id: Int32 = -1
+  }
+
+  /// Pieces are settled where none crosses, once so many bytes are behind it.
+  private static let settledLength = 1 << 14
+
+  private let table: Table
+  private var places: [Place] = []
+  private var path: [Int] = []
+
+  init(_ table: Table) { self.table = table }
+
+  func forEachPiece(
+    of text: UnsafeBufferPointer<UInt8>, _ body: (Int32, Range<Int>) -> Void
+  ) {
+    var base = 0
+    var position = 0
+    places.removeAll(keepingCapacity: true)
+    places.append(Place())
+    while base + position < text.count {
+      if position >= Self.settledLength, position == places.count - 1 {
+        settle(from: base, body)
+        base += position
+        places.replaceSubrange(0..., with: CollectionOfOne(Place(score: places[position].score)))
+        position = 0
+      }
+      position += extend(text, from: base, at: position)
+    }
+    settle(from: base, body)
+  }
+
+  /// Tries all pieces that begin at a place; returns the length of its code point.
+  private func extend(
+    _ text: UnsafeBufferPointer<UInt8>, from base: Int, at position: Int
+  ) -> Int {
+    let length = min(
+      scalarLength(startingWith: text[base + position]), text.count - base - position)
+    let score = places[position].score
+    var hasSingle = false
+    var node = ByteTrie.root
+    var end = position
+    while base + end < text.count, let child = table.trie.child(of: node, text[base + end]) {
+      node = child
+      end += 1
+      guard let id = table.trie.id(at: node), !table.isUnused[Int(id)] else { continue }
+      offer(score + table.scores[Int(id)], id, from: position, to: end)
+      if end - position == length { hasSingle = true }
+    }
+    if !hasSingle {
+      offer(score + table.unknownScore, table.unknown, from: position, to: position + length)
+    }
+    return length
+  }
+
+  private func offer(_ score: Float, _ id: Int32, from start: Int, to end: Int) {
+    while places.count <= end { places.append(Place()) }
+    guard places[end].start < 0 || score > places[end].score else { return }
+    places[end] = Place(score: score, start: Int32(start), id: id)
+  }
+
+  private func settle(from base: Int, _ body: (Int32, Range<Int>) -> Void) {
+    path.removeAll(keepingCapacity: true)
+    var end = places.count - 1
+    while end > 0 {
+      path.append(end)
+      end = Int(places[end].start)
+    }
+    for end in path.reversed() {
+      body(places[end].id, base + Int(places[end].start)..<base + end)
+    }
+  }
+
+  func trim() {
+    if places.capacity > 1 << 18 { places = [] }
+    if path.capacity > 1 << 18 { path = [] }
+  }
+}
