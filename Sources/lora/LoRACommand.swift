@@ -21,7 +21,7 @@ struct LoRACommand: AsyncParsableCommand {
       TemplateCommand.self,
       ClassifyCommand.self, EmbedCommand.self, MergeCommand.self,
       CombineCommand.self, ReduceCommand.self, ExtractCommand.self, SweepCommand.self,
-      ConvertCommand.self, InspectCommand.self, BenchCommand.self,
+      ConvertCommand.self, InspectCommand.self, TokenizeCommand.self, BenchCommand.self,
     ])
 
   static func main() async {
