@@ -11,6 +11,7 @@ final class SentencePieceUnigrams: PieceFinder {
     /// What each piece adds to a sum.
     let scores: [Float]
     let isUnused: [Bool]
+    let hasUnused: Bool
     let unknown: Int32
     let unknownScore: Float
 
@@ -23,6 +24,7 @@ final class SentencePieceUnigrams: PieceFinder {
       let highest = max(.leastNormalMagnitude, normal.map { pieces.scores[$0] }.max() ?? 0)
       unknownScore = lowest - 10
       isUnused = pieces.kinds.map { $0 == .unused }
+      hasUnused = pieces.kinds.contains(.unused)
       var scores = pieces.scores
       for id in pieces.kinds.indices where pieces.kinds[id] == .userDefined {
         pieces.all.withSpelling(of: id) {
@@ -52,25 +54,37 @@ final class SentencePieceUnigrams: PieceFinder {
   func forEachPiece(
     of text: UnsafeBufferPointer<UInt8>, _ body: (Int32, Range<Int>) -> Void
   ) {
-    var base = 0
-    var position = 0
+    // In a variable of its own while it runs: a property is checked at each access.
+    var places: [Place] = []
+    swap(&places, &self.places)
+    defer { swap(&places, &self.places) }
     places.removeAll(keepingCapacity: true)
     places.append(Place())
-    while base + position < text.count {
-      if position >= Self.settledLength, position == places.count - 1 {
-        settle(from: base, body)
-        base += position
-        places.replaceSubrange(0..., with: CollectionOfOne(Place(score: places[position].score)))
-        position = 0
+    table.trie.withView { trie in
+      table.scores.withUnsafeBufferPointer { scores in
+        var base = 0
+        var position = 0
+        while base + position < text.count {
+          if position >= Self.settledLength, position == places.count - 1 {
+            settle(places, from: base, body)
+            base += position
+            let score = places[position].score
+            places.removeAll(keepingCapacity: true)
+            places.append(Place(score: score))
+            position = 0
+          }
+          position += extend(text, from: base, at: position, trie, scores, &places)
+        }
+        settle(places, from: base, body)
       }
-      position += extend(text, from: base, at: position)
     }
-    settle(from: base, body)
   }
 
   /// Tries all pieces that begin at a place; returns the length of its code point.
+  @inline(__always)
   private func extend(
-    _ text: UnsafeBufferPointer<UInt8>, from base: Int, at position: Int
+    _ text: UnsafeBufferPointer<UInt8>, from base: Int, at position: Int, _ trie: ByteTrie.View,
+    _ scores: UnsafeBufferPointer<Float>, _ places: inout [Place]
   ) -> Int {
     let length = min(
       scalarLength(startingWith: text[base + position]), text.count - base - position)
@@ -78,26 +92,34 @@ final class SentencePieceUnigrams: PieceFinder {
     var hasSingle = false
     var node = ByteTrie.root
     var end = position
-    while base + end < text.count, let child = table.trie.child(of: node, text[base + end]) {
-      node = child
+    while base + end < text.count {
+      node = trie.child(of: node, text[base + end])
+      guard node >= 0 else { break }
       end += 1
-      guard let id = table.trie.id(at: node), !table.isUnused[Int(id)] else { continue }
-      offer(score + table.scores[Int(id)], id, from: position, to: end)
+      let id = trie.id(at: node)
+      guard id >= 0, !table.hasUnused || !table.isUnused[Int(id)] else { continue }
+      Self.offer(score + scores[Int(id)], id, from: position, to: end, &places)
       if end - position == length { hasSingle = true }
     }
     if !hasSingle {
-      offer(score + table.unknownScore, table.unknown, from: position, to: position + length)
+      Self.offer(
+        score + table.unknownScore, table.unknown, from: position, to: position + length, &places)
     }
     return length
   }
 
-  private func offer(_ score: Float, _ id: Int32, from start: Int, to end: Int) {
+  @inline(__always)
+  private static func offer(
+    _ score: Float, _ id: Int32, from start: Int, to end: Int, _ places: inout [Place]
+  ) {
     while places.count <= end { places.append(Place()) }
     guard places[end].start < 0 || score > places[end].score else { return }
     places[end] = Place(score: score, start: Int32(start), id: id)
   }
 
-  private func settle(from base: Int, _ body: (Int32, Range<Int>) -> Void) {
+  private func settle(
+    _ places: [Place], from base: Int, _ body: (Int32, Range<Int>) -> Void
+  ) {
     path.removeAll(keepingCapacity: true)
     var end = places.count - 1
     while end > 0 {

@@ -115,49 +115,67 @@ private final class UnigramEncoder: WordEncoder {
   }
 
   private func search(_ word: UnsafeBufferPointer<UInt8>, _ body: (Found) -> Void) {
-    var base = 0
-    var position = 0
-    /// The first byte that has not been decided to be unknown or not.
-    var unknownStart: Int?
+    // In a variable of its own while it runs: a property is checked at each access.
+    var places: [Place] = []
+    swap(&places, &self.places)
+    defer { swap(&places, &self.places) }
     places.removeAll(keepingCapacity: true)
     places.append(Place())
-    while base + position < word.count {
-      // The end of the places is as far as anything has reached.
-      if position >= Self.settledLength, position == places.count - 1 {
-        settle(from: base, &unknownStart, body)
-        base += position
-        places.replaceSubrange(0..., with: CollectionOfOne(Place(score: places[position].score)))
-        position = 0
+    /// The first byte that has not been decided to be unknown or not.
+    var unknownStart: Int?
+    model.trie.withView { trie in
+      model.scores.withUnsafeBufferPointer { scores in
+        var base = 0
+        var position = 0
+        while base + position < word.count {
+          // The end of the places is as far as anything has reached.
+          if position >= Self.settledLength, position == places.count - 1 {
+            settle(places, from: base, &unknownStart, body)
+            base += position
+            let score = places[position].score
+            places.removeAll(keepingCapacity: true)
+            places.append(Place(score: score))
+            position = 0
+          }
+          position += extend(word, from: base, at: position, trie, scores, &places)
+        }
+        settle(places, from: base, &unknownStart, body)
       }
-      position += extend(word, from: base, at: position)
     }
-    settle(from: base, &unknownStart, body)
     if let start = unknownStart { body(.unknown(start..<word.count)) }
   }
 
   /// Tries all tokens that begin at a place; returns the length of its code point.
+  @inline(__always)
   private func extend(
-    _ word: UnsafeBufferPointer<UInt8>, from base: Int, at position: Int
+    _ word: UnsafeBufferPointer<UInt8>, from base: Int, at position: Int, _ trie: ByteTrie.View,
+    _ scores: UnsafeBufferPointer<Double>, _ places: inout [Place]
   ) -> Int {
     let length = scalarLength(startingWith: word[base + position])
     let score = places[position].score
     var hasSingle = false
     var node = ByteTrie.root
     var end = position
-    while base + end < word.count, let child = model.trie.child(of: node, word[base + end]) {
-      node = child
+    while base + end < word.count {
+      node = trie.child(of: node, word[base + end])
+      guard node >= 0 else { break }
       end += 1
-      guard let id = model.trie.id(at: node) else { continue }
-      offer(score + model.scores[Int(id)], id, from: position, to: end)
+      let id = trie.id(at: node)
+      guard id >= 0 else { continue }
+      Self.offer(score + scores[Int(id)], id, from: position, to: end, &places)
       if end - position == length { hasSingle = true }
     }
     if !hasSingle {
-      offer(score + model.unknownScore, model.unknown, from: position, to: position + length)
+      Self.offer(
+        score + model.unknownScore, model.unknown, from: position, to: position + length, &places)
     }
     return length
   }
 
-  private func offer(_ score: Double, _ id: Int32, from start: Int, to end: Int) {
+  @inline(__always)
+  private static func offer(
+    _ score: Double, _ id: Int32, from start: Int, to end: Int, _ places: inout [Place]
+  ) {
     while places.count <= end { places.append(Place()) }
     guard places[end].start < 0 || score > places[end].score else { return }
     places[end] = Place(score: score, start: Int32(start), id: id)
@@ -165,7 +183,7 @@ private final class UnigramEncoder: WordEncoder {
 
   /// Tells the tokens of the best way to the last place.
   private func settle(
-    from base: Int, _ unknownStart: inout Int?, _ body: (Found) -> Void
+    _ places: [Place], from base: Int, _ unknownStart: inout Int?, _ body: (Found) -> Void
   ) {
     path.removeAll(keepingCapacity: true)
     var end = places.count - 1

@@ -48,6 +48,46 @@ struct ByteTrie: Sendable {
     return child < 0 ? nil : child
   }
 
+  /// The tree without the checks of its arrays, for the loops that walk from every place of a text:
+  /// its nodes and slots are its own.
+  struct View {
+    fileprivate let edges: UnsafePointer<UInt64>
+    fileprivate let mask: Int
+    fileprivate let first: UnsafePointer<Int32>
+    fileprivate let ids: UnsafePointer<Int32>
+
+    /// The token that ends at a node; below 0 if none does.
+    @inline(__always)
+    func id(at node: Int32) -> Int32 { ids[Int(node)] }
+
+    /// The node behind an edge; below 0 if there is none.
+    @inline(__always)
+    func child(of node: Int32, _ byte: UInt8) -> Int32 {
+      if node == ByteTrie.root { return first[Int(byte)] }
+      let key = UInt64(UInt32(bitPattern: node)) << 8 | UInt64(byte)
+      var slot = Int(truncatingIfNeeded: (key &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask
+      while true {
+        let edge = edges[slot]
+        if edge >> 32 == key || edge == .max { return Int32(truncatingIfNeeded: edge) }
+        slot = (slot &+ 1) & mask
+      }
+    }
+  }
+
+  /// Calls `body` with a view that is valid as long as it runs.
+  func withView<Result>(_ body: (View) -> Result) -> Result {
+    edges.withUnsafeBufferPointer { edges in
+      first.withUnsafeBufferPointer { first in
+        ids.withUnsafeBufferPointer { ids in
+          guard let edge = edges.baseAddress, let child = first.baseAddress,
+            let id = ids.baseAddress
+          else { fatalError("a tree has its root") }
+          return body(View(edges: edge, mask: edges.count - 1, first: child, ids: id))
+        }
+      }
+    }
+  }
+
   /// Where an edge is, or would be; an entry that is free reads as the child -1.
   @inline(__always)
   private func slot(of node: Int32, _ byte: UInt8) -> Int {

@@ -9,14 +9,22 @@ struct Vocabulary: Sendable {
   private var pool: [UInt8] = []
   /// Start and length of an id's spelling in `pool`; length -1 where no token has the id.
   private var spans: [(start: Int32, length: Int32)] = []
-  /// Open addressing, -1 where free.
-  private var table: [Int32]
+  /// Open addressing. What a search compares lies in the slot: each further place costs a miss of
+  /// the caches, which is what reading a large vocabulary's merges takes its time for.
+  private var table: [Slot]
   private(set) var count = 0
+
+  private struct Slot {
+    var id: Int32 = -1
+    var hash: UInt32 = 0
+    var start: Int32 = 0
+    var length: Int32 = 0
+  }
 
   init(capacity: Int) {
     var size = 16
     while size < 2 * capacity { size *= 2 }
-    table = [Int32](repeating: -1, count: size)
+    table = [Slot](repeating: Slot(), count: size)
     spans.reserveCapacity(capacity)
   }
 
@@ -26,20 +34,23 @@ struct Vocabulary: Sendable {
   /// Adds a token; false if its spelling or its id is taken already.
   mutating func insert(_ spelling: UnsafeBufferPointer<UInt8>, id: Int) -> Bool {
     if 2 * (count + 1) > table.count { grow() }
-    let slot = slot(of: spelling)
-    guard table[slot] < 0 else { return false }
+    let hash = hashBytes(spelling)
+    let slot = slot(of: spelling, hash)
+    guard table[slot].id < 0 else { return false }
     while spans.count <= id { spans.append((0, -1)) }
     guard spans[id].length < 0 else { return false }
     spans[id] = (Int32(pool.count), Int32(spelling.count))
+    table[slot] = Slot(
+      id: Int32(id), hash: UInt32(truncatingIfNeeded: hash >> 32), start: Int32(pool.count),
+      length: Int32(spelling.count))
     pool.append(contentsOf: spelling)
-    table[slot] = Int32(id)
     count += 1
     return true
   }
 
   /// The id of a spelling, -1 if there is none.
   func id(of spelling: UnsafeBufferPointer<UInt8>) -> Int32 {
-    table[slot(of: spelling)]
+    table[slot(of: spelling, hashBytes(spelling))].id
   }
 
   func id(of spelling: some Sequence<UInt8>) -> Int32 {
@@ -73,30 +84,36 @@ struct Vocabulary: Sendable {
     }
   }
 
-  private func slot(of spelling: UnsafeBufferPointer<UInt8>) -> Int {
+  private func slot(of spelling: UnsafeBufferPointer<UInt8>, _ hash: UInt64) -> Int {
     let mask = table.count - 1
-    var slot = Int(truncatingIfNeeded: hashBytes(spelling)) & mask
-    while table[slot] >= 0 {
-      let span = spans[Int(table[slot])]
-      if Int(span.length) == spelling.count, isSame(spelling, at: Int(span.start)) { break }
-      slot = (slot + 1) & mask
+    let tag = UInt32(truncatingIfNeeded: hash >> 32)
+    var slot = Int(truncatingIfNeeded: hash) & mask
+    return table.withUnsafeBufferPointer { table in
+      pool.withUnsafeBufferPointer { pool in
+        while table[slot].id >= 0 {
+          let entry = table[slot]
+          if entry.hash == tag, Int(entry.length) == spelling.count {
+            let start = Int(entry.start)
+            var i = 0
+            while i < spelling.count, pool[start + i] == spelling[i] { i += 1 }
+            if i == spelling.count { break }
+          }
+          slot = (slot + 1) & mask
+        }
+        return slot
+      }
     }
-    return slot
-  }
-
-  private func isSame(_ spelling: UnsafeBufferPointer<UInt8>, at start: Int) -> Bool {
-    for i in 0..<spelling.count where pool[start + i] != spelling[i] { return false }
-    return true
   }
 
   private mutating func grow() {
-    table = [Int32](repeating: -1, count: 2 * table.count)
-    for (id, span) in spans.enumerated() where span.length >= 0 {
-      let start = Int(span.start)
-      let slot = pool[start..<start + Int(span.length)].withUnsafeBufferPointer {
-        self.slot(of: $0)
-      }
-      table[slot] = Int32(id)
+    let old = table
+    table = [Slot](repeating: Slot(), count: 2 * old.count)
+    for entry in old where entry.id >= 0 {
+      let start = Int(entry.start)
+      let hash = pool[start..<start + Int(entry.length)].withUnsafeBufferPointer { hashBytes($0) }
+      var slot = Int(truncatingIfNeeded: hash) & (table.count - 1)
+      while table[slot].id >= 0 { slot = (slot + 1) & (table.count - 1) }
+      table[slot] = entry
     }
   }
 }
