@@ -127,7 +127,7 @@ struct OnigmoParser {
       if skip("\\A") { return .assertion(.textStart) }
       if skip("\\z") { return .assertion(.textEnd) }
       for (escape, isPositive) in [("\\b", true), ("\\B", false)] where skip(escape) {
-        return .assertion(.wordBoundary(isASCII: false, isPositive: isPositive))
+        return .assertion(.rubyWordBoundary(isPositive: isPositive))
       }
       var set = CodePointSet()
       try escape(into: &set)

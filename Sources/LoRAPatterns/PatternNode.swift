@@ -59,6 +59,8 @@ enum Assertion: Sendable {
   case lastLineEnd
   /// Whether a word begins or ends here.
   case wordBoundary(isASCII: Bool, isPositive: Bool)
+  /// The same for Onigmo, whose words have the numbers of Latin-1 too, and no joiners.
+  case rubyWordBoundary(isPositive: Bool)
 
   @inline(__always)
   func holds(_ text: UnsafeBufferPointer<UInt8>, at position: Int) -> Bool {
@@ -79,6 +81,18 @@ enum Assertion: Sendable {
         position > 0
         && word.contains(decodeScalar(text, at: scalarStart(text, before: position)).code)
       let isBehind = position < text.count && word.contains(decodeScalar(text, at: position).code)
+      return (isBefore != isBehind) == isPositive
+    case .rubyWordBoundary(let isPositive):
+      func isWord(_ position: Int) -> Bool {
+        let code = decodeScalar(text, at: position).code
+        switch code {
+        case 0xB2, 0xB3, 0xB9, 0xBC...0xBE: return true
+        case 0x200C, 0x200D: return false
+        default: return Unicode.Scalar(code).map(UnicodeClasses.isWord) ?? false
+        }
+      }
+      let isBefore = position > 0 && isWord(scalarStart(text, before: position))
+      let isBehind = position < text.count && isWord(position)
       return (isBefore != isBehind) == isPositive
     }
   }

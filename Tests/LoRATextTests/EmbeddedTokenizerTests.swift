@@ -97,6 +97,90 @@ import Testing
     }
   }
 
+  /// BERT's word pieces as a GGUF file spells them.
+  @Test func wordPieces() throws {
+    var fields = EmbeddedTokenizer(
+      file: "base.gguf", model: "bert",
+      tokens: [
+        "[PAD]", "[UNK]", "[CLS]", "[SEP]", "\u{2581}the", "\u{2581}caf", "e", "\u{2581},", "ing",
+      ])
+    fields.types = [3, 2, 3, 3, 1, 1, 1, 1, 1]
+    (fields.unknown, fields.classifier, fields.separator) = (1, 2, 3)
+    let tokenizer = try TokenizerPipeline(fields)
+    #expect(tokenizer.encode("The Caf\u{e9}, x") == [2, 4, 5, 6, 7, 1, 3])
+    #expect(tokenizer.decode([2, 4, 5, 6, 7, 3]) == "the cafe,")
+    #expect(tokenizer.encode("the", pairedWith: "the").types == [0, 0, 0, 1, 1])
+    fields.lowercases = false
+    #expect(try TokenizerPipeline(fields).encode("The the") == [2, 1, 4, 3])
+    #expect(throws: TokenizerError.self) { try fields.files() }
+  }
+
+  /// T5's unigrams.
+  @Test func unigrams() throws {
+    var fields = EmbeddedTokenizer(
+      file: "base.gguf", model: "t5",
+      tokens: ["<pad>", "</s>", "<unk>", "\u{2581}", "a", "b", "\u{2581}ab", "<x>", "ab"])
+    fields.types = [3, 3, 2, 1, 1, 1, 1, 4, 1]
+    fields.scores = [0, 0, 0, -2, -3, -3, -4, 0, -3.5]
+    (fields.unknown, fields.endOfSequence) = (2, 1)
+    (fields.addsSpacePrefix, fields.removesExtraSpaces) = (true, true)
+    let tokenizer = try TokenizerPipeline(fields)
+    #expect(tokenizer.encode("  ab  ab ") == [6, 6, 1])
+    #expect(tokenizer.encode("abab") == [6, 8, 1] && tokenizer.encode("a??") == [3, 4, 2, 1])
+    #expect(tokenizer.encode("a<x>b") == [3, 4, 7, 3, 5, 1])
+    #expect(tokenizer.decode([6, 6, 1]) == "ab ab")
+    fields.characterMap = [1, 2, 3]
+    #expect {
+      try TokenizerPipeline(fields)
+    } throws: {
+      "\($0)".contains("precompiled_charsmap")
+    }
+  }
+
+  /// Gemma 4's merges of plain text.
+  @Test func plainMerges() throws {
+    let bytes = (0..<256).map { byte in
+      "<0x" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true) + ">"
+    }
+    var fields = EmbeddedTokenizer(
+      file: "base.gguf", model: "gemma4",
+      tokens: [
+        "<pad>", "<eos>", "<bos>", "<unk>", "a", "b", "\u{2581}", "ab", "\u{2581}ab", "\n", "\n\n",
+      ] + bytes)
+    fields.types = [3, 3, 3, 3] + Array(repeating: 1, count: 7) + Array(repeating: 6, count: 256)
+    fields.merges = ["\n \n", "a b", "\u{2581} ab"]
+    (fields.beginningOfSequence, fields.unknown, fields.addsBeginning) = (2, 3, false)
+    let tokenizer = try TokenizerPipeline(fields)
+    #expect(tokenizer.encode("ab ab\n\n\u{e9}") == [2, 7, 8, 10, 11 + 0xC3, 11 + 0xA9])
+    #expect(tokenizer.decode([2, 7, 8, 10, 11 + 0xC3, 11 + 0xA9]) == "ab ab\n\n\u{e9}")
+  }
+
+  @Test func otherKindsAreRefusedByName() throws {
+    #expect {
+      try TokenizerPipeline(EmbeddedTokenizer(file: "base.gguf", model: "rwkv", tokens: ["a"]))
+    } throws: {
+      "\($0)".contains("'rwkv'") && "\($0)".contains("'gemma4'")
+    }
+    var fields = EmbeddedTokenizer(file: "base.gguf", model: "gpt2", tokens: ["a"])
+    (fields.merges, fields.preTokenizer) = ([], "kimi-k2")
+    #expect {
+      try TokenizerPipeline(fields)
+    } throws: {
+      "\($0)".contains("'kimi-k2'")
+    }
+  }
+
+  /// Every rule's patterns are understood.
+  @Test func everyRuleCompiles() throws {
+    for entry in WordCutting.all {
+      for name in entry.names {
+        var fields = EmbeddedTokenizer(file: "base.gguf", model: "gpt2", tokens: ["a", "b"])
+        (fields.merges, fields.preTokenizer) = ([], name)
+        #expect(try TokenizerPipeline(fields).encode("ab", addSpecialTokens: false) == [0, 1])
+      }
+    }
+  }
+
   /// GPT-2's letter for each byte.
   private static let byteLetters: [Character] = {
     let printable = Set(Array(33...126) + Array(161...172) + Array(174...255))

@@ -44,7 +44,7 @@ import Testing
         ],
         "normalizer.normalizers[1]", "Compiled"
       ),
-      (["pre_tokenizer": ["type": "UnicodeScripts"]], "pre_tokenizer", "UnicodeScripts"),
+      (["pre_tokenizer": ["type": "Syllables"]], "pre_tokenizer", "Syllables"),
       (
         [
           "pre_tokenizer": [
@@ -54,7 +54,7 @@ import Testing
         ], "pre_tokenizer.pattern.Regex", "\\p{Han}"
       ),
       (["post_processor": ["type": "XProcessing"]], "post_processor", "XProcessing"),
-      (["decoder": ["type": "CTC"]], "decoder", "CTC"),
+      (["decoder": ["type": "Speech"]], "decoder", "Speech"),
       (["decoder": ["type": "BPEDecoder", "suffix": ""]], "decoder.suffix", "empty"),
       (["model": ["type": "Hexagram"]], "model", "Hexagram"),
     ] as [([String: JSONValue], String, String)])

@@ -22,7 +22,7 @@ import Testing
           model.tokens(of: word, &scratch)
           whole = scratch.symbols
         } else {
-          model.tokens(of: word, scores: model.scores, &scratch, into: &whole) { _ in }
+          model.scoredTokens(of: word, &scratch, into: &whole) { _ in }
         }
         var windows: [Int32] = []
         model.encodeByWindows(word, length: 48, into: &windows, scratch: &scratch)

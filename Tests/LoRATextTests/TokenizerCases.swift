@@ -3,7 +3,7 @@ import LoRAJSON
 import LoRAText
 import Testing
 
-/// What Tests/Reference/tokenizers_fuzz.py wrote of many texts, where `LORA_TOKENIZER_CASES` names the
+/// What Tests/Reference/tokenizers_fuzz.py or sentencepiece_models.py wrote of many texts, where `LORA_TOKENIZER_CASES` names the
 /// folder.
 private enum Cases {
   static let directory = ProcessInfo.processInfo.environment["LORA_TOKENIZER_CASES"]
@@ -20,7 +20,9 @@ private enum Cases {
     arguments: Cases.names)
   func areAsTokenizersHasThem(_ name: String) throws {
     let path = "\(try #require(Cases.directory))/\(name)"
-    let tokenizer = try TokenizerPipeline(contentsOf: "\(path).json")
+    let isSentencePiece = FileManager.default.fileExists(atPath: "\(path).model")
+    let tokenizer = try TokenizerPipeline(
+      contentsOf: isSentencePiece ? "\(path).model" : "\(path).json")
     let lines = try Data(contentsOf: URL(fileURLWithPath: "\(path).jsonl")).split(separator: 0x0A)
     #expect(!lines.isEmpty)
     for line in lines {
@@ -33,6 +35,17 @@ private enum Cases {
           #expect(encoding.types == types.integers, "\(text.debugDescription)")
         } else {
           #expect(tokenizer.encode(text) == ids, "\(text.debugDescription)")
+        }
+        if let offsets = entry["offsets"] {
+          let aligned = tokenizer.encodeAligned(
+            text, pairedWith: entry["second"]?.stringValue)
+          #expect(aligned.ids == ids, "\(text.debugDescription)")
+          #expect(
+            aligned.offsets.flatMap { [$0.lowerBound, $0.upperBound] } == offsets.integers,
+            "\(text.debugDescription)")
+          #expect(
+            JSONValue.array(aligned.tokens.map { .string($0) }) == entry["tokens"],
+            "\(text.debugDescription)")
         }
       }
       if let decoded = entry["decoded"], case .bool(let skips)? = entry["skip"] {

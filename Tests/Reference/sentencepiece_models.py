@@ -5,13 +5,15 @@
     LORA_TOKENIZER_CASES=FOLDER swift test --filter TokenizerCases
 
 Of each model NAME.model and NAME.jsonl: ids, pieces, offsets and the decoded text of tokenizers_fuzz.py's
-strings, and decodings of random ids. The fixtures are of small vocabularies and a few strings.
+strings, and decodings of random ids. The fixtures are of models with a small map of replacements, and
+have of each a digest of all that (tokenizers_offsets.py) over hostile.json.
 """
 
 import argparse
 import io
 import json
 import random
+import tempfile
 from pathlib import Path
 
 import sentencepiece as spm
@@ -19,8 +21,12 @@ import sentencepiece as spm
 from common import fixture
 from tokenizers_fixtures import CORPUS, HOSTILE
 from tokenizers_fuzz import text
+from tokenizers_offsets import digest
 from tokenizers_shared import parts
 
+# What the fixtures' normalizer replaces: code points in base 16.
+RULES = {"\uff21": "A", "\uff41": "a", "\u2026": "...", "\u3000": " ", "\t": " ", "\n": " ", "e\u0301": "\u00e9",
+         "\u00bd": "1\u20442", "\u00ad": "", "\u200b": "", "\u2019": "'", "\u00a0": " ", "q": " q "}
 USER = ["<sep>", "user", "▁New▁York", "日本語", "ab"]
 # Name, options of the trainer; the vocabulary is small, so that most kinds of pieces occur.
 MODELS = [
@@ -73,14 +79,35 @@ def cases(model, count, rng):
             yield {"ids": ids, "decoded": model.decode(ids), "skip": True}
 
 
+def fixtures(folder):
+    """Small models and the digests of what they make."""
+    digests = {}
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rules:
+        for old, new in RULES.items():
+            rules.write("\t".join(" ".join(f"{ord(c):X}" for c in s) for s in (old, new)) + "\n")
+        rules.flush()
+        for name, settings in MODELS:
+            options = {k: v for k, v in settings.items() if k != "normalization_rule_name"}
+            data = train(CORPUS, options | {"normalization_rule_tsv": rules.name})
+            (folder / f"{name}.model").write_bytes(data)
+            model = spm.SentencePieceProcessor(model_proto=data)
+            rows = [case(model, string) for string in HOSTILE]
+            digests[name] = {
+                "digest": digest((row["ids"], row["tokens"], row["offsets"]) for row in rows),
+                "decoded": digest(([], [row["decoded"]], []) for row in rows)}
+    (folder / "digests.json").write_text(json.dumps(digests, indent=1) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path, nargs="?", default=Path(fixture("text", "sentencepiece")))
-    parser.add_argument("--count", type=int, default=70)
+    parser.add_argument("--count", type=int)
     parser.add_argument("--texts", type=Path, action="append", default=[])
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
+    if options.count is None:
+        return fixtures(options.folder)
     for name, settings in MODELS:
         data = train(CORPUS, settings)
         (options.folder / f"{name}.model").write_bytes(data)

@@ -83,11 +83,11 @@ PATTERNS = [
     r"[^\S\n]+", r"(?:\r?\n)+", r"(a|b)+?c?", r"(?>a+)b|\d{2,}", r"^\s*|x$", r".+?(?=\s|$)", r"\A.|.\z",
     r"[\u0041-\x5A]+", r"(?i)[a-f]+k?", r"\P{L}", r"[^\p{L}\P{N}]", r"x{0,2}y{,3}z{1}", r"[\]\-a]+|[-+]",
     r"(?=[A-Z])", r"a{2}|é+", r"\p{Lu}\p{Ll}*", r"\p{^L}+", r"[\d\s]+",
-    r"(?<=[a-z])[0-9.]|(?<!\s|^)\p{Lu}", r"(?:a?|\s)*b?", r"(?:a|b?)*[.,]",
+    r"(?<=[a-z])[0-9.]|(?<!\s|^)\p{Lu}", r"(?:a?|\s)*b?", r"(?:a|b?)*[.,]", r"\bword\b|\B.", r"\d{1,3}(?=(?:\d{3})*\b)",
 ]
 
 # What is not understood must be refused, not skipped.
-REFUSED = [r"(?<n>a)", r"\1", r"\bword\b", r"\w+", r"\p{Han}", r"[[:alpha:]]", r"[a&&b]", r"(a", r"a)", r"[a",
+REFUSED = [r"(?<n>a)", r"\1", r"\w+", r"\p{Han}", r"[[:alpha:]]", r"[a&&b]", r"(a", r"a)", r"[a",
            r"*a", r"a**", r"\R", r"(?x) a", r"(?i:é)", r"(?i:\p{Lu})", r"a{5,2}", r"\h", r"a{2}?"]
 
 

@@ -53,7 +53,9 @@ extension TokenizerPipeline {
         }
       }
       return AlignedEncoding(tracer.tokens, of: bytes) { id, name in
-        name.isEmpty ? token(of: id) ?? "" : String(decoding: name, as: UTF8.self)
+        // Found by the model: an added token of the same id is another one.
+        let spelling = name.isEmpty ? model.vocabulary.spelling(of: id) ?? [] : name[...]
+        return String(decoding: spelling, as: UTF8.self)
       }
     }
   }
