@@ -14,11 +14,14 @@ import LoRAPatterns
 /// - normalizers: `NFC` `NFD` `NFKC` `NFKD` `Lowercase` `Strip` `StripAccents` `Prepend` `Replace`
 ///   `BertNormalizer` `Precompiled` `Nmt` `ByteLevel` `Sequence`
 /// - pre-tokenizers: `ByteLevel` `Split` `Digits` `Metaspace` `Whitespace` `WhitespaceSplit`
-///   `Punctuation` `BertPreTokenizer` `CharDelimiterSplit` `Sequence`
+///   `Punctuation` `BertPreTokenizer` `CharDelimiterSplit` `UnicodeScripts` `FixedLength` `Sequence`
 /// - post-processors: `TemplateProcessing` `BertProcessing` `RobertaProcessing` `ByteLevel`
 ///   `Sequence`
 /// - decoders: `ByteLevel` `ByteFallback` `Fuse` `Strip` `Replace` `Metaspace` `WordPiece`
-///   `BPEDecoder` `Sequence`
+///   `BPEDecoder` `CTC` `Sequence`
+///
+/// SentencePiece's own models, which older tokenizers are, give the ids of the package
+/// `sentencepiece` (0.2).
 ///
 /// Anything else throws a ``TokenizerError`` that names it; nothing is skipped. The exceptions are
 /// the entries `truncation` and `padding`, which are ignored: they concern batches, not text (the
@@ -70,8 +73,9 @@ public final class TokenizerPipeline: Tokenizer {
   ///   - path: A `tokenizer.json`; or a directory with one (and with `tokenizer_config.json` and
   ///     `special_tokens_map.json`, if present); or a directory with `vocab.json`, `merges.txt` and
   ///     a `tokenizer_config.json` whose `tokenizer_class` is Qwen2's or GPT-2's; or a directory
-  ///     with BERT's `vocab.txt`. `add_bos_token` and `add_eos_token` apply if no `tokenizer.json`
-  ///     has a post-processor.
+  ///     with BERT's `vocab.txt`; or a SentencePiece `.model`, or a directory with it as
+  ///     `tokenizer.model` or `spiece.model`. `add_bos_token` and `add_eos_token` apply if no
+  ///     `tokenizer.json` has a post-processor.
   ///   - endOfSequence: The end-of-sequence id if the tokenizer's files name none, as in a model's
   ///     configuration.
   ///   - targetStart: The id that begins a target, of an encoder-decoder's tokenizer.
