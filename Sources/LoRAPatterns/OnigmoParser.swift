@@ -203,6 +203,17 @@ struct OnigmoParser {
   }
 
   private mutating func characterClass() throws(RegularExpressionError) -> CodePointSet {
+    let (set, isNegated) = try classMembers()
+    return try finished(set, negated: isNegated)
+  }
+
+  /// What a class holds, classes within it too, and whether it is negated.
+  private mutating func classMembers() throws(RegularExpressionError) -> (
+    set: CodePointSet, isNegated: Bool
+  ) {
+    depth += 1
+    defer { depth -= 1 }
+    guard depth <= 50 else { throw failure("classes nested deeper than 50") }
     index += 1
     let isNegated = skip("^")
     var set = CodePointSet()
@@ -212,9 +223,16 @@ struct OnigmoParser {
       if scalar == "]" {
         if isFirst { throw failure("an empty class") }
         index += 1
-        return try finished(set, negated: isNegated)
+        return (set, isNegated)
       }
-      if scalar == "[" { throw failure("a class within a class") }
+      if scalar == "[" {
+        guard !starts(with: "[:"), !starts(with: "[^") else {
+          throw failure("a class within a class that is named or negated")
+        }
+        set.formUnion(try classMembers().set)
+        isFirst = false
+        continue
+      }
       if starts(with: "&&") { throw failure("an intersection of classes") }
       isFirst = false
       guard let low = try classMember(into: &set) else { continue }

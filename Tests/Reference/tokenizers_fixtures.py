@@ -84,6 +84,7 @@ PATTERNS = [
     r"[\u0041-\x5A]+", r"(?i)[a-f]+k?", r"\P{L}", r"[^\p{L}\P{N}]", r"x{0,2}y{,3}z{1}", r"[\]\-a]+|[-+]",
     r"(?=[A-Z])", r"a{2}|é+", r"\p{Lu}\p{Ll}*", r"\p{^L}+", r"[\d\s]+",
     r"(?<=[a-z])[0-9.]|(?<!\s|^)\p{Lu}", r"(?:a?|\s)*b?", r"(?:a|b?)*[.,]", r"\bword\b|\B.", r"\d{1,3}(?=(?:\d{3})*\b)",
+    r" ?[^(\s|[.,!?…。，、।۔،])]+", r"[a[b-d]\s[[0-9]e]]+",
 ]
 
 # What is not understood must be refused, not skipped.
