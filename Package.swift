@@ -88,7 +88,10 @@ let package = Package(
     library("LoRATemplates", ["LoRAJSON"]),
     library(
       "LoRAModels",
-      ["LoRAAutograd", "LoRAFormats", "LoRAText", "LoRATemplates", "LoRAGrammars", "LoRAJSON", "CLoRAKernels"]),
+      [
+        "LoRAAutograd", "LoRAFormats", "LoRAText", "LoRATemplates", "LoRAGrammars", "LoRAJSON",
+        "CLoRAKernels",
+      ]),
     library(
       "LoRATraining",
       ["LoRAModels", "LoRAJSON", "CLoRAKernels", .product(name: "Logging", package: "swift-log")]),

@@ -39,7 +39,7 @@ package indirect enum PatternTree: Sendable {
       case .textStart: return .textStart
       case .textEnd, .lastLineEnd: return .textEnd
       case .lineStart, .lineEnd: throw refusal("an anchor under (?m)")
-      case .wordBoundary: throw refusal("a word boundary (\\b or \\B)")
+      case .wordBoundary, .rubyWordBoundary: throw refusal("a word boundary (\\b or \\B)")
       }
     case (.look, _): throw refusal("a lookahead")
     case (.behind, _): throw refusal("a lookbehind")

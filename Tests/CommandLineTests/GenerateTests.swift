@@ -107,7 +107,10 @@ import Testing
     for seed in ["1", "2", "3"] {
       let sampled = ["--temperature", "3", "--seed", seed]
       let chosen = try Command.start(
-        ["generate", "--model", model, "--prompt", "Abc", "--json", "--choice", "yes", "--choice", "no"]
+        [
+          "generate", "--model", model, "--prompt", "Abc", "--json", "--choice", "yes", "--choice",
+          "no",
+        ]
           + sampled
       ).outcome().json()
       #expect(["yes", "no"].contains(chosen["text"]?.stringValue))
@@ -127,8 +130,10 @@ import Testing
       "generate", "--model", model, "--prompt", "a", "--schema", wrong)
     #expect(outcome.status == 1 && outcome.errors.contains("dependentSchemas"), "\(outcome.errors)")
     #expect(
-      try Command.run("generate", "--model", model, "--prompt", "a", "--choice", "a", "--pattern", "b")
-        .status == 64)
+      try Command.run(
+        "generate", "--model", model, "--prompt", "a", "--choice", "a", "--pattern", "b"
+      )
+      .status == 64)
   }
 
   @Test func refusesATokenThatTheModelLacks() throws {

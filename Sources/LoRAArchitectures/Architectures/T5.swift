@@ -76,7 +76,11 @@ extension Architecture {
     func block(isCausal: Bool) -> TransformerStructure.Block {
       let isGated = c[flag: "is_gated_act"]
       var network = TransformerStructure.FeedForward.plain(c.hiddenActivation)
-      if isGated { network = .gated(c.hiddenActivation) } else { network.upRole = TensorName.ungatedRole }
+      if isGated {
+        network = .gated(c.hiddenActivation)
+      } else {
+        network.upRole = TensorName.ungatedRole
+      }
       return .init(
         attention: .init(isCausal: isCausal, scale: 1, distanceBias: bias),
         crossAttention: isCausal ? .init(scale: 1) : nil, feedForward: network)
@@ -139,7 +143,8 @@ extension ConfigurationKey {
     key.setDefault = { $0.decoderStartTokenID = 0 }
     key.gguf = "decoder_start_token_id"
     key.readGGUF = { (configuration, keys) throws(FormatError) in
-      configuration.decoderStartTokenID = try keys.file.int(keys.prefix + "decoder_start_token_id") ?? 0
+      configuration.decoderStartTokenID =
+        try keys.file.int(keys.prefix + "decoder_start_token_id") ?? 0
     }
     return key
   }
@@ -255,7 +260,8 @@ extension [TensorName] {
     }
     let dense = "\(layer).\(network).DenseReluDense"
     return names + [
-      TensorName("\(dense).wi", "\(block).ffn_up", .projection, role: role + TensorName.ungatedRole),
+      TensorName(
+        "\(dense).wi", "\(block).ffn_up", .projection, role: role + TensorName.ungatedRole),
       TensorName("\(dense).wi_0", "\(block).ffn_gate", .projection),
       TensorName("\(dense).wi_1", "\(block).ffn_up", .projection),
       TensorName("\(dense).wo", "\(block).ffn_down", .projection),

@@ -2,7 +2,6 @@ import LoRAFiles
 import LoRAFormats
 import LoRAJSON
 public import LoRATemplates
-package import LoRAText
 
 extension ChatTemplates {
   /// The chat templates of the model at `path`, a folder or a GGUF file, with its special tokens. No
@@ -100,12 +99,4 @@ extension ChatTemplates {
 extension PretrainedModel {
   /// The model's chat templates, see `ChatTemplates.init(path:)`.
   public func chatTemplates() throws -> ChatTemplates { try ChatTemplates(path: path) }
-}
-
-extension PretrainedModel {
-  /// The tokenizer of the model at `path`, a folder or a GGUF file. No weights are read.
-  package static func tokenizer(at path: String) throws -> any Tokenizer {
-    if try PathContent(path) == .gguf { return try GGUFFile(path: path).tokenizer() }
-    return try TokenizerPipeline(contentsOf: path)
-  }
 }

@@ -72,7 +72,8 @@ public final class GenerationBatch {
   /// - Parameter constraint: what the output must be, of the model's vocabulary; nil for anything.
   /// - Returns: what names it in the results of ``step()``.
   @discardableResult
-  public func add(_ request: GenerationRequest, constraint: ConstraintMatcher? = nil) throws -> Int {
+  public func add(_ request: GenerationRequest, constraint: ConstraintMatcher? = nil) throws -> Int
+  {
     // While adapters are merged the base is one that already has them; only it can be asked for.
     let selection = request.adapters.strengths.isEmpty && model.isMerged ? nil : request.adapters
     // All advance by one token.

@@ -17,7 +17,8 @@ extension DecoderStage {
     case .metaspace(let replacement, let dropsFirst):
       return TextPattern.literal(replacement)
         .replacingMatches(in: token, with: dropsFirst && onFusedText ? [] : [0x20])
-    case .wordPiece, .wordEnds, .join: return nil
+    case .sentencePiece(let decoding): return decoding.bytes(of: token)
+    case .wordPiece, .wordEnds, .join, .ctc: return nil
     }
   }
 }

@@ -45,6 +45,13 @@ struct SentencePieceDecoding: Sendable {
     return before + output
   }
 
+  /// What a token is within a text.
+  func bytes(of token: [UInt8]) -> [UInt8] {
+    if hasBytes, let byte = DecoderStage.byte(of: token) { return [byte] }
+    if token == unknown { return unknownSurface }
+    return TextPattern.literal(Self.space).replacingMatches(in: token, with: [0x20])
+  }
+
   /// The text of the bytes that are left.
   func finish(_ state: inout State) -> [UInt8] { characters(&state, isEnd: true) }
 
