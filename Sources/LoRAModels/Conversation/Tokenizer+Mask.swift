@@ -15,6 +15,16 @@ public struct MaskedEncoding: Sendable, Hashable {
   }
 }
 
+extension TokenizerPipeline {
+  /// The ids of a conversation's text, in which some places are text whatever they look like, see
+  /// ``encode(_:keepingAsText:)``, and which of the ids the assistant wrote.
+  public func encode(_ masked: MaskedText, keepingAsText kept: [Range<Int>]) throws
+    -> MaskedEncoding
+  {
+    try marked(try encode(masked.text, keepingAsText: kept), masked)
+  }
+}
+
 extension Tokenizer {
   /// The ids of a conversation's text, which has its special tokens in it, and which of them the
   /// assistant wrote: a token counts if any of its characters do.
@@ -23,7 +33,12 @@ extension Tokenizer {
   ///   one that makes it lower case, so that it is not known where its tokens are; or if all tokens or
   ///   none are the assistant's.
   public func encode(_ masked: MaskedText) throws(TemplateError) -> MaskedEncoding {
-    let ids = encode(masked.text, addSpecialTokens: false)
+    try marked(encode(masked.text, addSpecialTokens: false), masked)
+  }
+
+  fileprivate func marked(
+    _ ids: [Int], _ masked: MaskedText
+  ) throws(TemplateError) -> MaskedEncoding {
     let places = try places(of: ids, in: masked.text)
     var next = 0
     let isAssistant = places.map { place in

@@ -50,15 +50,20 @@ extension TokenizerPipeline {
   }
 
   /// Appends the ids of a text without what a template adds.
-  func encodeBare(_ text: String, into ids: inout [Int32]) {
+  ///
+  /// - Parameter ignoresAdded: added tokens are not looked for: they are text like any other.
+  func encodeBare(_ text: String, into ids: inout [Int32], ignoresAdded: Bool = false) {
     let state = takeState()
     swap(&state.ids, &ids)
+    state.ignoresAdded = ignoresAdded
     defer {
+      state.ignoresAdded = false
       swap(&state.ids, &ids)
       putBack(state)
     }
     var text = text
     text.withUTF8 { bytes in
+      if ignoresAdded { return encode(bytes, startsText: true, state) }
       added.forEachPart(of: bytes, range: 0..<bytes.count, stage: .raw) { range, id in
         if let id {
           state.ids.append(Int32(id))
@@ -128,7 +133,11 @@ extension TokenizerPipeline {
   private func encodeNormalized(
     _ text: UnsafeBufferPointer<UInt8>, startsText: Bool, _ state: EncodingState
   ) {
-    added.forEachPart(of: text, range: 0..<text.count, stage: .normalized) { part, id in
+    func forEachPart(_ body: (Range<Int>, Int?) -> Void) {
+      if state.ignoresAdded { return body(0..<text.count, nil) }
+      added.forEachPart(of: text, range: 0..<text.count, stage: .normalized, body)
+    }
+    forEachPart { part, id in
       if let id {
         state.ids.append(Int32(id))
       } else if let cutter = state.cutter {
@@ -147,6 +156,8 @@ final class EncodingState: WordReceiver {
   /// The ids of the words so far.
   var ids: [Int32] = []
   let encoder: any WordEncoder
+  /// Whether added tokens are text like any other.
+  var ignoresAdded = false
   /// Whether words are written in GPT-2's alphabet before they are encoded: the last step of a
   /// pre-tokenizer, left to be done once for each word of the cache.
   private let mapsBytes: Bool

@@ -28,6 +28,11 @@ struct AddedTokens: Sendable {
 
   var highestID: Int { tokens.keys.max() ?? -1 }
 
+  /// What the special ones look like, by id.
+  var specials: [[UInt8]] {
+    tokens.sorted { $0.key < $1.key }.filter(\.value.isSpecial).map(\.value.content)
+  }
+
   func id(of content: [UInt8]) -> Int? { idsByContent[content] }
 
   /// What decoding writes for an added token.

@@ -11,12 +11,13 @@ struct TemplateCommand: ParsableCommand {
     abstract: "Make the text of a conversation by a model's chat template.",
     usage: """
       lora template (--model <path> | --template <file>) --messages <file> [--tools <file>] \
-      [--variables <json>] [--no-generation-prompt] [--mask] [--json]
+      [--variables <json>] [--no-generation-prompt] [--mask] [--control-tokens-in-messages] [--json]
       """,
     discussion: """
       The text is byte for byte what transformers makes. It ends with what begins the assistant's \
       answer, unless --no-generation-prompt. The messages are a JSON list of objects with "role" and \
-      "content", or a list of such lists: one result a line then.
+      "content", or a list of such lists: one result a line then. Where a message spells a control \
+      token, its ids are those of text.
 
         lora template --model MODEL --messages chat.json
         lora template --template chatml.jinja --messages chat.json --mask --json
@@ -44,6 +45,8 @@ struct TemplateCommand: ParsableCommand {
   var noGenerationPrompt = false
   @Flag(help: "Say which part of the text the assistant's messages are.")
   var mask = false
+  @Flag(help: "Where a message spells a control token, its id is the token's, not that of text.")
+  var controlTokensInMessages = false
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
@@ -81,15 +84,22 @@ struct TemplateCommand: ParsableCommand {
   private var source: String { template ?? model.map { "the template of \($0)" } ?? "" }
 
   private func write(
-    _ conversation: Conversation, _ template: ChatTemplate, _ tokenizer: (any Tokenizer)?,
+    _ conversation: Conversation, _ template: ChatTemplate, _ tokenizer: TokenizerPipeline?,
     isBatch: Bool
   ) throws {
+    /// Where messages spell a token that only the template may write.
+    func keptAsText(_ tokenizer: TokenizerPipeline) throws -> [Range<Int>] {
+      controlTokensInMessages
+        ? []
+        : try template.render(conversation, keepingAsText: tokenizer.controlTokens).keptAsText
+    }
     guard mask else {
       let text = try template.render(conversation).text
       if output.isJSON {
         var result: JSONObject = ["text": .string(text)]
         if let tokenizer {
-          result["ids"] = JSONValue(tokenizer.encode(text, addSpecialTokens: false))
+          result["ids"] = JSONValue(
+            try tokenizer.encode(text, keepingAsText: try keptAsText(tokenizer)))
         }
         return try StandardOutput.json(result)
       }
@@ -101,7 +111,7 @@ struct TemplateCommand: ParsableCommand {
     if output.isJSON {
       var result: JSONObject = ["text": .string(masked.text)]
       if let tokenizer {
-        let encoding = try tokenizer.encode(masked)
+        let encoding = try tokenizer.encode(masked, keepingAsText: try keptAsText(tokenizer))
         result["ids"] = JSONValue(encoding.ids)
         result["mask"] = JSONValue(encoding.isAssistant.map { $0 ? 1 : 0 })
       }
