@@ -111,6 +111,9 @@ import Testing
     let group = #"{"anyOf": [{"minimum": 1}, {"minimum": 2}, {"minimum": 3}]}"#
     let groups = [String](repeating: group, count: 10).joined(separator: ", ")
     expectSchema(#"{"allOf": [\#(groups)]}"#, .tooLarge, at: "#/allOf/8", saying: "combinations")
+    for keyword in ["minItems", "maxItems", "minProperties", "maxProperties"] {
+      expectSchema(#"{"\#(keyword)": 1e12}"#, .tooLarge, at: "#/\(keyword)")
+    }
     let patterns = (0..<7).map { #""\#($0)": {}"# }.joined(separator: ", ")
     expectSchema(#"{"patternProperties": {\#(patterns)}}"#, .tooLarge, at: "#/patternProperties")
   }

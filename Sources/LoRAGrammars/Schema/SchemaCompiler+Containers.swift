@@ -70,27 +70,33 @@ extension SchemaCompiler {
   private mutating func compileOthers(
     _ plan: ObjectPlan, _ first: [Int: Int32], close: Int32
   ) {
+    let others = plan.others.map { property(named: $0) }
     var places = first
     var queue = places.keys.sorted()
     while let count = queue.popLast() {
       guard let place = places[count] else { continue }
       if count >= plan.least { layout.gap(&builder, from: place, to: close) }
-      guard !plan.others.isEmpty, let next = plan.count(after: count) else { continue }
+      guard !others.isEmpty, let next = plan.count(after: count) else { continue }
       if places[next] == nil { queue.append(next) }
       let target = state(next, &places)
       let key = layout.separated(&builder, from: place, isFirst: count == 0)
-      for other in plan.others {
-        let name = builder.state()
-        let quote = builder.state()
-        let colon = builder.state()
-        let value = builder.state()
-        builder.edge(key, "\"", to: name)
-        builder.text(name, other.names, as: .sparingJSON, to: quote)
-        builder.edge(quote, "\"", to: colon)
-        layout.colon(&builder, from: colon, to: value)
-        builder.call(value, part(of: other.schemas), to: target)
-      }
+      for other in others { builder.call(key, other, to: target) }
     }
+  }
+
+  /// The part of one property with such a name, and its value.
+  private mutating func property(named others: ObjectPlan.Others) -> Int32 {
+    let start = builder.state()
+    let name = builder.state()
+    let quote = builder.state()
+    let colon = builder.state()
+    let value = builder.state()
+    builder.edge(start, "\"", to: name)
+    builder.text(name, others.names, as: .sparingJSON, to: quote)
+    builder.edge(quote, "\"", to: colon)
+    layout.colon(&builder, from: colon, to: value)
+    builder.call(value, part(of: others.schemas), to: builder.end)
+    return start
   }
 
   /// Whether a required property has no value at all, by its type, enum and const alone: what tells

@@ -13,8 +13,8 @@ extension SchemaReader {
           found: "an array, as before draft 2020-12", advice: "call it prefixItems")
       }
       node.items = document.number(of: path, value)
-    case "minItems": node.leastItems = try count(value)
-    case "maxItems": node.mostItems = try count(value)
+    case "minItems": node.leastItems = try size(value)
+    case "maxItems": node.mostItems = try size(value)
     default:
       guard let isUnique = value.boolValue else { throw malformed("true or false", value) }
       // With at most one item there is nothing to compare.
@@ -48,8 +48,8 @@ extension SchemaReader {
         node.patterns.append((automaton, document.number(of: place, value)))
       }
     case "additionalProperties": node.additional = document.number(of: path, value)
-    case "minProperties": node.leastProperties = try count(value)
-    default: node.mostProperties = try count(value)
+    case "minProperties": node.leastProperties = try size(value)
+    default: node.mostProperties = try size(value)
     }
   }
 

@@ -14,6 +14,9 @@ struct SchemaReader {
     "examples", "example", "deprecated", "readOnly", "writeOnly",
   ]
 
+  /// Larger numbers of items and properties are refused.
+  private static let mostParts = 20_000
+
   init(document: SchemaDocument) { self.document = document }
 
   mutating func read(
@@ -120,6 +123,17 @@ struct SchemaReader {
     guard let number = value.doubleValue, number >= 0, number == number.rounded(),
       let count = Int(exactly: number)
     else { throw malformed("a whole number of at least 0", value) }
+    return count
+  }
+
+  /// A count of items or properties, each of which is a state of its own.
+  func size(_ value: JSONValue) throws(ConstraintError) -> Int {
+    let count = try count(value)
+    guard count <= Self.mostParts else {
+      throw ConstraintError(
+        .tooLarge, place: path, expected: "at most \(Self.mostParts)", found: "\(count)",
+        advice: "use a smaller number, or remove it")
+    }
     return count
   }
 
