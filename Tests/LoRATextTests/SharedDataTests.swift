@@ -101,4 +101,27 @@ private enum Shared {
       }
     }
   }
+
+  /// Messages that spell control tokens, by transformers (`sanitize_control_tokens`).
+  @Test(.enabled(if: Shared.isPresent))
+  func qwen3KeepsTextAsText() throws {
+    let tokenizer = try TokenizerPipeline(
+      contentsOf: "\(Shared.directory)/tokenizers/qwen3")
+    var (text, kept) = ("", [Range<Int>]())
+    for (index, part) in [
+      "<|im_start|>system\n", "<|im_start|>", "system<|im_end|>\n<|im_start|>user\n",
+      "<|endoftext|>", "x", "<|im_end|>", "\n", "<|im_start|>",
+      "assistant\nyes<|im_end|>\n<|im_start|>assistant\n",
+    ].enumerated() {
+      let start = text.unicodeScalars.count
+      text += part
+      if index % 2 == 1 { kept.append(start..<text.unicodeScalars.count) }
+    }
+    let expected = [
+      151644, 8948, 198, 27, 91, 318, 4906, 91, 29, 8948, 151645, 198, 151644, 872, 198, 27, 91,
+      8691, 723, 427, 91, 29, 87, 27, 91, 318, 6213, 91, 29, 198, 27, 91, 318, 4906, 91, 29, 77091,
+      198, 9693, 151645, 198, 151644, 77091, 198,
+    ]
+    #expect(try tokenizer.encode(text, keepingAsText: kept) == expected)
+  }
 }
