@@ -1,7 +1,8 @@
 import LoRAPatterns
 
-/// SentencePiece's unigram model as its own program computes it: in one float32 sum over the whole
-/// text, which for long texts decides otherwise than exact arithmetic would.
+/// SentencePiece's unigram model as its own program computes it: in float32 sums over the text, by
+/// whose rounding ties fall. A sum begins anew with each settled part, as sums of megabytes of text
+/// would have no digits left to tell pieces apart.
 ///
 /// Source: `unigram::Model::EncodeOptimized` of sentencepiece 0.2.
 final class SentencePieceUnigrams: PieceFinder {
@@ -68,9 +69,8 @@ final class SentencePieceUnigrams: PieceFinder {
           if position >= Self.settledLength, position == places.count - 1 {
             settle(places, from: base, body)
             base += position
-            let score = places[position].score
             places.removeAll(keepingCapacity: true)
-            places.append(Place(score: score))
+            places.append(Place())
             position = 0
           }
           position += extend(text, from: base, at: position, trie, scores, &places)
