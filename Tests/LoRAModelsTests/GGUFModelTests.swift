@@ -303,10 +303,10 @@ import Testing
         return "\(error)"
       }
     }
-    #expect(try tokenizerError("tokenizer.ggml.pre", .string("tekken")).contains("'tekken'"))
-    #expect(try tokenizerError("tokenizer.ggml.pre", .string("tekken")).contains("'llama-bpe'"))
+    #expect(try tokenizerError("tokenizer.ggml.pre", .string("kimi-k2")).contains("'kimi-k2'"))
+    #expect(try tokenizerError("tokenizer.ggml.pre", .string("kimi-k2")).contains("'llama-bpe'"))
     #expect(try tokenizerError("tokenizer.ggml.pre", nil).contains("nothing"))
-    #expect(try tokenizerError("tokenizer.ggml.model", .string("t5")).contains("'t5'"))
+    #expect(try tokenizerError("tokenizer.ggml.model", .string("rwkv")).contains("'rwkv'"))
     #expect(try tokenizerError("tokenizer.ggml.model", nil).contains("no tokenizer"))
     #expect(try tokenizerError("tokenizer.ggml.merges", nil).contains("merges"))
     #expect(
