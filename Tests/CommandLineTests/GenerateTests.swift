@@ -94,7 +94,7 @@ import Testing
   }
 
   @Test func writesWhatAConstraintAllows() throws {
-    let model = try Fixtures.modelWithTokenizer()
+    let model = Fixtures.path("../../Sources/LoRAWorld/Base")
     let schema = try Fixtures.file(
       "schema.json",
       #"{"type":"object","properties":{"a":{"type":"integer","minimum":3,"maximum":7},"b":{"enum":["x","yz"]}},"required":["a","b"],"additionalProperties":false}"#
@@ -125,6 +125,12 @@ import Testing
     #expect(
       try run("--pattern", "([a-c]{2}-){8}", "--guesses", "5")["tokens"]
         == run("--pattern", "([a-c]{2}-){8}")["tokens"])
+    // Of letters alone no number can be made: the reason is told.
+    let stuck = try Command.succeed(
+      "generate", "--model", try Fixtures.modelWithTokenizer(), "--prompt", "a", "--schema", schema,
+      "--json"
+    ).json()
+    #expect(stuck["stopped"]?.stringValue == "no_allowed_token" && stuck["text"]?.stringValue == "")
     let wrong = try Fixtures.file("wrong.json", #"{"type":"object","dependentSchemas":{}}"#)
     let outcome = try Command.run(
       "generate", "--model", model, "--prompt", "a", "--schema", wrong)

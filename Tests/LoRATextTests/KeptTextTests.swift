@@ -20,7 +20,11 @@ import Testing
           #expect(error.kind == .inconsistent && error.description.contains(token))
           continue
         }
-        #expect(!ids.contains(id), "\(text)")
+        // Words that are unknown all become one token.
+        let others =
+          tokenizer.encode(before, addSpecialTokens: false)
+          + tokenizer.encode(behind, addSpecialTokens: false)
+        #expect(!ids.contains(id) || others.contains(id), "\(text)")
         if tokenizer.decode(tokenizer.encode("x \(text)", addSpecialTokens: false)) == "x \(text)" {
           #expect(tokenizer.decode(ids, skipSpecialTokens: false) == text)
         }
