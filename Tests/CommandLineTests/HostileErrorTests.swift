@@ -22,13 +22,21 @@ import Testing
     }
     + CombinationError.Kind.allCases.map {
       CombinationError($0, subject: bell, problem: bell, remedy: bell)
-    } + adapters + training + sequences + algebra
+    } + adapters + training + sequences + algebra + templates + constraints
     + [NonFiniteOutput.Cause.adapters, .base].map { NonFiniteOutput(layer: bell, cause: $0) }
     + [
       GenerationBatch.RequestFailure(id: 1, error: NonFiniteOutput(layer: bell, cause: .base)),
       CommandError(bell), CommandError(bell, FileError(path: bell, operation: bell, reason: bell)),
       ContradictionError(description: bell), QuickstartError.baseChanged,
     ]
+
+  private static let templates: [TemplateError] = [
+    .syntax, .undefined, .value, .raised, .forbidden, .limit, .input, .mask,
+  ].map { TemplateError($0, bell, line: 1, column: 2) }
+
+  private static let constraints: [ConstraintError] = [
+    .malformed, .unsupported, .unsatisfiable, .tooLarge, .notAllowed,
+  ].map { ConstraintError($0, place: bell, expected: bell, found: bell, advice: bell) }
 
   private static let adapters: [AdapterError] = [
     .noMatchingLayer(selector: bell, available: [bell, bell]),

@@ -103,7 +103,7 @@ private enum Shared {
   }
 
   /// Messages that spell control tokens, by transformers (`sanitize_control_tokens`).
-  @Test(.enabled(if: Shared.isPresent))
+  @Test(.enabled(if: Shared.isPresent, "needs the shared folder beside the checkout"))
   func qwen3KeepsTextAsText() throws {
     let tokenizer = try TokenizerPipeline(
       contentsOf: "\(Shared.directory)/tokenizers/qwen3")

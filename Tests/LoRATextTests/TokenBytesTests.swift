@@ -11,7 +11,7 @@ import Testing
     let files = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
     return files.filter {
       $0.hasSuffix(".json") && !$0.contains(".expected")
-        && !["hostile.json", "shared.json", "patterns.json"].contains($0)
+        && !["hostile.json", "shared.json", "patterns.json", "offsets.json"].contains($0)
     }.sorted()
   }()
 

@@ -28,7 +28,9 @@ public struct ConstraintError: Error, Sendable, Hashable, CustomStringConvertibl
   /// What to do about it.
   public var advice: String
 
-  init(_ kind: Kind, place: String, expected: String, found: String, advice: String) {
+  package init(
+    _ kind: Kind, place: String, expected: String, found: String, advice: String
+  ) {
     self.kind = kind
     self.place = place
     self.expected = expected
