@@ -18,6 +18,7 @@ struct LoRACommand: AsyncParsableCommand {
     subcommands: [
       QuickstartCommand.self,
       TrainCommand.self, ScoreCommand.self, GenerateCommand.self,
+      ChatCommand.self,
       TemplateCommand.self,
       ClassifyCommand.self, EmbedCommand.self, MergeCommand.self,
       CombineCommand.self, ReduceCommand.self, ExtractCommand.self, SweepCommand.self,

@@ -117,8 +117,11 @@ import Testing
     if let option = words.firstIndex(of: "--output") {
       try? FileManager.default.removeItem(atPath: folder + "/" + words[option + 1])
     }
+    let typed = example.command == "lora chat" ? "echo Hello | " : ""
     let outcome = try Command.start(
-      [], through: "lora() { \"$binary\" \"$@\"; }; binary=$1; cd '\(folder)' && \(example.line)"
+      [],
+      through:
+        "lora() { \"$binary\" \"$@\"; }; binary=$1; cd '\(folder)' && \(typed)\(example.line)"
     ).outcome()
     #expect(outcome.status == 0, "\(example.line)\n\(outcome.errors)")
     #expect(!outcome.output.isEmpty)

@@ -56,7 +56,8 @@ struct TemplateCommand: ParsableCommand {
   }
 
   func run() throws {
-    let given = try variables.map { try object($0) } ?? TemplateValue([:] as JSONValue)
+    let given =
+      try variables.map { try TemplateValue(variables: $0) } ?? TemplateValue([:] as JSONValue)
     let tools = try self.tools.map { try list($0) }
     let hasTools = tools != nil || (given["tools"] ?? .null) != .null
     let template = try chatTemplate(hasTools: hasTools)
@@ -150,16 +151,6 @@ struct TemplateCommand: ParsableCommand {
 
   // MARK: Reading
 
-  private func object(_ text: String) throws -> TemplateValue {
-    do {
-      let value = TemplateValue(try JSONValue(parsing: text))
-      if case .object = value { return value }
-    } catch {
-      throw CommandError("--variables", error)
-    }
-    throw CommandError("--variables: expected a JSON object, as {\"enable_thinking\": false}")
-  }
-
   private func list(_ path: String) throws -> [TemplateValue] {
     let bytes = try FileSystem.read(path)
     do {
@@ -168,5 +159,19 @@ struct TemplateCommand: ParsableCommand {
       throw CommandError(path, error)
     }
     throw CommandError("\(path): expected a JSON list")
+  }
+}
+
+extension TemplateValue {
+  /// The argument of `--variables`.
+  init(variables text: String) throws {
+    do {
+      self.init(try JSONValue(parsing: text))
+    } catch {
+      throw CommandError("--variables", error)
+    }
+    guard case .object = self else {
+      throw CommandError("--variables: expected a JSON object, as {\"enable_thinking\": false}")
+    }
   }
 }

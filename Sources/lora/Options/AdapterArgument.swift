@@ -100,11 +100,15 @@ struct AdapterOptions: ParsableArguments {
 
   /// Reads the adapters, attaches and enables them on `model`, which was opened from `path`; what
   /// was chosen.
+  ///
+  /// - Parameter names: what they are called, in their order; by numbers if nil.
   @discardableResult
-  func attach(to model: any Module, from path: String) throws -> AdapterSelection {
+  func attach(
+    to model: any Module, from path: String, names: [String]? = nil
+  ) throws -> AdapterSelection {
     var selection = AdapterSelection()
     for (index, adapter) in adapters.enumerated() {
-      let name = "adapter-\(index)"
+      let name = names?[index] ?? "adapter-\(index)"
       do {
         let warnings = try model.loadAdapter(
           try AdapterFile.opened(adapter.path, toAttachTo: path), named: name,

@@ -72,6 +72,11 @@ enum StandardOutput {
     try write(isTerminal ? TerminalText.generated(text) : text)
   }
 
+  /// Writes a line of this program's own, as ``line(_:)`` does, in another colour where somebody watches.
+  static func line(_ text: String, in colour: TerminalColour) throws {
+    try write(colour.applied(to: TerminalText.line(text)) + "\n")
+  }
+
   /// Writes one JSON object on a line.
   static func json(_ object: JSONObject) throws {
     try write(TerminalText.json(object.encoded()) + "\n")
@@ -94,6 +99,9 @@ enum StandardError {
     let isOverBar = hasBar.exchange(false, ordering: .relaxed)
     write((isOverBar ? "\r\u{1B}[K" : "") + shown(text) + "\n")
   }
+
+  /// Asks for input on the line that it begins.
+  static func prompt(_ text: String) { write(TerminalText.line(text)) }
 
   /// `text` as it is written: one line, in which nothing is obeyed by a terminal.
   static func shown(_ text: String) -> String { TerminalText.line(text, limit: longest) }
