@@ -102,10 +102,8 @@ public final class ChatSession {
     return answer
   }
 
-  /// What the model would answer under `adapters`, without saying it.
-  ///
-  /// - Parameter text: the message; nil for the last one.
-  /// - Returns: nil if nothing was asked.
+  /// What the model would answer under `adapters` to a message, or to the last one, without saying it; nil if
+  /// nothing was asked.
   public func text(
     answering text: String? = nil, under adapters: AdapterSelection?
   ) throws -> TextSession? {

@@ -12,7 +12,7 @@ extension ChatTemplates {
   /// several with names; or else `chat_template.json`. In a GGUF file they are `tokenizer.chat_template`
   /// and the ones with a name behind that.
   ///
-  /// - Throws: ``TemplateError`` of the kind `input` if there is none, and `FormatError` for files that
+  /// - Throws: `TemplateError` of the kind `input` if there is none, and `FormatError` for files that
   ///   are not what they should be.
   public init(path: String) throws {
     let found = try ChatTemplates(specialTokensAt: path)

@@ -17,7 +17,7 @@ public struct MaskedEncoding: Sendable, Hashable {
 
 extension TokenizerPipeline {
   /// The ids of a conversation's text, in which some places are text whatever they look like, see
-  /// ``encode(_:keepingAsText:)``, and which of the ids the assistant wrote.
+  /// `TokenizerPipeline.encode(_:keepingAsText:)`, and which of the ids the assistant wrote.
   public func encode(_ masked: MaskedText, keepingAsText kept: [Range<Int>]) throws
     -> MaskedEncoding
   {

@@ -54,10 +54,8 @@ public final class GenerationBatch {
   /// What the running ones share, until one of them ends or another joins.
   private var shared: (cache: KeyValueCache, snapshot: AdapterSnapshot?)?
 
-  /// Creates a batch without requests.
-  ///
-  /// - Parameter promptCache: what earlier generations have passed, to which requests are added; nil for
-  ///   none.
+  /// Creates a batch without requests. A prompt cache has what earlier generations have passed, and requests
+  /// are added to it.
   public init(_ model: any LanguageModel, promptCache: PromptCache? = nil) {
     self.model = model
     self.promptCache = promptCache
@@ -69,7 +67,8 @@ public final class GenerationBatch {
   /// Adds a request, which begins with the next step. Its adapters are resolved now: a swap that
   /// comes later does not reach it.
   ///
-  /// - Parameter constraint: what the output must be, of the model's vocabulary; nil for anything.
+  /// The output is what `constraint`, of the model's vocabulary, allows.
+  ///
   /// - Returns: what names it in the results of ``step()``.
   @discardableResult
   public func add(_ request: GenerationRequest, constraint: ConstraintMatcher? = nil) throws -> Int

@@ -24,8 +24,7 @@ public final class TextSession {
   ///
   /// The tokenizer's end-of-sequence token ends it beside the stop tokens of `options`. Parameters as
   /// ``GenerationSession/init(_:prompt:options:adapters:promptCache:constraint:)``.
-  ///
-  /// - Parameter stopStrings: strings that end the text, of which they are no part.
+  /// `stopStrings` end the text too, of which they are no part.
   public convenience init(
     _ model: any LanguageModel, tokenizer: some Tokenizer, prompt: String,
     options: GenerationOptions = GenerationOptions(), stopStrings: [String] = [],
