@@ -100,8 +100,8 @@ struct Methods {
     _ method: String, to model: any PretrainedSequenceClassifier, seed: UInt64
   ) throws -> [String] {
     let head = model.outputHead
-    func copies(_ module: any Module, _ names: [String]) -> ParameterOverride {
-      ParameterOverride(
+    func copies(_ module: any Module, _ names: [String]) -> TrainedCopies {
+      TrainedCopies(
         names.compactMap { name in
           module.parameters[name].map { [name: Parameter($0.value.converted(to: .float32))] }
         }.reduce([:]) { $0 + $1 })
@@ -140,4 +140,13 @@ struct Methods {
     }
     return ["method", "head"]
   }
+}
+
+/// Copies of a module's own parameters, trained in their place: the head, and the biases of BitFit.
+private final class TrainedCopies: LinearAdapter {
+  let parameters: Named<Parameter>
+
+  init(_ parameters: Named<Parameter>) { self.parameters = parameters }
+
+  var effect: AdapterEffect { .parameters(ParameterReplacement(parameters)) }
 }
