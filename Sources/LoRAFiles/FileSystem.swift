@@ -145,6 +145,17 @@ package enum FileSystem {
     return bytes
   }
 
+  /// The text of the file at `path` as it is: neither line ends nor a byte-order mark are changed. Throws if
+  /// it is not in UTF-8.
+  package static func readText(_ path: String) throws(FormatError) -> String {
+    guard let text = String(validating: try read(path), as: UTF8.self) else {
+      throw FormatError(
+        .invalidValue, file: path, problem: "it is not text in UTF-8",
+        remedy: "convert it, as with iconv")
+    }
+    return text
+  }
+
   /// The bytes of the file at `path`, which may have at most `limit`.
   package static func read(_ path: String, limit: Int = .max) throws(FormatError) -> [UInt8] {
     let file = try OpenFile(path)

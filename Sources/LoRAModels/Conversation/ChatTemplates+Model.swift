@@ -54,20 +54,12 @@ extension ChatTemplates {
   /// `chat_template.jinja` and what is in `additional_chat_templates`.
   private static func files(in folder: String) throws -> [String: String] {
     var result: [String: String] = [:]
-    func read(_ path: String, as name: String) throws {
-      let bytes = try FileSystem.read(path)
-      guard let text = String(validating: bytes, as: UTF8.self) else {
-        throw FormatError(
-          .malformed, file: path, problem: "expected text in UTF-8", remedy: "restore the file")
-      }
-      result[name] = text
-    }
     let main = FileSystem.join(folder, "chat_template.jinja")
-    if FileSystem.exists(main) { try read(main, as: "default") }
+    if FileSystem.exists(main) { result["default"] = try FileSystem.readText(main) }
     let further = FileSystem.join(folder, "additional_chat_templates")
     if FileSystem.isFolder(further) {
       for name in FileSystem.names(in: further) where name.hasSuffix(".jinja") {
-        try read(FileSystem.join(further, name), as: String(name.dropLast(6)))
+        result[String(name.dropLast(6))] = try FileSystem.readText(FileSystem.join(further, name))
       }
     }
     return result

@@ -137,10 +137,7 @@ struct TemplateCommand: ParsableCommand {
         throw CommandError(source, error)
       }
     }
-    let bytes = try FileSystem.read(template)
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-      throw CommandError("\(template): expected a template in UTF-8")
-    }
+    let text = try FileSystem.readText(template)
     let tokens = try model.map { try ChatTemplates(specialTokensAt: $0) }
     do {
       return try ChatTemplate(text, specialTokens: tokens?.specialTokens ?? [:])

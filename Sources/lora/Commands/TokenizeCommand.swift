@@ -65,16 +65,5 @@ struct TokenizeCommand: ParsableCommand {
       })
   }
 
-  /// The text as it is: neither line ends nor a byte-order mark are changed.
-  private func content() throws -> String {
-    if let text { return text }
-    let path = file ?? ""
-    let bytes = try FileSystem.read(path)
-    guard let content = String(validating: bytes, as: UTF8.self) else {
-      throw FormatError(
-        .invalidValue, file: path, problem: "it is not text in UTF-8",
-        remedy: "convert it, as with iconv")
-    }
-    return content
-  }
+  private func content() throws -> String { try text ?? FileSystem.readText(file ?? "") }
 }

@@ -28,7 +28,7 @@ struct ConstraintOptions: ParsableArguments {
   ) throws -> ConstraintMatcher? {
     let constraint: OutputConstraint
     if let schema {
-      let text = String(decoding: try FileSystem.read(schema), as: UTF8.self)
+      let text = try FileSystem.readText(schema)
       do { constraint = try OutputConstraint(jsonSchema: text) } catch {
         throw CommandError("\(schema): \(error)")
       }
