@@ -1,6 +1,7 @@
 import Foundation
 import LoRAJSON
 import LoRATensor
+import TestSupport
 import Testing
 @testable import LoRAFiles
 @testable import LoRAFormats

@@ -2,6 +2,7 @@ import Foundation
 import LoRAJSON
 import LoRATensor
 @testable import LoRAFiles
+import TestSupport
 
 /// Small files as other programs write them, made in the tests.
 extension Scratch {

@@ -2,6 +2,7 @@ import LoRAArchitectures
 import LoRAFiles
 import LoRAFormats
 import LoRATensor
+import TestSupport
 import Testing
 
 /// A layer with random factors.

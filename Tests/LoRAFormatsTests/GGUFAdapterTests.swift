@@ -4,6 +4,7 @@ import LoRAFiles
 import LoRAFormats
 import LoRAJSON
 import LoRATensor
+import TestSupport
 import Testing
 
 @Suite("GGUF adapters")

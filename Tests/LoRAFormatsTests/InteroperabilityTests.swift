@@ -3,6 +3,7 @@ import LoRAArchitectures
 import LoRAFiles
 import LoRAFormats
 import LoRATensor
+import TestSupport
 import Testing
 
 /// Python reads what this library wrote. Needs a Python with safetensors, transformers and PEFT in

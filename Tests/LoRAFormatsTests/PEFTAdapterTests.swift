@@ -3,6 +3,7 @@ import LoRAFiles
 import LoRAFormats
 import LoRAJSON
 import LoRATensor
+import TestSupport
 import Testing
 
 @Suite("PEFT adapters")

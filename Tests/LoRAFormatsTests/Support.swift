@@ -1,5 +1,6 @@
 import Foundation
 import LoRAFiles
+import TestSupport
 import Testing
 
 /// What the tests of this target share: fixtures, scratch folders, hostile files.
@@ -97,19 +98,6 @@ func expectError(
     }
   } catch {
     Issue.record("expected a FormatError, got \(error)", sourceLocation: sourceLocation)
-  }
-}
-
-/// Numbers that are the same in every run.
-struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }
 

@@ -1,6 +1,7 @@
 import Foundation
 import LoRAGrammars
 import LoRAJSON
+import TestSupport
 
 /// Answers what Tests/Reference/grammars.py asks: random walks under a constraint, and which texts
 /// it takes.
@@ -89,19 +90,13 @@ struct CaseRunner {
   }
 }
 
-/// Random numbers by SplitMix64.
+/// Random numbers.
 struct Draws {
-  private var state: UInt64
+  private var random: SplitMix
 
-  init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1 }
+  init(seed: UInt64) { random = SplitMix(state: seed &* 0x9E37_79B9_7F4A_7C15 &+ 1) }
 
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
+  mutating func next() -> UInt64 { random.next() }
 
   mutating func below(_ count: Int) -> Int { Int(next() % UInt64(count)) }
 

@@ -1,6 +1,7 @@
 import Foundation
 import LoRAJSON
 import LoRATemplates
+import TestSupport
 import Testing
 
 /// Thousands of templates that are nearly right, in a process of its own: each renders or is refused
@@ -17,19 +18,6 @@ import Testing
 private enum TemplateMutation {
   static var rounds: Int {
     ProcessInfo.processInfo.environment["LORA_FUZZ_ROUNDS"].flatMap { Int($0) } ?? 3000
-  }
-
-  /// Numbers that are the same in every run.
-  struct Numbers: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var z = state
-      z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-      z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-      return z ^ (z >> 31)
-    }
   }
 
   /// Templates to begin with.
@@ -86,7 +74,7 @@ private enum TemplateMutation {
     "'", "\"", "\\", "\u{0}", "\u{301}", "😀", "1e308", "none", "not", "is", "in", "~", ".x", "raw",
   ]
 
-  static func mutate(_ source: [String], _ all: [[String]], _ numbers: inout Numbers) -> String {
+  static func mutate(_ source: [String], _ all: [[String]], _ numbers: inout SplitMix) -> String {
     var words = source
     for _ in 0..<Int.random(in: 1...4, using: &numbers) {
       let place = Int.random(in: 0...words.count, using: &numbers)
@@ -117,7 +105,7 @@ private enum TemplateMutation {
     let limits = TemplateLimits(steps: 50_000, length: 200_000, copies: 1_000_000)
     var refused = 0
     for round in 0..<rounds {
-      var numbers = Numbers(state: UInt64(round))
+      var numbers = SplitMix(state: UInt64(round))
       let source = mutate(sources[round % sources.count], sources, &numbers)
       let found = outcome { () throws(TemplateError) in
         let template = try ChatTemplate(source, specialTokens: TemplateFixtures.specialTokens)

@@ -2,6 +2,7 @@ import LoRAArchitectures
 import LoRAFiles
 import LoRAJSON
 import LoRATensor
+import TestSupport
 import Testing
 
 @Suite("config.json")

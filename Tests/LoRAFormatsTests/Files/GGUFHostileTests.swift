@@ -1,6 +1,7 @@
 import Foundation
 import LoRAFiles
 import LoRATensor
+import TestSupport
 import Testing
 
 /// A GGUF file built byte by byte, so that it can say anything.

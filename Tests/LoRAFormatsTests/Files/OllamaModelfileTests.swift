@@ -1,5 +1,6 @@
 import Foundation
 import LoRAFiles
+import TestSupport
 import Testing
 
 @Suite("Modelfiles")

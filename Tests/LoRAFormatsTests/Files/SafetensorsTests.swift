@@ -1,6 +1,7 @@
 import Foundation
 import LoRAFiles
 import LoRATensor
+import TestSupport
 import Testing
 
 @Suite("safetensors")
