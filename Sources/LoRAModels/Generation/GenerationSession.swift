@@ -193,32 +193,14 @@ public struct TokenStream: AsyncSequence, Sendable {
 
   /// What the stream's iteration computes with.
   public struct Iterator: AsyncIteratorProtocol {
-    private enum State {
-      case notStarted(@Sendable () throws -> GenerationSession)
-      case running(GenerationSession)
-    }
-    private var state: State
-
-    init(_ start: @escaping @Sendable () throws -> GenerationSession) { state = .notStarted(start) }
+    var start: StreamStart<GenerationSession>
 
     /// The next token; nil at the end.
-    public mutating func next() async throws -> Int? {
-      if Task.isCancelled { return nil }
-      // Long generations must not keep other tasks of the same thread from running.
-      await Task.yield()
-      switch state {
-      case .notStarted(let start):
-        let session = try start()
-        state = .running(session)
-        return try session.next()
-      case .running(let session):
-        return try session.next()
-      }
-    }
+    public mutating func next() async throws -> Int? { try await start.session()?.next() }
   }
 
   /// Starts at the prompt. Each iterator generates by itself.
-  public func makeAsyncIterator() -> Iterator { Iterator(start) }
+  public func makeAsyncIterator() -> Iterator { Iterator(start: .notStarted(start)) }
 }
 
 extension LanguageModel {

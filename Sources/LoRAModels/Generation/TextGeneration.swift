@@ -8,32 +8,14 @@ public struct TextStream: AsyncSequence, Sendable {
 
   /// What the stream's iteration computes with.
   public struct Iterator: AsyncIteratorProtocol {
-    private enum State {
-      case notStarted(@Sendable () throws -> TextSession)
-      case running(TextSession)
-    }
-    private var state: State
-
-    init(_ start: @escaping @Sendable () throws -> TextSession) { state = .notStarted(start) }
+    var start: StreamStart<TextSession>
 
     /// The next piece, never an empty one; nil at the end.
-    public mutating func next() async throws -> String? {
-      if Task.isCancelled { return nil }
-      // Long generations must not keep other tasks of the same thread from running.
-      await Task.yield()
-      switch state {
-      case .notStarted(let start):
-        let session = try start()
-        state = .running(session)
-        return try session.next()
-      case .running(let session):
-        return try session.next()
-      }
-    }
+    public mutating func next() async throws -> String? { try await start.session()?.next() }
   }
 
   /// Starts at the prompt. Each iterator generates by itself.
-  public func makeAsyncIterator() -> Iterator { Iterator(start) }
+  public func makeAsyncIterator() -> Iterator { Iterator(start: .notStarted(start)) }
 }
 
 extension LanguageModel {
