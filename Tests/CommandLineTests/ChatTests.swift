@@ -37,7 +37,7 @@ import Testing
     for part in [
       "answers by adapter;", "answers by adapter:0.7\n", "answers by base\n",
       "error: no adapter is chosen", "saved.json: 7 messages", "it exists, and is not replaced",
-      "tokens/s; context", "there is no adapter 'nobody'; there are adapter",
+      "tokens/s; context", "there is no adapter 'nobody'; there is 'adapter'",
       "there is no '/what'",
     ] { #expect(outcome.errors.contains(part), "\(part): \(outcome.errors)") }
     let messages = try #require(
@@ -55,6 +55,17 @@ import Testing
     // The comparison has the base and the adapter under their names.
     #expect(outcome.output.contains("[base]\n") && outcome.output.contains("[adapter]\n"))
     #expect(!outcome.output.contains("\u{1B}"))
+  }
+
+  /// What is typed wrongly ends no conversation, and is not changed into something else.
+  @Test func bytesThatAreNoTextAreNotSaid() throws {
+    let typed = try Fixtures.file("bytes.txt", "")
+    try (Data([0xFF, 0xFE, 0x0A]) + Data("Hi\n".utf8)).write(to: URL(filePath: typed))
+    let outcome = try Command.start(
+      ["chat", "--max-tokens", "3", "--model", try model()], through: "\"$@\" < '\(typed)'"
+    ).outcome()
+    #expect(outcome.status == 0 && outcome.errors.contains("error: the line is not text in UTF-8"))
+    #expect(outcome.output.split(separator: "\n", omittingEmptySubsequences: false).count == 2)
   }
 
   @Test func aModelWithoutATemplateIsRefused() throws {

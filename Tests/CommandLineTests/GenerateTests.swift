@@ -135,6 +135,20 @@ import Testing
     let outcome = try Command.run(
       "generate", "--model", model, "--prompt", "a", "--schema", wrong)
     #expect(outcome.status == 1 && outcome.errors.contains("dependentSchemas"), "\(outcome.errors)")
+    let bytes = try Fixtures.file("bytes.json", "")
+    try Data([0xFF, 0x7B, 0x7D]).write(to: URL(filePath: bytes))
+    for (arguments, status, part) in [
+      (["--schema", bytes], 1, "it is not text in UTF-8"),
+      (["--choice", ""], 64, "--choice is an empty"),
+      (["--pattern", "(a"], 1, "--pattern: expected"),
+      (["--schema", try Fixtures.file("half.json", "{")], 1, "found text that is not JSON"),
+    ] as [([String], Int32, String)] {
+      let outcome = try Command.start(
+        ["generate", "--model", model, "--prompt", "a"] + arguments
+      ).outcome()
+      #expect(outcome.status == status && outcome.errors.contains(part), "\(outcome.errors)")
+      #expect(outcome.output.isEmpty)
+    }
     #expect(
       try Command.run(
         "generate", "--model", model, "--prompt", "a", "--choice", "a", "--pattern", "b"

@@ -20,8 +20,8 @@ struct SchemaDocument {
       root = try JSONValue(parsing: text)
     } catch {
       throw ConstraintError(
-        .malformed, place: "#", expected: "a JSON schema", found: "\(error)",
-        advice: "correct the text")
+        .malformed, place: "#", expected: "a JSON schema",
+        found: "text that is not JSON (\(error))", advice: "correct the text")
     }
     _ = number(of: "#", root)
   }

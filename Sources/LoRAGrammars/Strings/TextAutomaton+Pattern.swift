@@ -10,7 +10,8 @@ extension TextAutomaton {
       throw ConstraintError(
         .unsupported, place: place,
         expected: "literals, classes, groups, alternation, repetition, ^ and $",
-        found: "\(error.message) in \"\(pattern)\"", advice: "write the pattern without it")
+        found: "\(error.message) in \"\(pattern)\"",
+        advice: "correct the pattern, or write it without that")
     }
     self = try PatternNetwork(tree, isSearch: isSearch, place: place).automaton(place: place)
   }

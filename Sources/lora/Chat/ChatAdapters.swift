@@ -43,22 +43,24 @@ struct ChatAdapters {
     return parts.isEmpty ? "base" : parts.joined(separator: " + ")
   }
 
+  /// What can be chosen, in words.
+  private var known: String {
+    switch names.count {
+    case 0: "start with --adapter PATH"
+    case 1: "there is '\(names[0])'"
+    default: "there are '\(names.joined(separator: "', '"))'"
+    }
+  }
+
   /// Chooses the adapters that `arguments` name, as `NAME` or `NAME:STRENGTH`.
   mutating func choose(_ arguments: [String]) throws(CommandError) {
-    guard !arguments.isEmpty else {
-      throw CommandError(
-        "/adapter needs a name; there \(names.isEmpty ? "are none" : "are " + names.joined(separator: ", "))"
-      )
-    }
+    guard !arguments.isEmpty else { throw CommandError("/adapter needs a name; \(known)") }
     var chosen = AdapterSelection()
     for argument in arguments {
       let parts = argument.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
       let name = String(parts[0])
       guard names.contains(name) else {
-        throw CommandError(
-          "there is no adapter '\(name)'; "
-            + (names.isEmpty
-              ? "start with --adapter PATH" : "there are \(names.joined(separator: ", "))"))
+        throw CommandError("there is no adapter '\(name)'; \(known)")
       }
       chosen.strengths[name] = parts.count == 1 ? 1 : try Self.strength(String(parts[1]))
     }

@@ -29,6 +29,10 @@ struct ChatLoop {
       _ = ChatInterrupt.take()
       if text.allSatisfy(\.isWhitespace) { continue }
       do {
+        // What readLine puts in the place of bytes that are no character.
+        guard !text.unicodeScalars.contains("\u{FFFD}") else {
+          throw CommandError("the line is not text in UTF-8, and was not said; convert it")
+        }
         if try !follow(ChatInstruction(text)) { return }
       } catch let error as ReaderLeftError {
         throw error

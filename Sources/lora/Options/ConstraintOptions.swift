@@ -20,6 +20,10 @@ struct ConstraintOptions: ParsableArguments {
     guard [schema != nil, pattern != nil, !choice.isEmpty].filter(\.self).count <= 1 else {
       throw ValidationError("--schema, --pattern and --choice exclude each other; give one of them")
     }
+    guard !choice.contains("") else {
+      throw ValidationError(
+        "--choice is an empty text; leave it out, or give what the output may be")
+    }
   }
 
   /// What follows an output of `tokenizer`; nil if nothing was asked for.
@@ -34,10 +38,10 @@ struct ConstraintOptions: ParsableArguments {
       }
     } else if let pattern {
       do { constraint = try .pattern(pattern) } catch {
-        throw CommandError("--pattern '\(pattern)': \(error)")
+        throw CommandError("--\(error)")
       }
     } else if !choice.isEmpty {
-      do { constraint = try .choices(choice) } catch { throw CommandError("--choice: \(error)") }
+      do { constraint = try .choices(choice) } catch { throw CommandError("--choice", error) }
     } else {
       return nil
     }
