@@ -20,7 +20,7 @@ extension TokenizerDefinition {
     let pieces = try SentencePieces(content, reader)
     switch content.type {
     case 1:
-      let table = try SentencePieceUnigrams.Table(pieces)
+      let table = try UnigramLattice<Float>.Pieces(pieces)
       model = SentencePieceModel(pieces: pieces) { SentencePieceUnigrams(table) }
     case 2:
       guard !pieces.kinds.contains(.unused) else {

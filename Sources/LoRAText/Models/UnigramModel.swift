@@ -8,13 +8,10 @@ import LoRAPatterns
 /// are unknown are one unknown token, or the tokens of their bytes where the model has them.
 struct UnigramModel: WordModel {
   let vocabulary: Vocabulary
-  /// By id.
-  let scores: [Double]
   let unknown: Int32
   /// The ids of "<0x00>"..."<0xFF>" where what is unknown is spelled in them.
   let byteIDs: [Int32]?
-  fileprivate let trie: ByteTrie
-  fileprivate let unknownScore: Double
+  fileprivate let pieces: UnigramLattice<Double>.Pieces
 
   /// Creates a model.
   ///
@@ -30,11 +27,11 @@ struct UnigramModel: WordModel {
     lowestScore: Double? = nil, unknown: Int32, fallsBackToBytes: Bool
   ) throws(TokenizerError) {
     self.vocabulary = vocabulary
-    self.scores = scores
     self.unknown = unknown
     byteIDs = fallsBackToBytes ? vocabulary.byteIDs : nil
-    trie = try ByteTrie(of: pieces ?? vocabulary)
-    unknownScore = (lowestScore ?? scores.min() ?? 0) - 10
+    self.pieces = UnigramLattice.Pieces(
+      trie: try ByteTrie(of: pieces ?? vocabulary), scores: scores, unknown: unknown,
+      unknownScore: (lowestScore ?? scores.min() ?? 0) - 10, keepsSums: true)
   }
 
   init(_ reader: DefinitionReader) throws(TokenizerError) {
@@ -80,23 +77,10 @@ struct UnigramModel: WordModel {
   func makeEncoder() -> any WordEncoder { UnigramEncoder(self) }
 }
 
-/// Finds the best way to cut a word by Viterbi's algorithm, in time linear in the word.
+/// Finds the best way to cut a word.
 private final class UnigramEncoder: WordEncoder {
-  /// The best way to a place: its score, and the last token on it.
-  private struct Place {
-    var score = 0.0
-    var start: Int32 = -1
-    var id: Int32 = -1
-  }
-
-  /// Tokens are settled where nothing crosses, once so many bytes are behind it: memory does not grow
-  /// with the word, as a rule.
-  private static let settledLength = 1 << 14
-
   private let model: UnigramModel
-  /// By distance from the last settled place.
-  private var places: [Place] = []
-  private var path: [Int] = []
+  private var lattice = UnigramLattice<Double>()
 
   init(_ model: UnigramModel) { self.model = model }
 
@@ -115,95 +99,20 @@ private final class UnigramEncoder: WordEncoder {
   }
 
   private func search(_ word: UnsafeBufferPointer<UInt8>, _ body: (Found) -> Void) {
-    // In a variable of its own while it runs: a property is checked at each access.
-    var places: [Place] = []
-    swap(&places, &self.places)
-    defer { swap(&places, &self.places) }
-    places.removeAll(keepingCapacity: true)
-    places.append(Place())
     /// The first byte that has not been decided to be unknown or not.
     var unknownStart: Int?
-    model.trie.withView { trie in
-      model.scores.withUnsafeBufferPointer { scores in
-        var base = 0
-        var position = 0
-        while base + position < word.count {
-          // The end of the places is as far as anything has reached.
-          if position >= Self.settledLength, position == places.count - 1 {
-            settle(places, from: base, &unknownStart, body)
-            base += position
-            let score = places[position].score
-            places.removeAll(keepingCapacity: true)
-            places.append(Place(score: score))
-            position = 0
-          }
-          position += extend(word, from: base, at: position, trie, scores, &places)
-        }
-        settle(places, from: base, &unknownStart, body)
-      }
-    }
-    if let start = unknownStart { body(.unknown(start..<word.count)) }
-  }
-
-  /// Tries all tokens that begin at a place; returns the length of its code point.
-  @inline(__always)
-  private func extend(
-    _ word: UnsafeBufferPointer<UInt8>, from base: Int, at position: Int, _ trie: ByteTrie.View,
-    _ scores: UnsafeBufferPointer<Double>, _ places: inout [Place]
-  ) -> Int {
-    let length = scalarLength(startingWith: word[base + position])
-    let score = places[position].score
-    var hasSingle = false
-    var node = ByteTrie.root
-    var end = position
-    while base + end < word.count {
-      node = trie.child(of: node, word[base + end])
-      guard node >= 0 else { break }
-      end += 1
-      let id = trie.id(at: node)
-      guard id >= 0 else { continue }
-      Self.offer(score + scores[Int(id)], id, from: position, to: end, &places)
-      if end - position == length { hasSingle = true }
-    }
-    if !hasSingle {
-      Self.offer(
-        score + model.unknownScore, model.unknown, from: position, to: position + length, &places)
-    }
-    return length
-  }
-
-  @inline(__always)
-  private static func offer(
-    _ score: Double, _ id: Int32, from start: Int, to end: Int, _ places: inout [Place]
-  ) {
-    while places.count <= end { places.append(Place()) }
-    guard places[end].start < 0 || score > places[end].score else { return }
-    places[end] = Place(score: score, start: Int32(start), id: id)
-  }
-
-  /// Tells the tokens of the best way to the last place.
-  private func settle(
-    _ places: [Place], from base: Int, _ unknownStart: inout Int?, _ body: (Found) -> Void
-  ) {
-    path.removeAll(keepingCapacity: true)
-    var end = places.count - 1
-    while end > 0 {
-      path.append(end)
-      end = Int(places[end].start)
-    }
-    for end in path.reversed() {
-      let place = places[end]
-      let start = base + Int(place.start)
-      if place.id == model.unknown {
-        unknownStart = unknownStart ?? start
-        continue
+    lattice.forEachPiece(of: word, model.pieces) { id, place in
+      if id == model.unknown {
+        unknownStart = unknownStart ?? place.lowerBound
+        return
       }
       if let first = unknownStart {
-        body(.unknown(first..<start))
+        body(.unknown(first..<place.lowerBound))
         unknownStart = nil
       }
-      body(.token(place.id, start..<base + end))
+      body(.token(id, place))
     }
+    if let start = unknownStart { body(.unknown(start..<word.count)) }
   }
 
   private func appendIDs(
@@ -250,8 +159,5 @@ private final class UnigramEncoder: WordEncoder {
     return text.map { byteIDs[Int($0)] }
   }
 
-  func trim() {
-    if places.capacity > 1 << 18 { places = [] }
-    if path.capacity > 1 << 18 { path = [] }
-  }
+  func trim() { lattice.trim() }
 }
