@@ -31,6 +31,13 @@ private func keptBytes(
   _ model: any PretrainedLanguageModel, batchSize: Int, length: Int, checkpointed: Bool = false
 ) throws -> Int {
   let data = try TokenDataSet(sequences: patterns(batchSize, length: length))
+  return keptBytes(model, data, batchSize: batchSize, checkpointed: checkpointed)
+}
+
+/// The same of the first examples of `data`.
+private func keptBytes(
+  _ model: any PretrainedLanguageModel, _ data: TokenDataSet, batchSize: Int, checkpointed: Bool
+) -> Int {
   let batch = data.batch(of: Array(0..<batchSize))
   func loss() -> Variable {
     BlockCheckpointing.during(checkpointed) {
@@ -555,7 +562,6 @@ private func expectPrediction(
             sequence: Array($0.prefix(source)) + [0] + Array($0.dropFirst(source)),
             promptLength: source + 1)
         })
-      let batch = data.batch(of: [0, 1])
       for part in [nil, "v", "decoder.block.2"] as [String?] {
         for isCheckpointed in [false, true] {
           let model = try random(
@@ -567,16 +573,7 @@ private func expectPrediction(
             LayerSelector.matching(part) { $0.hasSuffix("." + part) || $0.hasPrefix(part) }
           }
           try model.inject(LoRA(rank: 4, alpha: 8), named: "a", into: selector ?? .allLinear)
-          func loss() -> Variable {
-            BlockCheckpointing.during(isCheckpointed) {
-              model.loss(tokens: batch.tokens, targets: batch.targets, scale: 1)
-            }
-          }
-          _ = withoutGradients { loss() }
-          let before = BufferPool.shared.statistics.liveBytes
-          let kept = loss()
-          let live = BufferPool.shared.statistics.liveBytes - before
-          withExtendedLifetime(kept) {}
+          let live = keptBytes(model, data, batchSize: 2, checkpointed: isCheckpointed)
           var workload = try #require(
             NextToken().workload(model, training: .adapter("a"), on: data, batchSize: 2))
           #expect(workload.length == source + target && workload.sourceLength == source)
