@@ -26,6 +26,15 @@ final class WordCutter {
     next = WordCutter(steps.dropFirst())
   }
 
+  /// What cuts words by a pre-tokenizer, nil where a text is one, and whether words are written in GPT-2's
+  /// alphabet behind it: that last step is left to whoever takes the words.
+  static func cutting(by preTokenizer: PreTokenizer?) -> (cutter: WordCutter?, mapsBytes: Bool) {
+    var steps = preTokenizer?.steps ?? []
+    let mapsBytes = if case .byteLevelAlphabet? = steps.last { true } else { false }
+    if mapsBytes { steps.removeLast() }
+    return (WordCutter(steps[...]), mapsBytes)
+  }
+
   typealias Text = UnsafeBufferPointer<UInt8>
 
   /// Hands the words of a range to `receiver`. `startsText` says whether the whole text starts there.

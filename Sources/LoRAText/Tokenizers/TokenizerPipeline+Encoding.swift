@@ -166,10 +166,7 @@ final class EncodingState: WordReceiver {
 
   init(_ model: any WordModel, _ preTokenizer: PreTokenizer?) {
     encoder = model.makeEncoder()
-    var steps = preTokenizer?.steps ?? []
-    mapsBytes = if case .byteLevelAlphabet? = steps.last { true } else { false }
-    if mapsBytes { steps.removeLast() }
-    cutter = WordCutter(steps[...])
+    (cutter, mapsBytes) = WordCutter.cutting(by: preTokenizer)
   }
 
   /// Appends the ids of a word.

@@ -139,10 +139,7 @@ private final class WordTracer: WordReceiver {
 
   init(_ model: any WordModel, _ preTokenizer: PreTokenizer?) {
     encoder = model.makeEncoder()
-    var steps = preTokenizer?.steps ?? []
-    mapsBytes = if case .byteLevelAlphabet? = steps.last { true } else { false }
-    if mapsBytes { steps.removeLast() }
-    cutter = WordCutter(steps[...])
+    (cutter, mapsBytes) = WordCutter.cutting(by: preTokenizer)
   }
 
   func add(_ id: Int, called name: Slice<UnsafeBufferPointer<UInt8>>, _ origin: Origin) {
