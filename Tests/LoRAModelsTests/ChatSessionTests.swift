@@ -37,7 +37,8 @@ import Testing
 
   private func chat(_ options: GenerationOptions) -> ChatSession {
     ChatSession(
-      model, tokenizer: tokenizer, template: template, system: "Be short.", options: options)
+      model, format: ChatFormat(tokenizer: tokenizer, template: template), system: "Be short.",
+      options: options)
   }
 
   private func rest(of answer: ChatAnswer) throws -> String {
@@ -116,8 +117,10 @@ import Testing
     #expect(throws: SequenceError.self) { try chat.answer(to: long) }
     #expect(chat.messages.isEmpty)
     let strict = ChatSession(
-      model, tokenizer: tokenizer,
-      template: try ChatTemplate("{{ raise_exception('No system.') }}"), system: "x")
+      model,
+      format: ChatFormat(
+        tokenizer: tokenizer, template: try ChatTemplate("{{ raise_exception('No system.') }}")),
+      system: "x")
     #expect(throws: TemplateError.self) { try strict.answer(to: "Hello") }
     #expect(strict.messages.isEmpty)
   }

@@ -1,5 +1,5 @@
 public import LoRATemplates
-public import LoRAText
+import LoRAText
 
 /// A conversation with a model: what was said, and the next answer.
 ///
@@ -17,10 +17,8 @@ public import LoRAText
 public final class ChatSession {
   /// What answers.
   public let model: any LanguageModel
-  /// Its tokenizer.
-  public let tokenizer: TokenizerPipeline
-  /// What makes texts of conversations.
-  public let template: ChatTemplate
+  /// What makes tokens of conversations.
+  public let format: ChatFormat
   /// How tokens are chosen. Another answer to the same message has the next seed.
   public var options: GenerationOptions
   /// Strings that end an answer, of which they are no part.
@@ -41,13 +39,11 @@ public final class ChatSession {
 
   /// Begins a conversation.
   public init(
-    _ model: any LanguageModel, tokenizer: TokenizerPipeline, template: ChatTemplate,
-    system: String? = nil, options: GenerationOptions = GenerationOptions(),
-    adapters: AdapterSelection? = nil
+    _ model: any LanguageModel, format: ChatFormat, system: String? = nil,
+    options: GenerationOptions = GenerationOptions(), adapters: AdapterSelection? = nil
   ) {
     self.model = model
-    self.tokenizer = tokenizer
-    self.template = template
+    self.format = format
     self.system = system
     self.options = options
     self.adapters = adapters
@@ -61,12 +57,11 @@ public final class ChatSession {
     _ pretrained: PretrainedModel, system: String? = nil,
     options: GenerationOptions = GenerationOptions(), adapters: AdapterSelection? = nil
   ) throws {
-    let tokenizer = try PretrainedModel.tokenizer(at: pretrained.path)
+    let format = try pretrained.chatFormat()
     var options = options
-    options.stopTokens.formUnion(pretrained.stopTokens(with: tokenizer))
+    options.stopTokens.formUnion(pretrained.stopTokens(with: format.tokenizer))
     self.init(
-      try pretrained.languageModel, tokenizer: tokenizer,
-      template: try pretrained.chatTemplates().template(), system: system, options: options,
+      try pretrained.languageModel, format: format, system: system, options: options,
       adapters: adapters)
   }
 
@@ -137,14 +132,11 @@ public final class ChatSession {
     for messages: [TemplateValue], seed: UInt64, under adapters: AdapterSelection?
   ) throws -> TextSession {
     let told = system.map { [["role": "system", "content": .string($0)] as TemplateValue] } ?? []
-    let text = try template.render(
-      Conversation(messages: told + messages, variables: variables),
-      keepingAsText: tokenizer.controlTokens)
+    let prompt = try format.prompt(Conversation(messages: told + messages, variables: variables))
     var options = options
     options.seed = seed
     return try TextSession(
-      model, tokenizer: tokenizer,
-      prompt: try tokenizer.encode(text.text, keepingAsText: text.keptAsText), options: options,
+      model, tokenizer: format.tokenizer, prompt: prompt, options: options,
       stopStrings: stopStrings, adapters: adapters, promptCache: cache)
   }
 }

@@ -5,11 +5,14 @@ public struct MaskedText: Sendable, Hashable {
   /// The ranges that the assistant wrote, in Unicode scalars of the text (Python's characters). There is
   /// one at least, and text outside of them.
   public var assistant: [Range<Int>]
+  /// The index of the message of each range; nil where the template says the ranges and not whose they are.
+  public var messages: [Int]?
 
   /// A text with ranges, which must be in their order and apart.
-  public init(text: String, assistant: [Range<Int>]) {
+  public init(text: String, assistant: [Range<Int>], messages: [Int]? = nil) {
     self.text = text
     self.assistant = assistant
+    self.messages = messages
   }
 }
 
@@ -42,6 +45,9 @@ extension ChatTemplate {
     limits: TemplateLimits = TemplateLimits()
   ) throws(TemplateError) -> MaskedText {
     let whole = try render(conversation, now: now, limits: limits)
+    let answers = conversation.messages.indices.filter {
+      conversation.messages[$0]["role"] == "assistant"
+    }
     let ranges: [Range<Int>]
     if template.marksGeneration {
       guard !whole.hasUnplacedGeneration else {
@@ -52,10 +58,15 @@ extension ChatTemplate {
       }
       ranges = whole.generated
     } else {
-      ranges = try parts(part, of: conversation, in: Text(whole.text), now: now, limits: limits)
+      ranges = try parts(
+        part, of: answers, in: conversation, Text(whole.text), now: now, limits: limits)
     }
     let masked = ranges.filter { !$0.isEmpty }
     let covered = masked.reduce(0) { $0 + $1.count }
+    // A range a message, in their order: an empty one is left out with its message.
+    let messages =
+      ranges.count == answers.count
+      ? zip(ranges, answers).filter { !$0.0.isEmpty }.map(\.1) : nil
     guard covered > 0 else {
       throw TemplateError(
         .mask, "the assistant says nothing in this conversation: no token would be trained on")
@@ -64,12 +75,12 @@ extension ChatTemplate {
       throw TemplateError(
         .mask, "the assistant's messages are the whole text: there is nothing to tell apart")
     }
-    return MaskedText(text: whole.text, assistant: masked)
+    return MaskedText(text: whole.text, assistant: masked, messages: messages)
   }
 
   private func parts(
-    _ part: AssistantPart, of conversation: Conversation, in whole: Text, now: CalendarTime,
-    limits: TemplateLimits
+    _ part: AssistantPart, of answers: [Int], in conversation: Conversation, _ whole: Text,
+    now: CalendarTime, limits: TemplateLimits
   ) throws(TemplateError) -> [Range<Int>] {
     var result: [Range<Int>] = []
     func text(_ count: Int, asking: Bool) throws(TemplateError) -> Text {
@@ -95,8 +106,7 @@ extension ChatTemplate {
             + "\"\(excerpt(part, same))\" and the other \"\(excerpt(whole, same))\"")
       }
     }
-    for (index, message) in conversation.messages.enumerated()
-    where message["role"] == "assistant" {
+    for index in answers {
       let before = try text(index, asking: false)
       try check(before, index, "")
       var start = before.count

@@ -1,0 +1,90 @@
+public import LoRATemplates
+public import LoRAText
+
+/// How a model writes conversations: its chat template and its tokenizer.
+///
+/// Training, evaluation, chats and servers all make their tokens here, so that a model is asked in the
+/// words that it was trained in. The template writes every special token, none is added; what spells one
+/// in a message stays text.
+///
+/// ```swift
+/// let format = try pretrained.chatFormat()
+/// let ids = try format.prompt(Conversation(messages: [["role": "user", "content": "Hello"]]))
+/// ```
+public struct ChatFormat: Sendable {
+  /// The tokenizer.
+  public let tokenizer: TokenizerPipeline
+  /// The template of conversations without tools.
+  public let template: ChatTemplate
+  /// The template of conversations with tools; mostly the same.
+  public let toolTemplate: ChatTemplate
+  /// What `strftime_now` writes; nil for the time at which a text is made.
+  public var now: CalendarTime?
+
+  /// Creates a format. Throws `TemplateError` where there is no template, or one that can't be read.
+  public init(
+    tokenizer: TokenizerPipeline, templates: ChatTemplates, now: CalendarTime? = nil
+  ) throws(TemplateError) {
+    self.tokenizer = tokenizer
+    template = try templates.template()
+    toolTemplate = try templates.template(hasTools: true)
+    self.now = now
+  }
+
+  /// Creates a format with one template.
+  public init(tokenizer: TokenizerPipeline, template: ChatTemplate, now: CalendarTime? = nil) {
+    self.tokenizer = tokenizer
+    self.template = template
+    toolTemplate = template
+    self.now = now
+  }
+
+  private func template(of conversation: Conversation) -> ChatTemplate {
+    conversation.tools == nil ? template : toolTemplate
+  }
+
+  /// The ids that a model is given to answer a conversation, or of the whole of it if it does not ask for
+  /// an answer.
+  ///
+  /// Throws `TemplateError`, as where the template refuses the conversation, and `TokenizerError`.
+  public func prompt(_ conversation: Conversation) throws -> [Int] {
+    let text = try template(of: conversation).render(
+      conversation, keepingAsText: tokenizer.controlTokens, now: now ?? .now)
+    return try tokenizer.encode(text.text, keepingAsText: text.keptAsText)
+  }
+
+  /// The ids of a whole conversation, and which of them the assistant wrote: what training learns from.
+  ///
+  /// - Parameter counts: whether a message, by its index, counts; by default each of the assistant's does.
+  /// - Throws: `TemplateError`; of the kind `mask` where the assistant's parts can't be told.
+  public func example(
+    _ conversation: Conversation, counting counts: ((Int) -> Bool)? = nil
+  ) throws -> MaskedEncoding {
+    var whole = conversation
+    whole.addsGenerationPrompt = false
+    let template = template(of: whole)
+    let now = now ?? .now
+    var masked = try template.renderMasked(whole, now: now)
+    if let counts {
+      guard let messages = masked.messages else {
+        throw TemplateError(
+          .mask,
+          "the template says what the assistant writes, but not in which message: it can't be told which "
+            + "messages count")
+      }
+      let kept = zip(masked.assistant, messages).filter { counts($0.1) }
+      masked = MaskedText(
+        text: masked.text, assistant: kept.map(\.0), messages: kept.map(\.1))
+    }
+    let kept = try template.render(whole, keepingAsText: tokenizer.controlTokens, now: now)
+    return try tokenizer.encode(masked, keepingAsText: kept.keptAsText)
+  }
+}
+
+extension PretrainedModel {
+  /// How the model writes conversations. Throws `TemplateError` if it has no chat template, and
+  /// `TokenizerError` for a tokenizer that is not supported.
+  public func chatFormat() throws -> ChatFormat {
+    try ChatFormat(tokenizer: try Self.tokenizer(at: path), templates: try chatTemplates())
+  }
+}
