@@ -16,7 +16,7 @@ struct LoRACommand: AsyncParsableCommand {
       """,
     version: "lora \(Version.current)",
     subcommands: [
-      QuickstartCommand.self,
+      QuickstartCommand.self, DataCommand.self,
       TrainCommand.self, ScoreCommand.self, GenerateCommand.self,
       ChatCommand.self,
       TemplateCommand.self,

@@ -20,6 +20,14 @@ import Testing
           #expect(error.kind == .inconsistent && error.description.contains(token))
           continue
         }
+        let aligned = try tokenizer.encodeAligned(text, keepingAsText: kept)
+        #expect(aligned.ids == ids, "\(text)")
+        // No token reaches over the place's ends.
+        #expect(
+          aligned.offsets.allSatisfy {
+            $0.upperBound <= kept[0].lowerBound || $0.lowerBound >= kept[0].upperBound
+              || $0.lowerBound >= kept[0].lowerBound && $0.upperBound <= kept[0].upperBound
+          }, "\(text): \(aligned.offsets)")
         // Words that are unknown all become one token.
         let others =
           tokenizer.encode(before, addSpecialTokens: false)

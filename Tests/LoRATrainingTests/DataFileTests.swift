@@ -157,7 +157,7 @@ import Testing
     ("{\"text\":\"a\"}\n\n{", 3, "it is not JSON"),
     ("{\"text\":\"a\"}\n{\"text\":1}", 2, "an integer"),
     ("\n\n\n{\"question\":\"a\",\"answer\":\"b\"}", 4, "found 'question', 'answer'"),
-    ("{\"prompt\":[{\"role\":\"user\"}],\"completion\":\"a\"}", 1, "an array"),
+    ("{\"prompt\":{},\"completion\":\"a\"}", 1, "an object"),
     ("{\"prompt\":\"a\"}", 1, "'prompt'"), ("{}", 1, "no fields"), ("3", 1, "an integer"),
     ("{\"text\":\"a\"} {\"text\":\"b\"}", 1, "it is not JSON"), ("[\n[1]\n]", 1, "it is not JSON"),
     ("[1,-2]", 1, "position 1"), ("[]", 1, "empty"), ("{\"text\":null}", 1, "'text'"),

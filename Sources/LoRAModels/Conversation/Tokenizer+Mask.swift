@@ -21,7 +21,10 @@ extension TokenizerPipeline {
   public func encode(_ masked: MaskedText, keepingAsText kept: [Range<Int>]) throws
     -> MaskedEncoding
   {
-    try marked(try encode(masked.text, keepingAsText: kept), masked)
+    let encoding = try encodeAligned(masked.text, keepingAsText: kept)
+    // What a tokenizer puts before a text stands for none of its characters: it goes with the next.
+    let places = encoding.offsets.map { $0.lowerBound..<max($0.upperBound, $0.lowerBound + 1) }
+    return try MaskedEncoding(encoding.ids, at: places, masked)
   }
 }
 
@@ -33,25 +36,8 @@ extension Tokenizer {
   ///   one that makes it lower case, so that it is not known where its tokens are; or if all tokens or
   ///   none are the assistant's.
   public func encode(_ masked: MaskedText) throws(TemplateError) -> MaskedEncoding {
-    try marked(encode(masked.text, addSpecialTokens: false), masked)
-  }
-
-  fileprivate func marked(
-    _ ids: [Int], _ masked: MaskedText
-  ) throws(TemplateError) -> MaskedEncoding {
-    let places = try places(of: ids, in: masked.text)
-    var next = 0
-    let isAssistant = places.map { place in
-      while next < masked.assistant.count, masked.assistant[next].upperBound <= place.lowerBound {
-        next += 1
-      }
-      return next < masked.assistant.count && masked.assistant[next].lowerBound < place.upperBound
-    }
-    guard isAssistant.contains(true), isAssistant.contains(false) else {
-      throw TemplateError(
-        .mask, "all tokens of the conversation are the assistant's, or none: nothing to tell apart")
-    }
-    return MaskedEncoding(ids: ids, isAssistant: isAssistant)
+    let ids = encode(masked.text, addSpecialTokens: false)
+    return try MaskedEncoding(ids, at: try places(of: ids, in: masked.text), masked)
   }
 
   /// Where in `text` each of its tokens stands, in Unicode scalars. Tokens that share a character all
@@ -87,5 +73,25 @@ extension Tokenizer {
           + "tokenizer changes texts, and masks need one that does not")
     }
     return places
+  }
+}
+
+extension MaskedEncoding {
+  /// The ids of a text, each of which stands at its place of `places`: those count of which a character does.
+  fileprivate init(
+    _ ids: [Int], at places: [Range<Int>], _ masked: MaskedText
+  ) throws(TemplateError) {
+    var next = 0
+    let isAssistant = places.map { place in
+      while next < masked.assistant.count, masked.assistant[next].upperBound <= place.lowerBound {
+        next += 1
+      }
+      return next < masked.assistant.count && masked.assistant[next].lowerBound < place.upperBound
+    }
+    guard isAssistant.contains(true), isAssistant.contains(false) else {
+      throw TemplateError(
+        .mask, "all tokens of the conversation are the assistant's, or none: nothing to tell apart")
+    }
+    self.init(ids: ids, isAssistant: isAssistant)
   }
 }

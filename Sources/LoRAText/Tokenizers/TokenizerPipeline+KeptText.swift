@@ -17,16 +17,46 @@ extension TokenizerPipeline {
     -> [Int]
   {
     guard !kept.isEmpty else { return encode(text, addSpecialTokens: false) }
+    var ids: [Int] = []
+    try forEachPart(of: text, keepingAsText: kept) { piece, position, ignoresAdded in
+      let part = bareIDs(piece, isFirst: position == 0, ignoresAdded: ignoresAdded)
+      ids += part
+      return part
+    }
+    return ids
+  }
+
+  /// The tokens of a conversation's text as ``encode(_:keepingAsText:)`` has them, with where they are in it,
+  /// in Unicode scalars. Unlike those of ``encodeAligned(_:pairedWith:addSpecialTokens:)`` the places have
+  /// the spaces that a word begins with, whatever the tokenizer's file says: every character is some
+  /// token's.
+  public func encodeAligned(
+    _ text: String, keepingAsText kept: [Range<Int>]
+  ) throws(TokenizerError) -> AlignedEncoding {
+    guard !kept.isEmpty else { return trace(text) }
+    var whole = AlignedEncoding()
+    try forEachPart(of: text, keepingAsText: kept) { piece, position, ignoresAdded in
+      var part = bareTokens(piece, isFirst: position == 0, ignoresAdded: ignoresAdded)
+      part.offsets = part.offsets.map { $0.lowerBound + position..<$0.upperBound + position }
+      whole.append(part)
+      return part.ids
+    }
+    return whole
+  }
+
+  /// Calls `body` with the parts of a text that are encoded apart, where each begins, and whether added
+  /// tokens are text in it. Throws if the ids that it returns have such a token all the same.
+  private func forEachPart(
+    of text: String, keepingAsText kept: [Range<Int>],
+    _ body: (_ piece: String, _ position: Int, _ ignoresAdded: Bool) -> [Int]
+  ) throws(TokenizerError) {
     let scalars = Array(text.unicodeScalars)
-    var ids: [Int32] = []
-    var position = 0
     func take(_ range: Range<Int>, asText: Bool) throws(TokenizerError) {
       guard !range.isEmpty else { return }
       var piece = String.UnicodeScalarView()
       piece.append(contentsOf: scalars[range])
-      let before = ids.count
-      append(String(piece), isFirst: range.lowerBound == 0, ignoresAdded: asText, to: &ids)
-      if asText, let id = id(of: String(piece)), ids[before...].contains(Int32(id)) {
+      let ids = body(String(piece), range.lowerBound, asText)
+      if asText, let id = id(of: String(piece)), ids.contains(id) {
         throw TokenizerError(
           .inconsistent, place: "the vocabulary",
           expected: "\"\(String(piece))\" as an added token alone",
@@ -34,27 +64,43 @@ extension TokenizerPipeline {
           advice: "take it out of the user's text")
       }
     }
+    var position = 0
     for range in kept {
       try take(position..<range.lowerBound, asText: false)
       try take(range, asText: true)
       position = range.upperBound
     }
     try take(position..<scalars.count, asText: false)
-    return ids.map(Int.init)
   }
 
-  /// Appends a piece of a text. Behind another piece it is encoded behind a line break, which is taken away
-  /// again: SentencePiece puts a space before a text, and not within it.
-  private func append(_ piece: String, isFirst: Bool, ignoresAdded: Bool, to ids: inout [Int32]) {
+  /// The ids of a piece of a text. Behind another piece it is encoded behind a line break, which is taken
+  /// away again: SentencePiece puts a space before a text, and not within it.
+  private func bareIDs(_ piece: String, isFirst: Bool, ignoresAdded: Bool) -> [Int] {
+    func ids(_ text: String, ignoresAdded: Bool = false) -> [Int] {
+      var ids: [Int32] = []
+      encodeBare(text, into: &ids, ignoresAdded: ignoresAdded)
+      return ids.map(Int.init)
+    }
     if !isFirst {
-      var (lineBreak, all): ([Int32], [Int32]) = ([], [])
-      encodeBare("\n", into: &lineBreak)
-      encodeBare("\n" + piece, into: &all, ignoresAdded: ignoresAdded)
-      if all.starts(with: lineBreak) {
-        ids += all.dropFirst(lineBreak.count)
-        return
+      let lineBreak = ids("\n")
+      let all = ids("\n" + piece, ignoresAdded: ignoresAdded)
+      if all.starts(with: lineBreak) { return Array(all.dropFirst(lineBreak.count)) }
+    }
+    return ids(piece, ignoresAdded: ignoresAdded)
+  }
+
+  /// The same with where the tokens are in the piece.
+  private func bareTokens(_ piece: String, isFirst: Bool, ignoresAdded: Bool) -> AlignedEncoding {
+    if !isFirst {
+      let lineBreak = trace("\n").ids
+      let all = trace("\n" + piece, ignoresAdded: ignoresAdded)
+      if all.ids.starts(with: lineBreak) {
+        let rest = lineBreak.count..<all.ids.count
+        return AlignedEncoding(
+          ids: Array(all.ids[rest]), tokens: Array(all.tokens[rest]),
+          offsets: all.offsets[rest].map { max(0, $0.lowerBound - 1)..<max(0, $0.upperBound - 1) })
       }
     }
-    encodeBare(piece, into: &ids, ignoresAdded: ignoresAdded)
+    return trace(piece, ignoresAdded: ignoresAdded)
   }
 }

@@ -41,16 +41,24 @@ extension TokenizerPipeline {
   }
 
   /// The tokens of a text without what a template adds.
-  private func trace(_ text: String) -> AlignedEncoding {
+  ///
+  /// - Parameter ignoresAdded: added tokens are not looked for: they are text like any other.
+  func trace(_ text: String, ignoresAdded: Bool = false) -> AlignedEncoding {
     let tracer = WordTracer(model, preTokenizer)
     var text = text
     return text.withUTF8 { bytes in
-      added.forEachPart(of: bytes, range: 0..<bytes.count, stage: .raw) { range, id in
+      func take(_ range: Range<Int>, _ id: Int?) {
         if let id {
           tracer.add(id, called: bytes[range], Origin(range))
         } else {
-          trace(AlignedText(bytes, range), startsText: range.lowerBound == 0, tracer)
+          trace(
+            AlignedText(bytes, range), startsText: range.lowerBound == 0, ignoresAdded, tracer)
         }
+      }
+      if ignoresAdded {
+        take(0..<bytes.count, nil)
+      } else {
+        added.forEachPart(of: bytes, range: 0..<bytes.count, stage: .raw, take)
       }
       return AlignedEncoding(tracer.tokens, of: bytes) { id, name in
         // Found by the model: an added token of the same id is another one.
@@ -61,7 +69,9 @@ extension TokenizerPipeline {
   }
 
   /// Traces a part of the text between added tokens.
-  private func trace(_ text: AlignedText, startsText: Bool, _ tracer: WordTracer) {
+  private func trace(
+    _ text: AlignedText, startsText: Bool, _ ignoresAdded: Bool, _ tracer: WordTracer
+  ) {
     let plain = normalizer?.normalize(text.bytes)
     var text = text
     normalizer?.apply(to: &text)
@@ -69,7 +79,7 @@ extension TokenizerPipeline {
     text.bytes.withUnsafeBufferPointer { bytes in
       text.origins.withUnsafeBufferPointer { origins in
         guard let base = origins.baseAddress else { return }
-        added.forEachPart(of: bytes, range: 0..<bytes.count, stage: .normalized) { part, id in
+        func take(_ part: Range<Int>, _ id: Int?) {
           if let id {
             let origin = Origin(
               start: base[part.lowerBound].start, end: base[part.upperBound - 1].end)
@@ -84,6 +94,11 @@ extension TokenizerPipeline {
             tracer.receive(
               UnsafeBufferPointer(rebasing: bytes[part]), base + part.lowerBound)
           }
+        }
+        if ignoresAdded {
+          take(0..<bytes.count, nil)
+        } else {
+          added.forEachPart(of: bytes, range: 0..<bytes.count, stage: .normalized, take)
         }
       }
     }

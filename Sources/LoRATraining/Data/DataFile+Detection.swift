@@ -67,8 +67,7 @@ extension DataFile {
     let areWords = names.allSatisfy { name in
       !name.isEmpty && name.allSatisfy { $0.isLetter || $0.isNumber || "_-.".contains($0) }
     }
-    return areWords
-      && (names.contains("text") || names.contains("prompt") && names.contains("completion"))
+    return areWords && RecordFields.forms.contains { $0.allSatisfy(names.contains) }
   }
 }
 

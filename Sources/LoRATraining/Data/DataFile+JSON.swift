@@ -3,7 +3,10 @@ import LoRAJSON
 
 extension DataFile {
   /// A value a line; blank lines are none.
-  func forEachJSONLine(_ body: (JSONValue, _ line: Int) throws -> Void) throws {
+  func forEachJSONLine(
+    invalid: ((FormatError, _ line: Int) throws -> Void)? = nil,
+    _ body: (JSONValue, _ line: Int) throws -> Void
+  ) throws {
     let reader = try ByteReader(path: path)
     var bytes: [UInt8] = []
     var line = reader.line
@@ -14,10 +17,13 @@ extension DataFile {
       do throws(JSONError) {
         value = try JSONValue(parsing: bytes)
       } catch {
-        throw FormatError(
+        let error = FormatError(
           .malformed, file: path, subject: "line \(line)",
           problem: "it is not JSON: \(error.message) at byte \(error.column)",
           remedy: "every line is an object of its own; one list over many lines is a .json file")
+        guard let invalid else { throw error }
+        try invalid(error, line)
+        continue
       }
       try body(value, line)
     }
@@ -49,20 +55,17 @@ extension DataFile {
   ) throws(FormatError) -> DataRecord {
     switch value {
     case .object(let object):
-      return try DataFields(path: path, line: line, names: object.map { $0.key }) { name in
-        switch object[name] {
-        case nil, .null?: nil
-        case .string(let text)?: .text(text)
-        case let other?: .other(other.kind)
-        }
-      }.record()
+      return try RecordFields(
+        path: path, line: line, object: try fields.renamed(object, file: path, line: line),
+        map: fields
+      ).record()
     case .array(let elements):
       return DataRecord(.tokens(try ids(elements, line: line, index: index)), line: line)
     default:
       throw FormatError(
         .typeMismatch, file: path, subject: "line \(line)",
-        problem: "expected {\"text\": ...}, {\"prompt\": ..., \"completion\": ...} or [id, ...], "
-          + "found \(value.kind)")
+        problem: "expected {\"text\": ...}, {\"prompt\": ..., \"completion\": ...}, "
+          + "{\"messages\": [...]} or [id, ...], found \(value.kind)")
     }
   }
 

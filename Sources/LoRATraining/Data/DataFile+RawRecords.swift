@@ -37,8 +37,8 @@ extension DataFile {
     switch record.content {
     case .text(let text): .text(text)
     case .tokens(let ids): .tokens(ids)
-    case .pair(let pair):
-      .fields([("prompt", .string(pair.prompt)), ("completion", .string(pair.completion))])
+    // Files of fields are read above.
+    case .pair, .chat, .instruction: .fields([])
     }
   }
 }

@@ -11,10 +11,19 @@ public import LoRAFiles
 /// | ``Format/safetensors`` | a tensor of token ids | `.safetensors` | |
 ///
 /// If the name does not determine the format, the beginning of the file does; ``isNamed`` says
-/// which. Objects and tables have the field `text`, or `prompt` and `completion`, of which the
-/// completion is learned. Field names ignore case. Text is UTF-8, with or without a byte order
-/// mark; lines end with LF, CR LF or CR. Every other format is rejected with the command that
-/// converts it.
+/// which. Text is UTF-8, with or without a byte order mark; lines end with LF, CR LF or CR. Every other
+/// format is rejected with the command that converts it.
+///
+/// What a record of named fields is, its fields say, the first of these that it has:
+///
+/// | fields | record |
+/// | --- | --- |
+/// | `messages` (`role`, `content`), `conversations` (`from`, `value`) | a conversation; `tools`, `documents`, `system` and `chat_template_kwargs` may stand beside it |
+/// | `prompt` and `completion` | a prompt and what is learned, texts or lists of messages |
+/// | `instruction` and `output` | an instruction of Alpaca's kind; `input`, `system` and `history` may stand beside it |
+/// | `text` | a text |
+///
+/// Other names are told by a ``FieldMap``. The names of a table's columns ignore case.
 ///
 /// ```swift
 /// let file = try DataFile("questions.jsonl")
@@ -44,10 +53,14 @@ public struct DataFile: Sendable, Hashable {
   /// assumed.
   public let isNamed: Bool
 
+  /// Which fields hold what, where they have other names than the library's.
+  public let fields: FieldMap
+
   /// Detects the format of the file at `path`. Throws `FormatError` for a file that does not exist,
   /// cannot be read, or has an unsupported format.
-  public init(_ path: String) throws(FormatError) {
+  public init(_ path: String, fields: FieldMap = FieldMap()) throws(FormatError) {
     self.path = path
+    self.fields = fields
     let file = TokenSequences.file(of: path)
     if TokenSequences.isSafetensors(file) {
       (format, isNamed) = (.safetensors, true)
@@ -68,13 +81,48 @@ public struct DataFile: Sendable, Hashable {
 
   /// Calls `body` with each record in order; only one is in memory at a time.
   ///
-  /// Throws `FormatError` with the line of the problem, and what `body` throws.
-  public func forEachRecord(_ body: (DataRecord) throws -> Void) throws {
+  /// - Parameters:
+  ///   - invalid: called with the error of a record that is none, and its line; reading goes on behind it.
+  ///     Nil: the first such error is thrown.
+  ///   - body: called with each record.
+  ///
+  /// Throws `FormatError` with the line of the problem, and what `body` throws. What makes the rest of the
+  /// file unreadable, as a quote in a table that is never closed, is thrown in any case.
+  public func forEachRecord(
+    invalid: ((FormatError, _ line: Int) throws -> Void)? = nil,
+    _ body: (DataRecord) throws -> Void
+  ) throws {
+    func attempt(_ line: Int, _ make: () throws(FormatError) -> DataRecord) throws {
+      let record: DataRecord
+      do throws(FormatError) {
+        record = try make()
+      } catch {
+        guard let invalid else { throw error }
+        return try invalid(error, line)
+      }
+      try body(record)
+    }
     switch format {
     case .text: try forEachText(body)
-    case .jsonLines: try forEachJSONLine { try body(try record($0, line: $1)) }
-    case .json: try forEachElement { try body(try record($0, line: $1, index: $2)) }
-    case .csv: try forEachCSVRecord(body)
+    case .jsonLines:
+      try forEachJSONLine(invalid: invalid) { value, line in
+        try attempt(line) { () throws(FormatError) in try record(value, line: line) }
+      }
+    case .json:
+      try forEachElement { value, line, index in
+        try attempt(line) { () throws(FormatError) in
+          try record(value, line: line, index: index)
+        }
+      }
+    case .csv:
+      var columns: [String] = []
+      try forEachCSVRow(
+        header: { columns = try dataColumns($0, line: $1) }, invalid: invalid
+      ) { _, fields, line in
+        try attempt(line) { () throws(FormatError) in
+          try record(columns: columns, fields, line: line)
+        }
+      }
     case .safetensors: try forEachTensorRow(body)
     }
   }

@@ -1,5 +1,6 @@
 import LoRAFiles
 public import LoRAModels
+import LoRATemplates
 public import LoRAText
 
 /// Reads files of training data into examples for a model, the same way for training, evaluation
@@ -14,13 +15,16 @@ public import LoRAText
 /// A file is read record by record; only the tokens stay in memory, four bytes each. A plain text
 /// file is one text, cut into pieces of the sequence length; any other record is one example. Texts
 /// end with the end-of-sequence token. Of a prompt and its completion only the completion is
-/// learned.
+/// learned, of a conversation what the assistant says; ``DataOptions`` say otherwise.
 public final class DataReader {
   /// The tokenizer; nil until some data is text.
   package private(set) var tokenizer: (any Tokenizer)?
   private let model: any LanguageModel
   private let options: DataOptions
   private let makeTokenizer: () throws -> any Tokenizer
+  private let makeFormat: (() throws -> ChatFormat)?
+  /// How conversations are written, once one was read; nil where the model has no template.
+  private var chats: Result<ChatFormat, any Error>?
 
   /// Creates a reader.
   ///
@@ -28,17 +32,21 @@ public final class DataReader {
   ///   - model: the model that must be able to read the examples.
   ///   - options: the length of the examples; nil for up to 512 positions, or the model's if it has
   ///     fewer.
+  ///   - chatFormat: returns how the model writes conversations; called if some data are. Nil: no
+  ///     conversations are read.
   ///   - tokenizer: returns the model's tokenizer; called if some data is text.
   ///
   /// Throws ``TrainingError`` for a sequence length below 1 or beyond the model's positions.
   public init(
     for model: any LanguageModel, options: DataOptions? = nil,
+    chatFormat: (() throws -> ChatFormat)? = nil,
     tokenizer: @escaping () throws -> any Tokenizer
   ) throws(TrainingError) {
     let limit = model.maximumPositions
     self.options = options ?? DataOptions(sequenceLength: min(512, limit))
     self.model = model
     makeTokenizer = tokenizer
+    makeFormat = chatFormat
     guard (1...limit).contains(self.options.sequenceLength) else {
       throw .invalidOption(
         name: "the sequence length", value: "\(self.options.sequenceLength)",
@@ -53,7 +61,7 @@ public final class DataReader {
   public func read(
     _ path: String, tensor: String = "train"
   ) throws -> (data: TokenDataSet, report: DataReport) {
-    let file = try DataFile(path)
+    let file = try DataFile(path, fields: options.fields)
     if file.format == .safetensors {
       return try read(try TokenSequences(path, defaultName: tensor))
     }
@@ -62,28 +70,48 @@ public final class DataReader {
       source: path, unit: file.format == .json ? .element : .line, options: options,
       modelLimit: model.maximumPositions)
     builder.assumedFormat = file.isNamed ? nil : file.format
-    try file.forEachRecord { record in
-      if let first, first.content.form != record.content.form {
-        throw FormatError(
-          .typeMismatch, file: path, subject: "line \(record.line)",
-          problem: "expected \(first.content.form), as on line \(first.line); "
-            + "found \(record.content.form)",
-          remedy: "give all records of a file one form")
+    var invalid: [(FormatError, line: Int)] = []
+    let skip: ((FormatError, Int) -> Void)? =
+      options.skipsInvalid ? { invalid.append(($0, $1)) } : nil
+    try file.forEachRecord(invalid: skip) { record in
+      for (error, line) in invalid { builder.leaveOut(invalid: error, line: line) }
+      invalid = []
+      do {
+        if first == nil { first = try begin(with: record, &builder) }
+        if let first { try check(record, hasFormOf: first, in: path) }
+        builder.note(unused: record.unusedFields, line: record.line)
+        try append(record, isDocument: file.format == .text, to: &builder)
+      } catch let error as FormatError where options.skipsInvalid {
+        builder.leaveOut(invalid: error, line: record.line)
       }
-      if first == nil {
-        first = DataRecord(record.content.withoutText, line: record.line)
-        if case .tokens = record.content {
-        } else {
-          let tokenizer = try readTokenizer()
-          builder.opening = tokenizer.template.before.count
-          builder.closing = tokenizer.targetStart == nil ? 0 : tokenizer.template.after.count + 1
-        }
-      }
-      builder.note(unused: record.unusedFields, line: record.line)
-      try append(record, isDocument: file.format == .text, to: &builder)
     }
+    for (error, line) in invalid { builder.leaveOut(invalid: error, line: line) }
     let isText = if case .tokens? = first?.content { false } else { true }
     return (try checked(try builder.dataSet(), isText: isText), builder.report)
+  }
+
+  /// Takes the first record, whose form all others must have.
+  private func begin(
+    with record: DataRecord, _ builder: inout ExampleBuilder
+  ) throws -> DataRecord {
+    if case .tokens = record.content {
+    } else {
+      let tokenizer = try readTokenizer()
+      builder.opening = tokenizer.template.before.count
+      builder.closing = tokenizer.targetStart == nil ? 0 : tokenizer.template.after.count + 1
+    }
+    return DataRecord(record.content.withoutContent, line: record.line)
+  }
+
+  private func check(
+    _ record: DataRecord, hasFormOf first: DataRecord, in path: String
+  ) throws(FormatError) {
+    guard first.content.form != record.content.form else { return }
+    throw FormatError(
+      .typeMismatch, file: path, subject: "line \(record.line)",
+      problem: "expected \(first.content.form), as on line \(first.line); "
+        + "found \(record.content.form)",
+      remedy: "give all records of a file one form")
   }
 
   /// The tensor `name` of the safetensors file of `path`, if it is one and has it.
@@ -125,10 +153,103 @@ public final class DataReader {
       try readTokenizer().encodeDocument(text, into: &ids)
       try builder.append(ids, isDocument ? .document : .text, line: record.line)
     case .pair(let pair):
-      let encoding = try readTokenizer().encode(prompt: pair.prompt, completion: pair.completion)
-      try builder.append(
-        try TokenDataSet.narrowed(encoding.ids), given: encoding.promptLength, .pair,
-        line: record.line)
+      if options.templateUse == .always { return try append(chat: record, to: &builder) }
+      try append(pair, line: record.line, to: &builder)
+    case .instruction(let instruction):
+      if try usesTemplate { return try append(chat: record, to: &builder) }
+      try append(instruction.pair, line: record.line, to: &builder)
+    case .chat: try append(chat: record, to: &builder)
+    }
+  }
+
+  private func append(
+    _ pair: PromptCompletion, line: Int, to builder: inout ExampleBuilder
+  ) throws {
+    let encoding = try readTokenizer().encode(prompt: pair.prompt, completion: pair.completion)
+    try builder.append(
+      try TokenDataSet.narrowed(encoding.ids),
+      given: options.learned == .all ? 0 : encoding.promptLength, .pair, line: line)
+  }
+
+  // MARK: - Conversations
+
+  /// Whether instructions become conversations.
+  private var usesTemplate: Bool {
+    get throws {
+      switch options.templateUse {
+      case .never: return false
+      case .always: return true
+      case .automatic:
+        if model.targetStart != nil { return false }
+        if case .success = chatFormat() { return true }
+        return false
+      }
+    }
+  }
+
+  private func chatFormat() -> Result<ChatFormat, any Error> {
+    if let chats { return chats }
+    let made = Result { () throws -> ChatFormat in
+      guard let makeFormat else {
+        throw TemplateError(.input, "the model has no chat template")
+      }
+      return try makeFormat()
+    }
+    chats = made
+    return made
+  }
+
+  private func append(chat record: DataRecord, to builder: inout ExampleBuilder) throws {
+    func error(_ problem: String, _ remedy: String) -> FormatError {
+      FormatError(
+        .unsupported, file: builder.source, subject: "line \(record.line)", problem: problem,
+        remedy: remedy)
+    }
+    guard options.templateUse != .never, model.targetStart == nil else {
+      throw error(
+        "it is a conversation, and "
+          + (model.targetStart == nil
+            ? "no template is to be used" : "the model reads a source and writes a target"),
+        "give records with a prompt and a completion")
+    }
+    let format: ChatFormat
+    do {
+      format = try chatFormat().get()
+    } catch let cause as TemplateError {
+      throw error(
+        "it is a conversation: \(cause)",
+        "give the template with --chat-template FILE, or records with a prompt and a completion")
+    }
+    guard let chat = record.content.asChat?.told(options.system), chat.hasAnswer else {
+      return builder.leaveOut(line: record.line)
+    }
+    do {
+      var (shorter, encoding) = (chat, try encode(chat, format))
+      while builder.mustShorten(encoding.ids.count), let next = shorter.withoutOldestExchange {
+        (shorter, encoding) = (next, try encode(next, format))
+      }
+      let isWhole = shorter.messages.count == chat.messages.count
+      try builder.append(encoding, isWhole: isWhole, line: record.line)
+    } catch let cause as TemplateError {
+      throw error(
+        "the model's template does not take the conversation: \(cause)",
+        "mend it, leave it out (--invalid-records skip), or give another template (--chat-template FILE)"
+      )
+    }
+  }
+
+  /// The tokens of a conversation, and which of them are learned.
+  private func encode(_ chat: ChatRecord, _ format: ChatFormat) throws -> MaskedEncoding {
+    switch options.learned {
+    case .all:
+      let ids = try format.prompt(chat.conversation)
+      return MaskedEncoding(ids: ids, isAssistant: ids.map { _ in true })
+    case .last:
+      let last = chat.messages.lastIndex { $0["role"] == "assistant" }
+      return try format.example(chat.conversation) { $0 == last }
+    case .answers:
+      guard chat.weights != nil else { return try format.example(chat.conversation) }
+      return try format.example(chat.conversation) { chat.weight(of: $0) > 0 }
     }
   }
 
@@ -176,11 +297,25 @@ public final class DataReader {
 
 extension DataRecord.Content {
   /// The same form without what it holds.
-  fileprivate var withoutText: Self {
+  fileprivate var withoutContent: Self {
     switch self {
     case .text: .text("")
     case .pair: .pair(PromptCompletion(prompt: "", completion: ""))
+    case .chat: .chat(ChatRecord(messages: []))
+    case .instruction: .instruction(InstructionRecord(instruction: "", output: ""))
     case .tokens: .tokens([])
     }
+  }
+}
+
+extension DataReader {
+  /// Creates a reader for a model with its own tokenizer and chat template.
+  ///
+  /// Throws ``TrainingError`` for a sequence length below 1 or beyond the model's positions, and
+  /// `FormatError` if it is no language model.
+  public convenience init(for pretrained: PretrainedModel, options: DataOptions? = nil) throws {
+    try self.init(
+      for: pretrained.languageModel, options: options,
+      chatFormat: { try pretrained.chatFormat() }, tokenizer: { try pretrained.tokenizer() })
   }
 }

@@ -1,3 +1,5 @@
+public import LoRAFiles
+
 /// The records of a data file that were changed or left out.
 public struct DataReport: Sendable, Hashable {
   /// The records that were treated in one way.
@@ -27,6 +29,14 @@ public struct DataReport: Sendable, Hashable {
   public internal(set) var truncated = Records()
   /// Those of the truncated pairs whose completion was cut too.
   public internal(set) var cutCompletions = Records()
+  /// Conversations that lost their oldest messages.
+  public internal(set) var shortened = Records()
+  /// Records left out because they are invalid.
+  public internal(set) var invalid = Records()
+  /// The errors of the first of these, at most ``mostErrors``.
+  public private(set) var errors: [FormatError] = []
+  /// The number of errors that are kept.
+  public static let mostErrors = 1000
   /// Records left out because they are too long.
   public internal(set) var skipped = Records()
   /// Records left out because they have nothing to predict.
@@ -44,6 +54,11 @@ public struct DataReport: Sendable, Hashable {
 
   init(unit: String) { self.unit = unit }
 
+  mutating func add(invalid error: FormatError, line: Int) {
+    invalid.add(line: line)
+    if errors.count < Self.mostErrors { errors.append(error) }
+  }
+
   /// Notes for the user: the assumed format, if any, and one sentence for each kind of change.
   public var notes: [String] {
     var notes: [String] = []
@@ -60,9 +75,14 @@ public struct DataReport: Sendable, Hashable {
       "examples \(long) were split into \(splitExamples)")
     note(truncated, "example \(long) was cut", "examples \(long) were cut")
     note(
+      shortened, "conversation \(long) lost its oldest messages",
+      "conversations \(long) lost their oldest messages")
+    note(
       cutCompletions, "of them lost the end of its completion",
       "of them lost the ends of their completions")
     note(skipped, "example \(long) was left out", "examples \(long) were left out")
+    note(
+      invalid, "invalid record was left out", "invalid records were left out")
     note(
       empty, "example with nothing to predict was left out",
       "examples with nothing to predict were left out")

@@ -1,4 +1,5 @@
 import LoRAFiles
+import LoRAModels
 import LoRAText
 
 /// Builds the examples of a data set from records, one at a time, of any length.
@@ -11,13 +12,15 @@ struct ExampleBuilder {
     case text
     /// A prompt and its completion.
     case pair
+    /// A conversation.
+    case chat
     /// Ready token ids.
     case tokens
 
     var standard: LongExamples {
       switch self {
       case .document, .text: .split
-      case .pair: .truncate
+      case .pair, .chat: .truncate
       case .tokens: .error
       }
     }
@@ -26,6 +29,7 @@ struct ExampleBuilder {
   private(set) var report: DataReport
   private var spans: [TokenDataSet.Span] = []
   private var tokens = TokenBuffer()
+  private var targets = TokenBuffer()
   let source: String
   private let unit: DataUnit
   /// The number of records that were seen.
@@ -67,12 +71,7 @@ struct ExampleBuilder {
     if length <= limit { return add(ids, given: given, line: line) }
     report.limit = limit
     switch options.longExamples ?? kind.standard {
-    case .error:
-      throw FormatError(
-        .invalidValue, file: source, subject: unit.place(recordCount, line),
-        problem: "it has \(ids.count) tokens, more than the \(limit + 1) "
-          + "(\(limit) position\(limit == 1 ? "" : "s")) that an example may have",
-        remedy: "choose what becomes of long examples: truncate, skip or split them (--long-rows)")
+    case .error: throw tooLong(ids.count, limit, line)
     case .skip: report.skipped.add(line: line)
     case .truncate:
       report.truncated.add(line: line)
@@ -89,6 +88,61 @@ struct ExampleBuilder {
         if kind != .document { report.splitExamples += 1 }
       }
     }
+  }
+
+  /// Adds the example of a conversation, of whose ids those marked are learned. `isWhole` is whether no
+  /// message of it was left out to make it short.
+  mutating func append(
+    _ chat: MaskedEncoding, isWhole: Bool, line: Int
+  ) throws(FormatError) {
+    recordCount += 1
+    let (length, limit) = (chat.ids.count - 1, options.sequenceLength)
+    let ids = chat.ids.map { Int32(truncatingIfNeeded: $0) }[...]
+    if length <= limit, isWhole { return add(ids, learned: chat.isAssistant[...], line: line) }
+    report.limit = limit
+    switch options.longExamples ?? Kind.chat.standard {
+    case .error: throw tooLong(chat.ids.count, limit, line)
+    case .skip: report.skipped.add(line: line)
+    case .truncate:
+      let part = chat.isAssistant.prefix(limit + 1)
+      guard part.dropFirst().contains(true) else { return report.skipped.add(line: line) }
+      if isWhole { report.truncated.add(line: line) } else { report.shortened.add(line: line) }
+      if length > limit, !isWhole { report.cutCompletions.add(line: line) }
+      add(ids.prefix(limit + 1), learned: part, line: line)
+    case .split:
+      report.split.add(line: line)
+      for first in stride(from: 0, to: length, by: limit) {
+        let range = first..<min(first + limit, length) + 1
+        guard chat.isAssistant[range].dropFirst().contains(true) else { continue }
+        add(ids[range], learned: chat.isAssistant[range], line: line)
+        report.splitExamples += 1
+      }
+    }
+  }
+
+  /// Whether a conversation of `count` tokens must lose messages.
+  func mustShorten(_ count: Int) -> Bool {
+    count - 1 > options.sequenceLength && (options.longExamples ?? Kind.chat.standard) == .truncate
+  }
+
+  private mutating func add(_ ids: ArraySlice<Int32>, learned: ArraySlice<Bool>, line: Int) {
+    guard ids.count > 1, learned.dropFirst().contains(true) else {
+      return report.empty.add(line: line)
+    }
+    spans.append(
+      .init(
+        start: tokens.count, length: ids.count - 1, given: 0, targets: targets.count, line: line))
+    tokens.append(contentsOf: ids.dropLast())
+    targets.append(
+      contentsOf: zip(ids, learned).dropFirst().map { $1 ? $0 : Int32(TrainingExample.ignored) })
+  }
+
+  private func tooLong(_ count: Int, _ limit: Int, _ line: Int) -> FormatError {
+    FormatError(
+      .invalidValue, file: source, subject: unit.place(recordCount, line),
+      problem: "it has \(count) tokens, more than the \(limit + 1) "
+        + "(\(limit) position\(limit == 1 ? "" : "s")) that an example may have",
+      remedy: "choose what becomes of long examples: truncate, skip or split them (--long-rows)")
   }
 
   /// The prompt loses its beginning, but for what the template puts there, or a source its end; a
@@ -115,6 +169,12 @@ struct ExampleBuilder {
   ) {
     spans.append(.init(start: tokens.count, length: ids.count - 1, given: given, line: line))
     tokens.append(contentsOf: ids)
+  }
+
+  /// Notes a record that is none.
+  mutating func leaveOut(invalid error: FormatError, line: Int) {
+    recordCount += 1
+    report.add(invalid: error, line: line)
   }
 
   private mutating func leaveOut(_ count: Int, _ kind: Kind, _ line: Int) throws(FormatError) {
@@ -147,7 +207,8 @@ struct ExampleBuilder {
         problem: "no example is left: " + notes.joined(separator: "; "),
         remedy: "give longer texts, or a larger --sequence-length")
     }
-    return try TokenDataSet(spans, tokens: tokens, source: source, unit: unit)
+    return try TokenDataSet(
+      spans, tokens: tokens, targets: targets, source: source, unit: unit)
   }
 }
 

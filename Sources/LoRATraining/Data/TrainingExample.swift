@@ -38,6 +38,9 @@ public struct TrainingExample: Sendable, Hashable {
     return ignored == 0 ? 0 : ignored + 1
   }
 
+  /// The tokens with the last target behind them, if that is learned.
+  public var sequence: [Int] { tokens + targets.suffix(1).filter { $0 >= 0 } }
+
   /// The number of targets that are not ignored.
   public var targetCount: Int { targets.reduce(0) { $0 + ($1 >= 0 ? 1 : 0) } }
 }

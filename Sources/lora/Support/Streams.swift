@@ -72,6 +72,18 @@ enum StandardOutput {
     try write(isTerminal ? TerminalText.generated(text) : text)
   }
 
+  /// Writes such a piece in another colour where somebody watches, each line of its own: pagers forget
+  /// colours at line ends. Elsewhere it stands in `brackets`.
+  static func generated(
+    _ text: String, in colour: TerminalColour, brackets: (String, String)
+  ) throws {
+    guard TerminalColour.isOn else { return try generated(brackets.0 + text + brackets.1) }
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    try write(
+      lines.map { $0.isEmpty ? "" : colour.applied(to: TerminalText.generated(String($0))) }
+        .joined(separator: "\n"))
+  }
+
   /// Writes a line of this program's own, as ``line(_:)`` does, in another colour where somebody watches.
   static func line(_ text: String, in colour: TerminalColour) throws {
     try write(colour.applied(to: TerminalText.line(text)) + "\n")

@@ -4,6 +4,7 @@ import Foundation
 enum TerminalColour: Int {
   case bold = 1
   case faint = 2
+  case green = 32
   case cyan = 36
 
   /// Whether colours are wanted: by a terminal, and unless the variable NO_COLOR says otherwise

@@ -7,6 +7,7 @@ struct TextTask: TrainingTask {
   private let base: any PretrainedLanguageModel
   private let data: TokenDataSet
   private let heldOut: TokenDataSet?
+  let filesBesideAdapter: [(name: String, content: [UInt8])]
 
   init(_ input: TaskInput) throws {
     pretrained = try input.model.load()
@@ -19,6 +20,7 @@ struct TextTask: TrainingTask {
       try input.evalData.map { try reader.readTelling($0, tensor: "eval") }
       ?? reader.readTensor("eval", ifIn: input.data)?.data
     base = try pretrained.languageModel
+    filesBesideAdapter = try input.examples.filesBesideResult()
   }
 
   var groupsByLength: Bool { false }

@@ -1,4 +1,5 @@
-/// One record of a data file: a text, a prompt and its completion, or token ids.
+/// One record of a data file: a text, a prompt and its completion, a conversation, an instruction, or token
+/// ids.
 public struct DataRecord: Sendable, Hashable {
   /// The content of a record.
   public enum Content: Sendable, Hashable {
@@ -6,6 +7,10 @@ public struct DataRecord: Sendable, Hashable {
     case text(String)
     /// A prompt and the completion to learn.
     case pair(PromptCompletion)
+    /// A conversation, of which the assistant's messages are learned.
+    case chat(ChatRecord)
+    /// An instruction, of which the answer is learned.
+    case instruction(InstructionRecord)
     /// Token ids.
     case tokens([Int])
 
@@ -14,6 +19,8 @@ public struct DataRecord: Sendable, Hashable {
       switch self {
       case .text: "text"
       case .pair: "prompt and completion"
+      case .chat: "messages"
+      case .instruction: "instruction and output"
       case .tokens: "token ids"
       }
     }
@@ -32,5 +39,17 @@ public struct DataRecord: Sendable, Hashable {
     self.content = content
     self.line = line
     self.unusedFields = unusedFields
+  }
+}
+
+extension DataRecord.Content {
+  /// The record as a conversation, which texts and token ids are not.
+  var asChat: ChatRecord? {
+    switch self {
+    case .chat(let chat): chat
+    case .instruction(let instruction): instruction.chat
+    case .pair(let pair): InstructionRecord(instruction: pair.prompt, output: pair.completion).chat
+    case .text, .tokens: nil
+    }
   }
 }
