@@ -6,8 +6,9 @@ usage: compare.py data CLINC150.json FOLDER                      -> FOLDER/train
        compare.py plot FILE.svg
 
 METHODS is the program of Benchmarks/Sources/Methods (`swift build -c release --product Methods` in
-Benchmarks). Results are appended to results.jsonl beside this file; `table` prints them as Markdown, `plot`
-draws accuracy over trained parameters.
+Benchmarks). Results are appended to results.jsonl beside this file, and `run` leaves out what it finds there, so
+that it goes on where it was stopped; `table` prints them as Markdown, `plot` draws accuracy over trained
+parameters.
 """
 
 import argparse
@@ -36,9 +37,19 @@ def data(arguments):
     write("test-30", [row for row in splits["test"] if row[1] in held])
 
 
+def results():
+    if not os.path.exists(RESULTS):
+        return []
+    with open(RESULTS) as file:
+        return [json.loads(line) for line in file]
+
+
 def run(arguments):
+    known = {(result["method"], result["seed"], result["epochs"]) for result in results()}
     for seed in range(arguments.seeds):
         for name in arguments.only.split(",") if arguments.only else NAMES:
+            if (name, seed, arguments.epochs) in known:
+                continue
             done = subprocess.run(
                 [arguments.program, arguments.model, arguments.train, arguments.test, name, str(seed),
                  str(arguments.epochs)], stdout=subprocess.PIPE, text=True, check=True)
@@ -49,27 +60,29 @@ def run(arguments):
 
 def means():
     groups = {}
-    for line in open(RESULTS):
-        result = json.loads(line)
+    for result in results():
         groups.setdefault(result["method"], []).append(result)
     rows = []
     for name in NAMES:
         if name in groups:
             some = groups[name]
             row = {key: sum(result[key] for result in some) / len(some) for key in (
-                "parameters", "bytes", "cpu_seconds", "peak_rss_bytes", "accuracy")}
-            rows.append(dict(row, name=NAMES[name], method=name, runs=len(some), rate=some[0]["rate"],
-                             low=min(r["accuracy"] for r in some), high=max(r["accuracy"] for r in some)))
+                "parameters", "bytes", "peak_rss_bytes", "accuracy")}
+            # Whatever else runs adds time.
+            row["cpu_seconds"] = min(result["cpu_seconds"] for result in some)
+            accuracies = [result["accuracy"] for result in sorted(some, key=lambda r: r["seed"])]
+            rows.append(dict(row, name=NAMES[name], method=name, rate=some[0]["rate"], each=accuracies))
     return rows
 
 
 def table(arguments):
-    print("| method | rate | trained parameters | as a file | CPU time | peak memory | test accuracy | runs |")
+    print("| method | rate | trained parameters | as a file | CPU time | peak memory | test accuracy | of each seed |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for row in means():
         print(f"| {row['name']} | {row['rate']:g} | {row['parameters']:,.0f} | {row['bytes'] / 1e6:.2f} MB "
               f"| {row['cpu_seconds']:.0f} s | {row['peak_rss_bytes'] / 2**20:.0f} MiB "
-              f"| {100 * row['accuracy']:.2f} % | {row['runs']} |")
+              f"| {100 * row['accuracy']:.2f} % | "
+              + ", ".join(f"{100 * accuracy:.2f}" for accuracy in row["each"]) + " |")
 
 
 def plot(arguments):

@@ -257,6 +257,30 @@ import Testing
     }
   }
 
+  /// Files call Mixtral "llama", which has no experts: they are experts all the same, which all-linear
+  /// leaves out.
+  @Test func allLinearLeavesOutTheExpertsOfAFile() throws {
+    let (folder, path) = (
+      try Fixtures.temporaryFolder(), Fixtures.path("gguf/models/mixtral-quantized")
+    )
+    let pretrained = try PretrainedModel(path: path + ".gguf")
+    let model = try pretrained.languageModel
+    try model.inject(
+      LoRA(rank: 2, alpha: 4), named: "a", into: .names(["q_proj", "k_proj", "v_proj", "o_proj"]),
+      seed: 1)
+    try model.saveAdapter("a", to: folder + "/named")
+    var file = try AdapterFile(path: folder + "/named")
+    var recipe = try #require(file.peftConfiguration)
+    recipe.targets = .allLinear
+    try PEFTAdapterFile(configuration: recipe, description: file.description)
+      .write(to: folder + "/all")
+    try pretrained.save(to: folder + "/model", type: .float32)
+    for base in [path + ".gguf", folder + "/model"] {
+      file = try AdapterFile(path: folder + "/all", options: .init(basePath: base))
+      #expect(file.description.layers.count == 8)
+    }
+  }
+
   /// Experts in quantized stacks that an adapter is merged into are quantized again.
   @Test func mergedStacksAreWritten() throws {
     let folder = try Fixtures.temporaryFolder()

@@ -2,11 +2,11 @@ import Foundation
 import LoRAArchitectures
 import LoRAAutograd
 import LoRAFiles
-import LoRAFormats
 import LoRAJSON
 import LoRATensor
 import Testing
 
+@testable import LoRAFormats
 @testable import LoRAModels
 
 /// GGUF files of Ministral 3, Gemma 4 and gpt-oss, which say more than others of single layers; see
@@ -87,11 +87,9 @@ import Testing
 
   // MARK: Adapters
 
-  /// To GGUF and back, with the file as base or the folder of it. Not Ministral 3's: the file is of the model that
-  /// also reads images, and the adapter of the text model alone, which loads, but targets layers by other names.
-  @Test(arguments: ["gemma4-float16", "gpt-oss-mxfp4"]) func adaptersGoToGGUFAndBack(name: String)
-    throws
-  {
+  /// To GGUF and back, with the file as base or the folder of it. Ministral 3's file is of the model that also
+  /// reads images, and its adapter of the text model alone.
+  @Test(arguments: names) func adaptersGoToGGUFAndBack(name: String) throws {
     let (folder, path) = (try Fixtures.temporaryFolder(), GGUFModelTests.path(name))
     let pretrained = try GGUFModelTests.open(name)
     try pretrained.save(to: folder + "/base")
@@ -106,6 +104,49 @@ import Testing
       try model.loadAdapter(gguf, named: "gguf")
       #expect(largestDifference(model.losses(ids), adapted) < 2e-5)
     }
+  }
+
+  /// A file does not say whether it is of a text model or of one that also reads images: an adapter of
+  /// either fits it, and is whole or not by its own names.
+  @Test(arguments: [
+    ("ministral3-float16", "model.layers.1.self_attn.k_proj"),
+    ("ministral3-float16", "model.language_model.layers.1.self_attn.k_proj"),
+    ("gemma4-float16", "model.layers.1.self_attn.v_proj"),
+    ("gemma4-float16", "model.language_model.layers.1.self_attn.v_proj"),
+  ]) func adaptersKeepTheirNamesOnAFile(name: String, last: String) throws {
+    let (folder, path) = (try Fixtures.temporaryFolder(), GGUFModelTests.path(name))
+    let options = AdapterFile.Options(basePath: path + ".gguf")
+    let source = try AdapterFile(path: path + "-adapter")
+    let recipe = try #require(source.peftConfiguration)
+    var description = source.description.renamed { path in
+      let isWhole = last.contains("language_model") && !path.contains("language_model")
+      return isWhole
+        ? path.replacing("model.", with: "model.language_model.", maxReplacements: 1) : path
+    }
+    func written(_ name: String) throws -> String {
+      try PEFTAdapterFile(configuration: recipe, description: description).write(to: folder + name)
+      return folder + name
+    }
+    let adapter = try AdapterFile(path: written("/whole"), options: options)
+    #expect(adapter.description.layers.map(\.path).contains(last))
+    #expect(adapter.notes.isEmpty)
+    try adapter.write(as: .gguf, to: folder + "/adapter.gguf", options: options)
+    let back = try AdapterFile(path: folder + "/adapter.gguf", options: options)
+    #expect(
+      try adapter.description.agreement(with: back.description, file: "").identicalLayers
+        == description.layers.count)
+    description.layers.removeAll { $0.path == last }
+    let error = #expect(throws: FormatError.self) {
+      try AdapterFile(path: written("/lacking"), options: options)
+    }
+    #expect(error?.description.contains("'\(last)'") ?? false, "\(error?.description ?? "")")
+  }
+
+  /// Networks at blocks have a block's path, which no tensor has.
+  @Test func blocksOfEitherNameFitAFile() throws {
+    let base = try AdapterBase(path: GGUFModelTests.path("ministral3-float16.gguf"))
+    #expect(base.hasModule("model.layers.1") && base.hasModule("model.language_model.layers.1"))
+    #expect(!base.hasModule("model.layers.9") && !base.hasModule("language_model.layers.1"))
   }
 
   /// llama.cpp multiplies one layer of Gemma 4 without adapters: no file has one for it.

@@ -13,7 +13,7 @@ package import LoRATensor
 package struct GGUFTensorNames: Sendable, Hashable {
   /// The architecture as GGUF files name it.
   package let architecture: String
-  /// The architecture; the first of several that share the name.
+  /// The architecture; of several that share the name the first, or the one that is meant.
   package let known: Architecture
 
   /// Whether the model's networks have gates, where checkpoints call the layer that raises without one
@@ -22,12 +22,25 @@ package struct GGUFTensorNames: Sendable, Hashable {
 
   /// The names of the model that `base` is of; nil if its architecture is not known.
   package init?(_ base: GGUFBase) {
-    self.init(architecture: base.architecture, hasGates: base.hasGates)
+    self.init(
+      architecture: base.architecture, hasGates: base.hasGates, hasExperts: base.hasExperts)
   }
 
   /// The names of an architecture that `general.architecture` names; nil if it is not known.
-  package init?(architecture: String, hasGates: Bool = false) {
-    guard let known = Architecture(ggufName: architecture) else { return nil }
+  ///
+  /// - Parameters:
+  ///   - architecture: the name.
+  ///   - hasGates: whether the model's networks have gates.
+  ///   - hasExperts: whether the model is a mixture of experts; nil: not known.
+  package init?(architecture: String, hasGates: Bool = false, hasExperts: Bool? = nil) {
+    guard
+      let known = Architecture(ggufName: architecture, hasExperts: hasExperts)
+        ?? Architecture(ggufName: architecture)
+    else { return nil }
+    self.init(architecture, known, hasGates: hasGates)
+  }
+
+  private init(_ architecture: String, _ known: Architecture, hasGates: Bool) {
     self.architecture = architecture
     self.known = known
     self.hasGates = hasGates
@@ -37,8 +50,29 @@ package struct GGUFTensorNames: Sendable, Hashable {
     }
   }
 
-  /// The modules: of all architectures that share the name, as Llama and Mixtral do.
+  /// The modules: of all architectures that share the name, as Llama and Mixtral do, those of the one that
+  /// is meant first.
   package let modules: [TensorName]
+
+  /// The same names, first those of the architecture that has the most of `paths`, of modules or blocks: a
+  /// file can't say whether it is of a text model or of one that also reads images, where both have one
+  /// name in files, but what an adapter calls its layers does.
+  package func preferring(_ paths: [String]) -> GGUFTensorNames {
+    func count(_ architecture: Architecture) -> Int {
+      let blocks = Set(architecture.tensors.compactMap(\.pathInBlock?.list)).map { $0 + ".{}" }
+      let patterns = architecture.tensors.map(\.path) + blocks
+      return paths.count { path in
+        patterns.contains { TensorName.translated(path, from: $0, to: $0) != nil }
+      }
+    }
+    var best = (known: known, count: count(known))
+    for other in Architecture.all where other.ggufName == architecture && other != known {
+      let count = count(other)
+      if count > best.count { best = (other, count) }
+    }
+    return best.known == known
+      ? self : GGUFTensorNames(architecture, best.known, hasGates: hasGates)
+  }
 }
 
 // MARK: - Looking up
@@ -56,12 +90,19 @@ extension GGUFTensorNames {
   /// Face's model; nil if there is none. Of what files have one tensor of for all experts, "{}" stands
   /// for an expert's number.
   package func module(named name: String) -> (module: TensorName, path: String)? {
-    for module in modules where !(hasGates && module.role.hasSuffix(TensorName.ungatedRole)) {
-      if let path = TensorName.translated(name, from: module.name, to: module.path) {
-        return (module, path)
+    candidates(named: name).first
+  }
+
+  /// The paths of all modules that files call `name`, of every architecture that shares the file's.
+  package func paths(ofModuleNamed name: String) -> [String] { candidates(named: name).map(\.path) }
+
+  private func candidates(
+    named name: String
+  ) -> some Collection<(module: TensorName, path: String)> {
+    modules.lazy.filter { !(hasGates && $0.role.hasSuffix(TensorName.ungatedRole)) }
+      .compactMap { module in
+        TensorName.translated(name, from: module.name, to: module.path).map { (module, $0) }
       }
-    }
-    return nil
   }
 
   /// The name in files of the parameter at `path`, as in "model.norm.weight"; nil if it has none.

@@ -125,6 +125,11 @@ package struct GGUFBase: Sendable, Hashable {
     return number
   }
 
+  /// Whether the model is a mixture of experts, in some layers at least; nil if its tensors are not known.
+  var hasExperts: Bool? {
+    shapes.map { $0.keys.contains { $0.hasSuffix(".ffn_gate_inp.weight") } }
+  }
+
   /// The numbers of heads that orders of rows go by.
   package var heads: TensorName.RowOrder.Heads {
     TensorName.RowOrder.Heads(queries: headCount, keys: keyValueHeadCount)

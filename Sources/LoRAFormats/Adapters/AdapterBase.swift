@@ -184,16 +184,16 @@ package struct AdapterBase: Sendable {
     layers.contains { $0.hasPrefix(path + ".") }
   }
 
-  /// The paths of the model's layers.
+  /// The paths of the model's layers; all that they may have, where files can't say which.
   private var layers: [String] {
     switch content {
     case .directory(let directory, _):
       directory.tensorNames.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }
     case .gguf(let file, let names, _):
       file.names.filter { $0.hasSuffix(".weight") }
-        .compactMap { name in
-          names.module(named: String(name.dropLast(7))).map {
-            ($0.path, file.entry(named: name)?.shape ?? [])
+        .flatMap { name in
+          names.paths(ofModuleNamed: String(name.dropLast(7))).map {
+            ($0, file.entry(named: name)?.shape ?? [])
           }
         }.flatMap(Self.experts).map(\.0)
     }
@@ -346,6 +346,7 @@ package struct AdapterBase: Sendable {
         }, modelType: directory.modelType, prefix: prefix ?? ""
       ).withoutExtraBlocks(of: names.layerCount(directory.configurationObject))
     case .gguf(let file, let names, _):
+      let names = names.preferring(description.modulePaths)
       let tensors = file.names.compactMap { name in
         names.parameterPath(ofTensor: name).map { ($0, file.entry(named: name)?.shape ?? []) }
       }

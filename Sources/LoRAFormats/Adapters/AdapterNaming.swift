@@ -116,7 +116,7 @@ package enum AdapterNaming: Sendable, Hashable {
 
 extension AdapterDescription {
   /// The paths of all modules that the adapter has something of, without the whole model's.
-  fileprivate var modulePaths: [String] {
+  var modulePaths: [String] {
     let parameters = (replacements + baseCopies).map { replacement in
       replacement.path.split(separator: ".", omittingEmptySubsequences: false).dropLast()
         .joined(separator: ".")
