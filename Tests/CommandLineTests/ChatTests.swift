@@ -68,6 +68,28 @@ import Testing
     #expect(outcome.output.split(separator: "\n", omittingEmptySubsequences: false).count == 2)
   }
 
+  /// A conversation that is longer than the context goes on, and says what it has forgotten.
+  @Test func oldExchangesAreForgotten() throws {
+    let saved = try Command.temporaryFolder() + "/saved.json"
+    let outcome = try talk(
+      (0..<5).map { _ in "Hello" } + ["/stats", "/save \(saved)", "/clear", "Hello", "/stats"],
+      ["--model", try model(), "--system", "S", "--context", "24"])
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    #expect(outcome.output.split(separator: "\n").count >= 6, "\(outcome.output)")
+    let told =
+      "(the context of 24 tokens is full: the first 4 of 5 messages are forgotten, the system's is not)"
+    #expect(outcome.errors.contains(told), "\(outcome.errors)")
+    #expect(outcome.errors.contains("of 10 messages forgotten\n"))
+    #expect(outcome.errors.contains("of 24 tokens (") && outcome.errors.contains("11 messages\n"))
+    #expect(outcome.errors.hasSuffix("of them kept from before\n"))
+    let long = try talk(
+      [String(repeating: "long", count: 9)], ["--model", try model(), "--context", "24"])
+    #expect(long.errors.contains("error: the context's limit is 24 tokens"), "\(long.errors)")
+    let more = try talk(["Hello"], ["--model", try model(), "--context", "65"])
+    #expect(more.status == 1 && more.errors.contains("--context is 65; the model has 64 positions"))
+    #expect(try talk([], ["--model", try model(), "--context", "1"]).status == 64)
+  }
+
   @Test func aModelWithoutATemplateIsRefused() throws {
     let outcome = try talk(["Hello"], ["--model", try Fixtures.modelWithTokenizer()])
     #expect(outcome.status == 1 && outcome.errors.contains("no chat template"), "\(outcome.errors)")

@@ -44,6 +44,28 @@ import Testing
     #expect(longer.errors.contains("64 positions"))
   }
 
+  /// With a context it goes on, without what it has forgotten.
+  @Test func goesOnBehindTheLastPosition() throws {
+    let model = try Fixtures.modelWithTokenizer()
+    let arguments = [
+      "--model", model, "--prompt", String(repeating: "a", count: 70), "--max-tokens", "150",
+      "--logit-bias", "2:-100", "--logit-bias", "12:-100", "--json",
+    ]
+    func run(_ more: String...) throws -> Command.Outcome {
+      try Command.start(["generate"] + arguments + more).outcome()
+    }
+    let result = try run("--context", "40", "--keep", "3").json()
+    #expect(result["tokens"]?.arrayValue?.count == 150)
+    // 71 tokens, of which 3 and 18 are left; 20 more come, and so on.
+    #expect(result["forgotten_tokens"]?.intValue == 50 + 20 * 7)
+    #expect(try run("--context", "64").json()["tokens"]?.arrayValue?.count == 150)
+    for wrong in [["--context", "1"], ["--context", "9", "--keep", "8"], ["--keep", "-1"]] {
+      #expect(try Command.start(["generate"] + arguments + wrong).outcome().status == 64)
+    }
+    let more = try run("--context", "65")
+    #expect(more.status == 1 && more.errors.contains("--context is 65; the model has 64 positions"))
+  }
+
   @Test func namesAPromptWithoutTokens() throws {
     let model = try Fixtures.modelWithTokenizer()
     // What the template begins with is enough.

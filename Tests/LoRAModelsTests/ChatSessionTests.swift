@@ -124,4 +124,91 @@ import Testing
     #expect(throws: TemplateError.self) { try strict.answer(to: "Hello") }
     #expect(strict.messages.isEmpty)
   }
+
+  // MARK: Conversations that are longer than the context
+
+  private func ids(_ messages: some Collection<TemplateValue>) throws -> [Int] {
+    let system: TemplateValue = ["role": "system", "content": "Be short."]
+    let rendered = try template.render(Conversation(messages: [system] + messages))
+    return tokenizer.encode(rendered.text, addSpecialTokens: false)
+  }
+
+  /// Whole exchanges are forgotten, the oldest first, and answers are those of a fresh conversation of the
+  /// others.
+  @Test func oldExchangesAreForgotten() throws {
+    let options = GenerationOptions(maximumTokens: 12)
+    let chat = chat(options)
+    chat.contextLimit = 96
+    var forgotten: [Int] = []
+    for turn in 0..<14 {
+      chat.adapters = turn % 3 == 0 ? [:] : ["a": 1]
+      let answer = try chat.answer(to: "Question \(turn), and what of it?")
+      let first = chat.forgottenMessageCount
+      let seen = chat.messages[first...]
+      #expect(answer.prompt == (try ids(seen)) && seen.first?["role"] == "user")
+      // There is room for the answer; nothing was forgotten without need.
+      #expect(answer.prompt.count <= 96 - 12)
+      if first > (forgotten.last ?? 0) {
+        #expect(answer.prompt.count <= 48 || seen.count == 1)
+        #expect(try ids(chat.messages[(first - 2)...]).count > 48)
+        #expect(try ids(chat.messages[(forgotten.last ?? 0)...]).count > 96 - 12)
+      }
+      forgotten.append(first)
+      _ = try rest(of: answer)
+      #expect(
+        answer.tokens
+          == (try model.generate(
+            after: answer.prompt, options: optionsWithEnd(options), adapters: chat.adapters)))
+      #expect(answer.contextTokenCount == answer.prompt.count + answer.tokens.count)
+    }
+    #expect(Set(forgotten).count > 2 && chat.messages.count == 28)
+    // Asking without saying forgets nothing for good.
+    let before = chat.forgottenMessageCount
+    _ = try chat.text(answering: String(repeating: "word ", count: 15), under: [:])?.rest()
+    #expect(chat.forgottenMessageCount == before)
+    chat.removeAll()
+    #expect(chat.forgottenMessageCount == 0)
+  }
+
+  private func optionsWithEnd(_ options: GenerationOptions) -> GenerationOptions {
+    var options = options
+    if let end = tokenizer.endOfSequence { options.stopTokens.insert(end) }
+    return options
+  }
+
+  /// An answer that comes to the end of the context goes on behind fewer exchanges; where there are none, it
+  /// ends.
+  @Test func anAnswerForgetsToo() throws {
+    var options = GenerationOptions(maximumTokens: 20)
+    // Nothing ends it before.
+    if let end = tokenizer.endOfSequence { options.logitBias = [end: -100] }
+    let chat = chat(options)
+    chat.contextLimit = 110
+    _ = try rest(of: try chat.answer(to: "Why?"))
+    chat.options.maximumTokens = 70
+    let answer = try chat.answer(to: "And then?")
+    #expect(chat.forgottenMessageCount == 0)
+    let second = try rest(of: answer)
+    #expect(answer.tokens.count == 70 && answer.end == .length && !second.isEmpty)
+    #expect(chat.forgottenMessageCount == 2)
+    let remembered = try ids([["role": "user", "content": "And then?"]])
+    #expect(answer.contextTokenCount == remembered.count + 70)
+    let before = 110 + 1 - answer.prompt.count
+    var shorter = options
+    shorter.maximumTokens = 70 - before
+    let expected = try model.generate(
+      after: remembered + answer.tokens.prefix(before),
+      options: shorter)
+    #expect(Array(answer.tokens.dropFirst(before)) == expected)
+
+    chat.removeAll()
+    chat.contextLimit = 50
+    let cut = try chat.answer(to: "Why?")
+    _ = try rest(of: cut)
+    #expect(cut.end == .length && cut.tokens.count == 51 - cut.prompt.count)
+    #expect(throws: SequenceError.self) {
+      try chat.answer(to: String(repeating: "word ", count: 60))
+    }
+    #expect(chat.messages.count == 2)
+  }
 }

@@ -13,7 +13,7 @@ import Testing
   static let choices: [AdapterSelection] = [[:], ["a": 1], ["a": 0.4, "b": -0.5]]
 
   /// A model with adapters "a" and "b", and keys before those of all tokens, "p".
-  private static func model(_ architecture: Architecture) throws -> any PretrainedLanguageModel {
+  static func model(_ architecture: Architecture) throws -> any PretrainedLanguageModel {
     var configuration = TinyModels.configuration(architecture)
     configuration.maximumPositions = 96
     if architecture == .gemma2 { configuration.slidingWindows = [5, nil] }
@@ -35,7 +35,7 @@ import Testing
   }
 
   /// A prompt that says some things twice.
-  private static func prompt(_ model: any LanguageModel, seed: UInt64 = 0) -> [Int] {
+  static func prompt(_ model: any LanguageModel, seed: UInt64 = 0) -> [Int] {
     var random = SeededRandom(seed: seed, path: "prompt")
     let some = (0..<12).map { _ in Int.random(in: 3..<model.vocabularySize, using: &random) }
     return some + some.prefix(7) + some

@@ -97,6 +97,10 @@ public struct AttentionMask: Sendable, Hashable {
   /// query sees a key behind its position, and no length of a whole batch matters.
   package var allowsCaching: Bool { order == .causal && sequences == .whole }
 
+  /// How many positions of a cache a query sees at most, its own included; nil for all. What is further
+  /// behind the next query no later one sees either.
+  package var cachedPositions: Int? { allowsCaching ? window : nil }
+
   /// The keys that the query at `position` sees of one sequence of `keys` keys without padding.
   package func visibleKeys(at position: Int, of keys: Int) -> Range<Int> {
     visible(from: position, in: 0..<keys)

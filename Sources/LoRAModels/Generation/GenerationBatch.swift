@@ -140,7 +140,10 @@ public final class GenerationBatch {
     var row = 0
     for (member, isReady) in zip(running, ready) {
       guard isReady, let logits else {
-        results.append((member.id, nil))
+        // One that has to forget passes what it remembers alone; the others end.
+        take(member) { session throws(NonFiniteOutput) in
+          session.isFull ? try session.next() : nil
+        }
         continue
       }
       take(member) { session throws(NonFiniteOutput) in
@@ -152,7 +155,9 @@ public final class GenerationBatch {
     for member in waiting {
       take(member) { session throws(NonFiniteOutput) in try session.next() }
     }
-    if stillRunning.count != running.count || !waiting.isEmpty { shared = nil }
+    if stillRunning.count != running.count || advancing.count != running.count || !waiting.isEmpty {
+      shared = nil
+    }
     waiting = []
     running = stillRunning
     guard let failure else { return results }

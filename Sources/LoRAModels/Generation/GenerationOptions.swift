@@ -31,6 +31,9 @@ public struct GenerationOptions: Sendable, Hashable {
   ///
   /// Source: Saxena, *Prompt lookup decoding*, 2023.
   public var guesses: Int = 0
+  /// What is forgotten of a text that is longer than the model's positions, or than a limit; nil to end
+  /// there.
+  public var context: ContextWindow?
   /// What the draws depend on.
   public var seed: UInt64
   /// Tokens that end the generation; they are not part of the output.

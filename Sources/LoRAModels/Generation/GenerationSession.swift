@@ -23,8 +23,12 @@ public final class GenerationSession {
   /// What the prompt cache knows of this sequence; nil without one.
   private let kept: PromptCache.Text?
   private let promptCache: PromptCache?
-  /// All tokens so far, the prompt's first.
+  /// The tokens that the model sees, those of the prompt first: all so far, without the forgotten ones.
   private(set) var tokens: [Int]
+  /// What remains of `tokens` where no other has room; nil, or all of them, if the text ends there.
+  private let remembered: (_ tokens: [Int], _ generated: Int) -> [Int]?
+  /// How many tokens were forgotten so far, the prompt's included; see ``GenerationOptions/context``.
+  public private(set) var forgottenTokenCount = 0
   /// How many of the prompt's tokens a ``PromptCache`` had passed before.
   public let cachedTokenCount: Int
   /// Why it ended; nil before ``next()`` has given all tokens.
@@ -37,17 +41,29 @@ public final class GenerationSession {
   ///
   /// - Parameters:
   ///   - model: what predicts the next token.
-  ///   - prompt: the ids to continue, at least one.
+  ///   - prompt: the ids to continue, at least one; of a longer one than a context of `options` has, what
+  ///     it remembers.
   ///   - options: how tokens are chosen, and when to end.
   ///   - adapters: what applies, whatever happens to the model meanwhile; nil for what applies in
   ///     the scope of this call, or else is enabled on the model now.
   ///   - promptCache: what earlier generations have passed, to which this one is added; nil for none.
   ///   - constraint: what the output must be, of the model's vocabulary; nil for anything. Its end tokens
   ///     should be among the stop tokens.
-  public init(
+  public convenience init(
     _ model: any LanguageModel, prompt: [Int], options: GenerationOptions = GenerationOptions(),
     adapters: AdapterSelection? = nil, promptCache: PromptCache? = nil,
     constraint: ConstraintMatcher? = nil
+  ) throws {
+    try self.init(
+      model, prompt: prompt, options: options, adapters: adapters, promptCache: promptCache,
+      constraint: constraint, remembering: nil)
+  }
+
+  /// The same, with another rule of what is remembered than that of `options`, which say how much fits.
+  init(
+    _ model: any LanguageModel, prompt: [Int], options: GenerationOptions,
+    adapters: AdapterSelection?, promptCache: PromptCache?, constraint: ConstraintMatcher?,
+    remembering rule: ((_ tokens: [Int], _ generated: Int) -> [Int]?)?
   ) throws {
     try options.validate(vocabularySize: model.vocabularySize)
     self.model = model
@@ -55,35 +71,45 @@ public final class GenerationSession {
     let snapshot = try model.passSnapshot(adapters)
     self.snapshot = snapshot
     // What applies decides how much room there is beside virtual tokens.
-    func limits() throws(SequenceError) -> (virtual: Int, positions: Int) {
-      try model.validate([prompt])
-      return (model.virtualTokenCount, model.maximumPositions)
+    func limits() throws(SequenceError) -> (virtual: Int, most: Int, prompt: [Int]) {
+      let positions = model.maximumPositions
+      let most = try options.context?.length(within: positions, of: model) ?? positions
+      let seen =
+        prompt.count > most ? options.context?.remembered(of: prompt, most: most) : nil
+      try model.validate([seen ?? prompt])
+      return (model.virtualTokenCount, most, seen ?? prompt)
     }
-    let (virtual, positions) =
+    let (virtual, most, seen) =
       try snapshot.map { try AdapterScope.$current.withValue($0) { try limits() } } ?? limits()
     virtualTokenCount = virtual
-    sampler = Sampler(options, behind: prompt, matcher: constraint)
-    tokens = prompt
+    sampler = Sampler(options, behind: seen, matcher: constraint)
+    tokens = seen
+    forgottenTokenCount = prompt.count - seen.count
+    remembered = rule ?? { tokens, _ in options.context?.remembered(of: tokens, most: most) }
     // The prompt fits: it was checked. The sum may not even be a number.
-    let capacity = virtual + prompt.count + min(options.maximumTokens, positions - prompt.count)
+    let capacity = virtual + seen.count + min(options.maximumTokens, most - seen.count)
     let filling = promptCache == nil ? nil : PromptCache.Filling(model, snapshot)
     let begun = filling.flatMap {
-      promptCache?.begin(prompt, $0, virtualTokens: virtual, capacity: capacity)
+      promptCache?.begin(seen, $0, virtualTokens: virtual, capacity: capacity)
     }
     let sequence =
       begun?.sequence ?? CachedSequence(layerCount: model.layerCount, capacity: capacity)
     cache = KeyValueCache(sequences: [sequence])
     cachedTokenCount = begun?.count ?? 0
-    pending = Array(prompt.dropFirst(cachedTokenCount))
+    pending = Array(seen.dropFirst(cachedTokenCount))
     kept = filling.map { PromptCache.Text($0, sequence) }
     self.promptCache = promptCache
   }
 
-  /// The next token; nil once the limit, a stop token or the model's last position is reached.
+  /// The next token; nil once the limit, a stop token or, without a context that forgets, the model's last
+  /// position is reached.
   ///
   /// Throws ``NonFiniteOutput`` if the logits are not finite numbers: no token follows from them.
   public func next() throws(NonFiniteOutput) -> Int? {
-    if chosen.isEmpty, canContinue { try pass() }
+    if chosen.isEmpty {
+      if isFull { forget() }
+      if canContinue { try pass() }
+    }
     guard !chosen.isEmpty else {
       reached = reached ?? .length
       return nil
@@ -95,6 +121,25 @@ public final class GenerationSession {
   /// Whether there is room for another token.
   var canContinue: Bool {
     reached == nil && generated < options.maximumTokens && room > 0
+  }
+
+  /// Whether another token is wanted, and there is no room for it.
+  var isFull: Bool { reached == nil && generated < options.maximumTokens && room <= 0 }
+
+  /// Makes room: the tokens that are remembered are what the model sees from now on. They pass again behind
+  /// those that stay where they were.
+  private func forget() {
+    guard let remembered = remembered(tokens, generated), remembered.count < tokens.count else {
+      return
+    }
+    var same = zip(tokens, remembered.dropLast()).prefix { $0 == $1 }.count
+    let sequence = cache.sequences[0]
+    same = sequence.canGoOn(behind: virtualTokenCount + same) ? same : 0
+    sequence.truncate(to: same == 0 ? 0 : virtualTokenCount + same)
+    forgottenTokenCount += tokens.count - remembered.count
+    tokens = remembered
+    pending = Array(remembered.dropFirst(same))
+    keep()
   }
 
   /// How many tokens fit behind those that are pending, and one more: the last needs no place.
@@ -156,7 +201,7 @@ public final class GenerationSession {
   /// Tells the prompt cache how far the sequence is.
   func keep() {
     guard let kept, let promptCache else { return }
-    kept.tokens = Array(tokens.prefix(cache.count - virtualTokenCount))
+    kept.tokens = Array(tokens.prefix(max(0, cache.count - virtualTokenCount)))
     promptCache.add(kept)
   }
 

@@ -72,14 +72,18 @@ public final class PromptCache {
   }
 
   /// A sequence that begins as the kept text that has most in common with `prompt`, as far as it does; nil
-  /// if none begins like it. The last token is left out: its logits are what is asked for.
+  /// if none begins like it, or layers with a window have dropped what is needed. The last token is left
+  /// out: its logits are what is asked for.
   func begin(
     _ prompt: [Int], _ filling: Filling, virtualTokens: Int, capacity: Int
   ) -> (sequence: CachedSequence, count: Int)? {
     var best: (text: Text, count: Int)?
     for text in texts where text.filling.isSame(as: filling) {
       let count = zip(text.tokens, prompt.dropLast()).prefix { $0 == $1 }.count
-      if count > best?.count ?? 0 { best = (text, count) }
+      guard count > best?.count ?? 0, text.sequence.canGoOn(behind: virtualTokens + count) else {
+        continue
+      }
+      best = (text, count)
     }
     guard let best else { return nil }
     use(best.text)

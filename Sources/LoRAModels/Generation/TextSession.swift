@@ -38,17 +38,29 @@ public final class TextSession {
   }
 
   /// Prepares a text behind a prompt of ids.
-  public init(
+  public convenience init(
     _ model: any LanguageModel, tokenizer: some Tokenizer, prompt: [Int],
     options: GenerationOptions = GenerationOptions(), stopStrings: [String] = [],
     adapters: AdapterSelection? = nil, promptCache: PromptCache? = nil,
     constraint: ConstraintMatcher? = nil
   ) throws {
+    try self.init(
+      model, tokenizer: tokenizer, prompt: prompt, options: options, stopStrings: stopStrings,
+      adapters: adapters, promptCache: promptCache, constraint: constraint, remembering: nil)
+  }
+
+  /// The same, with a rule of what is remembered; see ``GenerationSession``.
+  init(
+    _ model: any LanguageModel, tokenizer: some Tokenizer, prompt: [Int],
+    options: GenerationOptions, stopStrings: [String], adapters: AdapterSelection?,
+    promptCache: PromptCache?, constraint: ConstraintMatcher?,
+    remembering rule: ((_ tokens: [Int], _ generated: Int) -> [Int]?)?
+  ) throws {
     var options = options
     if let end = tokenizer.endOfSequence { options.stopTokens.insert(end) }
     session = try GenerationSession(
       model, prompt: prompt, options: options, adapters: adapters, promptCache: promptCache,
-      constraint: constraint)
+      constraint: constraint, remembering: rule)
     self.prompt = prompt
     decoder = tokenizer.streamingDecoder(after: prompt)
     stops = StopStrings(stopStrings)
@@ -56,6 +68,11 @@ public final class TextSession {
 
   /// How many of the prompt's tokens a ``PromptCache`` had passed before.
   public var cachedTokenCount: Int { session.cachedTokenCount }
+
+  /// The tokens that the model sees now: those of the prompt and the text, without the forgotten ones.
+  public var contextTokens: [Int] { session.tokens }
+  /// How many tokens were forgotten so far; see ``GenerationOptions/context``.
+  public var forgottenTokenCount: Int { session.forgottenTokenCount }
 
   /// The next piece of the text, never an empty one and only whole characters; nil at the end.
   ///

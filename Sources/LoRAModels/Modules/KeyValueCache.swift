@@ -1,7 +1,8 @@
 import LoRAAutograd
 import LoRATensor
 
-/// The keys and values of the positions that sequences have passed through, layer by layer.
+/// The keys and values of the positions that sequences have passed through, layer by layer. A layer with
+/// a window keeps only what the next position sees, and a little more.
 ///
 /// Belongs to the generations that fill it, and to the adapters that were active when it was filled:
 /// continuing it under others would mix two models. Not Sendable.
@@ -69,7 +70,8 @@ public final class KeyValueCache {
       let (allKeys, allValues): (Tensor, Tensor)
       if let keys, let values {
         (allKeys, allValues) = sequence.append(
-          keys: rotate(item(keys), .key, positions).value, values: item(values).value, layer: layer)
+          keys: rotate(item(keys), .key, positions).value, values: item(values).value, layer: layer,
+          window: mask.cachedPositions)
       } else {
         (allKeys, allValues) = sequence.all(behind: new, layer: layer)
       }
@@ -128,56 +130,88 @@ extension AttentionMask {
 /// One sequence of a cache.
 ///
 /// New positions are written in place behind those that are held. The memory grows by doubling up
-/// to the capacity.
+/// to the capacity; that of a layer with a window up to the window and a little more, where positions
+/// that no query sees any more make room.
 final class CachedSequence {
-  /// The fewest positions that memory is requested for, unless the capacity is lower.
+  /// The fewest positions that memory is requested for, unless the capacity is lower, and how many more
+  /// than its window a layer has room for.
   static let chunk = 256
+  /// Positions are dropped by so many, so that sums over keys begin where they would without dropping.
+  private static let step = 64
 
   let capacity: Int
   fileprivate(set) var count = 0
-  private var keys: [Tensor?]
-  private var values: [Tensor?]
+  private var layers: [Layer]
   /// The keys and values of the source, layer by layer, `[positions, heads * size]` each; empty for a
   /// model that has none, or a source without tokens.
   private var sources: [(keys: Tensor, values: Tensor)] = []
 
-  init(layerCount: Int, capacity: Int) {
-    self.capacity = capacity
-    keys = Array(repeating: nil, count: layerCount)
-    values = keys
+  /// What is held of a layer.
+  private struct Layer {
+    var keys: Tensor?
+    var values: Tensor?
+    /// The first position that is held.
+    var start = 0
+    /// How many positions a query sees; nil for all.
+    var window: Int?
+
+    /// The first position that the query at `position` sees.
+    func firstSeen(from position: Int) -> Int { window.map { max(0, position - $0 + 1) } ?? 0 }
   }
 
-  /// A sequence of its own that begins with the first `count` positions of `other`.
+  init(layerCount: Int, capacity: Int) {
+    self.capacity = capacity
+    layers = Array(repeating: Layer(), count: layerCount)
+  }
+
+  /// A sequence of its own that begins with the first `count` positions of `other`, which must hold what
+  /// the next one sees of them.
   init(copying other: CachedSequence, count: Int, capacity: Int) {
     require(
-      count <= min(other.count, capacity),
+      count <= min(other.count, capacity) && other.canGoOn(behind: count),
       "\(count) of \(other.count) positions in a cache of \(capacity)")
     self.capacity = capacity
     self.count = count
     sources = other.sources
-    func copied(_ held: Tensor?) -> Tensor? {
-      guard let held else { return nil }
-      let (heads, size) = (held.shape[1], held.shape[2])
-      let room = min(capacity, max(Self.chunk, count))
-      return Tensor(shape: [room, heads, size]) { memory in
-        held.withUnsafeElements(of: Float.self) { old in
-          if let from = old.baseAddress { memory.update(from: from, count: count * heads * size) }
+    layers = other.layers.map { other in
+      func copied(_ held: Tensor?) -> Tensor? {
+        guard let held else { return nil }
+        let (heads, size) = (held.shape[1], held.shape[2])
+        let rows = count - other.start
+        return Tensor(shape: [min(capacity, max(Self.chunk, rows)), heads, size]) { memory in
+          held.withUnsafeElements(of: Float.self) { old in
+            if let from = old.baseAddress { memory.update(from: from, count: rows * heads * size) }
+          }
         }
       }
+      var layer = other
+      (layer.keys, layer.values) = (copied(other.keys), copied(other.values))
+      return layer
     }
-    keys = other.keys.map(copied)
-    values = other.values.map(copied)
   }
 
-  /// Forgets the positions from `count` on.
+  /// Whether all is held that the next position would see behind the first `count`.
+  func canGoOn(behind count: Int) -> Bool {
+    layers.allSatisfy { $0.start <= $0.firstSeen(from: count) }
+  }
+
+  /// Forgets the positions from `count` on. What the next one sees must be held: see
+  /// ``canGoOn(behind:)``.
   func truncate(to count: Int) {
     require(count <= self.count, "\(count) positions of a sequence that holds \(self.count)")
+    if count == 0 {
+      for index in layers.indices { layers[index].start = 0 }
+    }
+    require(
+      canGoOn(behind: count), "\(count) positions of a sequence that has dropped some of them")
     self.count = count
   }
 
   /// The memory of keys and values, in bytes.
   var byteCount: Int {
-    (keys + values).reduce(0) { $0 + ($1?.shape.elementCount ?? 0) * MemoryLayout<Float>.size }
+    layers.flatMap { [$0.keys, $0.values] }.reduce(0) {
+      $0 + ($1?.shape.elementCount ?? 0) * MemoryLayout<Float>.size
+    }
   }
 
   /// The keys and values of a layer's source; nil if there is none.
@@ -188,44 +222,45 @@ final class CachedSequence {
   /// Keeps the keys and values of the next layer's source.
   func appendSource(keys: Tensor, values: Tensor) { sources.append((keys, values)) }
 
-  /// A layer's keys and values, as far as memory was requested, `[room, heads, size]` each.
-  func held(layer: Int) -> (keys: Tensor, values: Tensor)? {
-    guard let keys = keys[layer], let values = values[layer] else { return nil }
-    return (keys, values)
+  /// A layer's keys and values, as far as memory was requested, `[room, heads, size]` each, and the
+  /// position of the first.
+  func held(layer: Int) -> (keys: Tensor, values: Tensor, start: Int)? {
+    guard let keys = layers[layer].keys, let values = layers[layer].values else { return nil }
+    return (keys, values, layers[layer].start)
   }
 
-  /// Appends a layer's keys and values, `[1, new, heads, size]`, and returns all of that layer so
-  /// far, `[1, count + new, heads, size]`, sharing the cache's memory until the next append.
-  func append(keys newKeys: Tensor, values newValues: Tensor, layer: Int) -> (Tensor, Tensor) {
+  /// Appends a layer's keys and values, `[1, new, heads, size]`, and returns what the layer holds, those at
+  /// the end, `[1, held + new, heads, size]`, sharing the cache's memory until the next append. `window` is
+  /// how many positions a query of the layer sees; nil for all.
+  func append(
+    keys newKeys: Tensor, values newValues: Tensor, layer: Int, window: Int? = nil
+  ) -> (Tensor, Tensor) {
     let (new, heads, size) = (newKeys.shape[1], newKeys.shape[2], newKeys.shape[3])
-    withRoom(for: new, heads: heads, size: size, layer: layer) { keys, values in
-      let start = count * heads * size
+    withRoom(for: new, heads: heads, size: size, layer: layer, window: window) { keys, values in
       newKeys.withUnsafeElements(of: Float.self) { source in
-        if let from = source.baseAddress { (keys + start).update(from: from, count: source.count) }
+        if let from = source.baseAddress { keys.update(from: from, count: source.count) }
       }
       newValues.withUnsafeElements(of: Float.self) { source in
-        if let from = source.baseAddress {
-          (values + start).update(from: from, count: source.count)
-        }
+        if let from = source.baseAddress { values.update(from: from, count: source.count) }
       }
     }
     return all(behind: new, layer: layer)
   }
 
-  /// All keys and values of a layer that has appended `new` in this pass.
+  /// All keys and values that a layer holds which has appended `new` in this pass.
   func all(behind new: Int, layer: Int) -> (Tensor, Tensor) {
+    let rows = count + new - layers[layer].start
     func all(_ held: Tensor?) -> Tensor {
       guard let held else { misuse("layer \(layer) has no memory") }
-      let shape = held.shape
-      return held[rows: 0..<count + new].reshaped(to: [1, count + new, shape[1], shape[2]])
+      return held[rows: 0..<rows].reshaped(to: [1, rows, held.shape[1], held.shape[2]])
     }
-    return (all(keys[layer]), all(values[layer]))
+    return (all(layers[layer].keys), all(layers[layer].values))
   }
 
-  /// Calls `body` with the addresses of a layer's first key and value, position after position,
-  /// `[heads, size]` each, where the next `new` positions may be written.
+  /// Calls `body` with the addresses where the keys and the values of a layer's next `new` positions may be
+  /// written, position after position, `[heads, size]` each.
   func withRoom<R>(
-    for new: Int, heads: Int, size: Int, layer: Int,
+    for new: Int, heads: Int, size: Int, layer index: Int, window: Int?,
     _ body: (_ keys: UnsafeMutablePointer<Float>, _ values: UnsafeMutablePointer<Float>) -> R
   ) -> R {
     let total = count + new
@@ -233,26 +268,53 @@ final class CachedSequence {
       total <= capacity,
       "\(total) positions in a cache of \(capacity); make it with a larger capacity, or validate(_:) "
         + "the tokens first")
+    layers[index].window = window
+    let layer = layers[index]
+    require(
+      layer.start <= layer.firstSeen(from: count),
+      "layer \(index) has dropped what a window of \(window ?? total) sees")
+    // What must stay, and the most that a window asks for between passes.
+    let needed = max(layer.start, layer.firstSeen(from: count) / Self.step * Self.step)
+    let most = max(
+      total - needed, window.map { min(capacity, $0 + Self.step + Self.chunk) } ?? capacity)
+    let fits = (layer.keys?.shape[0]).map { total - layer.start <= $0 && $0 <= most } ?? false
+    let start = fits ? layer.start : needed
+    let moved = (from: (start - layer.start) * heads * size, count: (count - start) * heads * size)
     /// The tensor of `slot`, large enough, which nobody else holds from here on.
     func take(_ slot: inout Tensor?) -> Tensor {
-      let held = slot.take()
-      if let held, held.shape[0] >= total { return held }
-      let room = min(capacity, max(Self.chunk, 2 * total))
+      var held = slot.take()
+      if let room = held?.shape[0], total - start <= room, room <= most {
+        if start > layer.start {
+          held?.withUnsafeMutableBytes { bytes in
+            guard let memory = bytes.baseAddress?.assumingMemoryBound(to: Float.self) else {
+              return
+            }
+            memory.update(from: memory + moved.from, count: moved.count)
+          }
+        }
+        if let held { return held }
+      }
+      let room = min(most, max(Self.chunk, 2 * (total - start)))
       return Tensor(shape: [room, heads, size]) { memory in
         held?.withUnsafeElements(of: Float.self) { old in
-          if let from = old.baseAddress { memory.update(from: from, count: count * heads * size) }
+          if let from = old.baseAddress {
+            memory.update(from: from + moved.from, count: moved.count)
+          }
         }
       }
     }
-    var (heldKeys, heldValues) = (take(&keys[layer]), take(&values[layer]))
-    defer { (keys[layer], values[layer]) = (heldKeys, heldValues) }
+    var (heldKeys, heldValues) = (take(&layers[index].keys), take(&layers[index].values))
+    layers[index].start = start
+    defer { (layers[index].keys, layers[index].values) = (heldKeys, heldValues) }
+    let next = (count - start) * heads * size
     return heldKeys.withUnsafeMutableBytes { keys in
       heldValues.withUnsafeMutableBytes { values in
         guard let keys = keys.baseAddress, let values = values.baseAddress else {
           misuse("keys of \(heads) heads of size \(size)")
         }
         return body(
-          keys.assumingMemoryBound(to: Float.self), values.assumingMemoryBound(to: Float.self))
+          keys.assumingMemoryBound(to: Float.self) + next,
+          values.assumingMemoryBound(to: Float.self) + next)
       }
     }
   }

@@ -198,12 +198,13 @@ extension Attention {
         // A sequence alone has its keys and values projected to where the cache holds them.
       } else if sequences.count == 1, case .separate = projections {
         let sequence = sequences[0]
-        sequence.withRoom(for: rows, heads: keyHeads, size: headSize, layer: layer) { all, values in
-          let start = sequence.count * keys
-          project(x, size: size, decoding, q: q, k: all + start, v: values + start)
-          normalize(q: q, k: all + start, v: values + start, decoding)
+        sequence.withRoom(
+          for: rows, heads: keyHeads, size: headSize, layer: layer, window: mask.cachedPositions
+        ) { k, v in
+          project(x, size: size, decoding, q: q, k: k, v: v)
+          normalize(q: q, k: k, v: v, decoding)
           rotate(q, heads, by: queryRotary, rows: rows, first: sequence.count)
-          rotate(all + start, keyHeads, by: rotary, rows: rows, first: sequence.count)
+          rotate(k, keyHeads, by: rotary, rows: rows, first: sequence.count)
         }
       } else {
         project(x, size: size, decoding, q: q, k: k, v: v)
@@ -213,20 +214,22 @@ extension Attention {
           rotate(
             q + first * queries, heads, by: queryRotary, rows: new, first: sequence.count)
           rotate(k + first * keys, keyHeads, by: rotary, rows: new, first: sequence.count)
-          sequence.withRoom(for: new, heads: keyHeads, size: headSize, layer: layer) {
-            let start = sequence.count * keys
-            ($0 + start).update(from: k + first * keys, count: new * keys)
-            ($1 + start).update(from: v + first * keys, count: new * keys)
+          sequence.withRoom(
+            for: new, heads: keyHeads, size: headSize, layer: layer, window: mask.cachedPositions
+          ) {
+            $0.update(from: k + first * keys, count: new * keys)
+            $1.update(from: v + first * keys, count: new * keys)
           }
         }
       }
       for sequence in sequences {
-        guard let (keys, values) = sequence.held(layer: keySource ?? layer) else { continue }
-        let count = sequence.count + decoding.positions
-        let bias = distanceBias?(queries: decoding.positions, keys: count).value
+        guard let (keys, values, start) = sequence.held(layer: keySource ?? layer) else { continue }
+        let first = sequence.count - start
+        let bias = distanceBias?(queries: decoding.positions, keys: first + decoding.positions)
+          .value
         held.append(
           DecodedSequence(
-            keys: keys, values: values, first: sequence.count, bias: bias?.converted(to: .float32)))
+            keys: keys, values: values, first: first, bias: bias?.converted(to: .float32)))
       }
       attend(q, held, positions: decoding.positions, into: attended)
       DecodingLinear.project(

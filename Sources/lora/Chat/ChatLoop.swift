@@ -10,7 +10,9 @@ struct ChatLoop {
   private var adapters: ChatAdapters
   private let precision: ProductPrecision
   private let input = ChatInput()
-  private var last: (tokens: Int, seconds: Double, prompt: Int, cached: Int)?
+  private var last: (tokens: Int, seconds: Double, context: Int, cached: Int)?
+  /// How many of the forgotten messages were told of.
+  private var toldForgotten = 0
 
   init(_ chat: ChatSession, _ adapters: ChatAdapters, precision: ProductPrecision) {
     self.chat = chat
@@ -91,6 +93,7 @@ struct ChatLoop {
   // MARK: Answers
 
   private mutating func give(_ answer: ChatAnswer) throws {
+    tellForgotten()
     let start = ContinuousClock.now
     while let piece = try ProductPrecision.withValue(precision, { try answer.next() }) {
       try StandardOutput.generated(piece)
@@ -101,10 +104,29 @@ struct ChatLoop {
     }
     try StandardOutput.line()
     let seconds = (ContinuousClock.now - start) / .seconds(1)
-    last = (answer.tokens.count, seconds, answer.prompt.count, answer.cachedTokenCount)
+    last = (answer.tokens.count, seconds, answer.contextTokenCount, answer.cachedTokenCount)
+    tellForgotten()
     if answer.end == .length {
-      StandardError.line("(cut off: --max-tokens or the context is full)")
+      let isLong = answer.tokens.count >= chat.options.maximumTokens
+      StandardError.line("(cut off: \(isLong ? "--max-tokens" : "the context is full"))")
     }
+  }
+
+  /// Says what the model sees no more.
+  private mutating func tellForgotten() {
+    let count = chat.forgottenMessageCount
+    guard count != toldForgotten else { return }
+    toldForgotten = count
+    if count > 0 {
+      StandardError.line(
+        "(the context of \(context) tokens is full: the first \(count) of \(chat.messages.count) messages are "
+          + "forgotten\(chat.system == nil ? "" : ", the system's is not"))")
+    }
+  }
+
+  /// The most tokens that the model sees.
+  private var context: Int {
+    min(chat.contextLimit ?? .max, chat.model.maximumPositions)
   }
 
   /// The same question to the base and to each adapter, side by side where there is room.
@@ -164,12 +186,14 @@ struct ChatLoop {
 
   private func stats() {
     guard let last else { return StandardError.line("nothing was answered yet") }
-    let most = chat.model.maximumPositions
     // The last token of a full context has no place of its own.
-    let used = min(most, last.prompt + last.tokens)
+    let used = min(context, last.context)
+    let forgotten = chat.forgottenMessageCount
     StandardError.line(
       "\(last.tokens) tokens, \(decimal(Double(last.tokens) / max(1e-9, last.seconds), 1)) tokens/s; "
-        + "context \(used) of \(most) tokens (\(decimal(100 * Double(used) / Double(most), 0)) %), "
-        + "\(last.cached) of them kept from before")
+        + "context \(used) of \(context) tokens (\(decimal(100 * Double(used) / Double(context), 0)) %), "
+        + "\(last.cached) of them kept from before"
+        + (forgotten == 0
+          ? "" : "; \(forgotten) of \(chat.messages.count) messages forgotten"))
   }
 }

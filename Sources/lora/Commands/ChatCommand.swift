@@ -10,7 +10,8 @@ struct ChatCommand: ParsableCommand {
     discussion: """
       The model's own chat template makes the text of the conversation. While talking, /adapter, \
       /scale and /base change what answers, /compare asks all, /help shows the rest. Answers go to \
-      standard output, all else to standard error.
+      standard output, all else to standard error. A conversation that is longer than the model's \
+      context goes on without its oldest exchanges, and says so.
 
         lora chat --model MODEL --adapter support --adapter polite:0.5
         lora chat --model MODEL --system 'Answer in one sentence.' --temperature 0.7
@@ -25,9 +26,14 @@ struct ChatCommand: ParsableCommand {
     help: ArgumentHelp(
       "Variables of the template, as {\"enable_thinking\": false}.", valueName: "json"))
   var variables: String?
+  @Option(
+    parsing: .unconditional,
+    help: "The most tokens that the model sees of it. (default: as many as the model can)")
+  var context: Int?
   @OptionGroup var sampling: SamplingOptions
 
   func validate() throws {
+    try demand("--context", context, .atLeast(2))
     guard sampling.logprobs == nil else {
       throw ValidationError("--logprobs is for lora generate --json")
     }
@@ -41,6 +47,8 @@ struct ChatCommand: ParsableCommand {
     let chat = try ChatSession(
       pretrained, system: system, options: sampling.options(stopTokens: []))
     chat.stopStrings = sampling.stop
+    try demand(context: context, of: chat.model)
+    chat.contextLimit = context
     if let variables { chat.variables = try TemplateValue(variables: variables) }
     var loop = ChatLoop(
       chat, ChatAdapters(names: names, selection: selection),

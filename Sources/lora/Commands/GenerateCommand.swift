@@ -9,7 +9,8 @@ struct GenerateCommand: ParsableCommand {
     abstract: "Continue a prompt, greedily or sampled.",
     discussion: """
       Prints the continuation as it is computed; it ends at one of the model's stop tokens, at \
-      --max-tokens, or at the model's last position. The same seed gives the same text.
+      --max-tokens, or at the model's last position. With --context it goes on behind that: half of \
+      what it has is forgotten, but for the first tokens. The same seed gives the same text.
 
         lora generate --model MODEL --prompt 'Once upon a time' --max-tokens 64
         lora generate --model MODEL --adapter polite:0.5 --prompt 'Hello'
@@ -20,13 +21,26 @@ struct GenerateCommand: ParsableCommand {
   @OptionGroup var adapters: AdapterOptions
   @Option(parsing: .unconditional, help: "The text to continue.")
   var prompt: String
+  @Option(
+    parsing: .unconditional,
+    help: "The most tokens that the model sees: it forgets some instead of ending there.")
+  var context: Int?
+  @Option(
+    parsing: .unconditional, help: "With --context: how many of the first tokens it never forgets.")
+  var keep = 4
   @OptionGroup var sampling: SamplingOptions
   @OptionGroup var constraint: ConstraintOptions
   @OptionGroup var output: OutputOptions
 
+  func validate() throws {
+    try demand("--context", context, .atLeast(2))
+    try demand("--keep", keep, context.map { .from(0, to: max(0, $0 - 2)) } ?? .atLeast(0))
+  }
+
   func run() throws {
     let pretrained = try model.load()
     let base = try pretrained.languageModel
+    try demand(context: context, of: base)
     try adapters.attach(to: base, from: model.path)
     let tokenizer = try pretrained.tokenizer()
     let ids = tokenizer.encodePrompt(prompt)
@@ -36,8 +50,10 @@ struct GenerateCommand: ParsableCommand {
           + "text to continue")
     }
     let stopTokens = pretrained.stopTokens(with: tokenizer)
+    var options = sampling.options(stopTokens: stopTokens)
+    options.context = context.map { ContextWindow(limit: $0, kept: keep) }
     let session = try TextSession(
-      base, tokenizer: tokenizer, prompt: ids, options: sampling.options(stopTokens: stopTokens),
+      base, tokenizer: tokenizer, prompt: ids, options: options,
       stopStrings: sampling.stop,
       constraint: try constraint.matcher(of: tokenizer, endTokens: stopTokens))
     var text = ""
@@ -58,6 +74,7 @@ struct GenerateCommand: ParsableCommand {
       "prompt_tokens": JSONValue(session.prompt.count),
       "stopped": .string(session.end?.name ?? "length"),
     ]
+    if context != nil { result["forgotten_tokens"] = JSONValue(session.forgottenTokenCount) }
     if sampling.logprobs != nil {
       func item(_ token: Int, _ logProbability: Float) -> JSONObject {
         [
