@@ -31,6 +31,9 @@ public struct Trainer<Data: TrainingData>: Sendable {
   public var groups: [ParameterGroup]
   /// The optimizer. AdamW with the settings of the options unless set.
   public var optimizer: any Optimizer
+  /// Whether a run of it will hold the values of its lowest evaluation, see
+  /// ``TrainingRun/note(evaluation:)``: one more copy of what is trained, which predicted memory counts.
+  public var keepsBest = false
   /// The logger for warnings. Drops them unless set.
   public let logger: Logger
 

@@ -23,6 +23,8 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
   public var learningRate: Double
   /// The learning rate schedule.
   public var schedule: LearningRateSchedule
+  /// How the schedule ``LearningRateSchedule/stable`` rises and decays.
+  public var stableDecay = StableDecay()
   /// The number of warm-up steps, in which the learning rate rises.
   public var warmupSteps: Int
   /// The weight decay.
@@ -46,6 +48,13 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
   /// The precision of matrix products. With bfloat16 a CPU with instructions for it trains up to
   /// twice as fast, with losses that agree to about three digits.
   public var precision: ProductPrecision
+  /// NEFTune: the noise on the vectors of tokens while training, uniform within `alpha / sqrt(L d)`
+  /// for a sequence of L tokens, without padding, and vectors of size d; 0 for none. The draws depend on
+  /// the seed, the step and the example.
+  ///
+  /// Source: Jain et al., *NEFTune: noisy embeddings improve instruction finetuning*, 2023, where 5 to
+  /// 15 is tried.
+  public var neftuneAlpha = 0.0
   /// LoRA+: a higher learning rate for B than for A; nil trains both at the same rate.
   public var loraPlus: LoRAPlus?
   /// Whether activations are kept or recomputed. Changes memory and time, but no result.
@@ -108,6 +117,10 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
       learningRate * weightDecay < 1, "the weight decay times the learning rate",
       learningRate * weightDecay,
       "below 1: at 1 a step forgets everything; AdamW's usual decay is 0.01")
+    try stableDecay.check()
+    try demand(
+      neftuneAlpha >= 0 && neftuneAlpha.isFinite, "NEFTune's alpha", neftuneAlpha,
+      "a finite number, at least 0, such as 5")
     try adamW.check()
     if let loraPlus {
       try demand(
@@ -159,7 +172,7 @@ extension TrainingOptions {
   private enum CodingKeys: String, CodingKey, CaseIterable {
     case duration, batchSize, accumulation, learningRate, schedule, warmupSteps, weightDecay
     case beta1, beta2, epsilon, clipNorm, seed, shuffles, precision, loraPlus, checkpointing
-    case memoryLimit, groupsByLength
+    case memoryLimit, groupsByLength, stableDecay, neftuneAlpha
   }
 
   /// Decodes options; absent keys have their defaults.
@@ -180,6 +193,8 @@ extension TrainingOptions {
     try values.read(&seed, .seed)
     try values.read(&shuffles, .shuffles)
     try values.read(&groupsByLength, .groupsByLength)
+    try values.read(&stableDecay, .stableDecay)
+    try values.read(&neftuneAlpha, .neftuneAlpha)
     try values.read(&precision, .precision)
     loraPlus = try values.decodeIfPresent(LoRAPlus.self, forKey: .loraPlus)
     try values.read(&checkpointing, .checkpointing)

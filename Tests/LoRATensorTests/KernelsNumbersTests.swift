@@ -112,6 +112,73 @@ import Testing
     expectClose(v, [0.000199, 0.000796, 0.001791], roundings: 8, "second moments")
   }
 
+  @Test(arguments: Family.vector) func lion(family: Family) throws {
+    for n in 0...70 {
+      var samples = Samples(n)
+      let p = samples.floats(n)
+      let g = samples.floats(n)
+      let m = samples.floats(n)
+      try compare(family, roundings: 4, scale: 1, "\(n) elements") { t in
+        var m = m
+        let out = inPlace(p) { t.lion(n, $0, $0, g, 0.5, &m, 1e-2, 0.9, 0.99, 0.1) }
+        return out + m
+      }
+    }
+    // The sign of 0 is 0: only the decay is left.
+    var (p, m): ([Float], [Float]) = ([2, 2, 2], [0, 1, -1])
+    let table = try family.table()
+    p = inPlace(p) { table.lion(3, $0, $0, [0, 0, 0], 1, &m, 0.5, 0.9, 0.99, 0.1) }
+    expectClose(p, [1.9, 1.4, 2.4], roundings: 4, "signs")
+  }
+
+  /// A block's moments are compared as numbers: where a value lies between two codes, roundings decide.
+  @Test(arguments: Family.vector) func adamW8Bit(family: Family) throws {
+    let means = (0..<256).map { Float($0 - 127) / 128 }
+    let squares = (0..<256).map { Float($0) * Float($0) / 65025 }
+    for n in [1, 2, 3, 15, 16, 17, 100, 255, 256] {
+      var samples = Samples(n)
+      let p = samples.floats(n)
+      let g = samples.floats(n)
+      for step in [1, 1000] {
+        func run(_ t: lk_kernel_table) -> (values: [Float], mean: [Float], square: [Float]) {
+          var m = (0..<n).map { UInt8($0 % 256) }
+          var v = (0..<n).map { UInt8(($0 * 7 + 3) % 256) }
+          var (mMax, vMax): (Float, Float) = (0.3, 0.02)
+          let out = inPlace(p) {
+            t.adamw_8bit(
+              n, $0, $0, g, 0.5, &m, &v, &mMax, &vMax, means, squares, 1e-2, 0.9, 0.999, 1e-8, 0.1,
+              step)
+          }
+          return (
+            out, m.map { means[Int($0)] * mMax }, v.map { squares[Int($0)] * vMax }
+          )
+        }
+        let (found, wanted) = (run(try family.table()), run(try Family.reference()))
+        expectClose(found.values, wanted.values, roundings: 32, scale: 16, "values of \(n)")
+        for (a, b) in zip(found.mean, wanted.mean) { #expect(abs(a - b) < 0.01) }
+        for (a, b) in zip(found.square, wanted.square) { #expect(abs(a - b) < 0.0005) }
+      }
+    }
+  }
+
+  @Test(arguments: Family.vector) func adafactor(family: Family) throws {
+    for n in 0...70 {
+      var samples = Samples(n)
+      let g = samples.floats(n)
+      let columns = samples.floats(n, 0, 1)
+      try compare(family, roundings: 8, "row of \(n)") { t in
+        var u = g
+        t.adafactor_row(n, g, 0.5, 0.3, columns, 1e-3, &u)
+        return u
+      }
+      try compare(family, roundings: 4, scale: 1, "squares of \(n)") { t in
+        var sums = [Double](repeating: 0.25, count: n)
+        t.add_squares(n, g, 0.5, &sums)
+        return sums.map { Float($0) }
+      }
+    }
+  }
+
   @Test(arguments: Family.vector) func matrixTimesVectors(family: Family) throws {
     for rows in 0...9 {
       for n in [0, 1, 2, 3, 4, 5, 9] {

@@ -253,6 +253,25 @@ void lk_adamw(long n, const float *p, float *p_out, const float *g, float gradie
               float *v, double lr, double beta1, double beta2, double eps, double weight_decay,
               long step);
 
+/// One pass of Lion: p_out = p (1 - lr wd) - lr sign(beta1 m + (1 - beta1) g'), then
+/// m = beta2 m + (1 - beta2) g', g' = g gradient_scale. p_out may be p.
+void lk_lion(long n, const float *p, float *p_out, const float *g, float gradient_scale, float *m,
+             double lr, double beta1, double beta2, double weight_decay);
+
+/// AdamW as above on one block of at most 256 elements, whose moments are m_map[m[i]] *m_max and
+/// v_map[v[i]] *v_max before and after: codes of the nearest of 256 ascending values, and the
+/// largest magnitude.
+void lk_adamw_8bit(long n, const float *p, float *p_out, const float *g, float gradient_scale,
+                   uint8_t *m, uint8_t *v, float *m_max, float *v_max, const float *m_map,
+                   const float *v_map, double lr, double beta1, double beta2, double eps,
+                   double weight_decay, long step);
+
+/// sums[i] += (g[i] gradient_scale)^2
+void lk_add_squares(long n, const float *g, float gradient_scale, double *sums);
+/// A row of Adafactor's update: u[i] = g[i] gradient_scale / sqrt(max(row columns[i], floor)).
+void lk_adafactor_row(long n, const float *g, float gradient_scale, float row,
+                      const float *columns, float floor, float *u);
+
 // MARK: Random numbers (Philox 4x32-10; the same bits on every machine and in every family)
 
 /// out[i] is word i % 4 of the block with 128-bit counter (first_block + i / 4, stream), key seed.

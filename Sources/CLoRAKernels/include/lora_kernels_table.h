@@ -50,7 +50,23 @@ extern "C" {
   X(void, adamw,                                                                                   \
     (long n, const float *p, float *p_out, const float *g, float gradient_scale, float *m,         \
      float *v, double lr, double beta1, double beta2, double eps, double weight_decay, long step), \
-    (n, p, p_out, g, gradient_scale, m, v, lr, beta1, beta2, eps, weight_decay, step))
+    (n, p, p_out, g, gradient_scale, m, v, lr, beta1, beta2, eps, weight_decay, step))             \
+  X(void, lion,                                                                                    \
+    (long n, const float *p, float *p_out, const float *g, float gradient_scale, float *m,         \
+     double lr, double beta1, double beta2, double weight_decay),                                  \
+    (n, p, p_out, g, gradient_scale, m, lr, beta1, beta2, weight_decay))                           \
+  X(void, adamw_8bit,                                                                              \
+    (long n, const float *p, float *p_out, const float *g, float gradient_scale, uint8_t *m,       \
+     uint8_t *v, float *m_max, float *v_max, const float *m_map, const float *v_map, double lr,    \
+     double beta1, double beta2, double eps, double weight_decay, long step),                      \
+    (n, p, p_out, g, gradient_scale, m, v, m_max, v_max, m_map, v_map, lr, beta1, beta2, eps,      \
+     weight_decay, step))                                                                          \
+  X(void, add_squares, (long n, const float *g, float gradient_scale, double *sums),               \
+    (n, g, gradient_scale, sums))                                                                  \
+  X(void, adafactor_row,                                                                           \
+    (long n, const float *g, float gradient_scale, float row, const float *columns, float floor,   \
+     float *u),                                                                                    \
+    (n, g, gradient_scale, row, columns, floor, u))
 
 /// All elements to one number.
 #define LK_REDUCTIONS(X)                                                                           \

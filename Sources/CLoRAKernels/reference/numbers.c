@@ -66,6 +66,64 @@ void lk_reference_adamw(long n, const float *p, float *p_out, const float *g, fl
   }
 }
 
+void lk_reference_lion(long n, const float *p, float *p_out, const float *g, float gradient_scale,
+                       float *m, double lr, double beta1, double beta2, double weight_decay) {
+  for (long i = 0; i < n; i++) {
+    const double scaled = (double)g[i] * gradient_scale;
+    const double direction = beta1 * m[i] + (1 - beta1) * scaled;
+    const double sign = direction > 0 ? 1 : direction < 0 ? -1 : 0;
+    m[i] = (float)(beta2 * m[i] + (1 - beta2) * scaled);
+    p_out[i] = (float)(p[i] * (1 - lr * weight_decay) - lr * sign);
+  }
+}
+
+/// The code of the value nearest to x, the lower of two.
+static uint8_t nearest_code(const float *map, double x) {
+  int best = 0;
+  for (int code = 1; code < 256; code++)
+    if (fabs(map[code] - x) < fabs(map[best] - x)) best = code;
+  return (uint8_t)best;
+}
+
+void lk_reference_adamw_8bit(long n, const float *p, float *p_out, const float *g,
+                             float gradient_scale, uint8_t *m, uint8_t *v, float *m_max,
+                             float *v_max, const float *m_map, const float *v_map, double lr,
+                             double beta1, double beta2, double eps, double weight_decay,
+                             long step) {
+  const double correction1 = 1 - pow(beta1, (double)step);
+  const double correction2 = sqrt(1 - pow(beta2, (double)step));
+  double mean[256], square[256], m_most = 0, v_most = 0;
+  for (long i = 0; i < n; i++) {
+    const double scaled = (double)g[i] * gradient_scale;
+    const double old = (double)m_map[m[i]] * *m_max;
+    mean[i] = old + (scaled - old) * (1 - beta1);
+    square[i] = beta2 * v_map[v[i]] * *v_max + (1 - beta2) * scaled * scaled;
+    m_most = fmax(m_most, fabs(mean[i]));
+    v_most = fmax(v_most, square[i]);
+    p_out[i] = (float)(p[i] * (1 - lr * weight_decay) -
+                       lr / correction1 * mean[i] / (sqrt(square[i]) / correction2 + eps));
+  }
+  for (long i = 0; i < n; i++) {
+    m[i] = nearest_code(m_map, m_most > 0 ? mean[i] / m_most : 0);
+    v[i] = nearest_code(v_map, v_most > 0 ? square[i] / v_most : 0);
+  }
+  *m_max = (float)m_most;
+  *v_max = (float)v_most;
+}
+
+void lk_reference_add_squares(long n, const float *g, float gradient_scale, double *sums) {
+  for (long i = 0; i < n; i++) {
+    const double scaled = (double)g[i] * gradient_scale;
+    sums[i] += scaled * scaled;
+  }
+}
+
+void lk_reference_adafactor_row(long n, const float *g, float gradient_scale, float row,
+                                const float *columns, float floor, float *u) {
+  for (long i = 0; i < n; i++)
+    u[i] = (float)((double)g[i] * gradient_scale / sqrt(fmax((double)row * columns[i], floor)));
+}
+
 static uint32_t word(uint64_t seed, uint64_t stream, uint64_t first_block, long i) {
   return lk_philox(seed, stream, first_block + (uint64_t)(i / 4)).w[i % 4];
 }

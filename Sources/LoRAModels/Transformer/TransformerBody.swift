@@ -126,8 +126,12 @@ struct TokenEmbedding: Sendable {
     behind virtual: AppliedVirtualTokens = AppliedVirtualTokens()
   ) -> Variable {
     let ids = batch.tokens
-    let vectors = projection?(tokens(ids)) ?? tokens(ids)
-    var x = virtual.before(scale.map { vectors.scaled(by: $0) } ?? vectors)
+    let plain = projection?(tokens(ids)) ?? tokens(ids)
+    var vectors = scale.map { plain.scaled(by: $0) } ?? plain
+    if cache == nil, let noise = EmbeddingNoise.current {
+      vectors = vectors + Variable(noise.noise(for: batch, size: vectors.shape.innermost))
+    }
+    var x = virtual.before(vectors)
     if let positions {
       let starts =
         cache?.counts ?? Array(repeating: virtual.firstPosition, count: batch.tokens.shape[0])

@@ -4,7 +4,7 @@ public struct TrainingMemory: Sendable, Hashable, Codable {
   /// The model's weights as they are computed from. Mapped ones count: every step reads all of them.
   public var weights: Int
   /// What is trained: the adapter's values (a whole model's are among the weights), gradients, and
-  /// two numbers of the optimizer for each.
+  /// what the optimizer remembers, which of AdamW is two numbers for each.
   public var trained: Int
   /// What the forward pass keeps for the backward pass.
   public var activations: Int

@@ -112,8 +112,10 @@ private struct TrainingPlan {
   }
 
   var trainedBytes: Int {
-    // Gradient and two moments, and an adapter's values.
-    (training.isFull ? 3 : 4) * MemoryLayout<Float>.stride * trainedCount
+    // The gradient, an adapter's values, what the optimizer remembers, and values that are held.
+    let copies = (training.isFull ? 1 : 2) + workload.heldCopies
+    let numbers = MemoryLayout<Float>.stride * trainedCount
+    return copies * numbers + (workload.optimizerBytes ?? 2 * numbers)
   }
 
   // MARK: Activations

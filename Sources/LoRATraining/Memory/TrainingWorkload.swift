@@ -66,6 +66,10 @@ public struct TrainingWorkload: Sendable, Hashable {
   /// Whether a step adds up the gradients of several batches, so that those of the first are there while
   /// the others are computed.
   package var accumulates = false
+  /// The bytes of the optimizer's state; nil for AdamW's, two numbers for each that is trained.
+  package var optimizerBytes: Int?
+  /// How many more copies of what is trained are held, as of the best values so far.
+  package var heldCopies = 0
   /// What adapters that are not of low rank keep of a token beside the rest, in numbers, by path.
   package var keptWidths: [String: Int] = [:]
   /// Which parts of blocks their own adapters change, by the blocks' paths.

@@ -37,13 +37,8 @@ public struct AdamW: Optimizer, Hashable {
 
   /// Throws for a setting out of range.
   public func check() throws(TrainingError) {
-    func demand(
-      _ isRight: Bool, _ name: String, _ value: Double, _ expected: String
-    ) throws(TrainingError) {
-      if !isRight { throw .invalidOption(name: name, value: "\(value)", expected: expected) }
-    }
-    try demand(beta1 >= 0 && beta1 < 1, "beta1", beta1, "at least 0, below 1")
-    try demand(beta2 >= 0 && beta2 < 1, "beta2", beta2, "at least 0, below 1")
+    try demandRate("beta1", beta1)
+    try demandRate("beta2", beta2)
     try demand(
       epsilon > 0 && epsilon.isFinite, "epsilon", epsilon,
       "a finite number above 0: without it a gradient of 0 becomes 0 / 0")
@@ -76,8 +71,8 @@ public struct AdamW: Optimizer, Hashable {
     mean.withUnsafeMutableBytes { mean in
       square.withUnsafeMutableBytes { square in
         guard let m = mean.baseAddress?.floats, let v = square.baseAddress?.floats else { return }
-        func run(_ old: UnsafePointer<Float>, _ new: UnsafeMutablePointer<Float>) {
-          withExtendedLifetime(gradient) {
+        withExtendedLifetime(gradient) {
+          parameter.rewrite { old, new in
             parallelTiles(parameter.shape.elementCount, tile: elementTile) {
               let start = $0.lowerBound
               lk_adamw(
@@ -86,15 +81,6 @@ public struct AdamW: Optimizer, Hashable {
                 epsilon, settings.weightDecay, step)
             }
           }
-        }
-        let isDone = parameter.updateInPlace { bytes in
-          if let value = bytes.baseAddress?.floats { run(value, value) }
-        }
-        if isDone { return }
-        // Somebody holds the value, or it lies in a file: they keep theirs.
-        let old = parameter.value
-        parameter.value = Tensor(shape: parameter.shape) { new in
-          withExtendedLifetime(old) { run(old.floats, new) }
         }
       }
     }

@@ -30,9 +30,13 @@ public protocol Optimizer: Sendable {
   /// it first; by default every setting is valid.
   func check() throws(TrainingError)
 
-  /// The shapes of the state tensors for a parameter of `shape`, by name: float32 tensors that are
-  /// zero before the first update. None by default.
+  /// The shapes of the state tensors for a parameter of `shape`, by name, which are zero before the
+  /// first update. None by default.
   func stateShapes(of shape: Shape) -> [String: Shape]
+
+  /// The types of those state tensors that are not float32, by name: `uint8` for codes of 8 bits. None
+  /// by default.
+  func stateTypes(of shape: Shape) -> [String: DType]
 
   /// Replaces the value of `parameter`; must not write into a tensor that others may be reading.
   ///
@@ -106,6 +110,17 @@ extension Optimizer {
   /// No state.
   public func stateShapes(of shape: Shape) -> [String: Shape] { [:] }
 
+  /// Float32 alone.
+  public func stateTypes(of shape: Shape) -> [String: DType] { [:] }
+
+  /// The bytes of the state for a parameter of `shape`.
+  package func stateBytes(of shape: Shape) -> Int {
+    let types = stateTypes(of: shape)
+    return stateShapes(of: shape).reduce(0) { sum, item in
+      sum + (types[item.key] ?? .float32).byteCount(ofElements: item.value.elementCount)
+    }
+  }
+
   /// Updates the parameters that have a gradient; the others do not change.
   ///
   /// - Parameters:
@@ -139,7 +154,10 @@ extension Optimizer {
 
   private func initialState(of shape: Shape) -> ParameterState {
     var state = ParameterState()
-    state.tensors = stateShapes(of: shape).mapValues { .zeros($0) }
+    let types = stateTypes(of: shape)
+    for (name, shape) in stateShapes(of: shape) {
+      state.tensors[name] = .zeros(shape, dtype: types[name] ?? .float32)
+    }
     return state
   }
 }

@@ -26,10 +26,15 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
   /// The result so far, including earlier parts of the run.
   public internal(set) var result = TrainingResult()
 
+  /// The evaluations that were noted, including earlier parts of the run.
+  public internal(set) var evaluations: [EvaluationPoint] = []
+
   let order: BatchOrder
   /// All trained parameters, in the order in which their norms are added.
   let parameters: [NamedParameter]
   var optimizerState = OptimizerState()
+  /// The values at the lowest evaluation, by path; empty if they are not held.
+  var best: [String: Tensor] = [:]
   /// Whether blocks are recomputed instead of kept.
   let isCheckpointed: Bool
   /// The loss of the run's first batch, before training.
@@ -116,7 +121,7 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
       firstLoss: firstLoss,
       values: Dictionary(
         uniqueKeysWithValues: parameters.map { ($0.path, $0.parameter.value) }),
-      optimizer: optimizerState, identity: identity)
+      optimizer: optimizerState, evaluations: evaluations, best: best, identity: identity)
   }
 
   /// Takes over what `state` holds, if it is this run's.
@@ -131,6 +136,8 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
     result.losses = state.losses
     result.tokens = state.tokens
     firstLoss = state.firstLoss
+    evaluations = state.evaluations
+    best = trainer.keepsBest ? state.best : [:]
   }
 
   /// Makes the next step and reports it; false when the run is over.
@@ -158,7 +165,7 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
     }
     let options = trainer.options
     let factor = options.schedule.factor(
-      step: index, warmup: options.warmupSteps, total: stepCount)
+      step: index, warmup: options.warmupSteps, total: stepCount, decay: options.stableDecay)
     trainer.optimizer.step(
       gradients, groups: trainer.groups, factor: factor,
       gradientScale: GradientClipping.coefficient(norm: norm, limit: options.clipNorm),
@@ -221,8 +228,10 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
     try Dropout.during(step: draw, seed: trainer.options.seed) {
       try trainer.scope {
         let batch = trainer.data.batch(of: examples)
-        let loss = try ProductPrecision.withValue(trainer.options.precision) {
-          try BlockCheckpointing.during(isCheckpointed) { try trainer.loss(batch, scale) }
+        let loss = try withNoise(examples, draw) {
+          try ProductPrecision.withValue(trainer.options.precision) {
+            try BlockCheckpointing.during(isCheckpointed) { try trainer.loss(batch, scale) }
+          }
         }
         guard loss.shape.elementCount == 1 else {
           throw TrainingError.lossNotScalar(shape: loss.shape)
@@ -230,6 +239,19 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
         try body(batch, loss)
       }
     }
+  }
+
+  /// Calls `body` with the noise of NEFTune on the vectors of these examples' tokens, if there is any.
+  private func withNoise<R>(
+    _ examples: [Int], _ draw: UInt64, _ body: () throws -> R
+  ) rethrows -> R {
+    let options = trainer.options
+    return try EmbeddingNoise.during(
+      alpha: options.neftuneAlpha, seed: options.seed,
+      // By step, so that several batches a step have the noise of a large one.
+      step: draw / UInt64(options.accumulation), examples: examples,
+      lengths: options.neftuneAlpha > 0
+        ? examples.map { trainer.data.tokenCount(of: [$0]) } : [], body)
   }
 
   /// The path of the first parameter with a gradient that is not finite.

@@ -2,8 +2,9 @@ import Foundation
 import LoRAFiles
 import LoRATensor
 
-// A safetensors file: `value/PATH` is what is trained, `NAME/PATH` what the optimizer remembers under
-// NAME, `losses` the losses, and the rest JSON in the metadata.
+// A safetensors file: `value/PATH` is what is trained, `best/PATH` what it was at the lowest evaluation,
+// `NAME/PATH` what the optimizer remembers under NAME, `losses` the losses, and the rest JSON in the
+// metadata.
 
 extension TrainingState {
   /// Writes the state to the file at `path`, atomically: after a crash the old file or the new one
@@ -12,13 +13,15 @@ extension TrainingState {
   /// Throws `FormatError` for numbers that are not finite, and `FileError` if writing fails.
   public func save(to path: String) throws {
     var tensors = values.map { (name: "\(Self.value)/\($0.key)", tensor: $0.value) }
+    tensors += best.map { (name: "\(Self.best)/\($0.key)", tensor: $0.value) }
     for (path, state) in optimizer.parameters {
       tensors += state.tensors.map { (name: "\($0.key)/\(path)", tensor: $0.value) }
     }
     if !losses.isEmpty { tensors.append((Self.losses, Tensor(losses))) }
     let document = Document(
       version: Document.current, options: options, tokens: tokens, firstLoss: firstLoss,
-      identity: identity, updates: optimizer.parameters.mapValues(\.updates))
+      identity: identity, updates: optimizer.parameters.mapValues(\.updates),
+      evaluations: evaluations)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let text = String(decoding: try encoder.encode(document), as: UTF8.self)
@@ -53,11 +56,11 @@ extension TrainingState {
     }
     let reader = TensorReader(file: file, updates: document.updates)
     let paths = document.identity.groups.flatMap(\.parameters)
-    let (values, optimizer) = try reader.read(paths)
+    let (values, best, optimizer) = try reader.read(paths)
     self.init(
       options: document.options, losses: losses, tokens: document.tokens,
       firstLoss: document.firstLoss, values: values, optimizer: optimizer,
-      identity: document.identity)
+      evaluations: document.evaluations ?? [], best: best, identity: document.identity)
     if let loss = losses.first(where: { !$0.isFinite }) {
       throw FormatError(
         .nonFinite, file: path, subject: "tensor '\(Self.losses)'", problem: "one is \(loss)")
@@ -67,6 +70,7 @@ extension TrainingState {
   fileprivate static let format = "lora-training-state"
   fileprivate static let key = "state"
   fileprivate static let value = "value"
+  fileprivate static let best = "best"
   fileprivate static let losses = "losses"
 
   /// What the metadata hold as JSON.
@@ -80,6 +84,8 @@ extension TrainingState {
     var identity: RunIdentity
     /// How often each parameter was updated, by path.
     var updates: [String: Int]
+    /// Nil in the states of earlier versions.
+    var evaluations: [EvaluationPoint]?
   }
 }
 
@@ -118,10 +124,13 @@ private struct TensorReader {
   let file: SafetensorsFile
   let updates: [String: Int]
 
-  /// The values of the parameters at `paths`, and what an optimizer remembers of them.
-  func read(_ paths: [String]) throws(FormatError) -> ([String: Tensor], OptimizerState) {
+  /// The values of the parameters at `paths`, what they were at the lowest evaluation, and what an
+  /// optimizer remembers of them.
+  func read(
+    _ paths: [String]
+  ) throws(FormatError) -> ([String: Tensor], best: [String: Tensor], OptimizerState) {
     let known = Set(paths)
-    var values: [String: Tensor] = [:]
+    var (values, best): ([String: Tensor], [String: Tensor]) = ([:], [:])
     var optimizer = OptimizerState()
     for (path, count) in updates {
       guard known.contains(path) else { throw unexpected(path) }
@@ -132,12 +141,13 @@ private struct TensorReader {
       let parts = name.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
       let path = parts.count == 2 ? String(parts[1]) : ""
       guard known.contains(path) else { throw unexpected(name) }
-      let tensor = try numbers(name)
       if parts[0] == TrainingState.value {
-        values[path] = tensor
+        values[path] = try numbers(name)
+      } else if parts[0] == TrainingState.best {
+        best[path] = try numbers(name)
       } else {
         guard updates[path] != nil else { throw unexpected(name) }
-        optimizer.parameters[path]?.tensors[String(parts[0])] = tensor
+        optimizer.parameters[path]?.tensors[String(parts[0])] = try numbers(name, orCodes: true)
       }
     }
     for path in paths where values[path] == nil {
@@ -145,11 +155,18 @@ private struct TensorReader {
         .missingTensor, file: file.path, subject: "tensor '\(TrainingState.value)/\(path)'",
         problem: "the parameter is trained, and its value is missing")
     }
-    return (values, optimizer)
+    if let path = best.isEmpty ? nil : paths.first(where: { best[$0] == nil }) {
+      throw FormatError(
+        .missingTensor, file: file.path, subject: "tensor '\(TrainingState.best)/\(path)'",
+        problem: "the values at the lowest evaluation are there of other parameters alone")
+    }
+    return (values, best, optimizer)
   }
 
-  private func numbers(_ name: String) throws(FormatError) -> Tensor {
+  /// A tensor of float32 or, of an optimizer that has some, of codes of 8 bits.
+  private func numbers(_ name: String, orCodes: Bool = false) throws(FormatError) -> Tensor {
     let tensor = try file.tensor(named: name)
+    if orCodes, tensor.dtype == .uint8 { return tensor }
     guard tensor.dtype == .float32 else {
       throw FormatError(
         .typeMismatch, file: file.path, subject: "tensor '\(name)'",

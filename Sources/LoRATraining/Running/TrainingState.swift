@@ -18,8 +18,8 @@ public import LoRATensor
 /// ``TrainingError/differentRun(part:saved:current:)``.
 ///
 /// Options that change no result may differ (``TrainingOptions/checkpointing``,
-/// ``TrainingOptions/memoryLimit``). With a constant schedule the duration may differ too, to
-/// extend a run.
+/// ``TrainingOptions/memoryLimit``). With a constant schedule, or before the decay of
+/// ``LearningRateSchedule/stable``, the duration may differ too, to extend a run.
 public struct TrainingState: Sendable {
   /// The options of the run.
   public let options: TrainingOptions
@@ -31,6 +31,10 @@ public struct TrainingState: Sendable {
   public let values: [String: Tensor]
   /// The optimizer state.
   public let optimizer: OptimizerState
+  /// The evaluations that were noted so far.
+  public let evaluations: [EvaluationPoint]
+  /// The trained parameters at the lowest evaluation, by path, where the run holds them.
+  public let best: [String: Tensor]
 
   /// The loss of the run's first batch, before anything was learned.
   let firstLoss: Double?
@@ -41,7 +45,8 @@ public struct TrainingState: Sendable {
 
   init(
     options: TrainingOptions, losses: [Double], tokens: Int, firstLoss: Double?,
-    values: [String: Tensor], optimizer: OptimizerState, identity: RunIdentity
+    values: [String: Tensor], optimizer: OptimizerState, evaluations: [EvaluationPoint],
+    best: [String: Tensor], identity: RunIdentity
   ) {
     self.options = options
     self.losses = losses
@@ -49,6 +54,8 @@ public struct TrainingState: Sendable {
     self.firstLoss = firstLoss
     self.values = values
     self.optimizer = optimizer
+    self.evaluations = evaluations
+    self.best = best
     self.identity = identity
   }
 }
@@ -105,7 +112,10 @@ extension TrainingState {
       exampleCount: trainer.data.exampleCount, batchSize: options.batchSize,
       accumulation: options.accumulation, seed: nil)
     let saved = options.stepCount(stepsPerEpoch: order.stepsPerEpoch)
-    guard saved == stepCount || (options.schedule == .constant && step <= stepCount) else {
+    let isOpen = [saved, stepCount].allSatisfy {
+      options.schedule.isOpen(before: step, total: $0, decay: options.stableDecay)
+    }
+    guard saved == stepCount || isOpen else {
       throw .differentRun(
         part: .options, saved: "\(step) of \(saved) steps made", current: "\(stepCount) steps")
     }
@@ -129,7 +139,7 @@ extension TrainingState {
     }
     for (name, (path, parameter)) in zip(saved, parameters) {
       let shape = values[name]?.shape ?? []
-      guard name == path, shape == parameter.shape else {
+      guard name == path, shape == parameter.shape, best[name]?.shape ?? shape == shape else {
         throw .differentRun(
           part: part, saved: "'\(name)' of shape \(shape)",
           current: "'\(path)' of shape \(parameter.shape)")
@@ -139,19 +149,22 @@ extension TrainingState {
 
   private func checkOptimizer(_ optimizer: any Optimizer) throws(TrainingError) {
     for (path, state) in self.optimizer.parameters {
-      let wanted = optimizer.stateShapes(of: values[path]?.shape ?? [])
-      guard state.tensors.mapValues(\.shape) == wanted else {
+      let shape = values[path]?.shape ?? []
+      let types = optimizer.stateTypes(of: shape)
+      let wanted = optimizer.stateShapes(of: shape).map {
+        "\($0.key) \(types[$0.key] ?? .float32) \($0.value)"
+      }
+      let saved = state.tensors.map { "\($0.key) \($0.value.dtype) \($0.value.shape)" }
+      guard Set(saved) == Set(wanted) else {
         throw .differentRun(
-          part: .optimizer, saved: "\(Self.list(state.tensors.mapValues(\.shape))) of '\(path)'",
+          part: .optimizer, saved: "\(Self.list(saved)) of '\(path)'",
           current: "\(Self.list(wanted))")
       }
     }
   }
 
-  private static func list(_ shapes: [String: Shape]) -> String {
-    shapes.isEmpty
-      ? "nothing"
-      : shapes.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+  private static func list(_ tensors: [String]) -> String {
+    tensors.isEmpty ? "nothing" : tensors.sorted().joined(separator: ", ")
   }
 
   private static func frozen(_ hash: String?) -> String {
@@ -177,6 +190,8 @@ extension TrainingOptions {
     ("beta1", { "\($0.beta1)" }), ("beta2", { "\($0.beta2)" }), ("epsilon", { "\($0.epsilon)" }),
     ("clipping norm", { "\($0.clipNorm)" }), ("seed", { "\($0.seed)" }),
     ("shuffling", { "\($0.shuffles)" }), ("precision", { "\($0.precision)" }),
+    ("decay of the schedule", { $0.schedule == .stable ? "\($0.stableDecay)" : "as the schedule" }),
+    ("NEFTune's alpha", { "\($0.neftuneAlpha)" }),
     ("batches by length", { "\($0.groupsByLength)" }),
     ("LoRA+ ratio", { $0.loraPlus.map { "\($0.ratio)" } ?? "none" }),
     ("LoRA+ rate of embeddings", { $0.loraPlus.map { "\($0.embeddingLearningRate)" } ?? "none" }),
