@@ -11,7 +11,7 @@ import Testing
   private let e = 101
 
   /// A token a letter, but one for "xy"; ids are code points, 1 begins and 2 ends a sequence.
-  private struct Letters: Tokenizer {
+  struct Letters: Tokenizer {
     var vocabularySize: Int { 300 }
     var beginningOfSequence: Int? = 1
     var endOfSequence: Int? = 2

@@ -156,7 +156,7 @@ package func lossChunkRows(rows: Int, vocabulary: Int) -> Int {
 }
 
 /// Calls `body` with consecutive ranges of rows and memory for their logits.
-private func forEachChunk(
+func forEachChunk(
   rows: Int, vocabulary: Int, _ body: (Range<Int>, UnsafeMutablePointer<Float>) -> Void
 ) {
   let chunk = max(1, lossChunkRows(rows: rows, vocabulary: vocabulary))
@@ -236,12 +236,12 @@ private struct ChunkedLoss {
 }
 
 /// x /= softCap.
-private func divide(_ count: Int, _ x: UnsafeMutablePointer<Float>, by softCap: Float) {
+func divide(_ count: Int, _ x: UnsafeMutablePointer<Float>, by softCap: Float) {
   lk_scale(count, 1 / softCap, x, x)
 }
 
 /// y = softCap tanh(x), x being divided by it already.
-private func cap(
+func cap(
   _ count: Int, _ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>, at softCap: Float
 ) {
   lk_unary_forward(LK_TANH, count, x, y)
@@ -256,7 +256,7 @@ extension Tensor {
   }
 
   /// The positions of the targets that count, and those targets.
-  fileprivate var counting: (positions: Tensor, targets: Tensor) {
+  var counting: (positions: Tensor, targets: Tensor) {
     withUnsafeElements(of: Int64.self) { ids in
       let kept = ids.indices.filter { ids[$0] >= 0 }
       return (Tensor(kept.map { Int64($0) }), Tensor(kept.map { ids[$0] }))

@@ -85,6 +85,16 @@ extension LanguageModel {
     return logits(of: hidden).crossEntropy(targets: targets, reduction: .sum).scaled(by: scale)
   }
 
+  /// The cross-entropy of each target that counts, in the order of positions, `[count]`, with gradients;
+  /// negative targets are left out. Costs one more product with the head than ``loss(tokens:targets:scale:)``.
+  public func targetLosses(tokens: Tensor, targets: Tensor) -> Variable {
+    let hidden = hiddenStates(tokens, predicting: targets)
+    if let weight = plainHeadWeight {
+      return hidden.targetLosses(weight: weight, targets: targets, softCap: logitSoftCap)
+    }
+    return logits(of: hidden).targetLosses(targets)
+  }
+
   /// The negative log-likelihood of each target, natural logarithm, `[batch, positions]`; 0 where a
   /// target is negative.
   ///
