@@ -157,6 +157,9 @@ import Testing
     for name in ["questions.jsonl", "eval.jsonl"] {
       try Fixtures.write(questions, to: folder + "/" + name)
     }
+    try Fixtures.write(
+      #"{"prompt":"Which light blinks?","chosen":" The filter light.","rejected":" I don't know."}"#
+        + "\n", to: folder + "/choices.jsonl")
     try FileManager.default.copyItem(
       atPath: Fixtures.path("sentences/mean-normalized"), toPath: folder + "/ENCODER")
     for name in ["intents.jsonl", "tags.jsonl", "pairs.jsonl"] {

@@ -19,6 +19,7 @@ struct TrainCommand: ParsableCommand {
         lora train --model MODEL --data questions.jsonl --epochs 3 --output a2
         lora train --task classification --model ENCODER --data tags.jsonl --output a3
         lora train --task embedding --model ENCODER --data pairs.jsonl --output a4
+        lora train --task preference --model MODEL --data choices.jsonl --output a5
       """)
 
   @OptionGroup var model: ModelOptions
@@ -32,7 +33,8 @@ struct TrainCommand: ParsableCommand {
         + "text_pair; a label is a name, or a list of names where there may be several. For "
         + "--task token-classification records with tokens and tags, lists of words and of their labels, or "
         + "lines of a word and its tag with an empty line behind a sentence (.conll, .txt). For --task "
-        + "embedding pairs (text, text_pair), or labelled texts.",
+        + "embedding pairs (text, text_pair), or labelled texts. For --task preference prompt, chosen and "
+        + "rejected, or prompt, completion and label, true or false.",
       valueName: "file[#name]"))
   var data: String
   @Option(
@@ -46,6 +48,9 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup(title: "Data") var examples: ExampleOptions
   @OptionGroup(title: "Adapter") var recipe: RecipeOptions
   @OptionGroup(title: "Training") var schedule: ScheduleOptions
+  @OptionGroup(title: "Optimizer") var optimizer: OptimizerOptions
+  @OptionGroup(title: "Evaluation") var evaluation: EvaluationOptions
+  @OptionGroup(title: "Preferences") var preference: PreferenceOptions
   @OptionGroup(title: "Memory") var memory: MemoryOptions
   @OptionGroup(title: "Resuming") var checkpoints: CheckpointOptions
   @Option(
@@ -59,16 +64,18 @@ struct TrainCommand: ParsableCommand {
   private static let name = "default"
 
   /// What can be resumed, in the output folder.
-  private var folder: RunFolder { RunFolder(path: output) }
+  var folder: RunFolder { RunFolder(path: output) }
 
-  private var isResumed: Bool { checkpoints.resume != nil }
+  var isResumed: Bool { checkpoints.resume != nil }
 
   /// Whether results that are there are replaced: a resumed run's are its own.
   private var replaces: Bool { replacement.force || isResumed }
 
+  func validate() throws { try preference.check(for: task) }
+
   func run() throws {
     if isResumed, try folder.recipe().isFinished { return try reportFinished() }
-    try schedule.training.check()
+    try schedule.training(weightDecay: optimizer.weightDecay).check()
     try recipe.check()
     folder.recover()
     var destinations = Destinations(
@@ -89,6 +96,14 @@ struct TrainCommand: ParsableCommand {
     case .classification: try run(ClassificationTask(input), destinations)
     case .tokenClassification: try run(TokenClassificationTask(input), destinations)
     case .embedding: try run(EmbeddingTask(input), destinations)
+    case .preference:
+      if recipe.trained == .full, preference.preferenceLoss != .orpo {
+        throw CommandError(
+          "--method full: the reference of preferences is the model without its adapter, and to train "
+            + "the model itself would need a second one in memory; train an adapter, or give "
+            + "--preference-loss orpo, which has no reference")
+      }
+      try run(PreferenceTask(input, preference), destinations)
     }
   }
 
@@ -129,7 +144,7 @@ struct TrainCommand: ParsableCommand {
   private func train(
     _ task: some TrainingTask, _ configuration: PEFTAdapterConfiguration?
   ) throws {
-    var options = schedule.training
+    var options = schedule.training(weightDecay: optimizer.weightDecay)
     options.precision = model.dtype.precision(otherwise: .ofWeights)
     options.groupsByLength =
       schedule.groupByLength ?? (task.groupsByLength && !schedule.noShuffle)
@@ -143,23 +158,26 @@ struct TrainCommand: ParsableCommand {
             + "token-classification")
       }
     }
+    try optimizer.apply(to: &trainer)
+    trainer.keepsBest = evaluation.patience != nil
     // Before anything that takes long.
     try trainer.checkMemory()
     let before = try task.evaluate(training: recipe.trained)
+    try evaluation.check(hasData: before != nil)
     if let before { StandardError.line("evaluation before: \(before)") }
     try begin()
     let state = isResumed ? try folder.lastState() : nil
     if let state { StandardError.line("resumed after step \(state.step)") }
     var run = try TrainingRun(trainer, from: state)
-    let outcome = try make(&run)
+    let outcome = try make(&run, task)
     let place: String
     do {
       place = try save(task, configuration)
     } catch {
       throw outcome.failure.map { CommandError("\($0); nothing is saved: \(error)") } ?? error
     }
-    if run.isFinished, outcome.failure == nil { try end() }
-    let isInterrupted = Interrupt.isRequested
+    if run.isFinished || outcome.isStoppedEarly, outcome.failure == nil { try end() }
+    let isInterrupted = Interrupt.isRequested && !outcome.isStoppedEarly
     Interrupt.release()
     let isWhole = outcome.failure == nil && !isInterrupted
     let after = isWhole ? try task.evaluate(training: recipe.trained) : nil
@@ -170,58 +188,6 @@ struct TrainCommand: ParsableCommand {
     let reason = outcome.failure.map { "\($0)" } ?? "interrupted"
     throw CommandError(
       "\(reason); what was learned in \(counted(outcome.steps, "step")) is saved in \(place)")
-  }
-
-  /// How far a training came.
-  private struct Outcome {
-    var steps = 0
-    var loss = 0.0
-    var trainableParameters: Int
-    /// The memory that was predicted for it.
-    var predictedBytes: Int?
-    /// What ended it before its end and was no signal.
-    var failure: (any Error)?
-  }
-
-  /// Makes the steps of `run` to the end, or until something stops it that leaves the steps before it
-  /// worth saving: a signal, a loss that is not finite, a log that cannot be written.
-  private func make(_ run: inout TrainingRun<some TrainingData>) throws -> Outcome {
-    let lines = try log.map { path in
-      try LineFile(
-        path: path,
-        beginningWith: isResumed ? RunFolder.lines(ofLog: path, upTo: run.result.steps) : [])
-    }
-    var progress = Progress()
-    var outcome = Outcome(
-      steps: run.result.steps, loss: run.result.losses.last ?? 0,
-      trainableParameters: run.result.trainedParameterCount,
-      predictedBytes: run.trainer.predictedMemory?.total)
-    Interrupt.watch()
-    do {
-      while let report = try run.step() {
-        (outcome.steps, outcome.loss) = (report.step, report.loss)
-        progress.report(report.step, of: report.stepCount, Self.parts(report))
-        try lines?.append(Self.json(report))
-        if Interrupt.isRequested { break }
-        if let every = checkpoints.checkpointEvery, report.step.isMultiple(of: every),
-          !run.isFinished
-        {
-          try folder.save(run.state(), keeping: checkpoints.keep ?? 2)
-        }
-      }
-    } catch {
-      outcome.failure = error
-    }
-    progress.finish()
-    if let failure = outcome.failure, outcome.steps == 0 { throw failure }
-    if checkpoints.checkpointEvery != nil, !run.isFinished {
-      do {
-        try folder.save(run.state(), keeping: checkpoints.keep ?? 2)
-      } catch {
-        StandardError.line("warning: the state to resume from is not saved: \(error)")
-      }
-    }
-    return outcome
   }
 
   /// Writes down that the run has come to its end, once its result is saved.
@@ -280,22 +246,6 @@ struct TrainCommand: ParsableCommand {
     return "\(name)-\(number)"
   }
 
-  private static func parts(_ report: StepReport) -> [String] {
-    [
-      "loss \(decimal(report.loss, 4))", "\(decimal(report.tokensPerSecond, 0)) tokens/s",
-      "gradient \(decimal(Double(report.gradientNorm), 3))",
-    ]
-  }
-
-  private static func json(_ report: StepReport) -> JSONObject {
-    [
-      "step": JSONValue(report.step), "loss": .number(report.loss),
-      "gradient_norm": .number(Double(report.gradientNorm)),
-      "learning_rate": .number(report.learningRate),
-      "tokens_per_second": .number(report.tokensPerSecond),
-    ]
-  }
-
   private func report(
     _ outcome: Outcome, in place: String, _ before: TaskMeasurement?, _ after: TaskMeasurement?,
     isInterrupted: Bool
@@ -313,6 +263,8 @@ struct TrainCommand: ParsableCommand {
         object["predicted_peak_bytes"] = JSONValue(predicted)
       }
       object["output"] = .string(place)
+      if let best = outcome.best { object["best_step"] = JSONValue(best) }
+      if outcome.isStoppedEarly { object["stopped_early"] = true }
       if isInterrupted { object["interrupted"] = true }
       return try StandardOutput.json(object)
     }
@@ -322,6 +274,11 @@ struct TrainCommand: ParsableCommand {
     if let before, let after {
       text += ", evaluation \(before) before, \(after) after"
     }
+    if outcome.isStoppedEarly {
+      text +=
+        "; ended early, after \(counted(evaluation.patience ?? 0, "evaluation")) without improvement"
+    }
+    if let best = outcome.best { text += "; saved is what was best, that of step \(best)" }
     try StandardOutput.line(text)
   }
 }

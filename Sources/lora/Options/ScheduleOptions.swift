@@ -2,6 +2,7 @@ public import ArgumentParser
 public import LoRAKit
 
 extension LearningRateSchedule: ExpressibleByArgument {}
+extension StableDecay.Form: ExpressibleByArgument {}
 
 /// How long, how fast and in which order to train.
 struct ScheduleOptions: ParsableArguments {
@@ -29,8 +30,19 @@ struct ScheduleOptions: ParsableArguments {
     parsing: .unconditional, help: "The number of steps over which the learning rate rises from 0.")
   var warmup = 0
   @Option(
-    parsing: .unconditional, help: "AdamW's weight decay.")
-  var weightDecay = 0.0
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "With --schedule wsd, the number of steps of the decay, the last ones. (default: a tenth of all)",
+      valueName: "steps"))
+  var decaySteps: Int?
+  @Option(help: "With --schedule wsd, the form of the decay. (default: cosine)")
+  var decayForm: StableDecay.Form?
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "With --schedule wsd, the part of the learning rate that warm-up begins and decay ends with. "
+        + "(default: 0)", valueName: "part"))
+  var leastRate: Double?
   @Option(
     parsing: .unconditional, help: "The norm to clip gradients to; 0: off.")
   var clipNorm = 1.0
@@ -54,6 +66,12 @@ struct ScheduleOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
+      "Noise on the vectors of tokens while training (NEFTune), uniform within alpha / sqrt(tokens x size); "
+        + "5 to 15 is usual. (default: none)", valueName: "alpha"))
+  var neftuneAlpha: Double?
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
       "The learning rate of a classifier's head. (default: --learning-rate)", valueName: "rate"))
   var headLearningRate: Double?
 
@@ -71,18 +89,30 @@ struct ScheduleOptions: ParsableArguments {
     }
     try demand("--loraplus-ratio", loraplusRatio, .atLeast(1))
     try demand("--warmup", warmup, .atLeast(0))
-    try demand("--weight-decay", weightDecay, .atLeast(0))
+    try demand("--decay-steps", decaySteps, .atLeast(0))
+    try demand("--least-rate", leastRate, .from(0, to: 1))
+    try demand("--neftune-alpha", neftuneAlpha, .atLeast(0))
+    let decays = [
+      ("--decay-steps", decaySteps != nil), ("--decay-form", decayForm != nil),
+      ("--least-rate", leastRate != nil),
+    ].filter(\.1).map(\.0)
+    if schedule != .stable, let first = decays.first {
+      throw ValidationError("\(first) makes no sense without --schedule wsd")
+    }
     try demand("--clip-norm", clipNorm, .zeroOrFloat32)
     try demand("--accumulate", accumulate, .atLeast(1))
   }
 
   /// The options for the trainer.
-  var training: TrainingOptions {
+  func training(weightDecay: Double) -> TrainingOptions {
     var options = TrainingOptions(
       duration: steps.map { .steps($0) } ?? .epochs(epochs ?? 1), batchSize: batch,
       accumulation: accumulate, learningRate: learningRate, schedule: schedule,
       warmupSteps: warmup, weightDecay: weightDecay, clipNorm: Float(clipNorm), seed: seed,
       shuffles: !noShuffle)
+    options.stableDecay = StableDecay(
+      steps: decaySteps, decay: decayForm ?? .cosine, least: leastRate ?? 0)
+    options.neftuneAlpha = neftuneAlpha ?? 0
     options.loraPlus = loraplusRatio.map { LoRAPlus(ratio: $0) }
     return options
   }

@@ -109,13 +109,6 @@ struct RunFolder {
     removeStates()
     unlink(file(Self.recipeName))
   }
-
-  /// The lines of a run's log up to `step`, which a resumed run goes on from.
-  static func lines(ofLog path: String, upTo step: Int) throws -> [UInt8] {
-    guard step > 0, FileSystem.isPlainFile(path) else { return [] }
-    let lines = try FileSystem.read(path).split(separator: UInt8(ascii: "\n"))
-    return Array(lines.prefix(step).flatMap { $0 + [UInt8(ascii: "\n")] })
-  }
 }
 
 extension RunFolder {

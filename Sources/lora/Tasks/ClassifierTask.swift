@@ -1,3 +1,4 @@
+import Foundation
 import LoRAFiles
 import LoRAFormats
 import LoRAKit
@@ -12,6 +13,11 @@ extension ClassifierTask {
   var pretrained: PretrainedModel { classifier.pretrained }
 
   var headModules: [String] { pretrained.headModules }
+
+  /// Of a label among several; each of a multi-label model's is there or not.
+  var chanceLoss: Double? {
+    log(classifier.labels.isMultiLabel ? 2 : Double(classifier.labels.names.count))
+  }
 
   var filesBesideAdapter: [(name: String, content: [UInt8])] {
     pretrained.labelledConfiguration().map { [("config.json", $0)] } ?? []

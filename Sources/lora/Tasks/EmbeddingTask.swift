@@ -82,6 +82,6 @@ struct EmbeddingTask: TrainingTask {
     guard let recall = Retrieval.recallAtOne(of: vectors, labels: heldOut.labels) else {
       return nil
     }
-    return TaskMeasurement([("recall_at_1", "recall@1", recall)])
+    return TaskMeasurement([("recall_at_1", "recall@1", recall)], highIsGood: true)
   }
 }

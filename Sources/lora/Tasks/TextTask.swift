@@ -1,3 +1,4 @@
+import Foundation
 import LoRAFormats
 import LoRAKit
 
@@ -25,7 +26,16 @@ struct TextTask: TrainingTask {
 
   var groupsByLength: Bool { false }
 
+  var chanceLoss: Double? { log(Double(base.vocabularySize)) }
+
   func complete(_ recipe: PEFTAdapterConfiguration) -> PEFTAdapterConfiguration {
+    Self.complete(recipe, for: base)
+  }
+
+  /// A recipe with the task of a language model of one stack or two.
+  static func complete(
+    _ recipe: PEFTAdapterConfiguration, for base: any PretrainedLanguageModel
+  ) -> PEFTAdapterConfiguration {
     var recipe = recipe
     if base.targetStart != nil { recipe.taskType = "SEQ_2_SEQ_LM" }
     return recipe

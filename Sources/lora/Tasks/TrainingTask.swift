@@ -1,4 +1,3 @@
-import ArgumentParser
 import LoRAFormats
 import LoRAKit
 
@@ -29,6 +28,8 @@ protocol TrainingTask {
   func complete(_ recipe: PEFTAdapterConfiguration) -> PEFTAdapterConfiguration
   /// The trainer on the task's data.
   func trainer(training target: TrainingTarget, options: TrainingOptions) throws -> Trainer<Data>
+  /// The loss of guessing, where the first loss can be judged by it.
+  var chanceLoss: Double? { get }
   /// How good the model is on the data that it does not learn from; nil where there are none.
   func evaluate(training method: TrainingMethod) throws -> TaskMeasurement?
 }
@@ -36,6 +37,7 @@ protocol TrainingTask {
 extension TrainingTask {
   var groupsByLength: Bool { true }
   var headModules: [String] { [] }
+  var chanceLoss: Double? { nil }
   var filesBesideAdapter: [(name: String, content: [UInt8])] { [] }
   func complete(_ recipe: PEFTAdapterConfiguration) -> PEFTAdapterConfiguration { recipe }
 }
@@ -51,28 +53,18 @@ struct TaskMeasurement: CustomStringConvertible {
   }
 
   let values: [Value]
+  /// What is to become low: the first value, or its negative.
+  let criterion: Double
 
-  init(_ values: [(key: String, name: String, number: Double)]) {
+  /// - Parameters:
+  ///   - values: the numbers, first the one that tells which of two models is better.
+  ///   - highIsGood: whether it is the higher one.
+  init(_ values: [(key: String, name: String, number: Double)], highIsGood: Bool = false) {
+    criterion = (highIsGood ? -1 : 1) * (values.first?.number ?? 0)
     self.values = values.map { Value(key: $0.key, name: $0.name, number: $0.number) }
   }
 
   var description: String {
     values.map { "\($0.name) \(decimal($0.number, 5))" }.joined(separator: ", ")
   }
-}
-
-/// The tasks by their names on the command line.
-enum TaskArgument: String, ExpressibleByArgument, CaseIterable {
-  /// The next token of texts.
-  case text
-  /// The labels of texts.
-  case classification
-  /// The labels of each word of texts.
-  case tokenClassification = "token-classification"
-  /// Vectors of texts.
-  case embedding
-
-  static let help =
-    "the next token of texts (text), the labels of texts (classification) or of each of their words "
-    + "(token-classification), or vectors that are close for texts of a pair, or of a label (embedding)"
 }

@@ -1,0 +1,102 @@
+import LoRAFiles
+import LoRAJSON
+import LoRAKit
+
+// From the first step of a run to its last: progress, log, evaluations and checkpoints.
+
+extension TrainCommand {
+  /// How far a training came.
+  struct Outcome {
+    var steps = 0
+    var loss = 0.0
+    var trainableParameters: Int
+    /// The memory that was predicted for it.
+    var predictedBytes: Int?
+    /// Whether evaluations ended it.
+    var isStoppedEarly = false
+    /// The step whose values are saved instead of the last one's.
+    var best: Int?
+    /// What ended it before its end and was no signal.
+    var failure: (any Error)?
+  }
+
+  /// Makes the steps of `run` to the end, or until something stops it that leaves the steps before it
+  /// worth saving: evaluations, a signal, a loss that is not finite, a log that cannot be written.
+  func make(
+    _ run: inout TrainingRun<some TrainingData>, _ task: some TrainingTask
+  ) throws -> Outcome {
+    let log = try TrainingLog(log, continuing: isResumed ? run.result.steps : nil)
+    var outcome = Outcome(
+      steps: run.result.steps, loss: run.result.losses.last ?? 0,
+      trainableParameters: run.result.trainedParameterCount,
+      predictedBytes: run.trainer.predictedMemory?.total)
+    var progress = Progress()
+    Interrupt.watch()
+    do {
+      var watch = TrainingWatch(run, chanceLoss: task.chanceLoss)
+      try evaluateIfDue(&run, task, log, &watch)
+      while !isExhausted(run), let report = try run.step() {
+        (outcome.steps, outcome.loss) = (report.step, report.loss)
+        progress.report(report.step, of: report.stepCount, Self.parts(report))
+        try log.append(report)
+        tell(watch.warnings(after: report, of: run))
+        if Interrupt.isRequested { break }
+        try evaluateIfDue(&run, task, log, &watch)
+        if let every = checkpoints.checkpointEvery, report.step.isMultiple(of: every),
+          !run.isFinished
+        {
+          try folder.save(run.state(), keeping: checkpoints.keep ?? 2)
+        }
+      }
+      outcome.isStoppedEarly = isExhausted(run) && !run.isFinished
+    } catch {
+      outcome.failure = error
+    }
+    progress.finish()
+    if let failure = outcome.failure, outcome.steps == 0 { throw failure }
+    if checkpoints.checkpointEvery != nil, !run.isFinished, !outcome.isStoppedEarly {
+      do {
+        try folder.save(run.state(), keeping: checkpoints.keep ?? 2)
+      } catch {
+        StandardError.line("warning: the state to resume from is not saved: \(error)")
+      }
+    }
+    outcome.best = run.restoreBest()?.step
+    return outcome
+  }
+
+  /// Whether evaluations have not improved for as long as is waited.
+  private func isExhausted(_ run: TrainingRun<some TrainingData>) -> Bool {
+    evaluation.patience.map { run.evaluationsSinceBest >= $0 } ?? false
+  }
+
+  /// Measures the model where it is to be measured and was not: a run that was stopped in a step has
+  /// that before it goes on.
+  private func evaluateIfDue(
+    _ run: inout TrainingRun<some TrainingData>, _ task: some TrainingTask, _ log: TrainingLog,
+    _ watch: inout TrainingWatch
+  ) throws {
+    let step = run.result.steps
+    guard let every = evaluation.evalEvery, step > 0, run.evaluations.last?.step != step,
+      step.isMultiple(of: every) || run.isFinished,
+      let measurement = try task.evaluate(training: recipe.trained)
+    else { return }
+    run.note(evaluation: measurement.criterion)
+    let isBest = run.bestEvaluation?.step == step
+    StandardError.line("evaluation after step \(step): \(measurement)\(isBest ? ", the best" : "")")
+    try log.append(measurement, step: step)
+    tell(
+      watch.warnings(after: EvaluationPoint(step: step, loss: measurement.criterion)))
+  }
+
+  private func tell(_ warnings: [TrainingWarning]) {
+    for warning in warnings { StandardError.line("warning: \(warning)") }
+  }
+
+  private static func parts(_ report: StepReport) -> [String] {
+    [
+      "loss \(decimal(report.loss, 4))", "\(decimal(report.tokensPerSecond, 0)) tokens/s",
+      "gradient \(decimal(Double(report.gradientNorm), 3))",
+    ]
+  }
+}
