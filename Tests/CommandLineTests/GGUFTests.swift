@@ -104,12 +104,79 @@ import Testing
     ).outcome()
     #expect(outcome.status != 0)
     #expect(outcome.errors.contains(".gguf"))
-    let other = try Command.start(
-      ["merge", "--model", Fixtures.model("llama-grouped"), "--adapter", adapter, "--output"]
-        + [folder + "/x.gguf"]
+    let typed = try Command.start(
+      ["merge"] + base + ["--output", folder + "/x.gguf", "--dtype", "q8_0"]
     ).outcome()
-    #expect(other.status != 0)
-    #expect(other.errors.contains("GGUF --model"))
+    #expect(typed.status != 0)
+    #expect(typed.errors.contains("GGUF --model"))
+    #expect(!FileManager.default.fileExists(atPath: folder + "/x.gguf"))
+  }
+
+  // MARK: Of a folder
+
+  @Test func convertsAFolder() throws {
+    let folder = try Command.temporaryFolder()
+    let model = Fixtures.model("qwen2-untied")
+    let file = folder + "/model.gguf"
+    let result = try Command.succeed(
+      "convert", "--input", model, "--to", "gguf", "--output", file, "--json"
+    ).json()
+    #expect(result["to"]?.stringValue == "gguf" && result["dtype"]?.stringValue == "float32")
+    // The fixture has no tokenizer, which the file then lacks too.
+    #expect(result["warnings"]?.arrayValue?.count == 1)
+    let ids = model + "/expected.safetensors#ids"
+    let scores = try [model, file].map { path in
+      try Command.succeed("score", "--model", path, "--ids", ids, "--json").json()["nll"]
+    }
+    #expect(scores[0] != nil && scores[0] == scores[1])
+    let small = folder + "/small.gguf"
+    _ = try Command.succeed(
+      "convert", "--input", model, "--to", "gguf", "--dtype", "q8_0", "--output", small)
+    #expect(try GGUFFile(path: small).entry(named: "token_embd.weight")?.type == .q8_0)
+    #expect(try GGUFFile(path: small).entry(named: "output_norm.weight")?.type == .f32)
+    // Nothing is replaced unasked.
+    let again = try Command.start(
+      ["convert", "--input", model, "--to", "gguf", "--output", small]
+    ).outcome()
+    #expect(again.status != 0 && again.errors.contains("--force"))
+  }
+
+  @Test func mergesAFolderIntoAFile() throws {
+    let folder = try Command.temporaryFolder()
+    let model = Fixtures.model("llama-grouped")
+    let merge = ["merge", "--model", model, "--adapter", model + "/adapter", "--output"]
+    for output in ["merged", "merged.gguf"] {
+      #expect(try Command.start(merge + [folder + "/" + output]).outcome().status == 0)
+    }
+    _ = try Command.succeed(
+      "convert", "--input", folder + "/merged", "--to", "gguf", "--output",
+      folder + "/converted.gguf")
+    let files = try ["merged.gguf", "converted.gguf"].map { try GGUFFile(path: "\(folder)/\($0)") }
+    #expect(files[0].names == files[1].names)
+    for name in files[0].names {
+      #expect(try files[0].tensor(named: name) == files[1].tensor(named: name), "\(name)")
+    }
+  }
+
+  @Test func refusesModelsThatFilesCannotHold() throws {
+    let folder = try Command.temporaryFolder()
+    for (model, word) in [
+      ("opt-untied", "'opt'"), ("gptj-tied", "'gptj'"), ("gemma2-untied-bfloat16", "head"),
+    ] {
+      let outcome = try Command.start(
+        [
+          "convert", "--input", Fixtures.model(model), "--to", "gguf", "--output",
+          folder + "/x.gguf",
+        ]
+      ).outcome()
+      #expect(outcome.status == 1 && outcome.errors.contains(word), "\(model): \(outcome.errors)")
+    }
+    let other = try Command.start(
+      ["convert", "--input", Fixtures.model("llama-grouped"), "--to", "peft", "--output"]
+        + [folder + "/x"]
+    ).outcome()
+    #expect(other.status == 1 && other.errors.contains("--to gguf"))
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
   }
 
   @Test func inspects() throws {

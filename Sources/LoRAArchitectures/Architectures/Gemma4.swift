@@ -17,7 +17,7 @@ extension Architecture {
         absent: RotaryConfiguration(
           base: 1_000_000, scaling: .proportional(factor: 1), fraction: 0.25)),
       bos: 2, eos: [1])
-      + ConfigurationKey.windows(default: 512) { ($0 + 1) % 6 != 0 }
+      + ConfigurationKey.windows(default: 512, writesPattern: true) { ($0 + 1) % 6 != 0 }
       + [
         .lastLayerWithoutWindow, .windowRotaryBase, .flag("attention_bias", default: false),
         .whole("num_kv_shared_layers", gguf: "attention.shared_kv_layers", default: 0),

@@ -10,7 +10,7 @@ extension Architecture {
       hiddenSize: 3072, intermediateSize: 8192, maximumPositions: 4096, vocabularySize: 32064,
       normEpsilon: 1e-5, rotary: .rotary(fraction: 1), eos: [32000])
       + [
-        .window("sliding_window", default: nil), .constant("embd_pdrop", 0.0),
+        .windowInGGUF("sliding_window", default: nil), .constant("embd_pdrop", 0.0),
         .constant("resid_pdrop", 0.0),
       ],
     tensors: [

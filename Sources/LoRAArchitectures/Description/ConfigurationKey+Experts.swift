@@ -35,6 +35,7 @@ extension ConfigurationKey {
     key.readGGUF = { (configuration, keys) throws(FormatError) in
       if let size = try keys.optionalSize(name) { configuration.intermediateSize = size }
     }
+    key.writeGGUF = { $1.set(name, $0.intermediateSize) }
     return key
   }
 

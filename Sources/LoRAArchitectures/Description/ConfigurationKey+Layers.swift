@@ -32,6 +32,7 @@ extension ConfigurationKey {
       if let tensor { value = keys.file.entry(named: tensor)?.shape.dimensions.first }
       configuration[number: name] = Double(value ?? 0)
     }
+    if let gguf { key.writeGGUF = { $1.set(gguf, Int($0[number: name] ?? 0)) } }
     return key
   }
 
@@ -53,6 +54,14 @@ extension ConfigurationKey {
             + "that read the keys of others")
       }
       configuration[flag: name] = isWide
+    }
+    key.writeGGUF = { configuration, values in
+      guard configuration[flag: name] else { return }
+      let first = configuration.layerCount - Int(configuration[number: shared] ?? 0)
+      let width = configuration.intermediateSize
+      values.set(
+        "feed_forward_length",
+        (0..<configuration.layerCount).map { $0 >= first ? 2 * width : width })
     }
     return key
   }
@@ -166,6 +175,18 @@ extension ConfigurationKey {
       if let problem = configuration.setHeads(sizes: sizes, keys: all) {
         throw keys.error(.invalidValue, heads == nil ? length : count, problem)
       }
+    }
+    key.writeGGUF = { configuration, values in
+      let layers = (0..<configuration.layerCount).map { configuration.heads(ofLayer: $0) }
+      let whole = configuration.slidingWindows.firstIndex { $0 == nil }
+      let sliding = configuration.slidingWindows.firstIndex { $0 != nil }
+      let size = whole.map { layers[$0].size } ?? configuration.headSize
+      values.set(length, size)
+      values.set("attention.value_length", size)
+      values.set("rope.dimension_count", size)
+      let slidingSize = sliding.map { layers[$0].size } ?? size
+      for key in [window] + others { values.set(key, slidingSize) }
+      values.set("attention.head_count_kv", layers.map(\.keys))
     }
     return key
   }

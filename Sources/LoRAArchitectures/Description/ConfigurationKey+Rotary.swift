@@ -52,6 +52,7 @@ extension ConfigurationKey {
       configuration.rotary = try keys.rotary(
         headSize: configuration.headSize, rule, maximumPositions: configuration.maximumPositions)
     }
+    key.writeGGUF = { $1.set(rotary: $0.rotary, headSize: $0.headSize) }
     return key
   }
 
@@ -85,6 +86,7 @@ extension ConfigurationKey {
       configuration.rotary = try keys.rotary(headSize: configuration.headSize)
       configuration.windowRotary = RotaryConfiguration(base: windowBase)
     }
+    key.writeGGUF = { $1.set(rotary: $0.rotary, headSize: $0.headSize) }
     return key
   }
 
@@ -99,6 +101,7 @@ extension ConfigurationKey {
       guard try keys.number(name) != nil else { return }
       configuration.windowRotary?.base = try keys.positive(name)
     }
+    key.writeGGUF = { $1.set(name, ($0.windowRotary ?? $0.rotary).base) }
     return key
   }
 }

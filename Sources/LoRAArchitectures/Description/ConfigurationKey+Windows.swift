@@ -4,6 +4,16 @@ import LoRAJSON
 // How many positions each layer sees.
 
 extension ConfigurationKey {
+  /// One window for all layers; null: none. GGUF files say it (Phi-3).
+  static func windowInGGUF(_ name: String, default fallback: Int?) -> ConfigurationKey {
+    var key = window(name, default: fallback)
+    // llama.cpp reads 0 as none.
+    key.writeGGUF = {
+      $1.set("attention.sliding_window", whole: $0.slidingWindows.first.flatMap { $0 } ?? 0)
+    }
+    return key
+  }
+
   /// One window for all layers; null: none.
   public static func window(_ name: String, default fallback: Int?) -> ConfigurationKey {
     var key = ConfigurationKey(
@@ -58,6 +68,14 @@ extension ConfigurationKey {
   public static func windows(
     default fallback: Int, _ isSliding: @escaping @Sendable (_ layer: Int) -> Bool
   ) -> [ConfigurationKey] {
+    windows(default: fallback, writesPattern: false, isSliding)
+  }
+
+  /// The same; `writesPattern`: whether GGUF files always say which layers these are.
+  static func windows(
+    default fallback: Int, writesPattern: Bool,
+    _ isSliding: @escaping @Sendable (_ layer: Int) -> Bool
+  ) -> [ConfigurationKey] {
     var windows = ConfigurationKey(
       name: "sliding_window",
       read: { (configuration, fields) throws(FormatError) in
@@ -77,6 +95,14 @@ extension ConfigurationKey {
       let layers = 0..<configuration.layerCount
       let sliding = try keys.layerFlags(pattern, count: layers.count) ?? layers.map(isSliding)
       configuration.slidingWindows = sliding.map { $0 ? window : nil }
+    }
+    windows.writeGGUF = { configuration, values in
+      let windows = configuration.slidingWindows
+      values.set("attention.sliding_window", windows.compactMap { $0 }.first ?? fallback)
+      let sliding = windows.map { $0 != nil }
+      // llama.cpp knows the rule of each architecture.
+      let isUsual = sliding == sliding.indices.map(isSliding)
+      if writesPattern || !isUsual { values.set(pattern, sliding) }
     }
     return [windows, layerTypes]
   }

@@ -37,6 +37,8 @@ public struct ConfigurationKey: Sendable {
   /// Reads a GGUF file.
   var readGGUF: @Sendable (inout ModelConfiguration, GGUFModelKeys) throws(FormatError) -> Void =
     { (_, _) throws(FormatError) in }
+  /// What a GGUF file says of it.
+  var writeGGUF: @Sendable (ModelConfiguration, inout GGUFModelValues) -> Void = { _, _ in }
 }
 
 // MARK: - Numbers
@@ -70,6 +72,7 @@ extension ConfigurationKey {
       key.readGGUF = { (configuration, keys) throws(FormatError) in
         configuration[keyPath: field] = try keys.size(gguf)
       }
+      key.writeGGUF = { $1.set(gguf, $0[keyPath: field]) }
     }
     return key
   }
@@ -131,6 +134,10 @@ extension ConfigurationKey {
       }, write: { .integer(Int64($0.headSize)) })
     key.field = \ModelConfiguration.headSize
     key.gguf = "attention.key_length"
+    key.writeGGUF = { configuration, values in
+      values.set("attention.key_length", configuration.headSize)
+      values.set("attention.value_length", configuration.headSize)
+    }
     return key
   }
 
@@ -149,6 +156,7 @@ extension ConfigurationKey {
       key.readGGUF = { (configuration, keys) throws(FormatError) in
         configuration[keyPath: field] = try keys.positive(gguf)
       }
+      key.writeGGUF = { $1.set(gguf, $0[keyPath: field]) }
     }
     return key
   }
@@ -199,6 +207,7 @@ extension ConfigurationKey {
         let value = try gguf.map { (key) throws(FormatError) in try keys.flag(key) } ?? nil
         configuration[flag: name] = value ?? derived ?? fallback
       }
+      if let gguf { key.writeGGUF = { $1.set(gguf, $0[flag: name]) } }
     }
     return key
   }
@@ -245,6 +254,11 @@ extension ConfigurationKey {
         .number($0)
       }
     }
+    if let gguf {
+      key.writeGGUF = { configuration, values in
+        if let number = configuration[number: name] { values.set(gguf, number) }
+      }
+    }
     return key
   }
 
@@ -271,6 +285,9 @@ extension ConfigurationKey {
     key.readGGUF = { (configuration, keys) throws(FormatError) in
       let count = try gguf.map { (key) throws(FormatError) in try keys.size(key) } ?? fallback
       configuration.options[name] = .number(Double(count))
+    }
+    if let gguf {
+      key.writeGGUF = { $1.set(gguf, Int($0[number: name] ?? Double(fallback))) }
     }
     return key
   }

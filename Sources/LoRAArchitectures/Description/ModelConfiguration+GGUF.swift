@@ -81,8 +81,13 @@ struct GGUFModelKeys {
     "tensor_data_layout",
   ]
 
+  /// All keys that are read, behind the architecture's name, of an architecture with these keys.
+  static func known(to table: [ConfigurationKey]) -> Set<String> {
+    known.union(table.compactMap(\.gguf)).union(table.flatMap(\.otherGGUF))
+  }
+
   func refuseUnknown(knownTo table: [ConfigurationKey]) throws(FormatError) {
-    let known = Self.known.union(table.compactMap(\.gguf)).union(table.flatMap(\.otherGGUF))
+    let known = Self.known(to: table)
     for item in file.keyValues where item.key.hasPrefix(prefix) {
       let key = String(item.key.dropFirst(prefix.count))
       guard known.contains(key) else {

@@ -19,6 +19,7 @@ package enum GGUFWriter {
     enum Content: Sendable {
       case plain(Tensor)
       case blocks(GGUFBlocks)
+      case made(DType, @Sendable () throws -> Tensor)
     }
 
     /// A tensor whose elements are written as they are.
@@ -37,6 +38,17 @@ package enum GGUFWriter {
       self.name = name
       shape = blocks.shape
       content = .blocks(blocks)
+      isCopy = true
+    }
+
+    /// A tensor that is made when its turn comes to be written, and forgotten then: of this shape and type,
+    /// whose numbers `make` has checked.
+    package init(
+      name: String, shape: Shape, type: DType, make: @escaping @Sendable () throws -> Tensor
+    ) {
+      self.name = name
+      self.shape = shape
+      content = .made(type, make)
       isCopy = true
     }
   }
@@ -76,6 +88,13 @@ package enum GGUFWriter {
           try tensor.withUnsafeBytes { (bytes) throws(FileError) in try writer.write(bytes) }
         case .blocks(let blocks):
           try blocks.withUnsafeBytes { (bytes) throws(FileError) in try writer.write(bytes) }
+        case .made(let type, let make):
+          let made = try make()
+          require(
+            made.shape == tensor.shape && made.dtype == type,
+            "tensor '\(tensor.name)' was made as \(made.dtype) \(made.shape), not \(type) \(tensor.shape)"
+          )
+          try made.withUnsafeBytes { (bytes) throws(FileError) in try writer.write(bytes) }
         }
         try writer.write([UInt8](repeating: 0, count: padding))
       }
@@ -161,6 +180,11 @@ package enum GGUFWriter {
         (type, byteCount) = (plain, content.byteCount)
       case .blocks(let blocks):
         (type, byteCount) = (blocks.type, blocks.byteCount)
+      case .made(let made, _):
+        guard let known = GGUFTensorType(made), let count = known.byteCount(of: tensor.shape) else {
+          throw failure(.unsupported, "the format has no \(tensor.shape) of type \(made)")
+        }
+        (type, byteCount) = (known, count)
       }
       append(tensor.name, to: &bytes)
       append(UInt32(tensor.shape.count), to: &bytes)

@@ -1,22 +1,41 @@
 import LoRAArchitectures
 import LoRAFiles
-import LoRATensor
+public import LoRATensor
 
 extension PretrainedModel {
-  /// Writes the model as a GGUF file: all key-values and tensors of the file that it was opened from,
-  /// bit for bit, but for the weights that adapters are merged into.
+  /// Writes the model as a GGUF file, merged adapters included: what llama.cpp, Ollama and LM Studio open.
   ///
-  /// A merged weight is written in the file's type if that is a plain one; where it is quantized, as
-  /// ``LoRAModels/Module/mergeAdapters(_:quantized:)`` was asked: float32 or quantized again. A head
-  /// that shares the embedding's table is written apart where merging made the two differ.
+  /// Of a model that was opened from a folder the file is what llama.cpp's `convert_hf_to_gguf.py` makes of
+  /// it, with its tokenizer and chat templates. Matrices have the type that is asked for; vectors and norms
+  /// are float32, and rows that do not divide into blocks of `q8_0` float16. Weights are laid out one at a
+  /// time, while they are written.
   ///
-  /// Throws `FormatError` for a model that was opened from a folder, and if a merged adapter
-  /// changed what the file has no place for.
-  public func saveGGUF(to path: String) throws {
-    guard let file else {
+  /// Of a model from a GGUF file it is all key-values and tensors of that, bit for bit, but for the
+  /// weights that adapters are merged into. A merged weight is written in the file's type if that is a
+  /// plain one; where it is quantized, as ``LoRAModels/Module/mergeAdapters(_:quantized:)`` was asked:
+  /// float32 or quantized again. A head that shares the embedding's table is written apart where merging
+  /// made the two differ.
+  ///
+  /// - Parameters:
+  ///   - path: the file to write.
+  ///   - type: what matrices of a model from a folder become: float32, float16, bfloat16 or `q8_0`; nil:
+  ///     as they are stored.
+  ///
+  /// - Returns: what llama.cpp computes otherwise with the file, in texts longer than a window; empty
+  ///   as a rule.
+  ///
+  /// - Throws: `FormatError` for an architecture, options or a head that GGUF files have no place for, for
+  ///   a number beyond its type, for a `type` with a model from a GGUF file, and if a merged adapter
+  ///   changed what that file has no place for; `TokenizerError` for a tokenizer that llama.cpp does not
+  ///   know. Nothing is written then.
+  @discardableResult
+  public func saveGGUF(to path: String, type: DType? = nil) throws -> [String] {
+    if let directory { return try writeGGUF(of: directory, to: path, type: type) }
+    guard let file else { return [] }
+    guard type == nil else {
       throw FormatError(
-        .unsupported, file: path, problem: "the model was opened from a folder, not a GGUF file",
-        remedy: "save a folder, and convert that with llama.cpp's convert_hf_to_gguf.py")
+        .unsupported, file: path, problem: "a type for all weights of a model from a GGUF file",
+        remedy: "leave it out: the weights keep their types")
     }
     let base = try GGUFBase(file: file)
     guard let names = GGUFTensorNames(base) else {
@@ -55,6 +74,7 @@ extension PretrainedModel {
         problem: "a merged adapter changed it, and the file has no tensor for it")
     }
     try GGUFWriter.write(file.keyValues, tensors: items, to: path)
+    return []
   }
 
   /// The experts of a tensor of all of them, if a merged adapter changed any, whose values are taken out

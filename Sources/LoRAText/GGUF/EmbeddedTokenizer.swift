@@ -29,6 +29,8 @@ package struct EmbeddedTokenizer: Sendable {
   package var separator: Int?
   /// `cls_token_id`, if it names a token: what starts a text of an encoder.
   package var classifier: Int?
+  /// `mask_token_id`, if it names a token.
+  package var mask: Int?
   /// `add_bos_token`.
   package var addsBeginning: Bool?
   /// `add_eos_token`.

@@ -29,6 +29,20 @@ struct MergeTable: Sendable {
     return keys[slot] == .max ? .max : ranks[slot]
   }
 
+  /// The pairs in the order of their ranks.
+  var pairs: [(left: Int32, right: Int32)] {
+    var found: [(rank: UInt32, key: UInt64)] = []
+    found.reserveCapacity(results.count)
+    for (key, rank) in zip(keys, ranks) where key != .max { found.append((rank, key)) }
+    found.sort { $0.rank < $1.rank }
+    return found.map { _, key in
+      (
+        Int32(bitPattern: UInt32(truncatingIfNeeded: key >> 32)),
+        Int32(bitPattern: UInt32(truncatingIfNeeded: key))
+      )
+    }
+  }
+
   @inline(__always)
   private func key(_ left: Int32, _ right: Int32) -> UInt64 {
     UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))

@@ -4,22 +4,28 @@ import LoRAFormats
 import LoRAJSON
 import LoRAKit
 
-/// `lora convert`: an adapter in another format.
+/// `lora convert`: an adapter in another format, or a model as a GGUF file.
 struct ConvertCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "convert",
-    abstract: "Write an adapter in another format, and check that it computes the same.",
+    abstract: "Write an adapter in another format, or a model as a GGUF file.",
     discussion: """
       The input's format is recognized by its content. Factors keep their bits. What a format has no \
       place for is folded into a factor, which is rounded once and reported, or is refused with the name \
       of the layer. The result is read back and compared before it is put in its place.
 
+      A model's Hugging Face directory becomes a GGUF file with its tokenizer and chat template, which \
+      llama.cpp, Ollama and LM Studio open; --dtype is what its matrices are then.
+
         lora convert --input mlx --to peft --output peft-adapter
         lora convert --input style.safetensors --to diffusers --output d.safetensors
         lora convert --input support --to gguf --base MODEL --output support.gguf
+        lora convert --input MODEL --to gguf --dtype q8_0 --output model.gguf
       """)
 
-  @Option(help: ArgumentHelp("The adapter: a folder or a file.", valueName: "path"))
+  @Option(
+    help: ArgumentHelp(
+      "The adapter, a folder or a file; or a model's directory.", valueName: "path"))
   var input: String
   @Option(
     help: ArgumentHelp(
@@ -51,6 +57,9 @@ struct ConvertCommand: ParsableCommand {
     name: .customLong("ollama-modelfile"),
     help: "Also write a file 'Modelfile' for Ollama beside the GGUF adapter; goes with --base.")
   var writesModelfile = false
+  @Option(help: "The type of a model's matrices in a GGUF file; auto: as they are stored.")
+  var dtype: StoredWeightType = .auto
+  @OptionGroup var parts: PartOptions
   @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var format: OutputOptions
 
@@ -63,6 +72,12 @@ struct ConvertCommand: ParsableCommand {
   }
 
   func run() throws {
+    if try PathContent(input) == .modelFolder { return try convertModel() }
+    guard dtype == .auto, !parts.textOnly else {
+      throw ContradictionError(
+        description:
+          "--dtype and --text-only are for models, and '\(input)' is not a model's folder")
+    }
     let options = AdapterFile.Options(alpha: alpha, basePath: base)
     var destinations = Destinations(reading: [input, base], force: replacement.force)
     try destinations.check(output, .adapter(to))

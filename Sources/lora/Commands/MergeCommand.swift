@@ -18,11 +18,15 @@ struct MergeCommand: ParsableCommand {
       and a number that its type cannot hold is an error. --dtype stores all tensors in one type \
       instead. A classifier's head that an adapter brings goes into the model, with its labels.
 
-      From a GGUF model the result may also be a GGUF file, in which everything else stays as it was. \
-      Merged weights that were quantized become float32; with --requantize they are quantized again, \
-      and what that loses is reported.
+      With an --output ending in .gguf the result is a GGUF file with the tokenizer and the chat template, \
+      for llama.cpp, Ollama and LM Studio. --dtype f32, f16, bf16 or q8_0 is what its matrices are then.
+
+      In the GGUF file of a GGUF model everything else stays as it was. Merged weights that were \
+      quantized become float32; with --requantize they are quantized again, and what that loses is \
+      reported.
 
         lora merge --model MODEL --adapter support --adapter polite:0.4 --output m
+        lora merge --model MODEL --adapter support --dtype f16 --output m.gguf
         lora merge --model base.gguf --adapter tone --requantize --output m.gguf
       """)
 
@@ -33,18 +37,19 @@ struct MergeCommand: ParsableCommand {
   @OptionGroup var adapters: AdapterOptions
   @Option(
     help: ArgumentHelp(
-      "The folder to write or, from a GGUF model, a file that ends in .gguf.", valueName: "path"))
+      "The folder to write, or a file that ends in .gguf.", valueName: "path"))
   var output: String
   @Flag(help: "Quantize again the merged weights that were quantized in the base.")
   var requantize = false
-  @Option(help: "The type to store a folder's weights in; auto: each tensor as in the base.")
-  var dtype: WeightType = .auto
+  @Option(help: "The type to store the weights in; auto: as in the base.")
+  var dtype: StoredWeightType = .auto
   @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var format: OutputOptions
 
   func validate() throws {
-    if dtype != .auto, output.hasSuffix(".gguf") {
-      throw ValidationError("--dtype is for folders: a GGUF file keeps the base's types")
+    if dtype.type == .q8_0, !output.hasSuffix(".gguf") {
+      throw ValidationError(
+        "--dtype q8_0 needs an --output ending in .gguf: folders hold no blocks")
     }
     if adapters.adapters.isEmpty { throw ValidationError("give at least one --adapter") }
     if requantize, !output.hasSuffix(".gguf") {
@@ -58,30 +63,41 @@ struct MergeCommand: ParsableCommand {
       reading: [model] + adapters.adapters.map(\.path), force: replacement.force)
     try destinations.check(output, output.hasSuffix(".gguf") ? .modelFile : .model)
     try destinations.confirm()
-    if output.hasSuffix(".gguf"), FileSystem.isFolder(model) {
+    let isFile = output.hasSuffix(".gguf")
+    if isFile, !FileSystem.isFolder(model), dtype != .auto {
       throw ContradictionError(
-        description: "a GGUF file is written of a GGUF --model only; give a folder to write")
+        description: "--dtype with a GGUF --model and a GGUF --output, which keeps the base's types"
+      )
     }
+    if isFile, FileSystem.isFolder(model), requantize {
+      throw ContradictionError(
+        description: "--requantize with a folder as --model, which has no quantized weights")
+    }
+    let type = isFile ? nil : dtype.type
     let pretrained =
       parts.textOnly
-      ? try PretrainedModel(path: model, type: dtype.type, textOnly: true)
-      : try adapters.openModel(model, type: dtype.type)
+      ? try PretrainedModel(path: model, type: type, textOnly: true)
+      : try adapters.openModel(model, type: type)
     let selection = try adapters.attach(to: pretrained.model, from: model)
-    if output.hasSuffix(".gguf") {
+    if isFile {
       let loss = try pretrained.model.mergeAdapters(
         selection, quantized: requantize ? .requantized : .float32)
-      try replacement.writing {
-        try FileSystem.withFolder(of: output) { try pretrained.saveGGUF(to: output) }
+      let warnings = try replacement.writing {
+        try FileSystem.withFolder(of: output) {
+          try pretrained.saveGGUF(to: output, type: dtype.type)
+        }
       }
-      return try report(pretrained, "GGUF", loss)
+      let stored = FileSystem.isFolder(model) ? dtype.type ?? pretrained.storedType : nil
+      try report(pretrained, stored?.rawValue ?? "GGUF", stored == nil ? loss : nil)
+      return StandardError.warnings(warnings)
     }
     let (files, warnings) = try pretrained.companionFiles(for: output)
-    let type = dtype.type ?? pretrained.storedType
+    let stored = dtype.type ?? pretrained.storedType
     try pretrained.model.mergeAdapters(selection)
     try replacement.writing {
       try pretrained.save(to: output, type: dtype.type, otherFiles: files)
     }
-    try report(pretrained, type.rawValue, nil)
+    try report(pretrained, stored.rawValue, nil)
     StandardError.warnings(warnings)
   }
 

@@ -27,6 +27,32 @@ enum WeightType: String, ExpressibleByArgument, CaseIterable, Sendable {
   }
 }
 
+/// The type that weights are stored in: by the names of PyTorch, or by those of GGUF files.
+enum StoredWeightType: String, ExpressibleByArgument, CaseIterable, Sendable {
+  /// As they are in the base.
+  case auto
+  case float32
+  case float16
+  case bfloat16
+  case f32
+  case f16
+  case bf16
+  // The format's own name.
+  // swift-format-ignore: AlwaysUseLowerCamelCase
+  case q8_0
+
+  /// The type to convert to; nil to leave weights as they are.
+  var type: DType? {
+    switch self {
+    case .auto: nil
+    case .float32, .f32: .float32
+    case .float16, .f16: .float16
+    case .bfloat16, .bf16: .bfloat16
+    case .q8_0: .q8_0
+    }
+  }
+}
+
 /// The model that a command works with.
 struct ModelOptions: ParsableArguments {
   @Option(
