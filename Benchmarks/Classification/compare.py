@@ -87,34 +87,38 @@ def table(arguments):
 
 def plot(arguments):
     rows = means()
-    width, height, left, right, top, bottom = 760, 440, 70, 20, 34, 54
+    width, height, left, right, top, bottom = 760, 440, 70, 20, 44, 54
     low = math.floor(math.log10(min(row["parameters"] for row in rows)) * 2) / 2
     high = math.ceil(math.log10(max(row["parameters"] for row in rows)) * 2) / 2
-    floor = math.floor(min(row["accuracy"] for row in rows) * 20) / 20
+    # What lies far below the others stands at the lower edge, with its number.
+    shares = sorted(row["accuracy"] for row in rows)
+    floor = max(shares[0], shares[len(shares) // 2] - 0.035)
+    within = [share for row in rows if row["accuracy"] >= floor for share in row["each"]]
+    floor, ceiling = math.floor(min(within) * 100 - 0.4) / 100, math.ceil(max(within) * 100 + 0.2) / 100
+    edge = height - bottom
     x = lambda count: left + (math.log10(count) - low) / (high - low) * (width - left - right)
-    y = lambda share: height - bottom - (share - floor) / (1 - floor) * (height - top - bottom)
+    y = lambda share: edge - (share - floor) / (ceiling - floor) * (edge - top) if share > floor else edge - 9
+    seeds = max(len(row["each"]) for row in rows)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        'font-family="Helvetica, Arial, sans-serif" font-size="13">',
+        'font-family="Helvetica, Arial, DejaVu Sans, sans-serif" font-size="13">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
-        f'<text x="{left}" y="20" font-size="14" fill="#222">Test accuracy over trained parameters, '
-        'head included</text>']
-    step = 0.05 if 1 - floor > 0.2 else 0.01
-    share = floor
-    while share < 1.0001:
-        parts.append(f'<line x1="{left}" x2="{width - right}" y1="{y(share):.1f}" y2="{y(share):.1f}" '
+        f'<text x="{left}" y="24" font-size="14" fill="#222">Test accuracy over trained parameters, '
+        'head included' + (', mean and range of the seeds' if seeds > 1 else '') + '</text>']
+    for percent in range(round(100 * floor), round(100 * ceiling) + 1):
+        place = edge - (percent / 100 - floor) / (ceiling - floor) * (edge - top)
+        parts.append(f'<line x1="{left}" x2="{width - right}" y1="{place:.1f}" y2="{place:.1f}" '
                      'stroke="#ddd"/>')
-        parts.append(f'<text x="{left - 8}" y="{y(share) + 4:.1f}" text-anchor="end" fill="#555">'
-                     f'{100 * share:.0f} %</text>')
-        share += step
-    for exponent in range(math.ceil(low), math.floor(high) + 1):
+        parts.append(f'<text x="{left - 8}" y="{place + 4:.1f}" text-anchor="end" fill="#555">'
+                     f'{percent} %</text>')
+    for exponent in range(math.floor(low), math.floor(high) + 1):
         for factor in (1, 3):
             count = factor * 10 ** exponent
             if low <= math.log10(count) <= high:
                 label = f"{count // 10**6} M" if count >= 10**6 else f"{count // 1000} k"
                 parts.append(f'<line x1="{x(count):.1f}" x2="{x(count):.1f}" y1="{top}" '
-                             f'y2="{height - bottom}" stroke="#eee"/>')
-                parts.append(f'<text x="{x(count):.1f}" y="{height - bottom + 20}" text-anchor="middle" '
+                             f'y2="{edge}" stroke="#eee"/>')
+                parts.append(f'<text x="{x(count):.1f}" y="{edge + 20}" text-anchor="middle" '
                              f'fill="#555">{label}</text>')
     parts.append(f'<text x="{(left + width - right) / 2}" y="{height - 12}" text-anchor="middle" '
                  'fill="#222">trained parameters (logarithmic)</text>')
@@ -122,9 +126,17 @@ def plot(arguments):
     for row in sorted(rows, key=lambda row: -row["accuracy"]):
         px, py = x(row["parameters"]), y(row["accuracy"])
         color = "#c0392b" if "lora" in row["method"] else "#2c6fbb"
-        parts.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="5" fill="{color}"/>')
-        label, size = row["name"].split(",")[0], 7 * len(row["name"].split(",")[0])
-        # The first of eight places that no other label has.
+        isBelow = row["accuracy"] <= floor
+        if isBelow:
+            parts.append(f'<path d="M{px - 6:.1f} {py - 5:.1f} h12 l-6 11 z" fill="{color}"/>')
+        else:
+            ends = y(min(row["each"])), y(max(row["each"]))
+            parts.append(f'<line x1="{px:.1f}" x2="{px:.1f}" y1="{ends[0]:.1f}" y2="{ends[1]:.1f}" '
+                         f'stroke="{color}" stroke-width="1.5"/>')
+            parts.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="5" fill="{color}"/>')
+        label = row["name"].split(",")[0] + (f" {100 * row['accuracy']:.1f} %" if isBelow else "")
+        size = 7 * len(label)
+        # The first of these places that no other label and no other point has.
         for dx, dy, anchor in ((10, 5, "start"), (-10, 5, "end"), (0, -11, "middle"), (0, 21, "middle"),
                                (9, -12, "start"), (9, 21, "start"), (-9, -12, "end"), (-9, 21, "end"),
                                (12, 37, "start"), (-12, 37, "end")):
@@ -132,7 +144,8 @@ def plot(arguments):
             box = (start, py + dy - 11, start + size, py + dy + 3)
             clear = all(box[2] < other[0] or other[2] < box[0] or box[3] < other[1] or other[3] < box[1]
                         for other in taken)
-            points = [(x(r["parameters"]), y(r["accuracy"])) for r in rows if r is not row]
+            points = [(x(r["parameters"]), y(share)) for r in rows if r is not row
+                      for share in r["each"] + [r["accuracy"]]]
             clear = clear and not any(
                 box[0] - 5 < a < box[2] + 5 and box[1] - 5 < b < box[3] + 5 for a, b in points)
             if clear and box[0] > left and box[2] < width - right + 5:
