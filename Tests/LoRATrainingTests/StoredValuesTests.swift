@@ -52,6 +52,36 @@ import Testing
     #expect(throws: DecodingError.self) { try decoded("{}", as: LoRAPlus.self) }
   }
 
+  @Test func stableDecay() throws {
+    try expect("{}", StableDecay())
+    var options = TrainingOptions(schedule: .stable)
+    options.stableDecay = StableDecay(
+      steps: 9, warmup: .cosine, decay: .root, least: 0.25, cycles: 1.5)
+    options.neftuneAlpha = 5
+    try expect(
+      """
+      {"schedule":"wsd","neftuneAlpha":5,"stableDecay":{"steps":9,"warmup":"cosine",
+      "decay":"1-sqrt","least":0.25,"cycles":1.5}}
+      """, options)
+  }
+
+  @Test func preferences() throws {
+    try expect("{}", PreferenceLoss())
+    try expect(
+      """
+      {"form":"kto","beta":0.5,"labelSmoothing":0.125,"isReferenceFree":true,
+      "desirableWeight":2,"undesirableWeight":3}
+      """,
+      PreferenceLoss(
+        .kto, beta: 0.5, labelSmoothing: 0.125, isReferenceFree: true, desirableWeight: 2,
+        undesirableWeight: 3))
+    try expect(#"{"step":3,"loss":0.5}"#, EvaluationPoint(step: 3, loss: 0.5))
+    let evaluation = try decoded(
+      #"{"loss":0.5,"margin":1.5,"accuracy":0.75,"examples":4}"#, as: PreferenceEvaluation.self)
+    #expect(evaluation.loss == 0.5 && evaluation.margin == 1.5 && evaluation.examples == 4)
+    #expect(evaluation.accuracy == 0.75)
+  }
+
   @Test func trainingResult() throws {
     let empty = try decoded("{}", as: TrainingResult.self)
     #expect(empty.losses.isEmpty && !empty.isStopped && !empty.isCancelled && empty.tokens == 0)
@@ -111,7 +141,9 @@ import Testing
     ) throws {
       #expect(try names.map { try decoded("\"\($0)\"", as: type) } == Array(type.allCases))
     }
-    try expectNames(LearningRateSchedule.self, ["constant", "linear", "cosine"])
+    try expectNames(LearningRateSchedule.self, ["constant", "linear", "cosine", "wsd"])
+    try expectNames(StableDecay.Form.self, ["linear", "cosine", "1-sqrt"])
+    try expectNames(PreferenceLoss.Form.self, ["dpo", "ipo", "orpo", "kto"])
     try expectNames(Checkpointing.self, ["automatic", "always", "never"])
     try expectNames(LongExamples.self, ["error", "truncate", "skip", "split"])
     try expectNames(ProductPrecision.self, ["float32", "bfloat16", "ofWeights"])

@@ -81,6 +81,22 @@ public struct PreferenceLoss: Sendable, Hashable, Codable {
     }
   }
 
-  /// A word for what examples must be.
+  /// Whether it compares two completions of a prompt.
   var wantsPairs: Bool { form != .kto }
+
+  private enum CodingKeys: String, CodingKey {
+    case form, beta, labelSmoothing, isReferenceFree, desirableWeight, undesirableWeight
+  }
+
+  /// Decodes the loss; absent keys have their defaults.
+  public init(from decoder: any Decoder) throws {
+    self.init()
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    try values.read(&form, .form)
+    try values.read(&beta, .beta)
+    try values.read(&labelSmoothing, .labelSmoothing)
+    try values.read(&isReferenceFree, .isReferenceFree)
+    try values.read(&desirableWeight, .desirableWeight)
+    try values.read(&undesirableWeight, .undesirableWeight)
+  }
 }

@@ -1,5 +1,5 @@
 import LoRAAutograd
-public import LoRAModels
+import LoRAModels
 import LoRATensor
 
 /// The log-probabilities of completions under the reference, a model without its adapters: each is
