@@ -30,6 +30,8 @@ extension Trainer {
     planned?.optimizerBytes = groups.reduce(0) { sum, group in
       group.parameters.reduce(sum) { $0 + optimizer.stateBytes(of: $1.parameter.shape) }
     }
+    planned?.optimizerScratch =
+      groups.flatMap(\.parameters).map { optimizer.scratchBytes(of: $0.parameter.shape) }.max() ?? 0
     if keepsBest { planned?.heldCopies += 1 }
     return planned
   }

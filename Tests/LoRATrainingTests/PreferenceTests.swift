@@ -171,6 +171,35 @@ import Testing
     }
   }
 
+  /// A model that reads a source: the prompt is the source and the token that begins targets.
+  @Test(arguments: PreferenceLoss.Form.allCases) func encoderDecodersLearnThemToo(
+    form: PreferenceLoss.Form
+  ) throws {
+    let model = try PretrainedModel(path: Fixtures.path("encoder_decoders/t5-gated")).languageModel
+    let start = try #require(model.targetStart)
+    func example(_ index: Int) -> PreferenceDataSet.Example {
+      let source = Array(repeating: 5 + index, count: 2 + index) + [1, start]
+      let (good, bad) = ([7, 8, 1], [9, 10 + index, 11, 12, 1])
+      guard form == .kto else { return .init(prompt: source, chosen: good, rejected: bad) }
+      return .init(
+        prompt: source, chosen: index % 2 == 0 ? good : nil, rejected: index % 2 == 0 ? nil : bad)
+    }
+    let data = try PreferenceDataSet((0..<4).map(example))
+    // Alone and in a batch of unequal lengths it is the same, and it is the sum over the target.
+    let batch = data.batch(of: [0, 1, 2, 3])
+    let losses = try model.tokenLosses(tokens: batch.rows.tokens, targets: batch.rows.targets)
+    let alone = data.batch(of: [0])
+    let first = try model.tokenLosses(tokens: alone.rows.tokens, targets: alone.rows.targets)
+    #expect(abs(losses[row: 0].sum() - first[row: 0].sum()) < 1e-5)
+    try model.inject(LoRA(rank: 4, alpha: 8), named: "a")
+    let options = TrainingOptions(duration: .steps(12), batchSize: 4, learningRate: 2e-2)
+    let loss = PreferenceLoss(form, beta: 0.5)
+    let before = try model.evaluate(on: data, loss: loss)
+    try Trainer(model, training: .adapter("a"), on: data, loss: loss, options: options).run()
+    let after = try model.evaluate(on: data, loss: loss)
+    #expect(after.loss < before.loss && after.margin > before.margin)
+  }
+
   @Test func withoutTheReferenceTheAdapterIsAllThereIs() throws {
     let run = try #require(Self.run)
     let model = try adapted()

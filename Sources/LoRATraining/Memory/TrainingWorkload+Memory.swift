@@ -11,10 +11,14 @@ extension TrainingWorkload {
   /// Time: microseconds a layer. Longer batches than described need more, shorter ones less.
   public var memory: TrainingMemory {
     let plan = TrainingPlan(self)
-    return TrainingMemory(
+    var memory = TrainingMemory(
       weights: plan.weightBytes, trained: plan.trainedBytes, activations: plan.activationBytes,
       loss: plan.lossBytes, scratch: plan.scratchBytes, shared: plan.sharedBytes,
       process: 24 << 20)
+    // While parameters are updated there are no activations, and the peak may be then.
+    let updating = memory.weights + memory.trained + optimizerScratch + memory.process
+    memory.scratch += max(0, updating - memory.total)
+    return memory
   }
 
   /// The number of parameters that are trained.

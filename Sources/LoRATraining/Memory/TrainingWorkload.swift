@@ -68,6 +68,8 @@ public struct TrainingWorkload: Sendable, Hashable {
   package var accumulates = false
   /// The bytes of the optimizer's state; nil for AdamW's, two numbers for each that is trained.
   package var optimizerBytes: Int?
+  /// What the largest update of a parameter needs while it runs.
+  package var optimizerScratch = 0
   /// How many more copies of what is trained are held, as of the best values so far.
   package var heldCopies = 0
   /// What adapters that are not of low rank keep of a token beside the rest, in numbers, by path.

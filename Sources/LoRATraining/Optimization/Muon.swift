@@ -13,9 +13,9 @@ public import LoRATensor
 /// rate. By default updates have AdamW's size (``Scale/adamW``), so that its learning rates fit. In
 /// full training PyTorch advises AdamW for embeddings and the head, which are matrices here too.
 ///
-/// Memory: one float32 value per element of a matrix. Time: about 15 products of a matrix `[r, n]`
-/// with `[n, r]`, r being the smaller side: little for the factors of an adapter, much for whole
-/// models.
+/// Memory: one float32 value per element of a matrix, and two copies of a matrix while it is updated.
+/// Time: about 15 products of a matrix `[r, n]` with `[n, r]`, r being the smaller side: little for the
+/// factors of an adapter, much for whole models.
 ///
 /// Source: Jordan et al., *Muon: an optimizer for hidden layers in neural networks*, 2024;
 /// `torch.optim.Muon`, which iterates in bfloat16, here float32.
@@ -80,19 +80,25 @@ public struct Muon: Optimizer, Hashable {
     guard parameter.shape.count == 2 else {
       return vectors.update(parameter, gradient: gradient, settings: settings, state: &state)
     }
-    var (buffer, count) = (state.take(Self.buffer), gradient.elementCount)
+    let count = parameter.shape.elementCount
+    var buffer = state.take(Self.buffer)
     let blend = Float(1 - momentum) * settings.gradientScale
-    buffer.withUnsafeMutableBytes { bytes in
-      guard let buffer = bytes.baseAddress?.floats else { return }
-      withExtendedLifetime(gradient) {
-        lk_axpby(count, blend, gradient.floats, Float(momentum), buffer)
+    let direction = buffer.withUnsafeMutableBytes { bytes in
+      Tensor(shape: parameter.shape) { direction in
+        guard let buffer = bytes.baseAddress?.floats else { return }
+        withExtendedLifetime(gradient) {
+          parallelTiles(count, tile: elementTile) {
+            let (start, count) = ($0.lowerBound, $0.count)
+            lk_axpby(count, blend, gradient.floats + start, Float(momentum), buffer + start)
+            lk_scale(count, isNesterov ? Float(momentum) : 1, buffer + start, direction + start)
+            if isNesterov {
+              lk_axpy(count, blend, gradient.floats + start, direction + start)
+            }
+          }
+        }
       }
     }
     state.tensors[Self.buffer] = buffer
-    count = parameter.shape.elementCount
-    let direction =
-      isNesterov
-      ? gradient.scaled(by: blend) + buffer.scaled(by: Float(momentum)) : buffer
     let update = Self.orthogonal(direction, iterations: iterations)
     let (m, n) = (Double(parameter.shape[0]), Double(parameter.shape[1]))
     let size =
@@ -101,24 +107,65 @@ public struct Muon: Optimizer, Hashable {
       case .adamW: 0.2 * max(m, n).squareRoot()
       }
     let keep = Float(1 - settings.learningRate * settings.weightDecay)
+    let rate = Float(settings.learningRate * size)
     withExtendedLifetime(update) {
       parameter.rewrite { old, new in
-        lk_scale(count, keep, old, new)
-        lk_axpy(count, -Float(settings.learningRate * size), update.floats, new)
+        parallelTiles(count, tile: elementTile) {
+          let (start, count) = ($0.lowerBound, $0.count)
+          lk_scale(count, keep, old + start, new + start)
+          lk_axpy(count, -rate, update.floats + start, new + start)
+        }
       }
     }
   }
 
-  /// A matrix with the singular vectors of `matrix` and singular values near 1.
-  private static func orthogonal(_ matrix: Tensor, iterations: Int) -> Tensor {
+  /// Two matrices of the parameter's shape, and three products of its smaller side.
+  public func scratchBytes(of shape: Shape) -> Int {
+    guard shape.count == 2 else { return 0 }
+    let side = min(shape[0], shape[1])
+    return (2 * shape.elementCount + 3 * side * side) * MemoryLayout<Float>.stride
+  }
+
+  /// A matrix with the singular vectors of `matrix` and singular values near 1. Of the two sides it
+  /// multiplies the smaller one.
+  private static func orthogonal(_ matrix: consuming Tensor, iterations: Int) -> Tensor {
     let isTall = matrix.shape[0] > matrix.shape[1]
-    var x = isTall ? matrix.transposed() : matrix
-    x = x.scaled(by: 1 / Float(max(x.sumOfSquares().squareRoot(), 1e-7)))
+    var x = matrix
+    x.scale(by: 1 / Float(max(x.sumOfSquares().squareRoot(), 1e-7)))
     for _ in 0..<iterations {
-      let gram = x.matrixProduct(with: x, transposeOther: true)
+      let gram = x.matrixProduct(with: x, transposeSelf: isTall, transposeOther: !isTall)
       let polynomial = gram.scaled(by: -4.7750) + gram.matrixProduct(with: gram).scaled(by: 2.0315)
-      x = x.scaled(by: 3.4445) + polynomial.matrixProduct(with: x)
+      var next =
+        isTall ? x.matrixProduct(with: polynomial) : polynomial.matrixProduct(with: x)
+      next.add(x, times: 3.4445)
+      x = next
     }
-    return isTall ? x.transposed() : x
+    return x
+  }
+}
+
+extension Tensor {
+  /// Multiplies all elements, in place where nobody else holds them.
+  fileprivate mutating func scale(by factor: Float) {
+    let count = elementCount
+    withUnsafeMutableBytes { bytes in
+      guard let x = bytes.baseAddress?.floats else { return }
+      parallelTiles(count, tile: elementTile) {
+        lk_scale($0.count, factor, x + $0.lowerBound, x + $0.lowerBound)
+      }
+    }
+  }
+
+  /// Adds `other` times a factor, in place where nobody else holds the elements.
+  fileprivate mutating func add(_ other: Tensor, times factor: Float) {
+    let count = elementCount
+    withUnsafeMutableBytes { bytes in
+      guard let x = bytes.baseAddress?.floats else { return }
+      withExtendedLifetime(other) {
+        parallelTiles(count, tile: elementTile) {
+          lk_axpy($0.count, factor, other.floats + $0.lowerBound, x + $0.lowerBound)
+        }
+      }
+    }
   }
 }

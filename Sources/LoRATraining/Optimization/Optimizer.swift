@@ -38,6 +38,10 @@ public protocol Optimizer: Sendable {
   /// by default.
   func stateTypes(of shape: Shape) -> [String: DType]
 
+  /// The bytes that an update of a parameter of `shape` needs beside its state while it runs, for
+  /// predicted memory. 0 by default.
+  func scratchBytes(of shape: Shape) -> Int
+
   /// Replaces the value of `parameter`; must not write into a tensor that others may be reading.
   ///
   /// - Parameters:
@@ -112,6 +116,9 @@ extension Optimizer {
 
   /// Float32 alone.
   public func stateTypes(of shape: Shape) -> [String: DType] { [:] }
+
+  /// None.
+  public func scratchBytes(of shape: Shape) -> Int { 0 }
 
   /// The bytes of the state for a parameter of `shape`.
   package func stateBytes(of shape: Shape) -> Int {

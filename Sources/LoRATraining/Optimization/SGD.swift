@@ -1,3 +1,4 @@
+import CLoRAKernels
 public import LoRAAutograd
 public import LoRATensor
 
@@ -41,21 +42,47 @@ public struct SGD: Optimizer, Hashable {
     momentum == 0 ? [:] : [Self.buffer: shape]
   }
 
-  /// Updates the momentum and replaces the value.
+  /// Updates the momentum and the value, in place if only the parameter holds it.
   public func update(
     _ parameter: Parameter, gradient: Tensor, settings: UpdateSettings,
     state: inout ParameterState
   ) {
-    let value = parameter.value
-    var direction = gradient.scaled(by: settings.gradientScale)
-    if settings.weightDecay != 0 {
-      direction = direction + value.scaled(by: Float(settings.weightDecay))
+    var buffer = momentum == 0 ? nil : state.take(Self.buffer)
+    if buffer == nil {
+      rewrite(parameter, gradient, settings, nil)
+    } else {
+      buffer?.withUnsafeMutableBytes {
+        rewrite(parameter, gradient, settings, $0.baseAddress?.floats)
+      }
     }
-    if momentum != 0 {
-      let buffer = state.take(Self.buffer).scaled(by: Float(momentum)) + direction
-      state.tensors[Self.buffer] = buffer
-      direction = isNesterov ? direction + buffer.scaled(by: Float(momentum)) : buffer
+    if let buffer { state.tensors[Self.buffer] = buffer }
+  }
+
+  private func rewrite(
+    _ parameter: Parameter, _ gradient: Tensor, _ settings: UpdateSettings,
+    _ buffer: UnsafeMutablePointer<Float>?
+  ) {
+    let (rate, scale) = (Float(settings.learningRate), settings.gradientScale)
+    let (decay, momentum) = (Float(settings.weightDecay), Float(momentum))
+    let keep = Float(1 - settings.learningRate * settings.weightDecay)
+    withExtendedLifetime(gradient) {
+      parameter.rewrite { old, new in
+        parallelTiles(parameter.shape.elementCount, tile: elementTile) {
+          let (start, count) = ($0.lowerBound, $0.count)
+          let g = gradient.floats + start
+          if let buffer {
+            lk_axpby(count, scale, g, momentum, buffer + start)
+            if decay != 0 { lk_axpy(count, decay, old + start, buffer + start) }
+          }
+          // The direction without momentum, or what Nesterov adds momentum to; otherwise the buffer alone.
+          let isPlain = buffer == nil || isNesterov
+          lk_scale(count, isPlain ? keep : 1, old + start, new + start)
+          if isPlain { lk_axpy(count, -rate * scale, g, new + start) }
+          if let buffer {
+            lk_axpy(count, isNesterov ? -rate * momentum : -rate, buffer + start, new + start)
+          }
+        }
+      }
     }
-    parameter.value = value - direction.scaled(by: Float(settings.learningRate))
   }
 }
