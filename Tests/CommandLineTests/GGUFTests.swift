@@ -161,7 +161,7 @@ import Testing
   @Test func refusesModelsThatFilesCannotHold() throws {
     let folder = try Command.temporaryFolder()
     for (model, word) in [
-      ("opt-untied", "'opt'"), ("gptj-tied", "'gptj'"), ("gemma2-untied-bfloat16", "head"),
+      ("opt-untied", "'opt'"), ("gptj-tied", "'gptj'"), ("gemma2-windows", "attention.scale"),
     ] {
       let outcome = try Command.start(
         [
@@ -175,7 +175,7 @@ import Testing
       ["convert", "--input", Fixtures.model("llama-grouped"), "--to", "peft", "--output"]
         + [folder + "/x"]
     ).outcome()
-    #expect(other.status == 1 && other.errors.contains("--to gguf"))
+    #expect(other.status != 0 && other.errors.contains("--to gguf"))
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
   }
 

@@ -398,11 +398,4 @@ import Testing
     #expect(try back.languageModel.losses(ids) == model.losses(ids))
     #expect(try back.tokenizer().encode("the land") == pretrained.tokenizer().encode("the land"))
   }
-
-  @Test func aModelOfAFolderIsNoGGUFFile() throws {
-    let pretrained = try PretrainedModel(path: Fixtures.path("models/llama-grouped"))
-    #expect(throws: FormatError.self) {
-      try pretrained.saveGGUF(to: Fixtures.temporaryFolder() + "/x.gguf")
-    }
-  }
 }

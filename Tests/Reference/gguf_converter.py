@@ -132,7 +132,7 @@ def converter(source):
         if f"{self.gguf_writer.arch}.vocab_size" not in self.gguf_writer.kv_data[0]:
             self.gguf_writer.add_vocab_size(self.hparams["vocab_size"])
 
-    def write(folder, path, kind="ALL_F32"):
+    def write(folder, path, file_type="ALL_F32"):
         folder = pathlib.Path(folder)
         hparams = conversion.ModelBase.load_hparams(folder, False)
         # The keys that published files have, which the converter asks for and transformers 5 drops.
@@ -161,7 +161,7 @@ def converter(source):
         cls.set_vocab = without_vocabulary
         if kind in ("mistral3", "ministral3"):
             cls.Ministral3Model.set_vocab = without_vocabulary
-        cls(folder, gguf.LlamaFileType[kind], pathlib.Path(path), eager=True,
+        cls(folder, gguf.LlamaFileType[file_type], pathlib.Path(path), eager=True,
             hparams=hparams).write()
 
     return write

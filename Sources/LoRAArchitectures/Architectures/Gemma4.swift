@@ -29,7 +29,9 @@ extension Architecture {
         .whole(
           "vocab_size_per_layer_input", rowsInGGUF: "per_layer_token_embd.weight",
           default: 262_144),
-        .number("final_logit_softcapping", gguf: "final_logit_softcapping", default: nil),
+        // llama.cpp caps at 30 where files say nothing.
+        .number(
+          "final_logit_softcapping", gguf: "final_logit_softcapping", offInGGUF: 0, default: nil),
         .refused(
           "enable_moe_block", "experts beside a network (26B-A4B)",
           remedy: "supported are the models without experts: E2B, E4B and 31B"),

@@ -146,6 +146,7 @@ extension ConfigurationKey {
       configuration.decoderStartTokenID =
         try keys.file.int(keys.prefix + "decoder_start_token_id") ?? 0
     }
+    key.writeGGUF = { $1.set("decoder_start_token_id", whole: $0.decoderStartTokenID ?? 0) }
     return key
   }
 
@@ -170,6 +171,7 @@ extension ConfigurationKey {
         throw keys.error(.invalidValue, count, "there are too many layers")
       }
     }
+    key.writeGGUF = { $1.set(count, Int($0[number: name] ?? Double($0.layerCount))) }
     return key
   }()
 
@@ -215,6 +217,8 @@ extension ConfigurationKey {
     key.readGGUF = { (configuration, _) throws(FormatError) in
       configuration.maximumPositions = 1 << 20
     }
+    // What the first T5's files have as n_positions.
+    key.writeGGUF = { $1.set("context_length", 512) }
     return key
   }()
 
@@ -225,6 +229,7 @@ extension ConfigurationKey {
       write: { .bool(!$0.isEncoderAlone) })
     // GGUF files give the norms' epsilon twice, once under this name.
     key.gguf = "attention.layer_norm_epsilon"
+    key.writeGGUF = { $1.set("attention.layer_norm_epsilon", $0.normEpsilon) }
     return key
   }()
 }

@@ -234,10 +234,11 @@ extension ConfigurationKey {
   /// - Parameters:
   ///   - name: its key; null switches the option off.
   ///   - gguf: its key in GGUF files.
+  ///   - off: what its key in GGUF files says where it is switched off; nil: there is none then.
   ///   - derived: what it is in a model of a GGUF file, which has no key for it.
   ///   - fallback: what an absent key means.
   public static func number(
-    _ name: String, gguf: String? = nil,
+    _ name: String, gguf: String? = nil, offInGGUF off: Double? = nil,
     inGGUF derived: (@Sendable (ModelConfiguration) -> Double)? = nil, default fallback: Double?
   ) -> ConfigurationKey {
     var key = ConfigurationKey(
@@ -250,13 +251,14 @@ extension ConfigurationKey {
     key.setDefault = { $0.options[name] = fallback.map { .number($0) } }
     key.readGGUF = { (configuration, keys) throws(FormatError) in
       let value = try gguf.map { (key) throws(FormatError) in try keys.number(key) } ?? nil
+      if let off, value == off { return configuration.options[name] = nil }
       configuration.options[name] = (value ?? derived?(configuration) ?? fallback).map {
         .number($0)
       }
     }
     if let gguf {
       key.writeGGUF = { configuration, values in
-        if let number = configuration[number: name] { values.set(gguf, number) }
+        if let number = configuration[number: name] ?? off { values.set(gguf, number) }
       }
     }
     return key

@@ -19,7 +19,7 @@ package enum GGUFWriter {
     enum Content: Sendable {
       case plain(Tensor)
       case blocks(GGUFBlocks)
-      case made(DType, @Sendable () throws -> Tensor)
+      case made(DType, Making)
     }
 
     /// A tensor whose elements are written as they are.
@@ -41,11 +41,12 @@ package enum GGUFWriter {
       isCopy = true
     }
 
-    /// A tensor that is made when its turn comes to be written, and forgotten then: of this shape and type,
-    /// whose numbers `make` has checked.
-    package init(
-      name: String, shape: Shape, type: DType, make: @escaping @Sendable () throws -> Tensor
-    ) {
+    /// Makes the numbers of a tensor: hands parts of it on, in their order and of its type.
+    package typealias Making = @Sendable (_ emit: (Tensor) throws -> Void) throws -> Void
+
+    /// A tensor of this shape and type that is made when its turn comes to be written, part by part, each
+    /// of which is forgotten then. `make` has checked its numbers.
+    package init(name: String, shape: Shape, type: DType, make: @escaping Making) {
       self.name = name
       self.shape = shape
       content = .made(type, make)
@@ -89,12 +90,15 @@ package enum GGUFWriter {
         case .blocks(let blocks):
           try blocks.withUnsafeBytes { (bytes) throws(FileError) in try writer.write(bytes) }
         case .made(let type, let make):
-          let made = try make()
+          var count = 0
+          try make { part in
+            require(part.dtype == type, "a part of '\(tensor.name)' is \(part.dtype), not \(type)")
+            count += part.elementCount
+            try part.withUnsafeBytes { (bytes) throws(FileError) in try writer.write(bytes) }
+          }
           require(
-            made.shape == tensor.shape && made.dtype == type,
-            "tensor '\(tensor.name)' was made as \(made.dtype) \(made.shape), not \(type) \(tensor.shape)"
-          )
-          try made.withUnsafeBytes { (bytes) throws(FileError) in try writer.write(bytes) }
+            count == tensor.shape.elementCount,
+            "'\(tensor.name)' of \(tensor.shape) was made of \(count) elements")
         }
         try writer.write([UInt8](repeating: 0, count: padding))
       }

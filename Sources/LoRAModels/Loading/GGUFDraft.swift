@@ -23,18 +23,26 @@ struct GGUFDraft {
         problem: "what was written can't be read back: \(error.problem)",
         remedy: "the model has options that GGUF files have no place for")
     }
-    let names = own.values.keys.filter { !own.agrees(with: read, $0) }.sorted()
-    let windows = names.filter { $0.hasSuffix(".window") }
-    if let name = names.first(where: { !$0.hasSuffix(".window") }) {
+    let names = Set(own.values.keys).union(read.values.keys)
+      .filter { !own.agrees(with: read, $0) }.sorted()
+    // Windows that a file says nothing of, and that some text is longer than.
+    func isUnsaid(_ name: String) -> Bool {
+      guard name.hasSuffix(".window"), case .number? = own.values[name] else { return false }
+      return read.values[name] == nil
+    }
+    let windows = names.filter(isUnsaid)
+    if let name = names.first(where: { !isUnsaid($0) }) {
       throw FormatError(
         .unsupported, file: target, subject: name,
         problem: "it is \(own.values[name] ?? .none) in the model, and a GGUF file can say only "
           + "\(read.values[name] ?? .none)",
         remedy: "llama.cpp has no such models of '\(pretrained.configuration.architecture)'")
     }
-    guard let window = windows.first.flatMap({ own.values[$0] }) else { return [] }
+    guard let name = windows.first, case .number(let window)? = own.values[name],
+      window < Double(pretrained.configuration.maximumPositions)
+    else { return [] }
     return [
-      "\(target): \(windows.count) layers see \(window) positions, which llama.cpp does not know: "
+      "\(target): \(windows.count) layers see \(Int(window)) positions, which llama.cpp does not know: "
         + "it gives longer texts other probabilities"
     ]
   }
@@ -66,7 +74,7 @@ struct GGUFDraft {
       ] { values[name] = .number(Double(size)) }
       values["norm epsilon"] = .number(configuration.normEpsilon)
       add(
-        try configuration.architecture.structure(configuration), "structure",
+        try configuration.architecture.structure(configuration), "",
         headSize: configuration.headSize)
     }
 
@@ -81,6 +89,7 @@ struct GGUFDraft {
     }
 
     private mutating func add(_ value: Any, _ place: String, headSize: Int) {
+      let place = place.hasPrefix(".") ? String(place.dropFirst()) : place
       switch value {
       case let rotary as RotaryConfiguration:
         // What scaling computes counts, not how a file says it.

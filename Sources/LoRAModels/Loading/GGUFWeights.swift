@@ -20,7 +20,7 @@ struct GGUFWeights {
     let (model, configuration) = (pretrained.model, pretrained.configuration)
     heads = .init(queries: configuration.headCount, keys: configuration.keyValueHeadCount)
     for (name, tensor) in try configuration.ggufFrequencyFactors() {
-      add(name, tensor.shape) { tensor }
+      add(name, tensor.shape) { [Part(source: tensor, place: []) { tensor }] }
     }
     var stacks: [String: Stack] = [:]
     var order: [String] = []
@@ -116,13 +116,15 @@ extension GGUFWeights {
   private mutating func add(_ place: Place, _ value: Tensor) {
     let (module, heads) = (place.module, heads)
     add(place.names[0], value.shape) {
+      guard module.order != .same || module.addsOne else { return Part.divided(value) }
       var tensor = value
       if module.order != .same,
         let rows = module.order.checkpointRows(count: tensor.shape[0], heads)
       {
         tensor = tensor.gatheringRows(rows)
       }
-      return module.addsOne ? tensor.converted(to: .float32).adding(1) : tensor
+      if module.addsOne { tensor = tensor.converted(to: .float32).adding(1) }
+      return [Part(source: value, place: []) { tensor }]
     }
   }
 
@@ -134,16 +136,17 @@ extension GGUFWeights {
     expertCount = experts.count
     add(name, Shape([experts.count, rows] + first.shape.dimensions.dropFirst()), isOfExperts: true)
     {
-      .stacked(
-        parts == 1
-          ? experts
-          : experts.map { $0.gatheringRows((0..<rows).map { $0 * parts + part }) })
+      experts.enumerated().map { index, expert in
+        Part(source: expert, place: [index]) {
+          parts == 1 ? expert : expert.gatheringRows((0..<rows).map { $0 * parts + part })
+        }
+      }
     }
   }
 
   private mutating func add(
     _ name: String, _ shape: Shape, isOfExperts: Bool = false,
-    _ laidOut: @escaping @Sendable () -> Tensor
+    _ laidOut: @escaping @Sendable () -> [Part]
   ) {
     let (target, file) = (Self.type(of: name, shape, wanted: type), file)
     // Each expert counts once.
@@ -153,13 +156,51 @@ extension GGUFWeights {
       counts.other += shape.elementCount
     }
     items.append(
-      .init(name: name, shape: shape, type: target) {
-        do throws(UnstorableNumber) {
-          return try laidOut().stored(as: target)
-        } catch {
-          throw FormatError(file: file, tensor: name, error)
+      .init(name: name, shape: shape, type: target) { emit in
+        for part in laidOut() {
+          do {
+            let made = try part.tensor().stored(as: target)
+            try emit(made)
+            if !made.isMapped { part.source.releaseMappedPages() }
+          } catch let error as UnstorableNumber {
+            throw FormatError(file: file, tensor: name, part.placed(error))
+          }
         }
       })
+  }
+
+  /// A part of a tensor: some rows, or an expert.
+  private struct Part {
+    /// Where its numbers lie.
+    let source: Tensor
+    /// Its first indices in the tensor; one with `isFirst` is where its first index begins.
+    let place: [Int]
+    var isFirst = false
+    /// Lays it out.
+    let tensor: () -> Tensor
+
+    /// The rows of `tensor`, as many at a time as have about 16 million elements.
+    static func divided(_ tensor: Tensor) -> [Part] {
+      guard tensor.shape.count == 2, tensor.shape[1] > 0 else {
+        return [Part(source: tensor, place: []) { tensor }]
+      }
+      let step = max(1, (1 << 24) / tensor.shape[1])
+      return stride(from: 0, to: tensor.shape[0], by: step).map { first in
+        let rows = tensor[rows: first..<min(first + step, tensor.shape[0])]
+        return Part(source: rows, place: [first], isFirst: true) { rows }
+      }
+    }
+
+    /// An error of the part as one of the whole.
+    func placed(_ error: UnstorableNumber) -> UnstorableNumber {
+      var position = error.position
+      if isFirst, !position.isEmpty {
+        position[0] += place[0]
+      } else {
+        position = place + position
+      }
+      return UnstorableNumber(position: position, value: error.value, type: error.type)
+    }
   }
 
   /// The type of a tensor, as llama.cpp's converter chooses it.

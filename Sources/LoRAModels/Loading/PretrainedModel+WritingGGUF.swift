@@ -55,13 +55,24 @@ extension PretrainedModel {
     _ directory: ModelDirectory, _ weights: GGUFWeights, fileType: Int
   ) throws -> [GGUFFile.KeyValue] {
     let name = FileSystem.absolute(directory.path).split(separator: "/").last.map { String($0) }
-    return [
+    var values: [GGUFFile.KeyValue] = [
       .init(
         key: "general.architecture", value: .string(configuration.architecture.ggufName ?? "")),
       .init(key: "general.type", value: .string("model")),
-      .init(key: "general.name", value: .string(name ?? "model")),
-      .init(key: "general.size_label", value: .string(weights.sizeLabel)),
     ]
+    let sampling = "general.sampling."
+    if let count = generation.topK {
+      values.append(.init(key: sampling + "top_k", value: .int32(Int32(clamping: count))))
+    }
+    if let share = generation.topP {
+      values.append(.init(key: sampling + "top_p", value: .float32(Float(share))))
+    }
+    if let temperature = generation.temperature {
+      values.append(.init(key: sampling + "temp", value: .float32(Float(temperature))))
+    }
+    values.append(.init(key: "general.name", value: .string(name ?? "model")))
+    values.append(.init(key: "general.size_label", value: .string(weights.sizeLabel)))
+    return values + (try ModelCard(folder: directory.path)).keyValues
   }
 
   /// The tokenizer and the chat templates.
@@ -72,7 +83,7 @@ extension PretrainedModel {
     ids["pad"] = configuration.padTokenID
     let tokenizer = try EmbeddedTokenizer(
       folder: directory.path, vocabularySize: configuration.vocabularySize,
-      keepsMerges: configuration.architecture.ggufName == "gemma4", otherIds: ids)
+      architecture: configuration.architecture.ggufName ?? "", otherIds: ids)
     var values = tokenizer.keyValues
     // llama.cpp finds tokens that end a turn by their names; of others files say one.
     let ends = (generation.eosTokenIDs + configuration.eosTokenIDs).filter {

@@ -17,23 +17,28 @@ extension EmbeddedTokenizer {
   /// - Parameters:
   ///   - folder: where `tokenizer.json` and the like are.
   ///   - vocabularySize: how many ids the model has; those that the tokenizer lacks get a name.
-  ///   - keepsMerges: whether byte pairs of plain text are "gemma4", which keeps their list, and not
-  ///     "llama", which makes scores of it.
+  ///   - architecture: the model's, as GGUF files name it: plain byte pairs are "gemma4" in that, and
+  ///     unigrams, which it alone has, "t5" in T5.
   ///   - ids: special tokens by other files, which count where the tokenizer's say nothing.
   package init(
-    folder: String, vocabularySize: Int, keepsMerges: Bool = false, otherIds ids: Ids = [:]
+    folder: String, vocabularySize: Int, architecture: String, otherIds ids: Ids = [:]
   ) throws(TokenizerError) {
     let definition = try TokenizerDefinition(contentsOf: folder)
     let reader = DefinitionReader(.null, file: folder, place: "")
-    let kind = try Kind(definition, keepsMerges: keepsMerges, reader)
+    let kind = try Kind(definition, architecture, reader)
     self.init(file: folder, model: kind.rawValue, tokens: [])
     try setTokens(of: definition, vocabularySize, reader)
     switch kind {
     case .byteLevel: try setByteLevel(definition, reader)
     case .scored: setScored(definition)
+    case .unigrams: try setUnigrams(definition, folder, reader)
     case .plainMerges:
       if let pairs = definition.model as? BytePairModel { merges = Self.merges(pairs) }
       addsSpacePrefix = false
+      // Programs that read calls of tools look for these in a text.
+      for (id, token) in tokens.enumerated() where Self.visible.contains(token) {
+        types?[id] = Self.userDefinedType
+      }
     }
     try setSpecials(of: definition, folder, ids, reader)
     try checkIds(definition, reader)
@@ -44,15 +49,22 @@ extension EmbeddedTokenizer {
     case byteLevel = "gpt2"
     case scored = "llama"
     case plainMerges = "gemma4"
+    case unigrams = "t5"
 
     init(
-      _ definition: TokenizerDefinition, keepsMerges: Bool, _ reader: DefinitionReader
+      _ definition: TokenizerDefinition, _ architecture: String, _ reader: DefinitionReader
     ) throws(TokenizerError) {
+      if architecture == Self.unigrams.rawValue,
+        definition.model is UnigramModel || definition.model is SentencePieceModel
+      {
+        self = .unigrams
+        return
+      }
       if let pairs = definition.model as? BytePairModel, pairs.continuingPrefix.isEmpty,
         pairs.endSuffix.isEmpty
       {
         if pairs.byteIDs != nil {
-          self = keepsMerges ? .plainMerges : .scored
+          self = architecture == Self.plainMerges.rawValue ? .plainMerges : .scored
           return
         }
         if WordCutter.cutting(by: definition.preTokenizer).mapsBytes {
@@ -75,11 +87,17 @@ extension EmbeddedTokenizer {
 
   // MARK: Kinds
 
+  /// What Gemma 4 writes round its thoughts and calls, and texts show.
+  private static let visible: Set = [
+    "<|channel>", "<channel|>", "<|tool_call>", "<tool_call|>", "<|tool_response>",
+    "<tool_response|>", "<|\"|>",
+  ]
+
   private mutating func setByteLevel(
     _ definition: TokenizerDefinition, _ reader: DefinitionReader
   ) throws(TokenizerError) {
     guard let pairs = definition.model as? BytePairModel else { return }
-    guard let name = WordCutting.name(of: definition, ignoresMerges: pairs.ignoresMerges) else {
+    guard let name = WordCutting.name(of: definition, pairs) else {
       throw reader.at("pre_tokenizer").error(
         .unsupported, expected: "a way of cutting words that llama.cpp has",
         found: "another one, by which some text has other words",
@@ -107,13 +125,16 @@ extension EmbeddedTokenizer {
       }
       self.scores = scores
       for id in pairs.byteIDs ?? [] where id >= 0 { types?[Int(id)] = 6 }
-      if pairs.unknown >= 0 { types?[Int(pairs.unknown)] = 2 }
+      if pairs.unknown >= 0 {
+        unknown = Int(pairs.unknown)
+        types?[Int(pairs.unknown)] = 2
+      }
     }
     addsSpacePrefix = Self.prepends(definition)
   }
 
   /// Whether a text begins with a space that it does not have.
-  private static func prepends(_ definition: TokenizerDefinition) -> Bool {
+  static func prepends(_ definition: TokenizerDefinition) -> Bool {
     func prepends(_ normalizer: Normalizer) -> Bool {
       switch normalizer {
       case .prepend: true
@@ -206,7 +227,7 @@ extension EmbeddedTokenizer {
     // Where the template has others than the names, it counts: the ids of a text are what matters.
     beginningOfSequence = template.before.first ?? id("bos")
     endOfSequence = template.after.first ?? id("eos")
-    unknown = id("unk")
+    unknown = id("unk") ?? unknown
     padding = id("pad")
     separator = id("sep")
     mask = id("mask")

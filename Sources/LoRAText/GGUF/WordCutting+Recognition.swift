@@ -6,14 +6,22 @@ import LoRAJSON
 
 extension WordCutting {
   /// The name of the way in which a byte-level tokenizer cuts words; nil if it is none that is known.
-  static func name(of definition: TokenizerDefinition, ignoresMerges: Bool) -> String? {
+  ///
+  /// Of two that differ in whether merges are ignored the tokenizer's own counts, or the commoner one where
+  /// that makes no difference: every token is what merges make of its spelling (gpt-oss).
+  static func name(of definition: TokenizerDefinition, _ model: BytePairModel) -> String? {
     let probe = Array(probe.utf8)
     let words = self.words(of: probe, definition.normalizer, definition.preTokenizer)
-    for (names, cutting) in all where cutting.ignoresMerges == ignoresMerges {
-      guard let (normalizer, preTokenizer) = try? cutting.steps else { continue }
-      if words == self.words(of: probe, normalizer, preTokenizer) { return names.first }
+    let alike = all.filter { entry in
+      guard let (normalizer, preTokenizer) = try? entry.cutting.steps else { return false }
+      return words == self.words(of: probe, normalizer, preTokenizer)
     }
-    return nil
+    let own = alike.firstIndex { $0.cutting.ignoresMerges == model.ignoresMerges }
+    let other = alike.firstIndex { $0.cutting.ignoresMerges != model.ignoresMerges }
+    guard let other, own == nil || model.ignoresMerges && other < (own ?? 0) else {
+      return own.map { alike[$0].names[0] }
+    }
+    return (model.mergesAllTokens(but: definition.added) ? other : own).map { alike[$0].names[0] }
   }
 
   /// What is done to a text before its words are encoded.

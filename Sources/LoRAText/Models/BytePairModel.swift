@@ -39,6 +39,23 @@ struct BytePairModel: WordModel {
 
   func makeEncoder() -> any WordEncoder { BytePairEncoder(self) }
 
+  /// Whether merges make each token of its spelling, so that ignoring them changes nothing; but for those
+  /// that are found before words are cut.
+  func mergesAllTokens(but added: AddedTokens) -> Bool {
+    let encoder = BytePairModel(
+      vocabulary: vocabulary, merges: merges, unknown: unknown, fusesUnknown: fusesUnknown,
+      fallsBackToBytes: false, ignoresMerges: false, continuingPrefix: continuingPrefix,
+      endSuffix: endSuffix
+    ).makeEncoder()
+    var ids: [Int32] = []
+    return (0..<vocabulary.idCount).allSatisfy { id in
+      if added.tokens[id] != nil { return true }
+      ids.removeAll()
+      vocabulary.withSpelling(of: id) { if !$0.isEmpty { encoder.encode($0, into: &ids) } }
+      return ids.isEmpty || ids == [Int32(id)]
+    }
+  }
+
   /// Working memory, kept from word to word.
   struct Scratch {
     /// The symbols of a word, then its tokens, and where each starts.
