@@ -39,6 +39,26 @@ public struct ChatFormat: Sendable {
     self.now = now
   }
 
+  /// The control token with which the template ends what the assistant says, as "<|im_end|>"; nil where
+  /// there is none. Chats stop there, whether or not the model's files name it as an end.
+  public var endOfTurn: Int? {
+    let conversation = Conversation(
+      messages: [
+        ["role": "user", "content": "question"], ["role": "assistant", "content": "answer"],
+      ], addsGenerationPrompt: false)
+    guard let text = try? template.render(conversation, now: now ?? .now).text else { return nil }
+    let (scalars, said) = (Array(text.unicodeScalars), Array("answer".unicodeScalars))
+    let starts = stride(from: scalars.count - said.count, through: 0, by: -1)
+    guard let start = starts.first(where: { scalars[$0...].starts(with: said) }) else { return nil }
+    var rest = String.UnicodeScalarView()
+    rest.append(
+      contentsOf: scalars[(start + said.count)...].drop { $0.properties.isWhitespace })
+    let ids = tokenizer.encode(String(rest), addSpecialTokens: false)
+    // Further ones may follow, as one that ends every text.
+    let controls = Set(tokenizer.controlTokens.compactMap { tokenizer.id(of: $0) })
+    return ids.first.flatMap { controls.contains($0) ? $0 : nil }
+  }
+
   private func template(of conversation: Conversation) -> ChatTemplate {
     conversation.tools == nil ? template : toolTemplate
   }

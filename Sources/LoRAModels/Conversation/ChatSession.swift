@@ -61,17 +61,17 @@ public final class ChatSession {
     self.adapters = adapters
   }
 
-  /// Begins a conversation with a model by its own tokenizer and template; its stop tokens end answers
-  /// beside those of `options`.
+  /// Begins a conversation with a model by its own tokenizer and template, or by `format`; its stop tokens
+  /// end answers beside those of `options`.
   ///
   /// Throws where the model is no language model, and `TemplateError` where it has no chat template.
   public convenience init(
-    _ pretrained: PretrainedModel, system: String? = nil,
+    _ pretrained: PretrainedModel, format: ChatFormat? = nil, system: String? = nil,
     options: GenerationOptions = GenerationOptions(), adapters: AdapterSelection? = nil
   ) throws {
-    let format = try pretrained.chatFormat()
+    let format = try format ?? pretrained.chatFormat()
     var options = options
-    options.stopTokens.formUnion(pretrained.stopTokens(with: format.tokenizer))
+    options.stopTokens.formUnion(pretrained.stopTokens(with: format))
     self.init(
       try pretrained.languageModel, format: format, system: system, options: options,
       adapters: adapters)

@@ -25,6 +25,8 @@ public final class DataReader {
   private let makeFormat: (() throws -> ChatFormat)?
   /// How conversations are written, once one was read; nil where the model has no template.
   private var chats: Result<ChatFormat, any Error>?
+  /// Whether some data are conversations, and whether some are other texts.
+  private var (hasChats, hasTexts) = (false, false)
 
   /// Creates a reader.
   ///
@@ -149,6 +151,7 @@ public final class DataReader {
       guard text.unicodeScalars.contains(where: { !$0.properties.isWhitespace }) else {
         return builder.leaveOut(line: record.line)
       }
+      hasTexts = true
       var ids: [Int32] = []
       try readTokenizer().encodeDocument(text, into: &ids)
       try builder.append(ids, isDocument ? .document : .text, line: record.line)
@@ -165,6 +168,7 @@ public final class DataReader {
   private func append(
     _ pair: PromptCompletion, line: Int, to builder: inout ExampleBuilder
   ) throws {
+    hasTexts = true
     let encoding = try readTokenizer().encode(prompt: pair.prompt, completion: pair.completion)
     try builder.append(
       try TokenDataSet.narrowed(encoding.ids),
@@ -199,6 +203,21 @@ public final class DataReader {
     return made
   }
 
+  /// What to tell who trains `pretrained` on what was read, if other programs do not stop where it is taught
+  /// to.
+  package func endWarnings(for pretrained: PretrainedModel) -> [String] {
+    var warnings: [String] = []
+    if hasTexts, let tokenizer, let text = pretrained.endOfTextWarning(with: tokenizer) {
+      warnings.append(text)
+    }
+    if hasChats, case .success(let format)? = chats,
+      let text = pretrained.endOfTurnWarning(with: format)
+    {
+      warnings.append(text)
+    }
+    return warnings
+  }
+
   private func append(chat record: DataRecord, to builder: inout ExampleBuilder) throws {
     func error(_ problem: String, _ remedy: String) -> FormatError {
       FormatError(
@@ -224,6 +243,7 @@ public final class DataReader {
       return builder.leaveOut(line: record.line)
     }
     do {
+      hasChats = true
       var (shorter, encoding) = (chat, try encode(chat, format))
       while builder.mustShorten(encoding.ids.count), let next = shorter.withoutOldestExchange {
         (shorter, encoding) = (next, try encode(next, format))

@@ -8,7 +8,8 @@ struct ChatCommand: ParsableCommand {
     commandName: "chat",
     abstract: "Talk with a model, and switch its adapters while talking.",
     discussion: """
-      The model's own chat template makes the text of the conversation. While talking, /adapter, \
+      The model's own chat template makes the text of the conversation, or the one that an adapter was \
+      trained with. While talking, /adapter, \
       /scale and /base change what answers, /compare asks all, /help shows the rest. Answers go to \
       standard output, all else to standard error. A conversation that is longer than the model's \
       context goes on without its oldest exchanges, and says so.
@@ -30,6 +31,7 @@ struct ChatCommand: ParsableCommand {
     parsing: .unconditional,
     help: "The most tokens that the model sees of it. (default: as many as the model can)")
   var context: Int?
+  @OptionGroup var template: ChatTemplateOption
   @OptionGroup var sampling: SamplingOptions
 
   func validate() throws {
@@ -45,7 +47,9 @@ struct ChatCommand: ParsableCommand {
     let selection = try adapters.attach(
       to: try pretrained.languageModel, from: model.path, names: names)
     let chat = try ChatSession(
-      pretrained, system: system, options: sampling.options(stopTokens: []))
+      pretrained,
+      format: try template.format(of: pretrained, adapters: adapters.adapters.map(\.path)),
+      system: system, options: sampling.options(stopTokens: []))
     chat.stopStrings = sampling.stop
     try demand(context: context, of: chat.model)
     chat.contextLimit = context

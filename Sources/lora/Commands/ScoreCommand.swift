@@ -11,7 +11,7 @@ struct ScoreCommand: ParsableCommand {
     usage: """
       lora score --model <path> (--text <file> [--split <split>] | --data <file> | --ids <file[#name]>) \
       [--dtype <dtype>] [--text-only] [--adapter <adapter[:scale]> ...] [--allow-no-effect] \
-      [--window <tokens>] [--stride <tokens>] [--per-token] [--json]
+      [--window <tokens>] [--stride <tokens>] [--per-token] [<data options>] [--json]
       """,
     discussion: """
       Prints the mean negative log-likelihood (natural logarithm) of each document and the mean over \
@@ -41,6 +41,7 @@ struct ScoreCommand: ParsableCommand {
       "A file of training data, as `lora train` reads it, with prompts and completions for example.",
       valueName: "file"))
   var data: String?
+  @OptionGroup(title: "Data") var records: RecordOptions
   @Option(
     help: ArgumentHelp(
       "Token sequences: a JSON file [[id, ...], ...], or a .safetensors file, of which FILE#name picks a "
@@ -124,7 +125,7 @@ struct ScoreCommand: ParsableCommand {
         throw CommandError(sequences.source, error)
       }
     }
-    if let data { return try records(of: data, pretrained) }
+    if let data { return try examples(of: data, pretrained) }
     let path = text ?? ""
     guard pretrained.model.targetStart == nil else {
       throw FormatError(
@@ -150,10 +151,11 @@ struct ScoreCommand: ParsableCommand {
   }
 
   /// The examples of training data, whole.
-  private func records(of path: String, _ pretrained: PretrainedModel) throws -> TokenDataSet {
-    let model = try pretrained.languageModel
-    let options = DataOptions(sequenceLength: model.maximumPositions, longExamples: .error)
-    let reader = try DataReader(for: model, options: options) { try pretrained.tokenizer() }
+  private func examples(of path: String, _ pretrained: PretrainedModel) throws -> TokenDataSet {
+    let length = try pretrained.languageModel.maximumPositions
+    let reader = try records.reader(
+      for: pretrained, under: adapters.adapters.map(\.path),
+      options: DataOptions(sequenceLength: length, longExamples: .error))
     return try reader.readTelling(path, tensor: "eval")
   }
 

@@ -88,7 +88,7 @@ struct SweepCommand: ParsableCommand {
         throw CommandError(argument.path, error)
       }
     }
-    let reader = try examples.reader(for: pretrained)
+    let reader = try examples.reader(for: pretrained, under: adapters.map(\.path))
       .readTelling(data, tensor: try defaultTensor())
     var progress = Progress()
     let sweep = try ProductPrecision.withValue(model.dtype.precision(otherwise: .float32)) {

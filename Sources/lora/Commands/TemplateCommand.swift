@@ -29,18 +29,7 @@ struct TemplateCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp("A template to use instead of the model's.", valueName: "file"))
   var template: String?
-  @Option(help: ArgumentHelp("The conversation, or several (.json).", valueName: "file"))
-  var messages: String
-  @Option(
-    help: ArgumentHelp(
-      "The tools that the model may call, a list of JSON schemas.", valueName: "file"))
-  var tools: String?
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "Variables of the template, as {\"enable_thinking\": false} or {\"documents\": [...]}.",
-      valueName: "json"))
-  var variables: String?
+  @OptionGroup var input: ConversationOptions
   @Flag(help: "End with the last message.")
   var noGenerationPrompt = false
   @Flag(help: "Say which part of the text the assistant's messages are.")
@@ -53,31 +42,16 @@ struct TemplateCommand: ParsableCommand {
     guard model != nil || template != nil else {
       throw ValidationError("give --model PATH or --template FILE")
     }
+    guard input.messages != nil else { throw ValidationError("give --messages FILE") }
   }
 
   func run() throws {
-    let given =
-      try variables.map { try TemplateValue(variables: $0) } ?? TemplateValue([:] as JSONValue)
-    let tools = try self.tools.map { try list($0) }
-    let hasTools = tools != nil || (given["tools"] ?? .null) != .null
-    let template = try chatTemplate(hasTools: hasTools)
+    let template = try chatTemplate(hasTools: try input.hasTools)
     let tokenizer = try model.map { try PretrainedModel.tokenizer(at: $0) }
-    let conversations = try list(messages)
-    var isBatch = false
-    if case .array? = conversations.first { isBatch = true }
-    for (index, entry) in (isBatch ? conversations : [.array(conversations)]).enumerated() {
-      guard case .array(let turns) = entry else {
-        throw CommandError(
-          "\(messages): entry \(index) is no list of messages, as the first one is")
-      }
-      let conversation = Conversation(
-        messages: turns, tools: tools, addsGenerationPrompt: !noGenerationPrompt, variables: given)
-      do {
-        try write(conversation, template, tokenizer, isBatch: isBatch)
-      } catch let error as TemplateError {
-        let place = isBatch ? "\(messages), conversation \(index)" : messages
-        throw CommandError("\(place): \(source)", error)
-      }
+    let conversations = try input.conversations(
+      of: input.messages ?? "", addingGenerationPrompt: !noGenerationPrompt)
+    try conversations.forEach(by: source) {
+      try write($0, template, tokenizer, isBatch: conversations.isList)
     }
   }
 
@@ -143,32 +117,6 @@ struct TemplateCommand: ParsableCommand {
       return try ChatTemplate(text, specialTokens: tokens?.specialTokens ?? [:])
     } catch {
       throw CommandError(template, error)
-    }
-  }
-
-  // MARK: Reading
-
-  private func list(_ path: String) throws -> [TemplateValue] {
-    let bytes = try FileSystem.read(path)
-    do {
-      if case .array(let values) = TemplateValue(try JSONValue(parsing: bytes)) { return values }
-    } catch {
-      throw CommandError(path, error)
-    }
-    throw CommandError("\(path): expected a JSON list")
-  }
-}
-
-extension TemplateValue {
-  /// The argument of `--variables`.
-  init(variables text: String) throws {
-    do {
-      self.init(try JSONValue(parsing: text))
-    } catch {
-      throw CommandError("--variables", error)
-    }
-    guard case .object = self else {
-      throw CommandError("--variables: expected a JSON object, as {\"enable_thinking\": false}")
     }
   }
 }

@@ -1,19 +1,7 @@
 public import ArgumentParser
-import LoRAFiles
 public import LoRAKit
-import LoRAModels
 
 extension LongExamples: ExpressibleByArgument {}
-extension LearnedPart: ExpressibleByArgument {}
-extension TemplateUse: ExpressibleByArgument {}
-
-/// What becomes of records that are none.
-enum InvalidRecords: String, ExpressibleByArgument, CaseIterable {
-  /// The first ends the command.
-  case stop
-  /// They are left out and reported.
-  case skip
-}
 
 /// How data become examples.
 struct ExampleOptions: ParsableArguments {
@@ -31,39 +19,7 @@ struct ExampleOptions: ParsableArguments {
         + "completions, refuse token sequences)",
       valueName: "choice"))
   var longRows: LongExamples?
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "Which fields hold what, where they have other names: prompt=question,completion=answer. Dots lead into "
-        + "a field: output=instances.0.output.",
-      valueName: "meaning=field,..."),
-    transform: parsedFields)
-  var map: FieldMap?
-  @Option(
-    help: ArgumentHelp(
-      "What is learned: completions and what the assistant says (answers), its last message alone (last), or "
-        + "prompts too (all).", valueName: "part"))
-  var lossOn: LearnedPart = .answers
-  @Option(
-    help: ArgumentHelp(
-      "Which records the model's chat template writes: conversations and, if there is one, instructions "
-        + "(auto), prompts with completions too (always), or none (never).", valueName: "choice"))
-  var useTemplate: TemplateUse = .automatic
-  @Option(
-    help: ArgumentHelp(
-      "A chat template to use instead of the model's. It is kept with the result.",
-      valueName: "file.jinja"))
-  var chatTemplate: String?
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "What the system is told in conversations without a message of its own.", valueName: "text"))
-  var system: String?
-  @Option(
-    help: ArgumentHelp(
-      "What to do about records that are invalid: end with the first (stop), or leave them out and report "
-        + "each (skip).", valueName: "choice"))
-  var invalidRecords: InvalidRecords = .stop
+  @OptionGroup var records: RecordOptions
 
   func validate() throws {
     try demand("--sequence-length", sequenceLength, .atLeast(1))
@@ -81,50 +37,18 @@ struct ExampleOptions: ParsableArguments {
       "--sequence-length \(length): the model's limit is \(limit) positions; give at most that")
   }
 
-  /// A reader of data for `pretrained`.
-  func reader(for pretrained: PretrainedModel) throws -> DataReader {
+  /// A reader of data for `pretrained` under `adapters`, of which one may have a template of its own.
+  func reader(
+    for pretrained: PretrainedModel, under adapters: [String] = []
+  ) throws -> DataReader {
     let limit = pretrained.model.maximumPositions
     if let sequenceLength, sequenceLength > limit {
       throw tooLong(sequenceLength, limit)
     }
-    var options = DataOptions(
-      sequenceLength: sequenceLength ?? min(512, limit), longExamples: longRows)
-    options.learned = lossOn
-    options.templateUse = useTemplate
-    options.system = system
-    options.fields = map ?? FieldMap()
-    options.skipsInvalid = invalidRecords == .skip
-    return try DataReader(
-      for: pretrained.languageModel, options: options,
-      chatFormat: { try chatFormat(of: pretrained) }, tokenizer: { try pretrained.tokenizer() })
-  }
-
-  /// How conversations are written: by the model's template, or the given one.
-  func chatFormat(of pretrained: PretrainedModel) throws -> ChatFormat {
-    guard let chatTemplate else { return try pretrained.chatFormat() }
-    let tokens = try ChatTemplates(specialTokensAt: pretrained.path).specialTokens
-    let source = try FileSystem.readText(chatTemplate)
-    do {
-      return ChatFormat(
-        tokenizer: try PretrainedModel.tokenizer(at: pretrained.path),
-        template: try ChatTemplate(source, specialTokens: tokens))
-    } catch let error as TemplateError {
-      throw CommandError(chatTemplate, error)
-    }
-  }
-
-  /// The given template, to lie beside what was trained with it.
-  func filesBesideResult() throws -> [(name: String, content: [UInt8])] {
-    try chatTemplate.map { [("chat_template.jinja", try FileSystem.read($0))] } ?? []
-  }
-}
-
-/// The argument of `--map`.
-private func parsedFields(_ text: String) throws -> FieldMap {
-  do {
-    return try FieldMap(text)
-  } catch {
-    throw ValidationError("--map: \(error)")
+    return try records.reader(
+      for: pretrained, under: adapters,
+      options: DataOptions(
+        sequenceLength: sequenceLength ?? min(512, limit), longExamples: longRows))
   }
 }
 

@@ -12,16 +12,15 @@ struct TextTask: TrainingTask {
 
   init(_ input: TaskInput) throws {
     pretrained = try input.model.load()
-    let reader = try input.examples.reader(for: pretrained)
+    let reader = try input.examples.reader(
+      for: pretrained, under: input.initAdapter.map { [$0] } ?? [])
     data = try reader.readTelling(input.data, tensor: "train")
-    if let tokenizer = reader.tokenizer, let text = pretrained.endOfTextWarning(with: tokenizer) {
-      StandardError.line("warning: \(text)")
-    }
+    StandardError.warnings(reader.endWarnings(for: pretrained))
     heldOut =
       try input.evalData.map { try reader.readTelling($0, tensor: "eval") }
       ?? reader.readTensor("eval", ifIn: input.data)?.data
     base = try pretrained.languageModel
-    filesBesideAdapter = try input.examples.filesBesideResult()
+    filesBesideAdapter = try input.examples.records.template.filesBesideResult()
   }
 
   var groupsByLength: Bool { false }

@@ -1,0 +1,71 @@
+public import ArgumentParser
+public import LoRAKit
+
+extension LearnedPart: ExpressibleByArgument {}
+extension TemplateUse: ExpressibleByArgument {}
+
+/// What becomes of records that are none.
+enum InvalidRecords: String, ExpressibleByArgument, CaseIterable {
+  /// The first ends the command.
+  case stop
+  /// They are left out and reported.
+  case skip
+}
+
+/// What the records of a data file mean.
+struct RecordOptions: ParsableArguments {
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Which fields hold what, where they have other names: prompt=question,completion=answer. Dots lead into "
+        + "a field: output=instances.0.output.",
+      valueName: "meaning=field,..."),
+    transform: parsedFields)
+  var map: FieldMap?
+  @Option(
+    help: ArgumentHelp(
+      "What is learned: completions and what the assistant says (answers), its last message alone (last), or "
+        + "prompts too (all).", valueName: "part"))
+  var lossOn: LearnedPart = .answers
+  @Option(
+    help: ArgumentHelp(
+      "Which records the model's chat template writes: conversations and, if there is one, instructions "
+        + "(auto), prompts with completions too (always), or none (never).", valueName: "choice"))
+  var useTemplate: TemplateUse = .automatic
+  @OptionGroup var template: ChatTemplateOption
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "What the system is told in conversations without a message of its own.", valueName: "text"))
+  var system: String?
+  @Option(
+    help: ArgumentHelp(
+      "What to do about records that are invalid: end with the first (stop), or leave them out and report "
+        + "each (skip).", valueName: "choice"))
+  var invalidRecords: InvalidRecords = .stop
+
+  /// A reader of data for `pretrained` under `adapters`, of which one may have a template of its own.
+  func reader(
+    for pretrained: PretrainedModel, under adapters: [String] = [], options: DataOptions
+  ) throws -> DataReader {
+    var options = options
+    options.learned = lossOn
+    options.templateUse = useTemplate
+    options.system = system
+    options.fields = map ?? FieldMap()
+    options.skipsInvalid = invalidRecords == .skip
+    return try DataReader(
+      for: pretrained.languageModel, options: options,
+      chatFormat: { try template.format(of: pretrained, adapters: adapters) },
+      tokenizer: { try pretrained.tokenizer() })
+  }
+}
+
+/// The argument of `--map`.
+private func parsedFields(_ text: String) throws -> FieldMap {
+  do {
+    return try FieldMap(text)
+  } catch {
+    throw ValidationError("--map: \(error)")
+  }
+}
