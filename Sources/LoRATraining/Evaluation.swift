@@ -52,6 +52,8 @@ extension LanguageModel {
         name: "the batch size", value: "\(batchSize)", expected: "at least 1")
     }
     try data.check(for: self)
+    var data = data
+    data.isPacked = false
     let order = BatchOrder(exampleCount: data.exampleCount, batchSize: batchSize, seed: nil)
     let examples = order.examples(ofEpoch: 0)
     var sum = 0.0

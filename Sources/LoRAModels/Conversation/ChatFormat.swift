@@ -75,27 +75,13 @@ public struct ChatFormat: Sendable {
 
   /// The ids of a whole conversation, and which of them the assistant wrote: what training learns from.
   ///
-  /// - Parameter counts: whether a message, by its index, counts; by default each of the assistant's does.
-  /// - Throws: `TemplateError`; of the kind `mask` where the assistant's parts can't be told.
-  public func example(
-    _ conversation: Conversation, counting counts: ((Int) -> Bool)? = nil
-  ) throws -> MaskedEncoding {
+  /// Throws `TemplateError`; of the kind `mask` where the assistant's parts can't be told.
+  public func example(_ conversation: Conversation) throws -> MaskedEncoding {
     var whole = conversation
     whole.addsGenerationPrompt = false
     let template = template(of: whole)
     let now = now ?? .now
-    var masked = try template.renderMasked(whole, now: now)
-    if let counts {
-      guard let messages = masked.messages else {
-        throw TemplateError(
-          .mask,
-          "the template says what the assistant writes, but not in which message: it can't be told which "
-            + "messages count")
-      }
-      let kept = zip(masked.assistant, messages).filter { counts($0.1) }
-      masked = MaskedText(
-        text: masked.text, assistant: kept.map(\.0), messages: kept.map(\.1))
-    }
+    let masked = try template.renderMasked(whole, now: now)
     let kept = try template.render(whole, keepingAsText: tokenizer.controlTokens, now: now)
     return try tokenizer.encode(masked, keepingAsText: kept.keptAsText)
   }

@@ -7,11 +7,15 @@ public struct MaskedEncoding: Sendable, Hashable {
   public var ids: [Int]
   /// For each id, whether a part of its text is the assistant's.
   public var isAssistant: [Bool]
+  /// For each of the assistant's ids the index of its message; nil for all others, and where the template
+  /// does not tell.
+  public var messages: [Int?]
 
   /// Creates an encoding.
-  public init(ids: [Int], isAssistant: [Bool]) {
+  public init(ids: [Int], isAssistant: [Bool], messages: [Int?]? = nil) {
     self.ids = ids
     self.isAssistant = isAssistant
+    self.messages = messages ?? ids.map { _ in nil }
   }
 }
 
@@ -82,16 +86,21 @@ extension MaskedEncoding {
     _ ids: [Int], at places: [Range<Int>], _ masked: MaskedText
   ) throws(TemplateError) {
     var next = 0
-    let isAssistant = places.map { place in
+    let ranges: [Int?] = places.map { place in
       while next < masked.assistant.count, masked.assistant[next].upperBound <= place.lowerBound {
         next += 1
       }
-      return next < masked.assistant.count && masked.assistant[next].lowerBound < place.upperBound
+      let isInside =
+        next < masked.assistant.count && masked.assistant[next].lowerBound < place.upperBound
+      return isInside ? next : nil
     }
+    let isAssistant = ranges.map { $0 != nil }
     guard isAssistant.contains(true), isAssistant.contains(false) else {
       throw TemplateError(
         .mask, "all tokens of the conversation are the assistant's, or none: nothing to tell apart")
     }
-    self.init(ids: ids, isAssistant: isAssistant)
+    self.init(
+      ids: ids, isAssistant: isAssistant,
+      messages: ranges.map { range in range.flatMap { masked.messages?[$0] } })
   }
 }

@@ -77,7 +77,8 @@ extension LanguageModel {
     return hiddenStates(TokenBatch(tokens, lengths: lengths))
   }
 
-  func loss(_ hidden: Variable, targets: Tensor, scale: Float) -> Variable {
+  /// The same of hidden states.
+  package func loss(_ hidden: Variable, targets: Tensor, scale: Float) -> Variable {
     if let weight = plainHeadWeight {
       return hidden.linearCrossEntropy(
         weight: weight, targets: targets, scale: scale, softCap: logitSoftCap)

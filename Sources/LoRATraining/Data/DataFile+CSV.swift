@@ -34,7 +34,7 @@ extension DataFile {
   ) throws(FormatError) -> DataRecord {
     var object = JSONObject()
     for (name, cell) in zip(columns, cells) { object[name] = .string(cell) }
-    object = try fields.renamed(object, file: path, line: line)
+    object = try fields.ofColumns.renamed(object, file: path, line: line)
     let hasText = object["text"].map { $0 != "" } ?? false
     for (name, value) in object where value == "" {
       let isAbsent =

@@ -244,12 +244,12 @@ public final class DataReader {
     }
     do {
       hasChats = true
-      var (shorter, encoding) = (chat, try encode(chat, format))
-      while builder.mustShorten(encoding.ids.count), let next = shorter.withoutOldestExchange {
-        (shorter, encoding) = (next, try encode(next, format))
+      var (shorter, tokens) = (chat, try encode(chat, format))
+      while builder.mustShorten(tokens.ids.count), let next = shorter.withoutOldestExchange {
+        (shorter, tokens) = (next, try encode(next, format))
       }
       let isWhole = shorter.messages.count == chat.messages.count
-      try builder.append(encoding, isWhole: isWhole, line: record.line)
+      try builder.append(tokens.ids, weights: tokens.weights, isWhole: isWhole, line: record.line)
     } catch let cause as TemplateError {
       throw error(
         "the model's template does not take the conversation: \(cause)",
@@ -258,19 +258,30 @@ public final class DataReader {
     }
   }
 
-  /// The tokens of a conversation, and which of them are learned.
-  private func encode(_ chat: ChatRecord, _ format: ChatFormat) throws -> MaskedEncoding {
-    switch options.learned {
-    case .all:
+  /// The tokens of a conversation, and how much each counts in the loss.
+  private func encode(
+    _ chat: ChatRecord, _ format: ChatFormat
+  ) throws -> (ids: [Int], weights: [Float]) {
+    if options.learned == .all {
       let ids = try format.prompt(chat.conversation)
-      return MaskedEncoding(ids: ids, isAssistant: ids.map { _ in true })
-    case .last:
-      let last = chat.messages.lastIndex { $0["role"] == "assistant" }
-      return try format.example(chat.conversation) { $0 == last }
-    case .answers:
-      guard chat.weights != nil else { return try format.example(chat.conversation) }
-      return try format.example(chat.conversation) { chat.weight(of: $0) > 0 }
+      return (ids, ids.map { _ in 1 })
     }
+    let encoding = try format.example(chat.conversation)
+    guard options.learned == .last || chat.weights != nil else {
+      return (encoding.ids, encoding.isAssistant.map { $0 ? 1 : 0 })
+    }
+    let last = chat.messages.lastIndex { $0["role"] == "assistant" }
+    let weights: [Float] = try zip(encoding.isAssistant, encoding.messages).map { tokens in
+      guard tokens.0 else { return 0 }
+      guard let message = tokens.1 else {
+        throw TemplateError(
+          .mask,
+          "the template says what the assistant writes, but not in which message: it can't be told "
+            + "which messages count")
+      }
+      return options.learned == .last && message != last ? 0 : chat.weight(of: message)
+    }
+    return (encoding.ids, weights)
   }
 
   private func readTokenizer() throws -> any Tokenizer {

@@ -1,5 +1,4 @@
 import LoRAFiles
-import LoRAModels
 import LoRAText
 
 /// Builds the examples of a data set from records, one at a time, of any length.
@@ -30,6 +29,9 @@ struct ExampleBuilder {
   private var spans: [TokenDataSet.Span] = []
   private var tokens = TokenBuffer()
   private var targets = TokenBuffer()
+  /// The weight of each explicit target; empty while all are 1.
+  private var weights: [Float] = []
+  private var hasWeights = false
   let source: String
   private let unit: DataUnit
   /// The number of records that were seen.
@@ -90,31 +92,31 @@ struct ExampleBuilder {
     }
   }
 
-  /// Adds the example of a conversation, of whose ids those marked are learned. `isWhole` is whether no
-  /// message of it was left out to make it short.
+  /// Adds the example of a conversation with the weight of each id in the loss, 0 where it is not learned.
+  /// `isWhole` is whether no message of it was left out to make it short.
   mutating func append(
-    _ chat: MaskedEncoding, isWhole: Bool, line: Int
+    _ ids: [Int], weights: [Float], isWhole: Bool, line: Int
   ) throws(FormatError) {
     recordCount += 1
-    let (length, limit) = (chat.ids.count - 1, options.sequenceLength)
-    let ids = chat.ids.map { Int32(truncatingIfNeeded: $0) }[...]
-    if length <= limit, isWhole { return add(ids, learned: chat.isAssistant[...], line: line) }
+    let (length, limit) = (ids.count - 1, options.sequenceLength)
+    let ids = ids.map { Int32(truncatingIfNeeded: $0) }
+    if length <= limit, isWhole { return add(ids[...], weights[...], line: line) }
     report.limit = limit
     switch options.longExamples ?? Kind.chat.standard {
-    case .error: throw tooLong(chat.ids.count, limit, line)
+    case .error: throw tooLong(ids.count, limit, line)
     case .skip: report.skipped.add(line: line)
     case .truncate:
-      let part = chat.isAssistant.prefix(limit + 1)
-      guard part.dropFirst().contains(true) else { return report.skipped.add(line: line) }
+      let part = weights.prefix(limit + 1)
+      guard part.dropFirst().contains(where: { $0 > 0 }) else { return report.skipped.add(line: line) }
       if isWhole { report.truncated.add(line: line) } else { report.shortened.add(line: line) }
       if length > limit, !isWhole { report.cutCompletions.add(line: line) }
-      add(ids.prefix(limit + 1), learned: part, line: line)
+      add(ids.prefix(limit + 1), part, line: line)
     case .split:
       report.split.add(line: line)
       for first in stride(from: 0, to: length, by: limit) {
         let range = first..<min(first + limit, length) + 1
-        guard chat.isAssistant[range].dropFirst().contains(true) else { continue }
-        add(ids[range], learned: chat.isAssistant[range], line: line)
+        guard weights[range].dropFirst().contains(where: { $0 > 0 }) else { continue }
+        add(ids[range], weights[range], line: line)
         report.splitExamples += 1
       }
     }
@@ -125,16 +127,22 @@ struct ExampleBuilder {
     count - 1 > options.sequenceLength && (options.longExamples ?? Kind.chat.standard) == .truncate
   }
 
-  private mutating func add(_ ids: ArraySlice<Int32>, learned: ArraySlice<Bool>, line: Int) {
-    guard ids.count > 1, learned.dropFirst().contains(true) else {
+  private mutating func add(_ ids: ArraySlice<Int32>, _ part: ArraySlice<Float>, line: Int) {
+    let learned = part.dropFirst()
+    guard ids.count > 1, learned.contains(where: { $0 > 0 }) else {
       return report.empty.add(line: line)
     }
     spans.append(
       .init(
         start: tokens.count, length: ids.count - 1, given: 0, targets: targets.count, line: line))
+    if !hasWeights, learned.contains(where: { $0 > 0 && $0 != 1 }) {
+      hasWeights = true
+      weights = Array(repeating: 1, count: targets.count)
+    }
     tokens.append(contentsOf: ids.dropLast())
     targets.append(
-      contentsOf: zip(ids, learned).dropFirst().map { $1 ? $0 : Int32(TrainingExample.ignored) })
+      contentsOf: zip(ids.dropFirst(), learned).map { $1 > 0 ? $0 : Int32(TrainingExample.ignored) })
+    if hasWeights { weights += learned }
   }
 
   private func tooLong(_ count: Int, _ limit: Int, _ line: Int) -> FormatError {
@@ -208,7 +216,7 @@ struct ExampleBuilder {
         remedy: "give longer texts, or a larger --sequence-length")
     }
     return try TokenDataSet(
-      spans, tokens: tokens, targets: targets, source: source, unit: unit)
+      spans, tokens: tokens, targets: targets, weights: weights, source: source, unit: unit)
   }
 }
 

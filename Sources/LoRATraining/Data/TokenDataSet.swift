@@ -38,8 +38,13 @@ public struct TokenDataSet: TrainingData {
   public let targetCount: Int
   let tokens: TokenBuffer
   let targets: TokenBuffer
+  /// The weight of each explicit target in the loss; empty where all are 1.
+  let weights: [Float]
   let spans: [Span]
   private let unit: DataUnit
+  /// Whether a batch is one sequence of all its examples, which do not see each other, instead of one of
+  /// each, padded to the longest. The loss is the same; the work is that of the tokens there are.
+  public var isPacked = false
 
   /// A batch of tokens and targets, int64, `[batch, positions]`.
   public struct Batch: Sendable {
@@ -47,17 +52,22 @@ public struct TokenDataSet: TrainingData {
     public let tokens: Tensor
     /// The next token ids, -100 where ignored.
     public let targets: Tensor
+    /// How much each target counts in the loss, float32; nil where all count once.
+    public let weights: Tensor?
+    /// The lengths of the sequences that are packed one behind the other; nil where there is one an item.
+    public let packedLengths: [Int]?
   }
 
   /// Creates a data set of sequences of `tokens`, each with something to predict.
   init(
-    _ spans: [Span], tokens: TokenBuffer, targets: TokenBuffer = TokenBuffer(), source: String,
-    unit: DataUnit = .line
+    _ spans: [Span], tokens: TokenBuffer, targets: TokenBuffer = TokenBuffer(),
+    weights: [Float] = [], source: String, unit: DataUnit = .line
   ) throws(TrainingError) {
     guard !spans.isEmpty else { throw .emptyData(source: source) }
     self.spans = spans
     self.tokens = tokens
     self.targets = targets
+    self.weights = weights
     self.source = source
     self.unit = unit
     longestExample = spans.reduce(0) { max($0, $1.length) }
@@ -130,6 +140,11 @@ public struct TokenDataSet: TrainingData {
   /// The number of examples.
   public var exampleCount: Int { spans.count }
 
+  /// The lengths of the longest examples, at most `count`.
+  func longestExamples(_ count: Int) -> [Int] {
+    Array(spans.map(\.length).sorted(by: >).prefix(count))
+  }
+
   /// The examples, copied. Takes many times the memory of the data set.
   public var examples: [TrainingExample] { spans.indices.map { self[$0] } }
 
@@ -145,6 +160,18 @@ public struct TokenDataSet: TrainingData {
     indexes.reduce(0) { $0 + spans[$1].targetCount(in: targets) }
   }
 
+  /// The sum of the weights of the targets in these examples.
+  public func targetWeight(of indexes: [Int]) -> Double {
+    guard !weights.isEmpty else { return Double(targetCount(of: indexes)) }
+    return indexes.reduce(0) { sum, index in
+      let span = spans[index]
+      guard let start = span.targets else { return sum + Double(span.targetCount(in: targets)) }
+      return (start..<start + span.length).reduce(sum) {
+        $0 + (targets[$1] >= 0 ? Double(weights[$1]) : 0)
+      }
+    }
+  }
+
   /// The number of positions of these examples, without padding.
   public func tokenCount(of indexes: [Int]) -> Int {
     indexes.reduce(0) { $0 + spans[$1].length }
@@ -155,6 +182,8 @@ public struct TokenDataSet: TrainingData {
     var hash = ContentHash()
     hash.combine(UInt64(truncatingIfNeeded: paddingMultiple))
     hash.combine(UInt64(truncatingIfNeeded: paddingToken))
+    if isPacked { hash.combine("packed") }
+    weights.withUnsafeBytes { if !$0.isEmpty { hash.combine($0) } }
     var (tokens, targets) = ([Int64](), [Int64]())
     for span in spans {
       append(span, to: &tokens, &targets)
@@ -172,22 +201,38 @@ public struct TokenDataSet: TrainingData {
     spans[index].line.map { unit.place(index + 1, $0) } ?? "example \(index + 1)"
   }
 
-  /// The batch of the examples at these indexes, padded on the right to the longest.
+  /// The batch of the examples at these indexes, padded on the right to the longest, or packed.
   public func batch(of indexes: [Int]) -> Batch {
-    let longest = indexes.reduce(0) { max($0, spans[$1].length) }
+    let lengths = indexes.map { spans[$0].length }
     let multiple = max(1, paddingMultiple)
-    let length = (longest + multiple - 1) / multiple * multiple
-    var (tokens, targets) = ([Int64](), [Int64]())
-    tokens.reserveCapacity(indexes.count * length)
-    targets.reserveCapacity(indexes.count * length)
-    for index in indexes {
+    func padded(_ length: Int) -> Int { (length + multiple - 1) / multiple * multiple }
+    let length = padded(isPacked ? lengths.reduce(0, +) : lengths.max() ?? 0)
+    let shape: Shape = isPacked ? [1, length] : [indexes.count, length]
+    var (tokens, targets, weights) = ([Int64](), [Int64](), [Float]())
+    tokens.reserveCapacity(shape.elementCount)
+    targets.reserveCapacity(shape.elementCount)
+    for (row, index) in indexes.enumerated() {
       append(spans[index], to: &tokens, &targets)
-      let padding = length - spans[index].length
+      append(weightsOf: spans[index], to: &weights)
+      guard !isPacked || row + 1 == indexes.count else { continue }
+      let padding = (isPacked ? 1 : row + 1) * length - tokens.count
       tokens.append(contentsOf: repeatElement(Int64(paddingToken), count: padding))
       targets.append(contentsOf: repeatElement(Int64(TrainingExample.ignored), count: padding))
+      if !self.weights.isEmpty { weights.append(contentsOf: repeatElement(0, count: padding)) }
     }
-    let shape: Shape = [indexes.count, length]
-    return Batch(tokens: Tensor(tokens, shape: shape), targets: Tensor(targets, shape: shape))
+    return Batch(
+      tokens: Tensor(tokens, shape: shape), targets: Tensor(targets, shape: shape),
+      weights: self.weights.isEmpty ? nil : Tensor(weights, shape: shape),
+      packedLengths: isPacked ? lengths : nil)
+  }
+
+  private func append(weightsOf span: Span, to weights: inout [Float]) {
+    guard !self.weights.isEmpty else { return }
+    if let start = span.targets {
+      weights += self.weights[start..<start + span.length]
+    } else {
+      weights.append(contentsOf: repeatElement(1, count: span.length))
+    }
   }
 
   private func append(_ span: Span, to tokens: inout [Int64], _ targets: inout [Int64]) {

@@ -15,9 +15,11 @@ public protocol TrainingData<Batch>: Sendable {
   var exampleCount: Int { get }
   /// The batch of the examples at these indexes, in this order.
   func batch(of examples: [Int]) -> Batch
-  /// The number of targets in these examples: a step's sum of losses is divided by it. The number
-  /// of examples by default.
+  /// The number of targets in these examples. The number of examples by default.
   func targetCount(of examples: [Int]) -> Int
+  /// The sum of the weights of the targets in these examples: a step's sum of losses is divided by it. The
+  /// number of targets by default.
+  func targetWeight(of examples: [Int]) -> Double
   /// The number of tokens in these examples, for reports. The number of targets by default.
   func tokenCount(of examples: [Int]) -> Int
   /// A fingerprint of the content, the same in every process: a saved run resumes only on data with
@@ -29,6 +31,8 @@ public protocol TrainingData<Batch>: Sendable {
 extension TrainingData {
   /// One target per example.
   public func targetCount(of examples: [Int]) -> Int { examples.count }
+  /// Every target counts once.
+  public func targetWeight(of examples: [Int]) -> Double { Double(targetCount(of: examples)) }
   /// One token per target.
   public func tokenCount(of examples: [Int]) -> Int { targetCount(of: examples) }
   /// The fingerprint of the sizes alone.

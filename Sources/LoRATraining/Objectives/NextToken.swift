@@ -1,5 +1,6 @@
 public import LoRAAutograd
 public import LoRAModels
+import LoRATensor
 
 /// The cross-entropy of each token given the tokens before it, the training objective of language
 /// models and the default of a ``Trainer`` for one.
@@ -10,14 +11,41 @@ public struct NextToken: Objective, Hashable {
   /// The name.
   public var identifier: String { "NextToken" }
 
-  /// `scale` times the sum of the cross-entropies of the batch's targets. Behind a prompt of virtual
-  /// tokens the mean is also over the examples' first tokens, which the last of these predicts, as in
-  /// PEFT.
+  /// `scale` times the weighted sum of the cross-entropies of the batch's targets. Behind a prompt of
+  /// virtual tokens the mean is also over the examples' first tokens, which the last of these predicts, as
+  /// in PEFT.
   public func loss(
     _ model: any LanguageModel, _ batch: TokenDataSet.Batch, scale: Float
   ) -> Variable {
-    model.promptedLoss(tokens: batch.tokens, targets: batch.targets, scale: scale)
-      ?? model.loss(tokens: batch.tokens, targets: batch.targets, scale: scale)
+    if let loss = model.promptedLoss(tokens: batch.tokens, targets: batch.targets, scale: scale) {
+      return loss
+    }
+    let tokens = TokenBatch(batch)
+    guard let weights = batch.weights else {
+      return tokens.map { model.loss($0, targets: batch.targets, scale: scale) }
+        ?? model.loss(tokens: batch.tokens, targets: batch.targets, scale: scale)
+    }
+    // Weights are few: targets of one weight are one sum.
+    let parts = batch.targets.parts(by: weights)
+    let hidden =
+      tokens.map(model.hiddenStates) ?? model.hiddenStates(TokenBatch(batch.tokens))
+    let losses = parts.map { model.loss(hidden, targets: $0.targets, scale: scale * $0.weight) }
+    return losses.dropFirst().reduce(losses[0]) { $0 + $1 }
+  }
+
+  /// Throws ``TrainingError`` for examples that the model can't read, and where packed sequences or
+  /// weights are more than it can do.
+  public func check(_ model: any LanguageModel, on data: TokenDataSet) throws {
+    try data.check(for: model)
+    let isPrompted = (model as? any VirtualTokenModel).map { $0.promptCount > 0 } ?? false
+    guard data.isPacked || !data.weights.isEmpty else { return }
+    guard model is any OneStackTransformer, !isPrompted else {
+      throw TrainingError.invalidOption(
+        name: data.isPacked ? "packing" : "weights of messages",
+        value: isPrompted ? "with virtual tokens" : "with \(type(of: model))",
+        expected: "a decoder of this library without prompt tuning; "
+          + (data.isPacked ? "pad the examples instead" : "give weights of 0 and 1"))
+    }
   }
 
   /// The workload of a model whose layers are known, with the data's longest examples; nil for
@@ -37,10 +65,39 @@ public struct NextToken: Objective, Hashable {
       workload.sourceLength = source
       return workload
     }
+    func padded(_ length: Int) -> Int { (length + multiple - 1) / multiple * multiple }
+    if data.isPacked {
+      return TrainingWorkload(
+        model, training: target, batchSize: 1,
+        length: padded(data.longestExamples(batchSize).reduce(0, +)))
+    }
     return TrainingWorkload(
       model, training: target, batchSize: min(batchSize, data.exampleCount),
-      length: (data.longestExample + multiple - 1) / multiple * multiple)
+      length: padded(data.longestExample))
   }
 }
 
 extension NextToken: TestedObjective {}
+
+extension TokenBatch {
+  /// The tokens of a batch whose examples are packed; nil where each is an item.
+  fileprivate init?(_ batch: TokenDataSet.Batch) {
+    guard let lengths = batch.packedLengths else { return nil }
+    self.init(batch.tokens, packed: [lengths])
+  }
+}
+
+extension Tensor {
+  /// The targets of each weight that occurs, all others ignored.
+  fileprivate func parts(by weights: Tensor) -> [(weight: Float, targets: Tensor)] {
+    let (targets, weights) = (scalars(as: Int64.self), weights.scalars(as: Float.self))
+    let counted = zip(targets, weights).filter { $0.0 >= 0 }.map(\.1)
+    let all = Set(counted).sorted()
+    return (all.isEmpty ? [1] : all).map { weight in
+      let part = zip(targets, weights).map {
+        $1 == weight ? $0 : Int64(TrainingExample.ignored)
+      }
+      return (weight, Tensor(part, shape: shape))
+    }
+  }
+}

@@ -216,9 +216,10 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
     return (total, sum)
   }
 
-  /// What the losses of a step of these batches are multiplied by: 1 / (number of targets).
+  /// What the losses of a step of these batches are multiplied by: 1 / (the weight of all targets).
   func scale(of batches: [[Int]]) -> Float {
-    1 / Float(max(1, batches.reduce(0) { $0 + trainer.data.targetCount(of: $1) }))
+    let weight = batches.reduce(0) { $0 + trainer.data.targetWeight(of: $1) }
+    return weight > 0 ? 1 / Float(weight) : 1
   }
 
   /// Calls `body` with the batch of `examples` and its loss, under the dropout that `draw` says.

@@ -61,6 +61,12 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var format: OutputOptions
 
+  func validate() throws {
+    if schedule.packing, task != .text {
+      throw ValidationError("--packing is for --task text; leave it out")
+    }
+  }
+
   private static let name = "default"
 
   /// What can be resumed, in the output folder.
@@ -90,7 +96,7 @@ struct TrainCommand: ParsableCommand {
     }
     let input = TaskInput(
       model: model, data: data, evalData: evalData, examples: examples,
-      initAdapter: recipe.initAdapter, seed: schedule.seed)
+      initAdapter: recipe.initAdapter, seed: schedule.seed, isPacked: schedule.packing)
     switch task {
     case .text: try run(TextTask(input), destinations)
     case .classification: try run(ClassificationTask(input), destinations)

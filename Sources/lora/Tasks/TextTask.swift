@@ -14,7 +14,9 @@ struct TextTask: TrainingTask {
     pretrained = try input.model.load()
     let reader = try input.examples.reader(
       for: pretrained, under: input.initAdapter.map { [$0] } ?? [])
-    data = try reader.readTelling(input.data, tensor: "train")
+    var data = try reader.readTelling(input.data, tensor: "train")
+    data.isPacked = input.isPacked
+    self.data = data
     StandardError.warnings(reader.endWarnings(for: pretrained))
     heldOut =
       try input.evalData.map { try reader.readTelling($0, tensor: "eval") }

@@ -10,6 +10,8 @@ struct TaskInput {
   /// The adapter that training goes on from.
   let initAdapter: String?
   let seed: UInt64
+  /// Whether the examples of a batch become one sequence.
+  var isPacked = false
 }
 
 /// What `lora train` makes a model learn: how data are read, which kind of model they need, and how it is

@@ -164,7 +164,7 @@ extension LanguageModel {
 extension VirtualTokenModel {
   /// How many virtual tokens with vectors come before a sequence that is passed now; of a batch whose
   /// items differ the most.
-  var promptCount: Int {
+  package var promptCount: Int {
     withoutGradients {
       switch slot.contribution() {
       case .none, .merged: 0

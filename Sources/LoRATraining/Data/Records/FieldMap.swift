@@ -108,6 +108,9 @@ extension FieldMap {
     return result
   }
 
+  /// The map for a table, whose columns are compared without case.
+  var ofColumns: FieldMap { FieldMap(names.mapValues { DataFile.columnName($0) }) }
+
   /// The value of a field, or of one within others: a name that holds dots itself goes first.
   private static func value(at path: String, in value: JSONValue) -> JSONValue? {
     if let found = value[path] { return found }
