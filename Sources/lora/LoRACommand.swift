@@ -16,8 +16,9 @@ struct LoRACommand: AsyncParsableCommand {
       """,
     version: "lora \(Version.current)",
     subcommands: [
-      QuickstartCommand.self, DataCommand.self,
-      TrainCommand.self, ScoreCommand.self, GenerateCommand.self,
+      QuickstartCommand.self,
+      TrainCommand.self, DataCommand.self, ScoreCommand.self, EvalCommand.self,
+      GenerateCommand.self,
       ChatCommand.self,
       TemplateCommand.self,
       ClassifyCommand.self, EmbedCommand.self, MergeCommand.self,

@@ -181,6 +181,10 @@ import Testing
     try Fixtures.write(
       #"[{"role": "user", "content": "Which light?"}, {"role": "assistant", "content": "That one."}]"#,
       to: folder + "/chat.json")
+    try Fixtures.write(
+      #"{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}"#,
+      to: folder + "/chats.jsonl")
+    try Fixtures.write("Question,Answer\nWhich light?,That one.", to: folder + "/faq.csv")
     for name in ["MODEL/chat_template.jinja", "chatml.jinja"] {
       try FileManager.default.copyItem(
         atPath: Fixtures.path("templates/chatml.jinja"), toPath: folder + "/" + name)

@@ -29,7 +29,8 @@ import Testing
   /// The same losses step by step, with a last batch that is not full, with windows and with positions
   /// of every kind.
   @Test(arguments: [
-    "llama-grouped", "gpt2-tied", "mistral-window", "bloom-body-v4", "gemma3-windows", "olmoe-grouped",
+    "llama-grouped", "gpt2-tied", "mistral-window", "bloom-body-v4", "gemma3-windows",
+    "olmoe-grouped",
     "gpt-oss",
   ])
   func packedIsUnpacked(_ name: String) throws {

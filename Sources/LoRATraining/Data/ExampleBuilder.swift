@@ -107,7 +107,9 @@ struct ExampleBuilder {
     case .skip: report.skipped.add(line: line)
     case .truncate:
       let part = weights.prefix(limit + 1)
-      guard part.dropFirst().contains(where: { $0 > 0 }) else { return report.skipped.add(line: line) }
+      guard part.dropFirst().contains(where: { $0 > 0 }) else {
+        return report.skipped.add(line: line)
+      }
       if isWhole { report.truncated.add(line: line) } else { report.shortened.add(line: line) }
       if length > limit, !isWhole { report.cutCompletions.add(line: line) }
       add(ids.prefix(limit + 1), part, line: line)
@@ -141,7 +143,8 @@ struct ExampleBuilder {
     }
     tokens.append(contentsOf: ids.dropLast())
     targets.append(
-      contentsOf: zip(ids.dropFirst(), learned).map { $1 > 0 ? $0 : Int32(TrainingExample.ignored) })
+      contentsOf: zip(ids.dropFirst(), learned).map { $1 > 0 ? $0 : Int32(TrainingExample.ignored) }
+    )
     if hasWeights { weights += learned }
   }
 

@@ -6,7 +6,7 @@ struct DataCommand: ParsableCommand {
     commandName: "data",
     abstract: "Show data as a model sees it.",
     discussion: """
-        lora data show chats.jsonl --model MODEL --rows 1
+        lora data show questions.jsonl --model MODEL --rows 1
       """,
     subcommands: [DataShowCommand.self])
 }

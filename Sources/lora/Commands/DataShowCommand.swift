@@ -13,8 +13,9 @@ struct DataShowCommand: ParsableCommand {
       terminal and stands in ⟦ ⟧ elsewhere. With --json a "targets" is the token after that of "ids" at \
       the same place, or -100 where it is not learned.
 
-        lora data show chats.jsonl --model MODEL
-        lora data show questions.csv --model MODEL --map prompt=question,completion=answer --rows 1 --json
+        lora data show chats.jsonl --model MODEL --chat-template chatml.jinja
+        lora data show faq.csv --model MODEL --map prompt=question,completion=answer
+        lora data show questions.jsonl --model MODEL --rows 1 --json
       """)
 
   @Argument(help: ArgumentHelp("The data.", valueName: "file[#name]"))

@@ -11,7 +11,8 @@ struct ScoreCommand: ParsableCommand {
     usage: """
       lora score --model <path> (--text <file> [--split <split>] | --data <file> | --ids <file[#name]>) \
       [--dtype <dtype>] [--text-only] [--adapter <adapter[:scale]> ...] [--allow-no-effect] \
-      [--window <tokens>] [--stride <tokens>] [--per-token] [<data options>] [--json]
+      [--window <tokens>] [--stride <tokens>] [--map <meaning=field,...>] [--loss-on <part>] [--use-template <choice>] [--chat-template <file.jinja>] \
+      [--system <text>] [--invalid-records <choice>] [--per-token] [--json]
       """,
     discussion: """
       Prints the mean negative log-likelihood (natural logarithm) of each document and the mean over \

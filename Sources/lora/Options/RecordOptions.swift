@@ -49,15 +49,22 @@ struct RecordOptions: ParsableArguments {
     for pretrained: PretrainedModel, under adapters: [String] = [], options: DataOptions
   ) throws -> DataReader {
     var options = options
+    apply(to: &options)
+    return try DataReader(
+      for: pretrained.languageModel, options: options,
+      chatFormat: { try template.format(of: pretrained, adapters: adapters) },
+      tokenizer: { try pretrained.tokenizer() })
+  }
+}
+
+extension RecordOptions {
+  /// Sets what the options say of records.
+  func apply(to options: inout DataOptions) {
     options.learned = lossOn
     options.templateUse = useTemplate
     options.system = system
     options.fields = map ?? FieldMap()
     options.skipsInvalid = invalidRecords == .skip
-    return try DataReader(
-      for: pretrained.languageModel, options: options,
-      chatFormat: { try template.format(of: pretrained, adapters: adapters) },
-      tokenizer: { try pretrained.tokenizer() })
   }
 }
 

@@ -212,3 +212,13 @@ func masks(
   let encoding = try tokenizer.encode(masked)  // ids, and isAssistant of each
   return encoding.isAssistant
 }
+
+/// TrainingOnChats.md.
+func trainingOnChats(_ pretrained: PretrainedModel) throws -> (TokenDataSet, [Int]) {
+  let reader = try DataReader(for: pretrained)
+  let (data, report) = try reader.read("chats.jsonl")
+  for note in report.notes { print(note) }
+  let format = try pretrained.chatFormat()
+  let prompt = try format.prompt(Conversation(messages: [["role": "user", "content": "Hello"]]))
+  return (data, prompt)
+}
