@@ -61,12 +61,6 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var format: OutputOptions
 
-  func validate() throws {
-    if schedule.packing, task != .text {
-      throw ValidationError("--packing is for --task text; leave it out")
-    }
-  }
-
   private static let name = "default"
 
   /// What can be resumed, in the output folder.
@@ -77,7 +71,12 @@ struct TrainCommand: ParsableCommand {
   /// Whether results that are there are replaced: a resumed run's are its own.
   private var replaces: Bool { replacement.force || isResumed }
 
-  func validate() throws { try preference.check(for: task) }
+  func validate() throws {
+    try preference.check(for: task)
+    if schedule.packing, task != .text {
+      throw ValidationError("--packing is for --task text; leave it out")
+    }
+  }
 
   func run() throws {
     if isResumed, try folder.recipe().isFinished { return try reportFinished() }
