@@ -108,7 +108,7 @@ let package = Package(
     .executableTarget(
       name: "lora",
       dependencies: [
-        "LoRAKit", "LoRAWorld", "LoRAJSON", "CLoRAKernels",
+        "LoRAKit", "LoRAWorld", "LoRAJSON", "CLoRAKernels", "CLoRASystem",
         argumentParser,
         .product(name: "Logging", package: "swift-log"),
       ],

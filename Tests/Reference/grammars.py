@@ -2,6 +2,7 @@
 
     grammars.py --tokenizer ../shared/tokenizers/gpt2/tokenizer.json [--seeds 500] [--patterns 400]
     grammars.py --fixtures ... writes Tests/Fixtures/grammars/cases.json, a small part of the same
+    grammars.py --model Sources/LoRAWorld/Base --binary .build/release/lora [--seeds 500]
 
 The test GrammarCases answers the requests that this script writes to a folder (CaseRunner.swift says
 how); --command names another program that does, given the folder in LORA_GRAMMAR_CASES.
@@ -11,6 +12,9 @@ how); --command names another program that does, given the folder in LORA_GRAMMA
    arranged by the rules that OutputConstraint states, must be accepted, all else rejected.
 3. Random patterns and texts: what is accepted by `pattern` must be matched by re, and what re matches
    with re.ASCII accepted.
+
+With --model it is `lora generate --schema` that writes, sampling at temperature 1: 12 schemas, so many seeds
+each. What is said to be complete must be JSON, without a key twice, and valid; the rest must say `length`.
 """
 
 import argparse
@@ -559,9 +563,56 @@ def check_documents(runner, found, seed, count):
     return wrong
 
 
+# What a model writes: nested, arrays, enum, anyOf, oneOf, $ref, pattern, numbers, optional keys, formats.
+BY_MODEL = ["person", "arrays", "enum", "anyOf", "oneOf", "list", "tree", "pattern", "numbers", "optional", "formats",
+            "additional"]
+
+
+def check_model(model, binary, seeds, limit):
+    from concurrent.futures import ThreadPoolExecutor
+
+    def generated(job):
+        path, seed = job
+        run = subprocess.run(
+            [binary, "generate", "--model", model, "--prompt", "Q: What is it?\nA:", "--schema", path,
+             "--temperature", "1", "--seed", str(seed), "--max-tokens", str(limit), "--json"],
+            capture_output=True, text=True)
+        return json.loads(run.stdout) if run.returncode == 0 else {"error": run.stderr}
+
+    wrong, totals = 0, [0, 0, 0]
+    for name in BY_MODEL:
+        checker = validator(SCHEMAS[name])
+        closed = long = 0
+        texts = set()
+        with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+            path = Path(folder, "schema.json")
+            path.write_text(json.dumps(SCHEMAS[name]))
+            for seed, result in enumerate(pool.map(generated, [(str(path), s) for s in range(seeds)])):
+                if result.get("stopped") == "length" and len(result["tokens"]) == limit:
+                    long += 1
+                    continue
+                try:
+                    fine = result["stopped"] in ("complete", "stop_token")
+                    fine = fine and checker.is_valid(strict(result["text"]))
+                except (KeyError, ValueError):
+                    fine = False
+                if fine:
+                    closed += 1
+                    texts.add(result["text"])
+                else:
+                    wrong += 1
+                    print(name, seed, result)
+        totals = [t + n for t, n in zip(totals, (closed, long, len(texts)))]
+        print(f"{name}: {closed} closed and valid ({len(texts)} different), {long} cut off at {limit} tokens", flush=True)
+    print(f"by the model: {totals[0]} closed and valid ({totals[2]} different), {totals[1]} said length, wrong {wrong}")
+    return wrong
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tokenizer", required=True)
+    parser.add_argument("--tokenizer")
+    parser.add_argument("--model")
+    parser.add_argument("--binary", default=str(ROOT / ".build/release/lora"))
     parser.add_argument("--seeds", type=int, default=500)
     parser.add_argument("--limit", type=int, default=600)
     parser.add_argument("--documents", type=int, default=300)
@@ -570,6 +621,10 @@ def main():
     parser.add_argument("--command", default="swift test --filter GrammarCases")
     parser.add_argument("--fixtures", action="store_true")
     arguments = parser.parse_args()
+    if arguments.model:
+        sys.exit(1 if check_model(arguments.model, arguments.binary, arguments.seeds, arguments.limit) else 0)
+    if not arguments.tokenizer:
+        parser.error("--tokenizer or --model is needed")
     runner = Runner(arguments.command, vocabulary(arguments.tokenizer))
     wrong, found = check_walks(runner, arguments.seeds, arguments.limit)
     if arguments.fixtures:

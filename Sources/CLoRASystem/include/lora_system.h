@@ -48,4 +48,18 @@ bool lora_mapped_file_shrunk(char *path, size_t room, size_t *had, size_t *has);
 /// process with status 1, instead of SIGBUS. Other SIGBUS go to who handled them before.
 bool lora_exit_on_truncation(void);
 
+// MARK: Terminals
+
+/// From now on each key of the terminal `in` is read as it is pressed, is not shown, and ends nothing;
+/// what is pasted comes between ESC[200~ and ESC[201~ where `out` knows that. Every end of the process
+/// but SIGKILL gives the terminal back. False, and nothing has changed, if it is no terminal.
+bool lora_terminal_begin(int in, int out);
+/// Gives the terminal back.
+void lora_terminal_end(void);
+/// Stops the process, as Ctrl-Z does, with the terminal given back; returns when it goes on.
+void lora_terminal_suspend(void);
+/// Whether the terminal's size changed or the process went on since the last call: then what waits
+/// for a key returned early.
+bool lora_terminal_take_change(void);
+
 #endif

@@ -9,7 +9,7 @@ struct ChatLoop {
   private let chat: ChatSession
   private var adapters: ChatAdapters
   private let precision: ProductPrecision
-  private let input = ChatInput()
+  private var input = ChatInput()
   private var last: (tokens: Int, seconds: Double, context: Int, cached: Int)?
   /// How many of the forgotten messages were told of.
   private var toldForgotten = 0
@@ -77,7 +77,9 @@ struct ChatLoop {
         StandardError.line(line.form.padded(to: 32) + line.meaning)
       }
       StandardError.line(
-        "A backslash at the end of a line, or \"\"\" around several, makes one message of them.")
+        "A backslash at the end of a line, or \"\"\" around several, makes one message of them. On a "
+          + "terminal Alt-Enter begins a new line, a paste is one message, and up and down go through "
+          + "earlier messages.")
     case .quit: return false
     case .unknown(let line):
       throw CommandError("there is no '\(line)'; /help shows what there is, // says a slash")

@@ -53,15 +53,23 @@ enum Columns {
   /// How many columns of a terminal a text takes.
   static func width(of text: String) -> Int { text.reduce(0) { $0 + width(of: $1) } }
 
-  /// Characters of East Asia and pictures are two columns wide.
-  private static func width(of character: Character) -> Int {
-    character.unicodeScalars.contains { scalar in
+  /// Characters of East Asia, pictures and flags are two columns wide; accents without a letter have none.
+  static func width(of character: Character) -> Int {
+    var isVisible = false
+    for scalar in character.unicodeScalars {
       switch scalar.value {
+      case 0x20...0x7E: return 1
       case 0x1100...0x115F, 0x2E80...0xA4CF, 0xAC00...0xD7A3, 0xF900...0xFAFF, 0xFE30...0xFE6F,
-        0xFF00...0xFF60, 0xFFE0...0xFFE6, 0x1F300...0x1FAFF, 0x20000...0x3FFFD:
-        true
-      default: false
+        0xFF00...0xFF60, 0xFFE0...0xFFE6, 0x1F1E6...0x1F1FF, 0x1F300...0x1FAFF, 0x20000...0x3FFFD:
+        return 2
+      default: break
       }
-    } ? 2 : 1
+      if scalar.properties.isEmojiPresentation { return 2 }
+      switch scalar.properties.generalCategory {
+      case .nonspacingMark, .enclosingMark, .format, .control: break
+      default: isVisible = true
+      }
+    }
+    return isVisible ? 1 : 0
   }
 }

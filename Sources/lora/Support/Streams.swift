@@ -115,6 +115,9 @@ enum StandardError {
   /// Asks for input on the line that it begins.
   static func prompt(_ text: String) { write(TerminalText.line(text)) }
 
+  /// Writes what moves and draws on a terminal; texts in it were escaped where it was made.
+  static func draw(_ text: String) { write(text) }
+
   /// `text` as it is written: one line, in which nothing is obeyed by a terminal.
   static func shown(_ text: String) -> String { TerminalText.line(text, limit: longest) }
 

@@ -15,9 +15,17 @@ enum Terminal {
 
   /// The columns of a line of an open file, asked for anew: a window may have been made narrower.
   static func columns(of descriptor: Int32) -> Int {
+    columns(window: Int(size(of: descriptor)?.ws_col ?? 0), variable: variable("COLUMNS"))
+  }
+
+  /// The lines of an open file's window; 24 where that is not known.
+  static func rows(of descriptor: Int32) -> Int {
+    size(of: descriptor).map { Int($0.ws_row) }.flatMap { $0 > 0 ? $0 : nil } ?? 24
+  }
+
+  private static func size(of descriptor: Int32) -> winsize? {
     var size = winsize()
-    let isKnown = ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0
-    return columns(window: isKnown ? Int(size.ws_col) : 0, variable: variable("COLUMNS"))
+    return ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 ? size : nil
   }
 
   /// The smaller one of what the window and the variable COLUMNS say, where they do: a line of the

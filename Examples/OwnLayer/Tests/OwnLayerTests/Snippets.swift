@@ -204,6 +204,21 @@ func chatTemplates(of model: String) throws -> String {
   return prompt
 }
 
+/// Chatting.md.
+func chat(with pretrained: PretrainedModel) throws {
+  let options = GenerationOptions(maximumTokens: 200)
+  let chat = try ChatSession(pretrained, system: "Answer in one sentence.", options: options)
+  chat.adapters = ["support": 1]
+  let answer = try chat.answer(to: "Which light blinks?")
+  while let piece = try answer.next() { print(piece, terminator: "") }
+
+  chat.adapters = ["support": 0.7, "polite": 1]  // from the next answer on
+  let again = try chat.answerAgain()  // in the place of the first
+  while let piece = try again?.next() { print(piece, terminator: "") }
+  let base = try chat.text(answering: "And the other one?", under: [:])?.rest()  // only asked
+  print(base ?? "", chat.messages.count)
+}
+
 /// ChatTemplates.md, which part the assistant wrote.
 func masks(
   of example: Conversation, template: ChatTemplate, tokenizer: any Tokenizer
