@@ -45,6 +45,7 @@ let package = Package(
     .library(name: "LoRATemplates", targets: ["LoRATemplates"]),
     .library(name: "LoRAModels", targets: ["LoRAModels"]),
     .library(name: "LoRATraining", targets: ["LoRATraining"]),
+    .library(name: "LoRADataChecks", targets: ["LoRADataChecks"]),
     .library(name: "LoRATesting", targets: ["LoRATesting"]),
     .executable(name: "lora", targets: ["lora"]),
   ],
@@ -95,12 +96,15 @@ let package = Package(
     library(
       "LoRATraining",
       ["LoRAModels", "LoRAJSON", "CLoRAKernels", .product(name: "Logging", package: "swift-log")]),
+    library(
+      "LoRADataChecks",
+      ["LoRATraining", "LoRAModels", "LoRAText", "LoRATemplates", "LoRAFiles", "LoRATensor", "LoRAJSON"]),
     library("LoRATesting", ["LoRATraining"]),
     library(
       "LoRAKit",
       [
         "LoRATensor", "LoRAAutograd", "LoRAFiles", "LoRAArchitectures", "LoRAFormats", "LoRAText",
-        "LoRATemplates", "LoRAGrammars", "LoRAModels", "LoRATraining",
+        "LoRATemplates", "LoRAGrammars", "LoRAModels", "LoRATraining", "LoRADataChecks",
       ]),
     .target(
       name: "LoRAWorld", dependencies: ["LoRAKit"], resources: [.copy("Base")],
@@ -131,6 +135,7 @@ let package = Package(
     tests("LoRATemplatesTests", ["LoRATemplates", "LoRAJSON", "TestSupport"]),
     tests("LoRAModelsTests", ["LoRAModels", "LoRATesting", "LoRAJSON", "TestSupport"]),
     tests("LoRATrainingTests", ["LoRATraining", "LoRATesting", "LoRAJSON", "TestSupport"]),
+    tests("LoRADataChecksTests", ["LoRADataChecks", "LoRATraining", "LoRAJSON", "TestSupport"]),
     tests("LoRATestingTests", ["LoRATesting"]),
     tests("LoRAWorldTests", ["LoRAWorld"]),
     tests("FuzzTests", ["LoRAModels", "LoRAText", "LoRAFormats", "LoRAJSON", "TestSupport"]),

@@ -2,6 +2,7 @@
 
 @_exported public import LoRAArchitectures
 @_exported public import LoRAAutograd
+@_exported public import LoRADataChecks
 @_exported public import LoRAFiles
 @_exported public import LoRAFormats
 @_exported public import LoRAGrammars

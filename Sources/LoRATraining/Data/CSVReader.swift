@@ -4,7 +4,7 @@ package import LoRAFiles
 /// and doubled quotes.
 package struct CSVReader {
   /// What stands between fields.
-  let separator: UInt8
+  package let separator: UInt8
   private let reader: ByteReader
   private var field: [UInt8] = []
 

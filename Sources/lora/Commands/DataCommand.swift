@@ -4,9 +4,10 @@ import ArgumentParser
 struct DataCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "data",
-    abstract: "Show data as a model sees it.",
+    abstract: "Check data, and show it as a model sees it.",
     discussion: """
+        lora data check chats.jsonl
         lora data show questions.jsonl --model MODEL --rows 1
       """,
-    subcommands: [DataShowCommand.self])
+    subcommands: [DataCheckCommand.self, DataShowCommand.self])
 }

@@ -69,7 +69,7 @@ extension RecordOptions {
 }
 
 /// The argument of `--map`.
-private func parsedFields(_ text: String) throws -> FieldMap {
+func parsedFields(_ text: String) throws -> FieldMap {
   do {
     return try FieldMap(text)
   } catch {

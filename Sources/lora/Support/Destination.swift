@@ -39,6 +39,10 @@ struct Destinations {
     case plot
     case log
     case modelfile
+    /// A report as an HTML page.
+    case page
+    /// A file of training data.
+    case data
     /// A folder that only holds results, each checked by itself.
     case collection
 
@@ -59,6 +63,8 @@ struct Destinations {
       case .plot: "an SVG plot"
       case .log: "a training log"
       case .modelfile: "a Modelfile"
+      case .page: "an HTML page"
+      case .data: "a data file"
       case .collection: "a folder of results"
       }
     }
@@ -206,6 +212,8 @@ struct Destinations {
     case .plot: start(of: path).contains("<svg")
     case .log: isLog(start(of: path))
     case .modelfile: start(of: path).hasPrefix("FROM ")
+    case .page: start(of: path).hasPrefix("<!DOCTYPE html>")
+    case .data: isData(path)
     case .model, .collection: false
     }
   }
@@ -213,6 +221,12 @@ struct Destinations {
   private static func isLog(_ start: String) -> Bool {
     // A run that was killed may have written a part of its first line.
     start.hasPrefix(#"{"step":"#.prefix(start.count))
+  }
+
+  /// Whether a file is of records: texts are somebody's own.
+  private static func isData(_ path: String) -> Bool {
+    guard let file = try? DataFile(path) else { return false }
+    return [.jsonLines, .json, .csv].contains(file.format)
   }
 
   /// The first few hundred bytes of a file, as text.

@@ -1,0 +1,56 @@
+public import LoRATraining
+
+/// What a check found in a data file.
+public struct CheckReport: Sendable {
+  /// The file.
+  public let file: DataFile
+  /// The number of examples, lines that are no records among them.
+  public let exampleCount: Int
+  /// The findings by their lines; of each kind the first ``FindingLog/kept``.
+  public let findings: [Finding]
+  /// The number of all findings of each kind that was found.
+  public let counts: [(kind: Finding.Kind, count: Int)]
+  /// The lengths of what is asked, in characters.
+  public let questionLengths: Histogram
+  /// The lengths of last answers, in characters.
+  public let answerLengths: Histogram
+  /// The lengths of texts without a question, in characters.
+  public let textLengths: Histogram
+  /// The lengths of examples in tokens; nil without a model.
+  public let tokenLengths: Histogram?
+  /// The model's positions; nil without a model.
+  public let positions: Int?
+
+  private let log: FindingLog
+
+  init(
+    file: DataFile, exampleCount: Int, log: FindingLog, questionLengths: Histogram,
+    answerLengths: Histogram, textLengths: Histogram, tokenLengths: Histogram?, positions: Int?
+  ) {
+    self.file = file
+    self.exampleCount = exampleCount
+    self.log = log
+    findings = log.findings.sorted { ($0.example, $0.kind) < ($1.example, $1.kind) }
+    counts = log.counts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    self.questionLengths = questionLengths
+    self.answerLengths = answerLengths
+    self.textLengths = textLengths
+    self.tokenLengths = tokenLengths
+    self.positions = positions
+  }
+
+  /// The number of all findings.
+  public var findingCount: Int { counts.reduce(0) { $0 + $1.count } }
+
+  /// The lengths that there are, with what they are lengths of.
+  public var lengths: [(title: String, histogram: Histogram)] {
+    [
+      ("questions, in characters", questionLengths), ("answers, in characters", answerLengths),
+      ("texts, in characters", textLengths),
+      ("examples, in tokens", tokenLengths ?? Histogram()),
+    ].filter { $0.histogram.total > 0 }
+  }
+
+  /// What an example of the file is left out of a cleaned copy for; nil if it stays.
+  public func reasonToDrop(_ example: Int) -> Finding.Kind? { log.mark(of: example) }
+}

@@ -1,0 +1,106 @@
+import LoRAJSON
+import LoRATemplates
+public import LoRATraining
+
+/// An example of a data file as detectors see it: who says what, and what labels it has.
+public struct CheckedExample: Sendable {
+  /// One text of an example.
+  public struct Turn: Sendable {
+    /// Who says it: `user`, `assistant`, `system`, `tool`, another name of a conversation, or `text`.
+    public let role: String
+    /// What is said.
+    public let text: String
+    /// Whether it calls tools, which is said without words.
+    public let callsTools: Bool
+    /// Its words and sentences.
+    let words: TextWords
+
+    init(_ role: String, _ text: String, callsTools: Bool = false) {
+      self.role = role
+      self.text = text
+      self.callsTools = callsTools
+      words = TextWords(text)
+    }
+  }
+
+  /// The example's number in the file, from 0.
+  public let number: Int
+  /// The line on which it begins, from 1.
+  public let line: Int
+  /// The record.
+  public let record: DataRecord
+  /// What is said, in order.
+  public let turns: [Turn]
+  /// Its labels, as written; empty for none.
+  public let labels: [String]
+
+  init(_ record: DataRecord, value: JSONValue, number: Int) {
+    self.record = record
+    self.number = number
+    line = record.line
+    labels = Self.labels(value["label"])
+    turns = Self.turns(of: record.content)
+  }
+
+  /// The fields that the record comes from.
+  var form: String {
+    switch record.content {
+    case .text: "text"
+    case .pair: "prompt and completion"
+    case .chat: "messages"
+    case .instruction: "instruction and output"
+    case .tokens: "token ids"
+    }
+  }
+
+  /// Whether it is a conversation of the file's own.
+  var isChat: Bool { if case .chat = record.content { true } else { false } }
+
+  /// What is learned: what the assistant says.
+  public var answers: [Turn] { turns.filter { $0.role == "assistant" } }
+
+  /// The last answer, and where it stands; nil for a text.
+  var lastAnswer: (place: Int, turn: Turn)? {
+    turns.lastIndex { $0.role == "assistant" }.map { ($0, turns[$0]) }
+  }
+
+  // MARK: - Reading
+
+  private static func turns(of content: DataRecord.Content) -> [Turn] {
+    switch content {
+    case .text(let text): [Turn("text", text)]
+    case .pair(let pair): [Turn("user", pair.prompt), Turn("assistant", pair.completion)]
+    case .instruction(let instruction): instruction.chat.messages.map(turn)
+    case .chat(let chat): chat.messages.map(turn)
+    case .tokens: []
+    }
+  }
+
+  private static func turn(_ message: TemplateValue) -> Turn {
+    let content: String
+    switch message["content"] {
+    case .string(let text)?: content = text
+    case .array(let parts)?:
+      content = parts.compactMap { part in
+        if case .string(let text)? = part["text"] { text } else { nil }
+      }.joined(separator: "\n")
+    default: content = ""
+    }
+    var role = ""
+    if case .string(let name)? = message["role"] { role = name }
+    let calls = [message["tool_calls"], message["function_call"]].contains { value in
+      value != nil && value != .null
+    }
+    return Turn(role, content, callsTools: calls)
+  }
+
+  private static func labels(_ value: JSONValue?) -> [String] {
+    switch value {
+    case .string(let text)?: [text]
+    case .integer(let number)?: ["\(number)"]
+    case .bool(let flag)?: ["\(flag)"]
+    case .array(let values)?: values.flatMap { labels($0) }
+    default: []
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import LoRATemplates
+import LoRAModels
+import LoRAText
+import LoRATraining
+
+/// What the examples are for one model: too long for its context, not for its chat template, or of tokens
+/// that its vocabulary hardly knows.
+///
+/// Tokens are unusual where a text of at least 200 bytes has less than half the bytes a token that the
+/// file's texts have in the middle, or where most of it is spelled in bytes and the file is not.
+struct ModelFit: DataDetector {
+  private static let leastBytes = 200
+  private static let share = 0.5
+
+  private struct Candidate {
+    let number: UInt32
+    let line: UInt32
+    let bytesPerToken: Float
+    let spelled: Float
+  }
+
+  private let tokenizer: any Tokenizer
+  private let format: ChatFormat?
+  private let limit: Int
+  /// Ids that stand for a byte, or for what is not known.
+  private let spellings: Set<Int>
+  /// How many texts have how many bytes a token, in tenths.
+  private var ratios = [Int](repeating: 0, count: 128)
+  private var (spelledTokens, allTokens) = (0, 0)
+  private var candidates: [Candidate] = []
+  /// The lengths of the examples in tokens.
+  private(set) var histogram = Histogram()
+
+  /// Creates a detector.
+  ///
+  /// - Parameters:
+  ///   - tokenizer: the model's tokenizer.
+  ///   - format: how the model writes conversations; nil if it has no template.
+  ///   - limit: the most tokens of an example.
+  init(tokenizer: any Tokenizer, format: ChatFormat?, limit: Int) {
+    (self.tokenizer, self.format, self.limit) = (tokenizer, format, limit)
+    var spellings: Set<Int> = []
+    for id in 0..<tokenizer.vocabularySize {
+      guard let token = tokenizer.token(of: id) else { continue }
+      let isByte = token.utf8.count == 6 && token.hasPrefix("<0x") && token.hasSuffix(">")
+      if isByte || ["<unk>", "[UNK]", "<UNK>", "<|unk|>"].contains(token) { spellings.insert(id) }
+    }
+    self.spellings = spellings
+  }
+
+  mutating func examine(_ example: CheckedExample, _ log: inout FindingLog) throws {
+    var longest: Candidate?
+    for turn in example.turns where turn.text.utf8.count >= Self.leastBytes {
+      let ids = tokenizer.encode(turn.text, addSpecialTokens: false)
+      guard !ids.isEmpty else { continue }
+      let spelled = spellings.isEmpty ? 0 : ids.count { spellings.contains($0) }
+      let ratio = Float(turn.text.utf8.count) / Float(ids.count)
+      ratios[min(127, Int(ratio * 10))] += 1
+      spelledTokens += spelled
+      allTokens += ids.count
+      let candidate = Candidate(
+        number: UInt32(truncatingIfNeeded: example.number),
+        line: UInt32(truncatingIfNeeded: example.line), bytesPerToken: ratio,
+        spelled: Float(spelled) / Float(ids.count))
+      if longest.map({ candidate.bytesPerToken < $0.bytesPerToken }) ?? true { longest = candidate }
+    }
+    if let longest, isSuspicious(longest) { candidates.append(longest) }
+    try measure(example, &log)
+  }
+
+  /// Whether a text may turn out unusual. At the beginning each may.
+  private func isSuspicious(_ candidate: Candidate) -> Bool {
+    let known = ratios.reduce(0, +)
+    if known < 200 { return true }
+    return Double(candidate.bytesPerToken) < 0.7 * median || candidate.spelled > 0.3
+  }
+
+  private var median: Double {
+    var rest = ratios.reduce(0, +) / 2
+    for (index, count) in ratios.enumerated() {
+      if rest < count { return (Double(index) + 0.5) / 10 }
+      rest -= count
+    }
+    return 0
+  }
+
+  private mutating func measure(_ example: CheckedExample, _ log: inout FindingLog) throws {
+    let count: Int
+    do {
+      guard let tokens = try tokenCount(of: example) else { return }
+      count = tokens
+    } catch let error as TemplateError {
+      return log.add(.template, in: example, "\(error)")
+    }
+    histogram.add(count)
+    // The last token is only predicted.
+    if count > limit + 1 {
+      log.add(.tooLong, in: example, "\(count) tokens, \(limit + 1) fit into \(limit) positions")
+    }
+  }
+
+  private func tokenCount(of example: CheckedExample) throws -> Int? {
+    switch example.record.content {
+    case .tokens(let ids): return ids.count
+    case .text(let text):
+      var ids: [Int32] = []
+      tokenizer.encodeDocument(text, into: &ids)
+      return ids.count
+    case .pair(let pair):
+      return tokenizer.encode(prompt: pair.prompt, completion: pair.completion).ids.count
+    case .instruction(let instruction):
+      if let format { return try format.example(instruction.chat.conversation).ids.count }
+      let pair = instruction.pair
+      return tokenizer.encode(prompt: pair.prompt, completion: pair.completion).ids.count
+    case .chat(let chat):
+      guard let format else { throw TemplateError(.input, "the model has no chat template") }
+      // What is not even a conversation with an answer is found elsewhere.
+      guard example.lastAnswer != nil else { return nil }
+      return try format.example(chat.conversation).ids.count
+    }
+  }
+
+  mutating func finish(_ log: inout FindingLog) {
+    let (median, spelled) = (median, Float(spelledTokens) / Float(max(1, allTokens)))
+    for candidate in candidates {
+      let ratio = Double(candidate.bytesPerToken)
+      let detail: String
+      if ratio < Self.share * median {
+        detail =
+          "\(tenths(ratio)) bytes a token, half of the file's texts have \(tenths(median)) or more"
+      } else if candidate.spelled > 0.5, spelled < 0.25 {
+        detail = "\(Int(candidate.spelled * 100)) % of its tokens are single bytes or unknown"
+      } else {
+        continue
+      }
+      log.add(
+        Finding(
+          .tokens, line: Int(candidate.line), example: Int(candidate.number), detail: detail))
+    }
+    candidates = []
+  }
+
+  private func tenths(_ value: Double) -> String {
+    let tenths = Int((value * 10).rounded())
+    return "\(tenths / 10).\(tenths % 10)"
+  }
+}

@@ -1,0 +1,36 @@
+/// The findings of a check as they come, in bounded memory.
+public struct FindingLog: Sendable {
+  /// How many findings of each kind are kept with their details; the rest is counted.
+  public static let kept = 10_000
+
+  /// The findings with details, in the order in which they came.
+  public private(set) var findings: [Finding] = []
+  /// The number of all findings of a kind.
+  public private(set) var counts: [Finding.Kind: Int] = [:]
+  /// For each example what it was first found with, as its kind's number plus 1; 0 for nothing.
+  private(set) var marks: [UInt8] = []
+
+  init() {}
+
+  /// Adds a finding.
+  public mutating func add(_ finding: Finding) {
+    counts[finding.kind, default: 0] += 1
+    if counts[finding.kind, default: 0] <= Self.kept { findings.append(finding) }
+    guard finding.kind.isDropped else { return }
+    if finding.example >= marks.count {
+      marks.append(contentsOf: repeatElement(0, count: finding.example + 1 - marks.count))
+    }
+    if marks[finding.example] == 0 { marks[finding.example] = UInt8(finding.kind.number + 1) }
+  }
+
+  /// Adds what was found in `example`.
+  public mutating func add(_ kind: Finding.Kind, in example: CheckedExample, _ detail: String) {
+    add(Finding(kind, line: example.line, example: example.number, detail: detail))
+  }
+
+  /// What the example is dropped for; nil if it is kept.
+  func mark(of example: Int) -> Finding.Kind? {
+    guard marks.indices.contains(example), marks[example] > 0 else { return nil }
+    return Finding.Kind.allCases[Int(marks[example]) - 1]
+  }
+}

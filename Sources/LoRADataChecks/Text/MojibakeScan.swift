@@ -1,0 +1,109 @@
+/// Recognizes UTF-8, Shift JIS and EUC that were read in another encoding, code point by code point.
+struct MojibakeScan {
+  /// What was found.
+  private(set) var problem: String?
+  private var previous: (UInt32, UInt32) = (0, 0)
+  /// Pairs in a row that may be letters of Cyrillic, Greek, Hebrew or Arabic, and where the last one ended.
+  private var (pairs, pairEnd) = (0, 0)
+  private var (kanji, euc, halfWidth, shiftJIS) = (0, 0, 0, 0)
+  private var characters = 0
+
+  /// Whether the last code points may begin something.
+  var isActive: Bool { previous.0 >= 0x80 || previous.1 >= 0x80 }
+
+  mutating func add(_ scalar: UInt32) {
+    defer { previous = (previous.1, scalar) }
+    characters += 1
+    if scalar < 0x80 { return }
+    let before = previous.1
+    switch before {
+    case 0xC3 where Self.isContinuation(scalar):
+      // "MAÇÃ”" and "IRMÃ»" end in a quote, "voilÃ " does not.
+      if !Self.isPunctuation(scalar) || Self.isSmall(previous.0) {
+        problem = found("UTF-8 that was read as Latin-1")
+      }
+    case 0xC2 where (0xA0...0xBF).contains(scalar):
+      if scalar != 0xBB && scalar != 0xA0 || !Self.isCapital(previous.0) {
+        problem = found("UTF-8 that was read as Latin-1")
+      }
+    case 0xCE, 0xCF, 0xD0, 0xD1, 0xD7, 0xD8, 0xD9:
+      guard Self.isContinuation(scalar) else { break }
+      pairs = pairEnd == characters - 2 ? pairs + 1 : 1
+      pairEnd = characters
+      if pairs >= 3 { problem = found("UTF-8 that was read as Latin-1") }
+    default: break
+    }
+    let lead = previous.0
+    if (0xE0...0xEF).contains(lead), Self.isContinuation(before), Self.isContinuation(scalar),
+      !(Self.isPunctuation(before) && Self.isPunctuation(scalar)) || lead == 0xE2
+    {
+      problem = found("UTF-8 that was read as Latin-1")
+    }
+    if lead == 0xF0, before == 0x178 || before == 0x9F {
+      problem = found("UTF-8 that was read as Latin-1")
+    }
+    count(scalar, after: before)
+  }
+
+  /// What the whole text says that no few characters do.
+  var endProblem: String? {
+    if kanji >= 3, kanji * 8 >= characters { return found("UTF-8 that was read as Shift JIS") }
+    if euc >= 4, euc * 4 >= characters { return found("EUC-JP that was read as Latin-1") }
+    if halfWidth >= 4 { return found("EUC-JP that was read as Shift JIS") }
+    if shiftJIS >= 4, shiftJIS * 4 >= characters {
+      return found("Shift JIS that was read as Windows-1252")
+    }
+    return nil
+  }
+
+  private func found(_ what: String) -> String { "\(what), as \"\(shown)\"," }
+
+  private var shown: String {
+    var text = ""
+    for value in [previous.0, previous.1] where value >= 0x20 && !(0x7F...0x9F).contains(value) {
+      if let scalar = Unicode.Scalar(value) { text.unicodeScalars.append(scalar) }
+    }
+    return text
+  }
+
+  private mutating func count(_ scalar: UInt32, after before: UInt32) {
+    switch scalar {
+    // 縺 繧 繝 譁 蟄 begin most kana and many kanji that were read so, and stand in few words.
+    case 0x7E3A, 0x7E67, 0x7E5D, 0x8B41, 0x87C4: kanji += 1
+    // Of 'ｱ' and its like behind '､' or '･'.
+    case 0xFF71...0xFF9D where before == 0xFF64 || before == 0xFF65: halfWidth += 1
+    default: break
+    }
+    // 0xA4 and 0xA5 begin kana of EUC, what follows is Latin-1.
+    if before == 0xA4 || before == 0xA5, (0xA1...0xFF).contains(scalar) { euc += 1 }
+    // 0x82 and 0x83 begin kana of Shift JIS.
+    if before == 0x201A || before == 0x192 || before == 0x82 || before == 0x83 { shiftJIS += 1 }
+  }
+
+  /// Whether a code point is what Latin-1 or Windows-1252 has for a byte of 0x80 to 0xBF.
+  private static func isContinuation(_ scalar: UInt32) -> Bool {
+    switch scalar {
+    case 0x80...0xBF, 0x20AC, 0x201A, 0x192, 0x201E, 0x2026, 0x2020, 0x2021, 0x2C6, 0x2030, 0x160,
+      0x2039, 0x152, 0x17D, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014, 0x2DC, 0x2122,
+      0x161, 0x203A, 0x153, 0x17E, 0x178:
+      true
+    default: false
+    }
+  }
+
+  /// Whether such a code point also stands behind words.
+  private static func isPunctuation(_ scalar: UInt32) -> Bool {
+    switch scalar {
+    case 0xA0, 0xAB, 0xBB, 0xB7, 0x2026, 0x2018, 0x2019, 0x201C, 0x201D, 0x201E, 0x201A, 0x2013,
+      0x2014, 0x2039, 0x203A, 0x2122, 0xAE, 0xB0, 0xB2, 0xB3, 0xB9, 0x2022:
+      true
+    default: false
+    }
+  }
+
+  private static func isSmall(_ scalar: UInt32) -> Bool {
+    (0x61...0x7A).contains(scalar) || (0xDF...0xFF).contains(scalar)
+  }
+
+  private static func isCapital(_ scalar: UInt32) -> Bool { (0x41...0x5A).contains(scalar) }
+}
