@@ -44,11 +44,12 @@ public struct CheckReport: Sendable {
 
   /// The lengths that there are, with what they are lengths of.
   public var lengths: [(title: String, histogram: Histogram)] {
-    [
+    let all: [(title: String, histogram: Histogram)] = [
       ("questions, in characters", questionLengths), ("answers, in characters", answerLengths),
       ("texts, in characters", textLengths),
       ("examples, in tokens", tokenLengths ?? Histogram()),
-    ].filter { $0.histogram.total > 0 }
+    ]
+    return all.filter { $0.histogram.total > 0 }
   }
 
   /// What an example of the file is left out of a cleaned copy for; nil if it stays.

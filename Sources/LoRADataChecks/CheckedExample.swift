@@ -81,7 +81,7 @@ public struct CheckedExample: Sendable {
     switch message["content"] {
     case .string(let text)?: content = text
     case .array(let parts)?:
-      content = parts.compactMap { part in
+      content = parts.compactMap { part -> String? in
         if case .string(let text)? = part["text"] { text } else { nil }
       }.joined(separator: "\n")
     default: content = ""

@@ -9,16 +9,6 @@ import LoRATraining
 /// with its separator, elements of a JSON list one a line. Of duplicates the first stays; of conflicting
 /// answers the commonest, or the first.
 public struct CleanedCopy: Sendable {
-  /// An example that was left out.
-  public struct Dropped: Sendable, Hashable {
-    /// Its line in the file.
-    public let line: Int
-    /// What for.
-    public let kind: Finding.Kind
-    /// What exactly; empty where the report has more findings of the kind than it kept.
-    public let detail: String
-  }
-
   /// The number of examples in the copy.
   public private(set) var keptCount = 0
   /// The number of examples that were left out.

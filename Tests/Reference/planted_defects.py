@@ -308,7 +308,7 @@ def language(n, w):
 
 
 def too_long(n, w):
-    return line_of(last_answer(w.conversation(turns=1), " ".join(w.answer(sentences=6) for _ in range(120))))
+    return line_of(last_answer(w.conversation(turns=1), " ".join(w.answer(sentences=6) for _ in range(30))))
 
 
 def garbage(n, w):
@@ -332,8 +332,11 @@ def near_duplicate(n, w, earlier):
         a = "Sure! " + a
     elif n % 5 == 1:
         words = a.split(" ")
-        words[len(words) // 2] = "really"
-        a = " ".join(words)
+        if len(words) > 1:
+            words[len(words) // 2] = "really"
+            a = " ".join(words)
+        else:
+            a = a[:len(a) // 2] + "も" + a[len(a) // 2 + 1:]
     elif n % 5 == 2:
         q = q + " Thank you!"
     elif n % 5 == 3:

@@ -1,3 +1,5 @@
+import LoRATraining
+
 /// Examples of which nothing can be learned: no question, no answer, or an answer that is its question.
 struct EmptyParts: DataDetector {
   mutating func examine(_ example: CheckedExample, _ log: inout FindingLog) {

@@ -121,13 +121,14 @@ struct ModelFit: DataDetector {
   }
 
   mutating func finish(_ log: inout FindingLog) {
-    let (median, spelled) = (median, Float(spelledTokens) / Float(max(1, allTokens)))
+    let middle = median
+    let spelled = Float(spelledTokens) / Float(max(1, allTokens))
     for candidate in candidates {
       let ratio = Double(candidate.bytesPerToken)
       let detail: String
-      if ratio < Self.share * median {
+      if ratio < Self.share * middle {
         detail =
-          "\(tenths(ratio)) bytes a token, half of the file's texts have \(tenths(median)) or more"
+          "\(tenths(ratio)) bytes a token, half of the file's texts have \(tenths(middle)) or more"
       } else if candidate.spelled > 0.5, spelled < 0.25 {
         detail = "\(Int(candidate.spelled * 100)) % of its tokens are single bytes or unknown"
       } else {

@@ -1,3 +1,5 @@
+import LoRATraining
+
 extension CheckReport {
   /// The report as one HTML page that needs nothing else: counts, histograms, and the findings of each kind.
   ///
@@ -65,7 +67,8 @@ extension CheckReport {
   }
 
   private func section(_ kind: Finding.Kind, _ count: Int, _ shown: Int) -> String {
-    let rows = findings.lazy.filter { $0.kind == kind }.prefix(shown).map { finding in
+    let listed = Array(findings.lazy.filter { $0.kind == kind }.prefix(shown))
+    let rows = listed.map { finding in
       "<tr><td class=\"n\">\(finding.line)</td><td>\(Self.escaped(finding.detail))</td></tr>"
     }
     let rest = count - rows.count

@@ -1,3 +1,5 @@
+import LoRATraining
+
 extension CheckReport {
   /// The report in lines of plain text.
   ///

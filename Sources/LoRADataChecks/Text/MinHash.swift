@@ -30,14 +30,14 @@ struct MinHash {
   func bands(of set: [UInt32]) -> [UInt64] {
     var least = [SIMD16<UInt32>](repeating: SIMD16(repeating: .max), count: 8)
     for index in 0..<8 {
-      var (vector, factor, term) = (least[index], factors[index], terms[index])
+      let (factor, term) = (factors[index], terms[index])
+      var vector = least[index]
       for value in set {
         var hash = SIMD16(repeating: value) &* factor &+ term
         hash ^= hash &>> 15
         vector.replace(with: hash, where: hash .< vector)
       }
       least[index] = vector
-      (factor, term) = (vector, vector)
     }
     return (0..<Self.bandCount).map { band in
       var key = UInt64(band) &* 0x9e37_79b9_7f4a_7c15

@@ -48,7 +48,7 @@ struct TextWords: Sendable {
     }
     func endWord(_ this: inout TextWords) {
       guard word != 0 else { return }
-      let hash = UInt32(truncatingIfNeeded: (word ^ (word >> 29)) &* 0xbf58_476d_1ce4_e5b9 >> 32)
+      let hash = UInt32(truncatingIfNeeded: ((word ^ (word >> 29)) &* 0xbf58_476d_1ce4_e5b9) >> 32)
       this.words.append(hash)
       sentence.hash = mixed(sentence.hash, hash)
       if isNumber {

@@ -12,7 +12,7 @@ extension DataFile {
     _ body: (_ record: Result<DataRecord, FormatError>, _ value: JSONValue, _ line: Int) throws ->
       Void
   ) throws {
-    func result(_ make: () throws(FormatError) -> DataRecord) -> Result<DataRecord, FormatError> {
+    func attempt(_ make: () throws(FormatError) -> DataRecord) -> Result<DataRecord, FormatError> {
       do throws(FormatError) { return .success(try make()) } catch { return .failure(error) }
     }
     func named(_ value: JSONValue, line: Int) -> JSONValue {
@@ -21,33 +21,36 @@ extension DataFile {
       else { return value }
       return .object(renamed)
     }
-    switch format {
-    case .jsonLines:
-      try forEachJSONLine(invalid: { try body(.failure($0), .null, $1) }) { value, line in
-        let record = result { () throws(FormatError) in try record(value, line: line) }
-        try body(record, named(value, line: line), line)
-      }
-    case .json:
-      try forEachElement { value, line, index in
-        let record = result { () throws(FormatError) in
-          try record(value, line: line, index: index)
+    // What takes the errors is optional, which Swift takes for escaping.
+    try withoutActuallyEscaping(body) { body in
+      switch format {
+      case .jsonLines:
+        try forEachJSONLine(invalid: { try body(.failure($0), .null, $1) }) { value, line in
+          let record = attempt { () throws(FormatError) in try self.record(value, line: line) }
+          try body(record, named(value, line: line), line)
         }
-        try body(record, named(value, line: line), line)
-      }
-    case .csv:
-      var columns: [String] = []
-      try forEachCSVRow(
-        header: { columns = try dataColumns($0, line: $1) },
-        invalid: { try body(.failure($0), .null, $1) }
-      ) { _, cells, line in
-        let record = result { () throws(FormatError) in
-          try record(columns: columns, cells, line: line)
+      case .json:
+        try forEachElement { value, line, index in
+          let record = attempt { () throws(FormatError) in
+            try self.record(value, line: line, index: index)
+          }
+          try body(record, named(value, line: line), line)
         }
-        var object = JSONObject()
-        for (name, cell) in zip(columns, cells) { object[name] = .string(cell) }
-        try body(record, named(.object(object), line: line), line)
+      case .csv:
+        var columns: [String] = []
+        try forEachCSVRow(
+          header: { columns = try dataColumns($0, line: $1) },
+          invalid: { try body(.failure($0), .null, $1) }
+        ) { _, cells, line in
+          let record = attempt { () throws(FormatError) in
+            try self.record(columns: columns, cells, line: line)
+          }
+          var object = JSONObject()
+          for (name, cell) in zip(columns, cells) { object[name] = .string(cell) }
+          try body(record, named(.object(object), line: line), line)
+        }
+      case .text, .safetensors: try forEachRecord { try body(.success($0), .null, $0.line) }
       }
-    case .text, .safetensors: try forEachRecord { try body(.success($0), .null, $0.line) }
     }
   }
 }

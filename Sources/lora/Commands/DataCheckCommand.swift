@@ -1,5 +1,4 @@
 import ArgumentParser
-import LoRADataChecks
 import LoRAFiles
 import LoRAFormats
 import LoRAJSON
@@ -18,8 +17,8 @@ struct DataCheckCommand: ParsableCommand {
       says what does not fit the model's context, chat template and tokenizer. --fix writes a copy without \
       the examples in question, and beside it FILE.dropped.jsonl, which says of each why.
 
-        lora data check chats.jsonl --model MODEL --eval-data chats-eval.jsonl --html check.html
-        lora data check questions.csv --map prompt=question,completion=answer --fix clean.csv
+        lora data check questions.jsonl --model MODEL --html check.html
+        lora data check questions.jsonl --fix clean.jsonl
       """)
 
   @Argument(help: ArgumentHelp("The data.", valueName: "file"))
@@ -167,11 +166,11 @@ struct DataCheckCommand: ParsableCommand {
         }),
     ]
     if let copy, let fix {
-      object["fix"] = [
+      object["fix"] = .object([
         "path": .string(fix), "kept": JSONValue(copy.keptCount),
         "dropped": JSONValue(copy.droppedCount), "reasons": Self.object(copy.counts),
         "list": .string(fix + ".dropped.jsonl"),
-      ]
+      ])
     }
     try StandardOutput.json(object)
   }

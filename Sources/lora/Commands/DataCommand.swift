@@ -6,7 +6,7 @@ struct DataCommand: ParsableCommand {
     commandName: "data",
     abstract: "Check data, and show it as a model sees it.",
     discussion: """
-        lora data check chats.jsonl
+        lora data check questions.jsonl
         lora data show questions.jsonl --model MODEL --rows 1
       """,
     subcommands: [DataCheckCommand.self, DataShowCommand.self])

@@ -237,3 +237,12 @@ func trainingOnChats(_ pretrained: PretrainedModel) throws -> (TokenDataSet, [In
   let prompt = try format.prompt(Conversation(messages: [["role": "user", "content": "Hello"]]))
   return (data, prompt)
 }
+
+/// CheckingData.md.
+struct Shouting: DataDetector {
+  mutating func examine(_ example: CheckedExample, _ log: inout FindingLog) {
+    for turn in example.answers where turn.text == turn.text.uppercased() {
+      log.add(.repetition, in: example, "it is shouted")
+    }
+  }
+}
