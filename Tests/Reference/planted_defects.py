@@ -55,12 +55,12 @@ QUESTIONS = [
     "I inherited a {t} in {c}. Should I {a} it {w}?",
 ]
 ANSWERS = [
-    "Begin with {o}, since {r}.", "I would {a} the {t} {w}.", "In {c} there is a shop that sells {o}.",
-    "Ask {p}, who once had to {a} a {t}.", "Do not hurry: {r}.",
-    "A {t} from {c} is often built so that {r}.", "It helps to have {o} at hand {w}.",
-    "Some people {a} it twice, because {r}.", "Put the {t} where {p} can reach it.",
-    "After that you may {a} the rest with {o}.", "The trick that {p} taught me is to use {o} {w}.",
-    "Remember that {r}, so {a} it gently.", "Near {c} they would rather {a} such a {t} {w}.",
+    "Begin the {t} with {o}, since {r}.", "I would {a} the {t} with {o} {w}.", "In {c} there is a shop that sells {o} for a {t}.",
+    "Ask {p}, who once had to {a} a {t} in {c}.", "Do not hurry to {a} the {t}: {r}.",
+    "A {t} from {c} is often built so that {r} {w}.", "It helps {p} to have {o} at hand {w}.",
+    "Some people in {c} {a} it twice, because {r}.", "Put the {t} where {p} can reach it {w}.",
+    "After that {p} may {a} the rest with {o}.", "The trick that {p} taught me in {c} is to use {o} {w}.",
+    "Remember that {r}, so {a} the {t} gently.", "Near {c} they would rather {a} such a {t} {w}.",
     "When {r}, a second {t} is of more use than {o}.",
 ]
 
@@ -75,9 +75,11 @@ JA_QUESTIONS = [
     "{t}を{w}片づけたいのですが、{p}に頼むべきですか？", "{c}の{t}が古くなりました。{o}のほかに何が要りますか？",
 ]
 JA_ANSWERS = [
-    "まず{o}を用意して、{w}始めるとよいでしょう。", "{r}ので、急がずに進めてください。", "{c}には{t}に詳しい職人がいます。",
-    "{p}に一度見てもらうと安心です。", "{o}を使うと{t}が長持ちします。", "{w}風を通すだけでもずいぶん違います。",
-    "{r}ことを忘れないでください。", "仕上げには{p}がよく使う{o}が向いています。",
+    "まず{t}のために{o}を用意して、{w}始めるとよいでしょう。", "{r}ので、{t}は{w}急がずに進めてください。",
+    "{c}には{t}に詳しい職人がいて、{o}も売っています。",
+    "{c}の{p}に一度{t}を見てもらうと安心です。", "{o}を{w}使うと{t}が長持ちします。",
+    "{w}{c}の{t}に風を通すだけでもずいぶん違います。",
+    "{t}は{r}ことを{p}にも伝えてください。", "{t}の仕上げには{c}の{p}がよく使う{o}が向いています。",
 ]
 
 FOREIGN = [  # what somebody pastes from another project

@@ -4,11 +4,11 @@ import LoRATensor
 /// answer.
 ///
 /// Of each example a few numbers and its shingles go to disk; what shares a hash or a band of its
-/// signature is compared exactly. What is nearly the same has at least seven tenths of its shingles in
-/// common and the same numbers: problems that differ in a number are two problems.
+/// signature is compared exactly. What is nearly the same has at least four fifths of its shingles in
+/// common, the same numbers and the same labels: problems that differ in a number are two problems.
 struct Duplicates: DataDetector {
   /// The least similarity of near duplicates.
-  static let threshold = 0.7
+  static let threshold = 0.8
   /// The fewest shingles of a text that has near duplicates: short texts differ by what they are about.
   static let leastShingles = 10
 
@@ -55,7 +55,7 @@ struct Duplicates: DataDetector {
       ExampleStore.Header(
         number: UInt32(truncatingIfNeeded: example.number),
         line: UInt32(truncatingIfNeeded: example.line), split: split, count: 0, numbers: numbers,
-        text: question ^ answer &* 3),
+        labels: example.labels.isEmpty ? 0 : answer),
       shingles: shingles)
     try entries.append(Entry(question: question, answer: answer, place: place), key: question)
     guard shingles.count >= Self.leastShingles else { return }
@@ -129,6 +129,7 @@ struct Duplicates: DataDetector {
         // Two wordings of one answer are near duplicates.
         if other.shingles.count >= Self.leastShingles,
           other.header.numbers == reference.header.numbers,
+          other.header.labels == reference.header.labels,
           other.similarity(to: reference) >= Self.threshold
         {
           continue
@@ -185,7 +186,8 @@ struct Duplicates: DataDetector {
   private static func similarity(
     _ left: ExampleStore.Stored, _ right: ExampleStore.Stored
   ) -> String? {
-    guard left.header.numbers == right.header.numbers else { return nil }
+    guard left.header.numbers == right.header.numbers, left.header.labels == right.header.labels
+    else { return nil }
     let share = left.similarity(to: right)
     return share >= threshold ? "\(Int(share * 100)) %" : nil
   }

@@ -11,7 +11,8 @@ final class ExampleStore {
     var split: UInt32
     var count: UInt32
     var numbers: UInt64
-    var text: UInt64
+    /// 0 without labels.
+    var labels: UInt64
   }
 
   /// An example as it was stored.
@@ -56,7 +57,7 @@ final class ExampleStore {
 
   /// The header of the example at `place`.
   func header(at place: UInt64) throws -> Header {
-    var header = Header(number: 0, line: 0, split: 0, count: 0, numbers: 0, text: 0)
+    var header = Header(number: 0, line: 0, split: 0, count: 0, numbers: 0, labels: 0)
     try withUnsafeMutableBytes(of: &header) { try file.read(at: Int(place), into: $0) }
     return header
   }

@@ -20,50 +20,48 @@ struct MojibakeScan {
     case 0xC3 where Self.isContinuation(scalar):
       // "MAÇÃ”" and "IRMÃ»" end in a quote, "voilÃ " does not.
       if !Self.isPunctuation(scalar) || Self.isSmall(previous.0) {
-        problem = found("UTF-8 that was read as Latin-1")
+        problem = found(scalar)
       }
     case 0xC2 where (0xA0...0xBF).contains(scalar):
       if scalar != 0xBB && scalar != 0xA0 || !Self.isCapital(previous.0) {
-        problem = found("UTF-8 that was read as Latin-1")
+        problem = found(scalar)
       }
     case 0xCE, 0xCF, 0xD0, 0xD1, 0xD7, 0xD8, 0xD9:
       guard Self.isContinuation(scalar) else { break }
       pairs = pairEnd == characters - 2 ? pairs + 1 : 1
       pairEnd = characters
-      if pairs >= 3 { problem = found("UTF-8 that was read as Latin-1") }
+      if pairs >= 3 { problem = found(scalar) }
     default: break
     }
     let lead = previous.0
     if (0xE0...0xEF).contains(lead), Self.isContinuation(before), Self.isContinuation(scalar),
       !(Self.isPunctuation(before) && Self.isPunctuation(scalar)) || lead == 0xE2
     {
-      problem = found("UTF-8 that was read as Latin-1")
+      problem = found(scalar)
     }
     if lead == 0xF0, before == 0x178 || before == 0x9F {
-      problem = found("UTF-8 that was read as Latin-1")
+      problem = found(scalar)
     }
     count(scalar, after: before)
   }
 
   /// What the whole text says that no few characters do.
   var endProblem: String? {
-    if kanji >= 3, kanji * 8 >= characters { return found("UTF-8 that was read as Shift JIS") }
-    if euc >= 4, euc * 4 >= characters { return found("EUC-JP that was read as Latin-1") }
-    if halfWidth >= 4 { return found("EUC-JP that was read as Shift JIS") }
+    if kanji >= 3, kanji * 8 >= characters { return "UTF-8 that was read as Shift JIS," }
+    if euc >= 4, euc * 4 >= characters { return "EUC-JP that was read as Latin-1," }
+    if halfWidth >= 4 { return "EUC-JP that was read as Shift JIS," }
     if shiftJIS >= 4, shiftJIS * 4 >= characters {
-      return found("Shift JIS that was read as Windows-1252")
+      return "Shift JIS that was read as Windows-1252,"
     }
     return nil
   }
 
-  private func found(_ what: String) -> String { "\(what), as \"\(shown)\"," }
-
-  private var shown: String {
+  private func found(_ last: UInt32) -> String {
     var text = ""
-    for value in [previous.0, previous.1] where value >= 0x20 && !(0x7F...0x9F).contains(value) {
+    for value in [previous.0, previous.1, last] where value >= 0xA0 {
       if let scalar = Unicode.Scalar(value) { text.unicodeScalars.append(scalar) }
     }
-    return text
+    return "UTF-8 that was read as Latin-1, as \"\(text)\","
   }
 
   private mutating func count(_ scalar: UInt32, after before: UInt32) {
