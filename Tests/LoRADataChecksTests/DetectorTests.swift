@@ -20,6 +20,7 @@ import Testing
 
   private func escaped(_ text: String) -> String {
     text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+      .replacing("\u{7}", with: "\\u0007")
   }
 
   private func write(_ text: String, to path: String) throws {

@@ -11,7 +11,7 @@ import Testing
   private static let written: Set<String> = [
     "deepseek", "digits", "gpt2", "gpt2-files", "llama-prepend", "llama3", "metaspace-always-split",
     "metaspace-always-whole", "metaspace-first-split", "metaspace-first-whole",
-    "metaspace-never-split", "metaspace-never-whole", "o200k", "qwen-files", "t5",
+    "metaspace-never-split", "metaspace-never-whole", "o200k", "qwen-files",
   ]
 
   private func fields(_ name: String) throws -> EmbeddedTokenizer {
@@ -37,10 +37,14 @@ import Testing
     }
     let written = try TokenizerPipeline(fields(name))
     let expected = try #require(try Fixtures.json("\(name).expected.json")["ids"]?.arrayValue)
-    // A space goes before every text in llama.cpp, before those too that begin with one.
+    // A space goes before every text in llama.cpp, before those too that begin with one, or with its mark.
     let isSpaced = name.hasPrefix("metaspace-always") || name.hasPrefix("metaspace-first")
     for (text, row) in zip(try Fixtures.hostileTexts(), expected) {
-      if isSpaced, text.contains("<") || text.first?.isWhitespace ?? true { continue }
+      if isSpaced, text.contains("<")
+        || text.first.map({ $0.isWhitespace || $0 == "▁" }) ?? true
+      {
+        continue
+      }
       #expect(written.encode(text) == row.integers, "\(text.debugDescription)")
     }
   }

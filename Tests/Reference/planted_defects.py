@@ -413,6 +413,7 @@ def main():
     rows = [(writer.question(), rng.choice(labels)) for _ in range(total)]
     label_lines = {"unbalanced": [], "label": [], "conflict": []}
     spots = rng.sample(range(total // 4, total), 3 * options.each)
+    contradicted = rng.sample(range(total // 4), options.each)
     for n, spot in enumerate(spots):
         text, label = rows[spot]
         if n % 3 == 0:
@@ -422,7 +423,7 @@ def main():
             rows[spot] = (text, rng.choice([label.title(), label + " ", label.upper()]))
             label_lines["label"].append(spot + 1)
         else:
-            other = rng.randrange(total // 4)
+            other = contradicted[n // 3]
             rows[spot] = (rows[other][0], labels[(labels.index(rows[other][1]) + 1) % 4])
             label_lines["conflict"].append(spot + 1)
             partners[f"labels:{spot + 1}"] = other + 1

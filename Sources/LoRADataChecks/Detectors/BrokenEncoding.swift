@@ -27,6 +27,10 @@ struct BrokenEncoding: DataDetector {
           position += 1
           continue
         }
+        // Of ASCII the scan is told only what stands next to something else.
+        if !scan.isActive, bytes.byte(position - 1) < 0x80 {
+          scan.begin(after: UInt32(bytes.byte(position - 1)))
+        }
         let (scalar, length) = bytes.scalar(at: position)
         switch scalar {
         case 0xFFFD: return "U+FFFD, which stands for bytes that were no text,"

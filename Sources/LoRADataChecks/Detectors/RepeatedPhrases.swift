@@ -37,7 +37,9 @@ struct RepeatedPhrases: DataDetector {
 
   /// A sentence that comes back, anywhere in the text.
   private static func sentence(_ turn: CheckedExample.Turn) -> String? {
-    guard turn.words.sentences.count >= 4 else { return nil }
+    guard turn.words.sentences.count >= 4,
+      turn.words.hasLetters(in: turn.words.words.indices)
+    else { return nil }
     var counts: [UInt64: Int] = [:]
     var repeated = 0
     for sentence in turn.words.sentences where sentence.words.count >= 5 {

@@ -11,6 +11,10 @@ struct MojibakeScan {
   /// Whether the last code points may begin something.
   var isActive: Bool { previous.0 >= 0x80 || previous.1 >= 0x80 }
 
+  /// Begins behind an ASCII character that was not added.
+  mutating func begin(after scalar: UInt32) { previous = (0, scalar) }
+
+  /// Takes the next code point of the text.
   mutating func add(_ scalar: UInt32) {
     defer { previous = (previous.1, scalar) }
     characters += 1
