@@ -98,7 +98,10 @@ let package = Package(
       ["LoRAModels", "LoRAJSON", "CLoRAKernels", .product(name: "Logging", package: "swift-log")]),
     library(
       "LoRADataChecks",
-      ["LoRATraining", "LoRAModels", "LoRAText", "LoRATemplates", "LoRAFiles", "LoRATensor", "LoRAJSON"]),
+      [
+        "LoRATraining", "LoRAModels", "LoRAText", "LoRATemplates", "LoRAFiles", "LoRATensor",
+        "LoRAJSON",
+      ]),
     library("LoRATesting", ["LoRATraining"]),
     library(
       "LoRAKit",

@@ -26,7 +26,8 @@ public struct CleanedCopy: Sendable {
     guard file.format != .text, file.format != .safetensors else {
       throw FormatError(
         .unsupported, file: file.path,
-        problem: "a cleaned copy leaves examples out, and \(file.format.title) has none to leave out",
+        problem:
+          "a cleaned copy leaves examples out, and \(file.format.title) has none to leave out",
         remedy: "give records: JSON lines, a JSON list or a table")
     }
     var details: [Int: [Finding.Kind: String]] = [:]
@@ -47,7 +48,8 @@ public struct CleanedCopy: Sendable {
       guard kept + counts.values.reduce(0, +) == report.exampleCount else {
         throw FormatError(
           .invalidValue, file: file.path,
-          problem: "it had \(report.exampleCount) examples when it was checked, and has another number "
+          problem:
+            "it had \(report.exampleCount) examples when it was checked, and has another number "
             + "now",
           remedy: "check it again")
       }

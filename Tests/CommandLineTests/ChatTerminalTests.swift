@@ -128,7 +128,7 @@ import Testing
       try typist.wait(for: "8 messages")
       try typist.wait(for: "\u{1B}[?2004h")
       typist.press("\u{4}")
-      #expect(try typist.end() == 0)
+      #expect(typist.end() == 0)
       #expect(typist.isGivenBack)
       let messages = try #require(
         try JSONValue(parsing: String(contentsOfFile: saved, encoding: .utf8)).arrayValue)
@@ -144,7 +144,7 @@ import Testing
       try typist.wait(for: "mess")
       #expect(!typist.isGivenBack)
       kill(typist.process.processIdentifier, signal)
-      #expect(try typist.end() == signal && typist.process.terminationReason == .uncaughtSignal)
+      #expect(typist.end() == signal && typist.process.terminationReason == .uncaughtSignal)
       #expect(typist.isGivenBack)
       try typist.wait(for: "\u{1B}[?2004l")
     }

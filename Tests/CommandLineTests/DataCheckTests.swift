@@ -34,7 +34,8 @@ import Testing
 
   @Test func withAModel() throws {
     let model = try Fixtures.modelWithTokenizer()
-    let long = "{\"prompt\":\"A\",\"completion\":\"\(String(repeating: "Abc def. ", count: 12))\"}\n"
+    let long =
+      "{\"prompt\":\"A\",\"completion\":\"\(String(repeating: "Abc def. ", count: 12))\"}\n"
     let data = try Fixtures.file("a.jsonl", "{\"prompt\":\"A\",\"completion\":\"b\"}\n" + long)
     let outcome = try Command.run("data", "check", data, "--model", model, "--json")
     let kinds = try outcome.json()["findings"]?.arrayValue?.map { $0["kind"]?.stringValue }

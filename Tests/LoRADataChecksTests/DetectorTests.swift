@@ -35,20 +35,23 @@ import Testing
   func brokenText(text: String) throws { #expect(try answer(text) == ["1 encoding"], "\(text)") }
 
   @Test(arguments: [
-    "MAÇÃ”, she said", "« NESTLÉ » et « CAFÉ…»", "Ïðê, Øre and Ñandú", "5 °C ± 1 × 3", "R&D; and so on",
+    "MAÇÃ”, she said", "« NESTLÉ » et « CAFÉ…»", "Ïðê, Øre and Ñandú", "5 °C ± 1 × 3",
+    "R&D; and so on",
     "In HTML, write &amp; for &.", "日本語の文章です。", "Привет, как дела?", "C:\\users\\ann", "ÄÖÜ—äöü’s",
   ])
   func wholeText(text: String) throws { #expect(try answer(text) == [], "\(text)") }
 
   @Test(arguments: [
-    "Use AKIAZQ3DRTNWXKP7LMVB now", "-H 'Authorization: token ghp_a8Zq3KdLm2Xw9TbV5cNy7RfGh1JpQs4UeW0o'",
+    "Use AKIAZQ3DRTNWXKP7LMVB now",
+    "-H 'Authorization: token ghp_a8Zq3KdLm2Xw9TbV5cNy7RfGh1JpQs4UeW0o'",
     "password: tR7!kq9#Lm", "mysql://root:hunter22@db.internal.net/shop",
   ])
   func secrets(text: String) throws { #expect(try answer(text) == ["1 secret"], "\(text)") }
 
   @Test(arguments: [
     "AKIAIOSFODNN7EXAMPLE is documentation's", "password = input(prompt)", "password: required",
-    "token = tokenizer.decode(ids)", "api_key = \"YOUR_API_KEY_GOES_HERE\"", "see https://a.net:8080/x@y",
+    "token = tokenizer.decode(ids)", "api_key = \"YOUR_API_KEY_GOES_HERE\"",
+    "see https://a.net:8080/x@y",
     "secret: internationalization", "access_token=current_user.access_token_for_session",
     "sk-learn-contrib-and-many-other-words",
   ])
@@ -93,7 +96,8 @@ import Testing
   }
 
   @Test func duplicates() throws {
-    let long = "The kettle in the corner of the old kitchen boils slowly because the element is covered "
+    let long =
+      "The kettle in the corner of the old kitchen boils slowly because the element is covered "
       + "with lime, so clean it with vinegar once a month and rinse it well"
     func record(_ prompt: String, _ completion: String) -> String {
       #"{"prompt": "\#(prompt)", "completion": "\#(completion)"}"#
@@ -101,8 +105,10 @@ import Testing
     #expect(
       try kinds(
         record("Why so slow?", long), record("why  so slow?", long.uppercased()),
-        record("Why so very slow?", long + " please"), record("How many are 5 and 3?", "They are 8."),
-        record("How many are 5 and 3?", "They are 9."), record("How many are 5 and 4?", "They are 9."))
+        record("Why so very slow?", long + " please"),
+        record("How many are 5 and 3?", "They are 8."),
+        record("How many are 5 and 3?", "They are 9."),
+        record("How many are 5 and 4?", "They are 9."))
         == ["2 duplicate", "3 near-duplicate", "5 conflict"])
     #expect(
       try kinds(record("A", long + " for 12 days"), record("A2", long + " for 13 days")) == [])
@@ -129,12 +135,18 @@ import Testing
   }
 
   @Test(arguments: [
-    ("a.jsonl", "{\"text\":\"One\"}\n\nno\n{\"text\":\"Two\"}\n{\"text\":\"one\"}\n",
-      "{\"text\":\"One\"}\n{\"text\":\"Two\"}\n"),
-    ("a.json", "[{\"text\":\"One\"},{\"text\":\"\"},\n{\"text\":\"Two\"}]",
-      "[\n{\"text\":\"One\"},\n{\"text\":\"Two\"}\n]\n"),
-    ("a.csv", "prompt;completion\n\"A;\n1\";b\nc;d;e\nf;\n\"g\"\"h\";i\n",
-      "prompt;completion\n\"A;\n1\";b\n\"g\"\"h\";i\n"),
+    (
+      "a.jsonl", "{\"text\":\"One\"}\n\nno\n{\"text\":\"Two\"}\n{\"text\":\"one\"}\n",
+      "{\"text\":\"One\"}\n{\"text\":\"Two\"}\n"
+    ),
+    (
+      "a.json", "[{\"text\":\"One\"},{\"text\":\"\"},\n{\"text\":\"Two\"}]",
+      "[\n{\"text\":\"One\"},\n{\"text\":\"Two\"}\n]\n"
+    ),
+    (
+      "a.csv", "prompt;completion\n\"A;\n1\";b\nc;d;e\nf;\n\"g\"\"h\";i\n",
+      "prompt;completion\n\"A;\n1\";b\n\"g\"\"h\";i\n"
+    ),
   ])
   func cleanedCopy(name: String, content: String, cleaned: String) throws {
     let folder = try ScratchFolder.make()

@@ -28,7 +28,9 @@ import Testing
     ).run()
     #expect(report.exampleCount == 250)
     var found: [Int: Set<String>] = [:]
-    for finding in report.findings { found[finding.line, default: []].insert(finding.kind.rawValue) }
+    for finding in report.findings {
+      found[finding.line, default: []].insert(finding.kind.rawValue)
+    }
     // These need a model, or more answers than are here.
     let elsewhere = ["too-long", "tokens", "boilerplate"]
     var defects: Set<Int> = []

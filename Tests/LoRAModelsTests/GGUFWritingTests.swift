@@ -119,7 +119,8 @@ import Testing
     // No GGUF file says the greatest distance; the converter's has another than llama.cpp takes.
     let config = try String(contentsOfFile: source + "/config.json", encoding: .utf8)
       .replacingOccurrences(
-        of: "\"relative_attention_max_distance\": 20", with: "\"relative_attention_max_distance\": 128")
+        of: "\"relative_attention_max_distance\": 20",
+        with: "\"relative_attention_max_distance\": 128")
     try config.write(toFile: folder + "/config.json", atomically: true, encoding: .utf8)
     try PretrainedModel(path: folder).saveGGUF(to: folder + "/model.gguf")
     let files = (

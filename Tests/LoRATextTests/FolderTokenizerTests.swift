@@ -40,8 +40,9 @@ import Testing
     // A space goes before every text in llama.cpp, before those too that begin with one, or with its mark.
     let isSpaced = name.hasPrefix("metaspace-always") || name.hasPrefix("metaspace-first")
     for (text, row) in zip(try Fixtures.hostileTexts(), expected) {
-      if isSpaced, text.contains("<")
-        || text.first.map({ $0.isWhitespace || $0 == "▁" }) ?? true
+      if isSpaced,
+        text.contains("<")
+          || text.first.map({ $0.isWhitespace || $0 == "▁" }) ?? true
       {
         continue
       }

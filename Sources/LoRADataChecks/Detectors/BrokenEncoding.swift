@@ -79,7 +79,8 @@ struct BrokenEncoding: DataDetector {
   /// Names of entities that people's texts have; "&copy=1" of an address is none.
   private static let entities: Set<String> = [
     "amp", "lt", "gt", "quot", "apos", "nbsp", "rsquo", "lsquo", "rdquo", "ldquo", "ndash", "mdash",
-    "hellip", "eacute", "egrave", "agrave", "auml", "ouml", "uuml", "szlig", "ccedil", "euro", "pound",
+    "hellip", "eacute", "egrave", "agrave", "auml", "ouml", "uuml", "szlig", "ccedil", "euro",
+    "pound",
     "copy", "reg", "trade", "bull", "middot", "laquo", "raquo", "deg", "times",
   ]
 
@@ -92,7 +93,8 @@ struct BrokenEncoding: DataDetector {
     }
     guard bytes.byte(end) == UInt8(ascii: ";"), end > start + 2 else { return nil }
     let name = bytes.text((start + 1)..<end)
-    let isNumber = name.hasPrefix("#") && name.dropFirst().first.map { $0 == "x" || $0.isNumber } ?? false
+    let isNumber =
+      name.hasPrefix("#") && name.dropFirst().first.map { $0 == "x" || $0.isNumber } ?? false
     return isNumber || entities.contains(name) ? "&\(name);" : nil
   }
 

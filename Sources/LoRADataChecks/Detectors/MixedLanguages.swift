@@ -52,9 +52,12 @@ struct MixedLanguages: DataDetector {
   }
 
   private static let words = [
-    "translat", "language", "english", "german", "french", "spanish", "italian", "portuguese", "dutch",
-    "swedish", "in polish", "into polish", "turkish", "russian", "ukrainian", "japanese", "chinese", "korean", "arabic",
-    "hebrew", "greek", "hindi", "thai", "latin", "übersetz", "sprache", "englisch", "deutsch", "französisch",
+    "translat", "language", "english", "german", "french", "spanish", "italian", "portuguese",
+    "dutch",
+    "swedish", "in polish", "into polish", "turkish", "russian", "ukrainian", "japanese", "chinese",
+    "korean", "arabic",
+    "hebrew", "greek", "hindi", "thai", "latin", "übersetz", "sprache", "englisch", "deutsch",
+    "französisch",
     "spanisch", "traduc", "traduir", "traduis", "anglais", "français", "español", "inglés", "tradu",
     "翻訳", "訳し", "英語", "日本語", "中国語", "韓国語", "フランス語", "ドイツ語", "スペイン語", "翻译", "中文", "英文",
   ].map { Array($0.utf8) }

@@ -32,7 +32,8 @@ struct PersonalData: DataDetector {
             while index + 1 < bytes.count, bytes[index + 1].isDigit { index += 1 }
           }
         } else if byte.isUppercase, bytes.byte(index + 1).isUppercase,
-          !bytes.byte(index - 1).isAlphanumeric, let range = AccountNumber.range(at: index, in: bytes)
+          !bytes.byte(index - 1).isAlphanumeric,
+          let range = AccountNumber.range(at: index, in: bytes)
         {
           return ("an account number (IBAN)", bytes.text(range))
         }
@@ -45,7 +46,9 @@ struct PersonalData: DataDetector {
   private static func number(
     _ bytes: UnsafeBufferPointer<UInt8>, _ start: Int
   ) -> (String, Range<Int>)? {
-    if let range = NetworkAddress.range(at: start, in: bytes) { return ("a network address", range) }
+    if let range = NetworkAddress.range(at: start, in: bytes) {
+      return ("a network address", range)
+    }
     guard let groups = DigitGroups(at: start, in: bytes) else { return nil }
     if groups.isCard { return ("a card number", groups.range) }
     if groups.isSocialSecurityNumber { return ("a social security number", groups.range) }

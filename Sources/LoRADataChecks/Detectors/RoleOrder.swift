@@ -2,7 +2,9 @@
 /// spelled in texts.
 struct RoleOrder: DataDetector {
   private var firstForm: (form: String, line: Int)?
-  private static let known = ["system", "developer", "user", "assistant", "tool", "function", "ipython"]
+  private static let known = [
+    "system", "developer", "user", "assistant", "tool", "function", "ipython",
+  ]
 
   mutating func examine(_ example: CheckedExample, _ log: inout FindingLog) {
     if let firstForm {

@@ -85,7 +85,8 @@ struct Secrets: DataDetector {
       while end < bytes.count,
         form.isUpper
           ? bytes[end].isUppercase || bytes[end].isDigit
-          : isKeyByte(bytes[end]) || (form.name == "a SendGrid key" && bytes[end] == UInt8(ascii: "."))
+          : isKeyByte(bytes[end])
+            || (form.name == "a SendGrid key" && bytes[end] == UInt8(ascii: "."))
       {
         end += 1
       }
@@ -143,7 +144,9 @@ struct Secrets: DataDetector {
   private static func address(
     _ bytes: UnsafeBufferPointer<UInt8>, _ colon: Int
   ) -> (String, Range<Int>)? {
-    guard bytes.hasPrefix("://", at: colon), bytes.byte(colon - 1).isAlphanumeric else { return nil }
+    guard bytes.hasPrefix("://", at: colon), bytes.byte(colon - 1).isAlphanumeric else {
+      return nil
+    }
     var (end, password) = (colon + 3, 0)
     while end < bytes.count, bytes[end] > 0x20, bytes[end] < 0x7F, bytes[end] != UInt8(ascii: "/"),
       bytes[end] != UInt8(ascii: "\""), bytes[end] != UInt8(ascii: "@")
@@ -208,7 +211,8 @@ struct Secrets: DataDetector {
     var start = end
     while start > 0, isKeyByte(bytes[start - 1]), end - start < 40 { start -= 1 }
     guard end - start >= 3 else { return nil }
-    return String(decoding: bytes[start..<end].map { $0.isUppercase ? $0 | 0x20 : $0 }, as: UTF8.self)
+    return String(
+      decoding: bytes[start..<end].map { $0.isUppercase ? $0 | 0x20 : $0 }, as: UTF8.self)
   }
 
   /// Whether it is there for people to put their own in its place.

@@ -72,7 +72,8 @@ extension CheckReport {
       "<tr><td class=\"n\">\(finding.line)</td><td>\(Self.escaped(finding.detail))</td></tr>"
     }
     let rest = count - rows.count
-    return "<details id=\"\(kind.rawValue)\"\(count <= 20 ? " open" : "")><summary>\(kind.rawValue) "
+    return
+      "<details id=\"\(kind.rawValue)\"\(count <= 20 ? " open" : "")><summary>\(kind.rawValue) "
       + "<span>\(kind.title), \(count)</span></summary>\n<table><tr><th class=\"n\">line</th>"
       + "<th>what was found</th></tr>\n\(rows.joined(separator: "\n"))\n</table>"
       + (rest > 0 ? "<p>and \(rest) more</p>" : "") + "</details>"
@@ -90,7 +91,8 @@ extension CheckReport {
     for (index, bin) in bins.enumerated() {
       let size = bin.count == 0 ? 0 : max(1.5, Double(bin.count) / most * (bottom - 20))
       let x = 10 + Double(index) * step
-      let isOver = title.contains("tokens") && positions.map { bin.lengths.lowerBound > $0 + 1 } ?? false
+      let isOver =
+        title.contains("tokens") && positions.map { bin.lengths.lowerBound > $0 + 1 } ?? false
       marks.append(
         "<rect\(isOver ? " class=\"over\"" : "") x=\"\(tenths(x + 0.5))\" y=\"\(tenths(bottom - size))\" "
           + "width=\"\(tenths(max(1, step - 1)))\" height=\"\(tenths(size))\"><title>\(label(of: bin)): "
@@ -101,7 +103,8 @@ extension CheckReport {
       let anchor = number == 0 ? "start" : index == bins.count - 1 ? "end" : "middle"
       let x = 10 + (Double(index) + (number == 0 ? 0 : anchor == "end" ? 1 : 0.5)) * step
       marks.append(
-        "<text x=\"\(tenths(x))\" y=\"178\" text-anchor=\"\(anchor)\">\(label(of: bins[index]))</text>")
+        "<text x=\"\(tenths(x))\" y=\"178\" text-anchor=\"\(anchor)\">\(label(of: bins[index]))</text>"
+      )
     }
     marks.append("<text x=\"10\" y=\"14\">\(Int(most)) in the highest bar</text>")
     return "<figure><figcaption>\(escaped(summary(of: histogram, title)))</figcaption>"

@@ -81,7 +81,9 @@ enum CodePoints {
   }
 
   /// What ends a sentence if a space follows.
-  static func isStop(_ scalar: UInt32) -> Bool { scalar == 0x2E || scalar == 0x21 || scalar == 0x3F }
+  static func isStop(_ scalar: UInt32) -> Bool {
+    scalar == 0x2E || scalar == 0x21 || scalar == 0x3F
+  }
 
   /// What ends a sentence of a script without spaces.
   static func isFullStop(_ scalar: UInt32) -> Bool { scalar == 0x3002 || scalar == 0xFF61 }

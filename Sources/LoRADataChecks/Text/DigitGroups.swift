@@ -103,7 +103,8 @@ struct DigitGroups {
     }
     let check = sum % 11 <= 1 ? 0 : 11 - sum % 11
     guard Int(digits[11]) == check else { return false }
-    let before = UnsafeBufferPointer(rebasing: bytes[max(0, range.lowerBound - 60)..<range.lowerBound])
+    let before = UnsafeBufferPointer(
+      rebasing: bytes[max(0, range.lowerBound - 60)..<range.lowerBound])
     return before.contains("マイナンバー") || before.contains("個人番号")
       || before.contains("My Number") || before.contains("my number")
       || before.contains("MyNumber")
@@ -124,7 +125,8 @@ struct DigitGroups {
     // Japan: 03-1234-5678, 090-1234-5678; the United Kingdom: 020 7946 0018; France: 01 23 45 67 89.
     switch (digits.count, lengths.count) {
     case (10, 3) where separator == UInt8(ascii: "-") || hasParentheses: return lengths[2] == 4
-    case (11, 3): return lengths[0] == 3 && lengths[2] == 4 || lengths == [5, 3, 3] || lengths == [4, 3, 4]
+    case (11, 3):
+      return lengths[0] == 3 && lengths[2] == 4 || lengths == [5, 3, 3] || lengths == [4, 3, 4]
     case (11, 2): return lengths == [5, 6]
     case (10, 5): return lengths == [2, 2, 2, 2, 2] && (1...9).contains(digits[1])
     default: return false
@@ -132,7 +134,8 @@ struct DigitGroups {
   }
 
   private var isNorthAmerican: Bool {
-    let isWritten = separator == UInt8(ascii: "-") || separator == UInt8(ascii: ".") || hasParentheses
+    let isWritten =
+      separator == UInt8(ascii: "-") || separator == UInt8(ascii: ".") || hasParentheses
     // 555-01xx is kept for examples.
     let isFiction = digits[3...5] == [5, 5, 5]
     return isWritten && digits[0] >= 2 && digits[3] >= 2 && !isFiction && variety >= 3

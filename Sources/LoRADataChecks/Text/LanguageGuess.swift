@@ -61,7 +61,10 @@ struct LanguageGuess {
       "и в не на что я с он как это по но она к из у за от так же для мы вы бы то о был были его если или "
         + "только еще потом есть быть можно"
     ),
-    ("Ukrainian", "і в не на що я з він як це по але вона до із у за від так для ми ви та або тільки ще є її"),
+    (
+      "Ukrainian",
+      "і в не на що я з він як це по але вона до із у за від так для ми ви та або тільки ще є її"
+    ),
   ]
 
   private var languages: [UInt32: UInt16] = [:]
@@ -82,7 +85,9 @@ struct LanguageGuess {
     func share(_ script: Script) -> Double { Double(letters[script]) / Double(total) }
     // Names and terms of the Latin alphabet stand in texts of every language.
     let others = total - letters[.latin]
-    func shareOfOthers(_ script: Script) -> Double { Double(letters[script]) / Double(max(1, others)) }
+    func shareOfOthers(_ script: Script) -> Double {
+      Double(letters[script]) / Double(max(1, others))
+    }
     if others * 2 >= total {
       if letters[.kana] * 5 >= others, shareOfOthers(.kana) + shareOfOthers(.han) > 0.8 {
         return "Japanese"

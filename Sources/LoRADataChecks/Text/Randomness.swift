@@ -15,8 +15,15 @@ enum Randomness {
     var (digits, capitals, small, signs, changes) = (0, 0, 0, 0, 0)
     var last: UInt8 = 0
     for byte in bytes {
-      if byte.isDigit { digits += 1 } else if byte.isUppercase { capitals += 1 }
-      else if byte.isLowercase { small += 1 } else { signs += 1 }
+      if byte.isDigit {
+        digits += 1
+      } else if byte.isUppercase {
+        capitals += 1
+      } else if byte.isLowercase {
+        small += 1
+      } else {
+        signs += 1
+      }
       if kind(byte) != kind(last), last != 0 { changes += 1 }
       last = byte
     }
@@ -24,7 +31,8 @@ enum Randomness {
     guard letters > 0 else { return false }
     // "user_id_2", "camelCaseName" and "kebab-case-words" change rarely between kinds.
     let isMixed = digits > 0 || (capitals > 1 && small > 1) || signs > 1
-    return isMixed && changes * 5 >= bytes.count && !(digits == 0 && signs * 4 < bytes.count && capitals * 5 < letters)
+    return isMixed && changes * 5 >= bytes.count
+      && !(digits == 0 && signs * 4 < bytes.count && capitals * 5 < letters)
   }
 
   private static func kind(_ byte: UInt8) -> Int {

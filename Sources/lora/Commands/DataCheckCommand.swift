@@ -103,7 +103,8 @@ struct DataCheckCommand: ParsableCommand {
     let limit = pretrained.model.maximumPositions
     if let sequenceLength, sequenceLength > limit {
       throw CommandError(
-        "--sequence-length \(sequenceLength): the model's limit is \(limit) positions; give at most that")
+        "--sequence-length \(sequenceLength): the model's limit is \(limit) positions; give at most that"
+      )
     }
     return DataCheck.Model(
       tokenizer: try pretrained.tokenizer(), format: try? pretrained.chatFormat(),
@@ -117,7 +118,8 @@ struct DataCheckCommand: ParsableCommand {
     }
     guard ending == given else {
       throw CommandError(
-        "--fix \(copy): the copy has the format of \(file.path); give a name that ends in .\(ending)")
+        "--fix \(copy): the copy has the format of \(file.path); give a name that ends in .\(ending)"
+      )
     }
   }
 
@@ -160,7 +162,8 @@ struct DataCheckCommand: ParsableCommand {
         report.lengths.map { title, histogram in
           [
             "of": .string(title), "least": JSONValue(histogram.least),
-            "median": JSONValue(histogram.quantile(0.5)), "p95": JSONValue(histogram.quantile(0.95)),
+            "median": JSONValue(histogram.quantile(0.5)),
+            "p95": JSONValue(histogram.quantile(0.95)),
             "greatest": JSONValue(histogram.greatest),
           ]
         }),
