@@ -22,6 +22,8 @@ public protocol DataDetector {
 }
 
 extension DataDetector {
+  /// Nothing.
   public mutating func examineEvaluation(_ example: CheckedExample) throws {}
+  /// Nothing.
   public mutating func finish(_ log: inout FindingLog) throws {}
 }

@@ -38,10 +38,8 @@ struct PartitionedRecords<Record: BitwiseCopyable> {
       for offset in chunks[index] {
         records.append(
           contentsOf: try [Record](unsafeUninitializedCapacity: Self.chunkSize) { target, count in
-            try file.read(
-              at: offset,
-              into: UnsafeMutableRawBufferPointer(
-                start: UnsafeMutableRawPointer(target.baseAddress!), count: size))
+            let bytes = UnsafeMutableRawBufferPointer(target)
+            try file.read(at: offset, into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<size]))
             count = Self.chunkSize
           })
       }

@@ -78,9 +78,9 @@ final class SpillFile {
         }
         return
       }
+      let part = UnsafeMutableRawBufferPointer(rebasing: target[done...])
       let count = pread(
-        descriptor, target.baseAddress! + done, min(target.count - done, written - place),
-        off_t(place))
+        descriptor, part.baseAddress, min(part.count, written - place), off_t(place))
       if count < 0, errno == EINTR { continue }
       guard count > 0 else {
         throw FileError(path: Self.folder, operation: "read a temporary file in", code: errno)

@@ -93,4 +93,20 @@ extension PretrainedModel {
   public func chatFormat() throws -> ChatFormat {
     try ChatFormat(tokenizer: try Self.tokenizer(at: path), templates: try chatTemplates())
   }
+
+  /// What ends an answer of a conversation: the model's stop tokens, and what the template ends a turn
+  /// with.
+  public func stopTokens(with format: ChatFormat) -> Set<Int> {
+    stopTokens(with: format.tokenizer).union(format.endOfTurn.map { [$0] } ?? [])
+  }
+
+  /// What to tell who trains on conversations if other programs do not stop where the template ends a turn;
+  /// nil if they do, or if it has no such token.
+  package func endOfTurnWarning(with format: ChatFormat) -> String? {
+    guard let end = format.endOfTurn, !stopTokens.contains(end) else { return nil }
+    let name = format.tokenizer.token(of: end).map { "'\($0)' (\(end))" } ?? "\(end)"
+    return
+      "the template ends a turn with \(name), which is none of the model's stop tokens: lora chat "
+      + "stops there, other programs go on; name it in eos_token_id of generation_config.json"
+  }
 }
