@@ -126,7 +126,9 @@ import Testing
     let files = (
       try GGUFFile(path: folder + "/model.gguf"), try GGUFFile(path: source + ".gguf")
     )
-    #expect(Set(files.0.names) == Set(files.1.names))
+    // But for a bias that nothing adds, which the converter copies.
+    let unused = "dec.blk.0.cross_attn_rel_b.weight"
+    #expect(Set(files.0.names) == Set(files.1.names).subtracting([unused]))
     for name in files.0.names {
       #expect(try files.0.tensor(named: name) == files.1.tensor(named: name), "\(name)")
     }

@@ -7,7 +7,8 @@ import Testing
 /// Tokenizers of folders as the fields of GGUF files.
 @Suite struct FolderTokenizerTests {
   /// Those of the fixtures that llama.cpp has rules for; all others must be refused: other kinds, words that
-  /// are cut otherwise, added tokens that stand alone only, what is unknown where bytes lack tokens.
+  /// are cut otherwise, added tokens that stand alone only, what is unknown where bytes lack tokens, maps of
+  /// characters by grapheme clusters (T5's in `tokenizers`, which SentencePiece and llama.cpp don't have).
   private static let written: Set<String> = [
     "deepseek", "digits", "gpt2", "gpt2-files", "llama-prepend", "llama3", "metaspace-always-split",
     "metaspace-always-whole", "metaspace-first-split", "metaspace-first-whole",
