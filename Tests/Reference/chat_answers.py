@@ -144,7 +144,8 @@ def main():
     run(lora, "merge", "--model", path("base"), "--adapter", path("adapter"), "--output",
         path("merged"), "--force")
     run(lora, "convert", "--input", path("base"), "--to", "gguf", "--output", path("base.gguf"), "--force")
-    run(lora, "convert", "--input", path("merged"), "--to", "gguf", "--output", path("merged.gguf"), "--force")
+    run(lora, "merge", "--model", path("base"), "--adapter", path("adapter"), "--output",
+        path("merged.gguf"), "--force")
     run(lora, "convert", "--input", path("adapter"), "--to", "gguf", "--base", path("base"), "--output",
         path("adapter.gguf"), "--force")
 
