@@ -122,7 +122,7 @@ public struct PretrainedModel: Sendable {
   }
 
   /// The tokens that end a text by the model's own files: those of `generation_config.json`, or else
-  /// of `config.json`. Where a tokenizer is at hand ``stopTokens(with:)`` is what to stop at.
+  /// of `config.json`. Where a tokenizer is at hand `stopTokens(with:)` is what to stop at.
   public var stopTokens: Set<Int> { Set(generation.eosTokenIDs) }
 }
 
