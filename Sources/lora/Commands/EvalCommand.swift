@@ -104,13 +104,13 @@ struct EvalCommand: ParsableCommand {
     }
     let questions = try reader.read(data, shots: shots)
     if metric == .choice {
+      guard questions.allSatisfy({ $0.choices != nil }) else {
+        throw CommandError(
+          "\(data): --metric choice needs records with \"choices\" and an \"answer\"")
+      }
       return try table.all.map { candidate in
         let chosen = try base.withAdapters(candidate.selection) {
           try base.likeliestChoices(of: questions, tokenizer: tokenizer)
-        }
-        guard questions.allSatisfy({ $0.choices != nil }) else {
-          throw CommandError(
-            "\(data): --metric choice needs records with \"choices\" and an \"answer\"")
         }
         return CandidateScores(
           name: candidate.name,
