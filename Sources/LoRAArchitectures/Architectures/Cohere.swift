@@ -15,7 +15,7 @@ extension Architecture {
         .number("logit_scale", gguf: "logit_scale", default: 0.0625),
         .flag("use_qk_norm", ifGGUFHas: "blk.0.attn_q_norm.weight", default: false),
       ],
-    tensors: [TensorName].decoder().renaming(without: ["ffn_norm"]) + [
+    tensors: [TensorName].decoder().withHeadInGGUF(isTied: true).renaming(without: ["ffn_norm"]) + [
       TensorName("model.layers.{}.self_attn.q_norm", "blk.{}.attn_q_norm"),
       TensorName("model.layers.{}.self_attn.k_norm", "blk.{}.attn_k_norm"),
     ],

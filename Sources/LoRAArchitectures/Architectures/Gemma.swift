@@ -17,7 +17,8 @@ extension Architecture {
           "use_bidirectional_attention", "a position sees those that follow it",
           remedy: "Gemma is supported as a language model"),
       ],
-    tensors: .decoder(addsOne: true), derivedTensors: llama.derivedTensors,
+    tensors: [TensorName].decoder(addsOne: true).withHeadInGGUF(isTied: true),
+    derivedTensors: llama.derivedTensors,
     tokenHead: "score"
   ) { c in
     TransformerStructure(

@@ -39,7 +39,7 @@ extension Architecture {
         "model.layers.{}.post_feedforward_layernorm", "blk.{}.post_ffw_norm", addsOne: true),
       TensorName("model.norm", "output_norm", addsOne: true),
       TensorName("lm_head", "output", .head),
-    ], derivedTensors: llama.derivedTensors,
+    ].withHeadInGGUF(isTied: true), derivedTensors: llama.derivedTensors,
     tokenHead: "score"
   ) { c in
     TransformerStructure(

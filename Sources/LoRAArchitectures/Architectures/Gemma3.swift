@@ -27,7 +27,7 @@ extension Architecture {
           "use_bidirectional_attention", "a position sees those that follow it",
           remedy: "Gemma 3 is supported as a language model"),
       ],
-    tensors: gemma2.tensors + [
+    tensors: gemma2.tensors.withHeadInGGUF(isTied: false) + [
       TensorName("model.layers.{}.self_attn.q_norm", "blk.{}.attn_q_norm", addsOne: true),
       TensorName("model.layers.{}.self_attn.k_norm", "blk.{}.attn_k_norm", addsOne: true),
     ], derivedTensors: llama.derivedTensors

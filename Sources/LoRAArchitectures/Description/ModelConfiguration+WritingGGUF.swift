@@ -57,7 +57,8 @@ extension ModelConfiguration {
           "rotary scaling 'llama3' in a model of '\(architecture)'",
           remedy: "llama.cpp reads it in models of \(listed(known))")
       }
-      return [("rope_freqs.weight", vector(rotary.divisors(headSize: headSize)))]
+      let factors = rotary.floatDivisors(headSize: headSize)
+      return [("rope_freqs.weight", Tensor(factors, shape: [factors.count]))]
     case .proportional(let factor):
       // The heads of layers without a window, which may be larger.
       let whole = slidingWindows.firstIndex { $0 == nil }

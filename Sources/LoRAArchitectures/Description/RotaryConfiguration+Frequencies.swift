@@ -18,6 +18,21 @@ extension RotaryConfiguration {
     return zip(plain, scaledFrequencies(plain)).map { $0 / $1 }
   }
 
+  /// The same of Llama 3's scaling, with the roundings to float32 of llama.cpp's converter.
+  func floatDivisors(headSize: Int) -> [Float] {
+    guard case .llama3(let divisor, let slow, let fast, let original) = scaling else { return [] }
+    let (factor, low, high) = (Float(divisor), Float(slow), Float(fast))
+    let positions = Float(original)
+    return (0..<headSize / 2).map { pair in
+      let power = Float(pow(base, Double(Float(2 * pair) / Float(headSize))))
+      let wavelength = Float(2 * Double.pi) / (1 / power)
+      if wavelength < positions / high { return 1 }
+      if wavelength > positions / low { return factor }
+      let smooth = (positions / wavelength - low) / (high - low)
+      return 1 / ((1 - smooth) / factor + smooth)
+    }
+  }
+
   private func plainFrequencies(headSize: Int) -> [Double] {
     (0..<headSize / 2).map { pair in
       Double(Float(1 / pow(base, Double(Float(2 * pair) / Float(headSize)))))

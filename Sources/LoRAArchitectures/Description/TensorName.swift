@@ -63,6 +63,8 @@ public struct TensorName: Sendable, Hashable {
   package private(set) var partsInGGUF: [String] = []
   /// Whether llama.cpp adds an adapter's part to what the module computes.
   package private(set) var hasAdaptersInGGUF: Bool
+  /// Whether llama.cpp takes the table of embeddings for it, whatever a file has: a head.
+  package private(set) var isEmbeddingInGGUF = false
   /// The role, where it is not what files call the module.
   private let ownRole: String?
 
@@ -90,6 +92,7 @@ public struct TensorName: Sendable, Hashable {
     result.isParameter = isParameter
     result.partsInGGUF = partsInGGUF
     result.hasAdaptersInGGUF = hasAdaptersInGGUF
+    result.isEmbeddingInGGUF = isEmbeddingInGGUF
     return result
   }
 
@@ -97,6 +100,13 @@ public struct TensorName: Sendable, Hashable {
   var withoutAdaptersInGGUF: TensorName {
     var result = self
     result.hasAdaptersInGGUF = false
+    return result
+  }
+
+  /// The same head, for which llama.cpp takes the table of embeddings or not.
+  fileprivate func withHeadInGGUF(isTied: Bool) -> TensorName {
+    var result = self
+    result.isEmbeddingInGGUF = isTied
     return result
   }
 
@@ -160,6 +170,13 @@ public struct TensorName: Sendable, Hashable {
       return kept + name.dropFirst(prefix.count)
     }
     return name
+  }
+}
+
+extension [TensorName] {
+  /// The same modules; `isTied` says whether llama.cpp takes the table of embeddings for their head.
+  func withHeadInGGUF(isTied: Bool) -> [TensorName] {
+    map { $0.kind == .head ? $0.withHeadInGGUF(isTied: isTied) : $0 }
   }
 }
 

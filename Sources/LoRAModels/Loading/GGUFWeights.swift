@@ -104,6 +104,14 @@ extension GGUFWeights {
           problem: "GGUF files of '\(architecture)' have no name for it",
           remedy: "write a folder")
       }
+      if module.isEmbeddingInGGUF {
+        throw FormatError(
+          .unsupported, file: file, subject: "the output head",
+          problem:
+            "it has a weight of its own, and llama.cpp takes the table of embeddings for the head "
+            + "in models of '\(architecture)'",
+          remedy: "write a folder")
+      }
       if module.kind == .expert { number = TensorName.numbers(in: path, of: module.path)?.last }
       let block = TensorName.numbers(in: path, of: module.path) ?? []
       let parts = module.partsInGGUF.map { TensorName.filled($0, block) }

@@ -1,6 +1,7 @@
 import LoRAArchitectures
 import LoRAFiles
 import LoRAFormats
+import LoRAJSON
 import LoRATemplates
 import LoRATensor
 import LoRAText
@@ -24,7 +25,7 @@ extension PretrainedModel {
     let shape = try configuration.ggufKeyValues()
     let weights = try GGUFWeights(self, type: wanted, file: path)
     var values = try general(directory, weights, fileType: number)
-    values += shape
+    values += shape + (try sections(of: directory))
     values.append(.init(key: "general.file_type", value: .uint32(UInt32(number))))
     values.append(.init(key: "general.quantization_version", value: .uint32(2)))
     var warnings: [String] = []
@@ -43,6 +44,27 @@ extension PretrainedModel {
       }
     }
     return warnings
+  }
+
+  /// How many pairs of a head turn by each of an image's positions (Qwen2-VL), which llama.cpp asks for
+  /// although those of texts are all the same.
+  private func sections(of directory: ModelDirectory) throws -> [GGUFFile.KeyValue] {
+    guard configuration.architecture.ggufName == "qwen2vl" else { return [] }
+    let top = JSONValue.object(directory.configurationObject)
+    let sections = [top["text_config"] ?? top, top].lazy.compactMap { fields in
+      (fields["rope_parameters"] ?? fields["rope_scaling"])?["mrope_section"]?.arrayValue
+    }.first?.compactMap(\.intValue)
+    guard let sections, (1...4).contains(sections.count) else {
+      throw FormatError(
+        .missingKey, file: FileSystem.join(directory.path, ModelDirectory.configurationFile),
+        key: "mrope_section", "llama.cpp asks for it in models of 'qwen2vl'")
+    }
+    let padded = sections + Array(repeating: 0, count: 4 - sections.count)
+    return [
+      .init(
+        key: "qwen2vl.rope.dimension_sections",
+        value: .array(.int32(padded.map { Int32(clamping: $0) })))
+    ]
   }
 
   /// `llama_ftype` of llama.cpp.
