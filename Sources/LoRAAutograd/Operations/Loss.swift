@@ -167,6 +167,24 @@ func forEachChunk(
   }
 }
 
+/// Gives hidden states and head what the gradients of a chunk's logits, `[rows, vocabulary]`, say of them:
+/// the rows of dx are written, dw is added to.
+func addGradients(
+  ofLogits logits: UnsafeMutablePointer<Float>, rows: Range<Int>, x: Tensor, w: Tensor,
+  precision: ProductPrecision, dx: UnsafeMutablePointer<Float>?, dw: UnsafeMutablePointer<Float>?
+) {
+  let (vocabulary, size) = (w.shape[0], w.shape[1])
+  let first = rows.lowerBound * size
+  if let dx {
+    multiply(rows: rows.count, logits, by: w, precision: precision, into: dx + first)
+  }
+  if let dw {
+    multiply(
+      transposeOf: logits, by: x.floats + first, rows: rows.count, out: vocabulary, inner: size,
+      rounds: precision.rounds(weight: .float32), beta: 1, into: dw)
+  }
+}
+
 /// The state of ``Variable/linearCrossEntropy(weight:targets:scale:)``.
 private struct ChunkedLoss {
   let x: Tensor
@@ -196,15 +214,9 @@ private struct ChunkedLoss {
             part, rows: $0.count, vocabulary: vocabulary, targets.ids + row,
             hasGradient: dxPointer != nil || dwPointer != nil, into: lossPointer + row)
         }
-        if let dxPointer {
-          multiply(
-            rows: range.count, logits, by: w, precision: precision, into: dxPointer + first * size)
-        }
-        if let dwPointer {
-          multiply(
-            transposeOf: logits, by: x.floats + first * size, rows: range.count, out: vocabulary,
-            inner: size, rounds: precision.rounds(weight: .float32), beta: 1, into: dwPointer)
-        }
+        addGradients(
+          ofLogits: logits, rows: range, x: x, w: w, precision: precision, dx: dxPointer,
+          dw: dwPointer)
       }
     }
     return losses.sum() * Double(scale)

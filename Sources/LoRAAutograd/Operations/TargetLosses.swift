@@ -95,15 +95,9 @@ private struct LossBackward {
           rows: range.count, x.floats + first * size, byTransposeOf: w, precision: precision,
           into: logits)
         differentiate(range.count, vocabulary, logits, targets.ids + first, dy.floats + first)
-        if let dxPointer {
-          multiply(
-            rows: range.count, logits, by: w, precision: precision, into: dxPointer + first * size)
-        }
-        if let dwPointer {
-          multiply(
-            transposeOf: logits, by: x.floats + first * size, rows: range.count, out: vocabulary,
-            inner: size, rounds: precision.rounds(weight: .float32), beta: 1, into: dwPointer)
-        }
+        addGradients(
+          ofLogits: logits, rows: range, x: x, w: w, precision: precision, dx: dxPointer,
+          dw: dwPointer)
       }
     }
     return (dx, dw)
