@@ -42,17 +42,6 @@ public struct CheckedExample: Sendable {
     turns = Self.turns(of: record.content)
   }
 
-  /// The fields that the record comes from.
-  var form: String {
-    switch record.content {
-    case .text: "text"
-    case .pair: "prompt and completion"
-    case .chat: "messages"
-    case .instruction: "instruction and output"
-    case .tokens: "token ids"
-    }
-  }
-
   /// Whether it is a conversation of the file's own.
   var isChat: Bool { if case .chat = record.content { true } else { false } }
 
@@ -77,21 +66,12 @@ public struct CheckedExample: Sendable {
   }
 
   private static func turn(_ message: TemplateValue) -> Turn {
-    let content: String
-    switch message["content"] {
-    case .string(let text)?: content = text
-    case .array(let parts)?:
-      content = parts.compactMap { part -> String? in
-        if case .string(let text)? = part["text"] { text } else { nil }
-      }.joined(separator: "\n")
-    default: content = ""
-    }
     var role = ""
     if case .string(let name)? = message["role"] { role = name }
     let calls = [message["tool_calls"], message["function_call"]].contains { value in
       value != nil && value != .null
     }
-    return Turn(role, content, callsTools: calls)
+    return Turn(role, message.messageText, callsTools: calls)
   }
 
   private static func labels(_ value: JSONValue?) -> [String] {

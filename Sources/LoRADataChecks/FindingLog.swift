@@ -28,6 +28,18 @@ public struct FindingLog: Sendable {
     add(Finding(kind, line: example.line, example: example.number, detail: detail))
   }
 
+  /// Adds the first thing that `find` finds in what is said in `example`; of its text the report shows the
+  /// beginning only.
+  mutating func add(
+    _ kind: Finding.Kind, in example: CheckedExample,
+    hiding find: (String) -> (what: String, text: String)?
+  ) {
+    for turn in example.turns {
+      guard let (what, text) = find(turn.text) else { continue }
+      return add(kind, in: example, "\(what) in the \(turn.place): \(Excerpt.hidden(text))")
+    }
+  }
+
   /// What the example is dropped for; nil if it is kept.
   func mark(of example: Int) -> Finding.Kind? {
     guard marks.indices.contains(example), marks[example] > 0 else { return nil }

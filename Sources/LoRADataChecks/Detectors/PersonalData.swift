@@ -6,12 +6,7 @@
 /// are never a telephone number.
 struct PersonalData: DataDetector {
   mutating func examine(_ example: CheckedExample, _ log: inout FindingLog) {
-    for turn in example.turns {
-      if let (what, text) = Self.first(in: turn.text) {
-        log.add(.personal, in: example, "\(what) in the \(turn.place): \(Excerpt.hidden(text))")
-        return
-      }
-    }
+    log.add(.personal, in: example, hiding: Self.first)
   }
 
   /// The first such text, and what it is.

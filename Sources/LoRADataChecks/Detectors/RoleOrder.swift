@@ -1,3 +1,5 @@
+import LoRATraining
+
 /// Conversations whose messages are in an order that templates do not expect, and special tokens that are
 /// spelled in texts.
 struct RoleOrder: DataDetector {
@@ -7,14 +9,15 @@ struct RoleOrder: DataDetector {
   ]
 
   mutating func examine(_ example: CheckedExample, _ log: inout FindingLog) {
+    let form = example.record.content.form
     if let firstForm {
-      if firstForm.form != example.form {
+      if firstForm.form != form {
         log.add(
           .malformed, in: example,
-          "expected \(firstForm.form), as on line \(firstForm.line); found \(example.form)")
+          "expected \(firstForm.form), as on line \(firstForm.line); found \(form)")
       }
     } else {
-      firstForm = (example.form, example.line)
+      firstForm = (form, example.line)
     }
     if example.isChat, let problem = Self.problem(example.turns) {
       log.add(.role, in: example, problem)

@@ -5,12 +5,7 @@
 /// `AKIAIOSFODNN7EXAMPLE`, are none.
 struct Secrets: DataDetector {
   mutating func examine(_ example: CheckedExample, _ log: inout FindingLog) {
-    for turn in example.turns {
-      if let (what, text) = Self.first(in: turn.text) {
-        log.add(.secret, in: example, "\(what) in the \(turn.place): \(Excerpt.hidden(text))")
-        return
-      }
-    }
+    log.add(.secret, in: example, hiding: Self.first)
   }
 
   /// The first secret in a text, and what it is.

@@ -43,6 +43,20 @@ public enum TemplateValue: Sendable, Hashable {
   }
 }
 
+extension TemplateValue {
+  /// What a message says: its content, or the texts of its parts.
+  package var messageText: String {
+    switch self["content"] {
+    case .string(let text)?: return text
+    case .array(let parts)?:
+      return parts.compactMap { part -> String? in
+        if case .string(let text)? = part["text"] { text } else { nil }
+      }.joined()
+    default: return ""
+    }
+  }
+}
+
 extension TemplateValue: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral,
   ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral, ExpressibleByStringLiteral,
   ExpressibleByStringInterpolation, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral

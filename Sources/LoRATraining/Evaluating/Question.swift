@@ -82,7 +82,7 @@ public final class QuestionReader {
         chat: nil, pair: PromptCompletion(prompt: "", completion: ""), line: record.line)
       switch record.content {
       case .pair(let pair) where options.templateUse != .always: turn.pair = pair
-      case .instruction(let instruction) where try chatFormat(orNil: ()) == nil:
+      case .instruction(let instruction) where try !writesInstructions():
         turn.pair = instruction.pair
       case .text, .tokens:
         throw FormatError(
@@ -100,8 +100,8 @@ public final class QuestionReader {
             remedy: "the last message is what is expected")
         }
         turn.pair = PromptCompletion(
-          prompt: chat.messages.dropLast().last.map(Self.content) ?? "",
-          completion: Self.content(last))
+          prompt: chat.messages.dropLast().last?.messageText ?? "",
+          completion: last.messageText)
       }
       turns.append(turn)
     }
@@ -142,7 +142,8 @@ public final class QuestionReader {
       turns.append(
         Turn(
           chat: options.templateUse == .always
-            ? InstructionRecord(instruction: prompt, output: expected).chat : nil,
+            ? InstructionRecord(instruction: prompt, output: expected).chat.told(options.system)
+            : nil,
           pair: PromptCompletion(prompt: prompt, completion: expected), choices: choices, line: line
         ))
     }
@@ -160,24 +161,14 @@ public final class QuestionReader {
     return turns
   }
 
-  private static func content(_ message: TemplateValue) -> String {
-    switch message["content"] {
-    case .string(let text)?: return text
-    case .array(let parts)?:
-      return parts.compactMap { part -> String? in
-        if case .string(let text)? = part["text"] { text } else { nil }
-      }.joined()
-    default: return ""
-    }
-  }
-
   // MARK: - Prompts
 
-  private func chatFormat(orNil _: Void) throws -> ChatFormat? {
+  /// Whether the chat template writes instructions.
+  private func writesInstructions() throws -> Bool {
     switch options.templateUse {
-    case .never: nil
-    case .always: try chats.get()
-    case .automatic: try? chats.get()
+    case .never: false
+    case .always: true
+    case .automatic: (try? chats.get()) != nil
     }
   }
 

@@ -15,7 +15,7 @@ public struct DataRecord: Sendable, Hashable {
     case tokens([Int])
 
     /// The fields that it comes from, for errors.
-    var form: String {
+    package var form: String {
       switch self {
       case .text: "text"
       case .pair: "prompt and completion"
