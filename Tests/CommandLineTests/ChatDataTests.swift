@@ -99,4 +99,65 @@ import Testing
         outcome.status == 64 && outcome.errors.contains("either --prompt TEXT or --messages FILE"))
     }
   }
+
+  /// What only texts have is not taken without a word where it does nothing.
+  @Test(arguments: [
+    ["--map", "text=a"], ["--loss-on", "all"], ["--use-template", "always"], ["--system", "S"],
+    ["--chat-template", "x"], ["--invalid-records", "skip"], ["--packing"],
+  ])
+  func optionsOfTextsAreForTexts(options: [String]) throws {
+    let outcome = try Command.start(
+      [
+        "train", "--task", "embedding", "--model", model, "--data", data, "--output",
+        try Command.temporaryFolder() + "/out",
+      ] + options
+    ).outcome()
+    #expect(outcome.status == 64 && outcome.errors.contains("\(options[0]) is for --task text"))
+  }
+
+  @Test func optionsOfEvaluations() throws {
+    for (options, words) in [
+      (["--loss-on", "all"], "--loss-on and --invalid-records"),
+      (["--metric", "perplexity", "--shots", "1"], "generates no answers"),
+      (["--metric", "good"], "good"),
+    ] {
+      let outcome = try Command.start(
+        ["eval", "--model", model, "--data", data] + options
+      ).outcome()
+      #expect(outcome.status == 64 && outcome.errors.contains(words), "\(outcome.errors)")
+    }
+    let choice = try Command.run(
+      "eval", "--model", model, "--data",
+      try Fixtures.file("q.jsonl", #"{"prompt":"a","completion":"b"}"#),
+      "--metric", "choice")
+    #expect(choice.status == 1 && choice.errors.contains("needs records with \"choices\""))
+  }
+
+  /// Adapters, strengths and mixes beside the base, with what the base lost.
+  @Test func candidatesAreCompared() throws {
+    let adapter = Fixtures.model("llama-grouped") + "/adapter"
+    let questions = try Fixtures.file(
+      "q.jsonl", #"{"prompt":"a","completion":"b"}"# + "\n" + #"{"prompt":"c","completion":"d"}"#)
+    let answers = try Command.temporaryFolder() + "/answers.jsonl"
+    let result = try Command.succeed(
+      "eval", "--model", model, "--adapter", adapter, "--adapter",
+      adapter + ":0.5+" + adapter + ":0.5",
+      "--data", questions, "--metric", "command:while read line; do echo 0.5; done", "--control",
+      questions, "--answers", answers, "--max-tokens", "3", "--json"
+    ).json()
+    let candidates = try #require(result["candidates"]?.arrayValue)
+    #expect(candidates.map { $0["score"] } == [0.5, 0.5, 0.5] && result["examples"] == 2)
+    // Half and half of one adapter is that adapter.
+    let losses = candidates.compactMap { $0["control_nll"]?.doubleValue }
+    #expect(abs(losses[1] - losses[2]) < 1e-6 && abs(losses[0] - losses[1]) > 1e-6)
+    #expect(candidates[1]["verdict"] == "unclear")
+    let lines = try String(contentsOfFile: answers, encoding: .utf8).split(separator: "\n")
+    #expect(lines.count == 2)
+    for program in ["false", "echo 1", "while read line; do echo good; done"] {
+      let outcome = try Command.run(
+        "eval", "--model", model, "--data", questions, "--metric", "command:" + program,
+        "--max-tokens", "1")
+      #expect(outcome.status == 1 && outcome.errors.contains("--metric command:\(program)"))
+    }
+  }
 }

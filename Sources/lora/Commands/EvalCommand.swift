@@ -63,6 +63,12 @@ struct EvalCommand: ParsableCommand {
   func validate() throws {
     try demand("--shots", shots, .atLeast(0))
     try demand("--max-tokens", maxTokens, .atLeast(1))
+    if metric != .perplexity, control == nil,
+      records.lossOn != .answers || records.invalidRecords != .stop
+    {
+      throw ValidationError(
+        "--loss-on and --invalid-records are for --metric perplexity and --control; leave them out")
+    }
     if metric == .perplexity, shots > 0 || answers != nil || !stop.isEmpty {
       throw ValidationError(
         "--metric perplexity generates no answers: leave out --shots, --answers and --stop")

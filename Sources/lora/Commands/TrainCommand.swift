@@ -73,8 +73,8 @@ struct TrainCommand: ParsableCommand {
 
   func validate() throws {
     try preference.check(for: task)
-    if schedule.packing, task != .text {
-      throw ValidationError("--packing is for --task text; leave it out")
+    if task != .text, let option = schedule.packing ? "--packing" : examples.records.given {
+      throw ValidationError("\(option) is for --task text; leave it out")
     }
   }
 

@@ -58,6 +58,16 @@ struct RecordOptions: ParsableArguments {
 }
 
 extension RecordOptions {
+  /// The first of these options that is given; nil if none is.
+  var given: String? {
+    if map != nil { return "--map" }
+    if lossOn != .answers { return "--loss-on" }
+    if useTemplate != .automatic { return "--use-template" }
+    if template.chatTemplate != nil { return "--chat-template" }
+    if system != nil { return "--system" }
+    return invalidRecords == .stop ? nil : "--invalid-records"
+  }
+
   /// Sets what the options say of records.
   func apply(to options: inout DataOptions) {
     options.learned = lossOn
