@@ -50,7 +50,7 @@ import Testing
   @Test(arguments: [
     ([], "the model has no chat template"),
     (["--use-template", "never"], "no template is to be used"),
-    (["--map", "prompt"], "--map: the map of fields is prompt"),
+    (["--map", "prompt"], "'prompt': expected MEANING=FIELD"),
   ])
   func mistakesAreNamed(options: [String], words: String) throws {
     let outcome = try Command.start(["data", "show", data, "--model", model] + options).outcome()

@@ -83,6 +83,7 @@ func parsedFields(_ text: String) throws -> FieldMap {
   do {
     return try FieldMap(text)
   } catch {
-    throw ValidationError("--map: \(error)")
+    guard case .invalidOption(_, let value, let expected) = error else { throw error }
+    throw ValidationError("'\(value)': expected \(expected)")
   }
 }
