@@ -147,3 +147,18 @@ let package = Package(
       ["lora", "LoRAKit", "LoRAModels", "LoRAFormats", "LoRAJSON", "TestSupport"]),
   ]
 )
+
+// A build for a few tests leaves out the other tests and the commands:
+// `LORA_ONLY_TESTS=FuzzTests swift test --sanitize=address`.
+if let names = Context.environment["LORA_ONLY_TESTS"] {
+  let kept = names.split(separator: ",").map(String.init)
+  package.targets.removeAll { target in
+    switch target.type {
+    case .test: !kept.contains(target.name)
+    case .executable: !kept.contains("CommandLineTests")
+    default: false
+    }
+  }
+  let left = Set(package.targets.map(\.name))
+  package.products.removeAll { !left.contains($0.name) }
+}
