@@ -79,13 +79,6 @@ public final class IA3Adapter: LinearAdapter {
   }
 }
 
-extension TensorName {
-  /// Whether the module has this role, in a stack of its own (T5's encoder) or across two.
-  fileprivate func isOfRole(_ name: String) -> Bool {
-    role == name || role.hasSuffix(".\(name)") || role.hasSuffix("_\(name)")
-  }
-}
-
 // MARK: - From and to data
 
 extension ScalingChange: AttachableChange {
@@ -118,38 +111,13 @@ extension PEFTAdapterConfiguration.IA3: TrainableMethod {
   @Sendable private static func usualTargets(
     of model: any Module
   ) -> PEFTAdapterConfiguration.Modules {
-    let apart = ends(ofRoles: ["attn_k", "attn_v"], in: model)
-    let attention = apart.isEmpty ? ends(ofRoles: ["attn_qkv"], in: model) : apart
+    let apart = model.layerNames(ofRoles: ["attn_k", "attn_v"])
+    let attention = apart.isEmpty ? model.layerNames(ofRoles: ["attn_qkv"]) : apart
     // What leaves experts is no layer in the latest transformers.
     let hasExperts = model.namedModules.contains { $0.kind == .router }
-    let last = hasExperts ? [] : ends(ofRoles: ["ffn_down"], in: model)
+    let last = hasExperts ? [] : model.layerNames(ofRoles: ["ffn_down"])
     let all = attention + last
     return .names(all.isEmpty ? ["k_proj", "v_proj", "down_proj"] : all)
-  }
-
-  /// What the model's architecture calls its layers of these roles: the shortest ends of their paths that no
-  /// other layer's has, or all that follows a block's number.
-  private static func ends(ofRoles roles: [String], in model: any Module) -> [String] {
-    let architecture = (model as? any PretrainedTokenModel)?.configuration.architecture
-    var wanted: [TensorName] = []
-    var others: [String] = []
-    for (path, _) in model.linearLayers() {
-      let module = architecture?.module(atPath: path)?.module
-      if let module, roles.contains(where: { module.isOfRole($0) }) {
-        if !wanted.contains(where: { $0.path == module.path }) { wanted.append(module) }
-      } else {
-        others.append(".\(path)")
-      }
-    }
-    var result: [String] = []
-    for module in wanted {
-      let parts = (module.pathInBlock?.rest ?? module.path).split(separator: ".")
-      let ends = parts.indices.reversed().map { parts[$0...].joined(separator: ".") }
-      let end = ends.first { end in !others.contains { $0.hasSuffix(".\(end)") } }
-      let chosen = end ?? ends.last ?? module.path
-      if !result.contains(chosen) { result.append(chosen) }
-    }
-    return result
   }
 
   /// Makes IA3 scale the inputs of what leaves a feed-forward block, as its paper has it. The names
@@ -157,7 +125,7 @@ extension PEFTAdapterConfiguration.IA3: TrainableMethod {
   @Sendable private static func setFeedForward(
     of configuration: inout PEFTAdapterConfiguration, for model: any Module
   ) {
-    let known = ends(ofRoles: ["ffn_down"], in: model)
+    let known = model.layerNames(ofRoles: ["ffn_down"])
     let last = known.isEmpty ? ["down_proj", "mlp.c_proj"] : known
     var names: [String] = []
     switch configuration.targets {
