@@ -14,11 +14,21 @@ public final class Parameter: Sendable {
 
   /// The extents, which never change.
   public let shape: Shape
+  /// The type that a file has the first value in, where that was converted; nil: the value's own.
+  package let storedType: DType?
 
   /// Creates a parameter. Only float32 values can be trained; narrower types are for frozen
   /// weights.
   public init(_ value: Tensor, isTrainable: Bool = true) {
     shape = value.shape
+    storedType = nil
+    state = Locked(State(value: value, isTrainable: isTrainable))
+  }
+
+  /// Creates one of a value that a file has as `storedType`.
+  package init(_ value: Tensor, isTrainable: Bool, storedType: DType?) {
+    shape = value.shape
+    self.storedType = storedType
     state = Locked(State(value: value, isTrainable: isTrainable))
   }
 

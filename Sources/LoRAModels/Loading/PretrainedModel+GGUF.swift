@@ -99,7 +99,7 @@ private struct GGUFParameters {
     var tensor = parts.count == 1 ? parts[0] : .inTurn(parts)
     tensor = tensor.converted(to: shape.count == 1 ? .float32 : type ?? tensor.dtype)
     if !tensor.isMapped { for part in mapped { part.releaseMappedPages() } }
-    return Parameter(tensor, isTrainable: false)
+    return Parameter(tensor, isTrainable: false, storedType: mapped[0].dtype)
   }
 
   func parameter(named stored: String, for name: String, shape: Shape) throws -> Parameter {
@@ -123,7 +123,7 @@ private struct GGUFParameters {
     // Vectors are few and read in every pass: widened once.
     tensor = tensor.converted(to: shape.count == 1 ? .float32 : type ?? tensor.dtype)
     if !tensor.isMapped { mapped.releaseMappedPages() }
-    return Parameter(tensor, isTrainable: false)
+    return Parameter(tensor, isTrainable: false, storedType: mapped.dtype)
   }
 
   /// The matrix of one expert, in the file's memory.

@@ -284,13 +284,14 @@ extension ModelDirectory {
         remedy: "the weights are damaged; copy or download them again")
     }
     // Vectors are few and read in every pass: widened once.
-    let wanted = tensor.shape.count == 1 ? .float32 : type ?? tensor.dtype
-    if tensor.dtype != wanted {
+    let storedType = tensor.dtype
+    let wanted = tensor.shape.count == 1 ? .float32 : type ?? storedType
+    if storedType != wanted {
       let stored = tensor
       tensor = stored.converted(to: wanted)
       stored.releaseMappedPages()
     }
-    return Parameter(tensor, isTrainable: false)
+    return Parameter(tensor, isTrainable: false, storedType: storedType)
   }
 
   /// Accepts what checkpoints are known to hold beside the parameters, refuses everything else.

@@ -25,7 +25,8 @@ public final class Conv1D: LinearLayer {
     let stored = storedWeight.value
     let transposed = stored.layoutTransposed()
     stored.releaseMappedPages()
-    matrix = Parameter(transposed, isTrainable: storedWeight.isTrainable)
+    matrix = Parameter(
+      transposed, isTrainable: storedWeight.isTrainable, storedType: storedWeight.storedType)
     weight = matrix
     self.bias = bias
   }
