@@ -79,6 +79,7 @@ let package = Package(
       providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
     library("LoRAJSON"),
     library("LoRAPatterns"),
+    library("LoRAPages"),
     library("LoRAGrammars", ["LoRAJSON", "LoRAPatterns"]),
     library("LoRATensor", ["CLoRAKernels", "CLoRASystem", "COpenBLAS"]),
     library("LoRAAutograd", ["LoRATensor", "CLoRAKernels"]),
@@ -95,12 +96,15 @@ let package = Package(
       ]),
     library(
       "LoRATraining",
-      ["LoRAModels", "LoRAJSON", "CLoRAKernels", .product(name: "Logging", package: "swift-log")]),
+      [
+        "LoRAModels", "LoRAJSON", "LoRAPages", "CLoRAKernels",
+        .product(name: "Logging", package: "swift-log"),
+      ]),
     library(
       "LoRADataChecks",
       [
         "LoRATraining", "LoRAModels", "LoRAText", "LoRATemplates", "LoRAFiles", "LoRATensor",
-        "LoRAJSON",
+        "LoRAJSON", "LoRAPages",
       ]),
     library("LoRATesting", ["LoRATraining"]),
     library(
@@ -129,6 +133,7 @@ let package = Package(
 
     .target(name: "TestSupport", path: "Tests/Support", swiftSettings: features),
     tests("LoRAJSONTests", ["LoRAJSON"]),
+    tests("LoRAPagesTests", ["LoRAPages"]),
     tests("LoRAPatternsTests", ["LoRAPatterns", "LoRAJSON"]),
     tests("LoRAGrammarsTests", ["LoRAGrammars", "LoRAJSON", "TestSupport"]),
     tests("LoRATensorTests", ["LoRATensor", "CLoRAKernels"]),

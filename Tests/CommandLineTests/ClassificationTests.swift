@@ -27,7 +27,7 @@ import Testing
     #expect(try #require(result["eval_loss_after"]?.doubleValue) < 0.2)
     #expect(
       Fixtures.names(in: folder) == [
-        "adapter_config.json", "adapter_model.safetensors", "config.json",
+        "adapter_config.json", "adapter_model.safetensors", "config.json", "report.html",
       ])
     let configuration = try PEFTAdapterFile(path: folder).configuration
     #expect(configuration.taskType == "SEQ_CLS" && configuration.savedModules == ["classifier"])

@@ -45,6 +45,45 @@ import Testing
     }
   }
 
+  /// A falling line of eight numbers, in eight heights of blocks or four of dots.
+  @Test func aCurveOfAFewCharacters() {
+    var curve = Sparkline()
+    #expect(curve.text(columns: 8, marks: .blocks) == "")
+    for number in stride(from: 8.0, to: 0, by: -1) { curve.add(number) }
+    curve.add(.nan)
+    #expect(curve.text(columns: 8, marks: .blocks) == "█▇▆▅▄▃▂▁")
+    // Means of neighbours where there is less room.
+    #expect(curve.text(columns: 4, marks: .blocks) == "█▆▃▁")
+    #expect(curve.text(columns: 4, marks: .braille) == "\u{28FF}\u{28F6}\u{28E4}\u{28C0}")
+    #expect(curve.text(columns: 0, marks: .blocks) == "")
+    var flat = Sparkline()
+    for _ in 0..<3 { flat.add(2) }
+    #expect(flat.text(columns: 9, marks: .blocks) == "▁▁▁")
+    // Any number of steps takes the same memory, and keeps its shape.
+    var long = Sparkline()
+    for step in 0..<100_000 { long.add(step < 50_000 ? 1 : 0) }
+    #expect(long.values.count <= 128)
+    #expect(long.text(columns: 2, marks: .blocks).first == "█")
+    #expect(long.text(columns: 2, marks: .blocks).last ?? "█" < "▄")
+  }
+
+  @Test func aCurveStandsBesideTheBar() {
+    var line = Self.line
+    for number in stride(from: 20.0, to: 0, by: -1) { line.curve.add(number) }
+    func bar(_ columns: Int) -> String {
+      line.bar(columns: columns, hasBlocks: true, marks: .blocks)
+    }
+    #expect(bar(120).contains("█ █") || bar(120).contains("░ █"))
+    #expect(bar(120).contains("▂▁ 412/850, loss 0.0812"))
+    // What is said last makes room for it, but not the loss.
+    #expect(bar(80).contains("▁ 412/850, loss 0.0812") && !bar(80).contains("gradient"))
+    #expect(bar(40).contains(" 412/850, 1:01:40 left") && !bar(40).contains("▁"))
+    for columns in 1...140 { #expect(bar(columns).count < max(columns, 1)) }
+    // Without UTF-8 there is none.
+    #expect(
+      line.bar(columns: 120, hasBlocks: false) == Self.line.bar(columns: 120, hasBlocks: false))
+  }
+
   @Test func theSmallerWidthCounts() {
     #expect(Terminal.columns(window: 120, variable: nil) == 120)
     #expect(Terminal.columns(window: 120, variable: "60") == 60)

@@ -55,7 +55,10 @@ import Testing
     #expect(after < before)
     #expect(result["steps"]?.intValue == 4)
     #expect(result["output"]?.stringValue == output)
-    #expect(Fixtures.names(in: output) == ["adapter_config.json", "adapter_model.safetensors"])
+    #expect(
+      Fixtures.names(in: output) == [
+        "adapter_config.json", "adapter_model.safetensors", "report.html",
+      ])
     let adapter = try PEFTAdapterFile(path: output)
     #expect(adapter.configuration.rank == 3)
     #expect(adapter.configuration.usesRankStabilizedScale)
@@ -218,8 +221,8 @@ import Testing
     ).json()
     #expect(
       Fixtures.names(in: output) == [
-        "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
-        "tokenizer_config.json",
+        "config.json", "generation_config.json", "model.safetensors", "report.html",
+        "tokenizer.json", "tokenizer_config.json",
       ])
     let score = try Command.succeed("score", "--model", output, "--ids", ids, "--json").json()
     let after = try #require(result["eval_nll_after"]?.doubleValue)

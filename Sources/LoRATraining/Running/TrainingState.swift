@@ -183,6 +183,10 @@ extension TrainingState {
 
 extension TrainingOptions {
   /// What numbers depend on but the duration, as a name and a text of each.
+  package var described: [(name: String, text: String)] {
+    Self.settings.map { ($0.name, $0.text(self)) }
+  }
+
   fileprivate static let settings: [(name: String, text: @Sendable (TrainingOptions) -> String)] = [
     ("batch size", { "\($0.batchSize)" }), ("accumulation", { "\($0.accumulation)" }),
     ("learning rate", { "\($0.learningRate)" }), ("schedule", { "\($0.schedule)" }),

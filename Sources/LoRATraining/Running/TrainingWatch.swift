@@ -127,19 +127,3 @@ public struct TrainingWatch: Sendable {
     return share < 1e-5 ? [.hardlyMoving(steps: movingSteps, change: share)] : []
   }
 }
-
-/// A moving average of losses over about twenty steps, without the weight of its beginning.
-struct SmoothedLoss: Sendable {
-  private var sum = 0.0
-  private var weight = 0.0
-  private(set) var count = 0
-
-  mutating func add(_ loss: Double) {
-    sum = 0.95 * sum + 0.05 * loss
-    weight = 0.95 * weight + 0.05
-    count += 1
-  }
-
-  /// The average; 0 before the first loss.
-  var value: Double { weight == 0 ? 0 : sum / weight }
-}

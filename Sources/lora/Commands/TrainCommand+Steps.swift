@@ -18,30 +18,39 @@ extension TrainCommand {
     var best: Int?
     /// What ended it before its end and was no signal.
     var failure: (any Error)?
+    /// What happened, in earlier parts of the run too.
+    var history = TrainingHistory()
   }
 
   /// Makes the steps of `run` to the end, or until something stops it that leaves the steps before it
   /// worth saving: evaluations, a signal, a loss that is not finite, a log that cannot be written.
+  /// `before` is what was measured before the first step.
   func make(
-    _ run: inout TrainingRun<some TrainingData>, _ task: some TrainingTask
+    _ run: inout TrainingRun<some TrainingData>, _ task: some TrainingTask,
+    _ before: TaskMeasurement?
   ) throws -> Outcome {
-    let log = try TrainingLog(log, continuing: isResumed ? run.result.steps : nil)
+    var record = try TrainingRecord(
+      log: log, keptIn: checkpoints.checkpointEvery == nil ? nil : folder.history,
+      continuing: isResumed ? run.result.steps : nil)
+    if let before, run.result.steps == 0 { record.begin(with: before) }
     var outcome = Outcome(
       steps: run.result.steps, loss: run.result.losses.last ?? 0,
       trainableParameters: run.result.trainedParameterCount,
       predictedBytes: run.trainer.predictedMemory?.total)
     var progress = Progress()
+    var pace = TrainingPace(record.history)
     Interrupt.watch()
     do {
       var watch = TrainingWatch(run, chanceLoss: task.chanceLoss)
-      try evaluateIfDue(&run, task, log, &watch)
+      try evaluateIfDue(&run, task, &record, &watch)
       while !isExhausted(run), let report = try run.step() {
         (outcome.steps, outcome.loss) = (report.step, report.loss)
-        progress.report(report.step, of: report.stepCount, Self.parts(report))
-        try log.append(report)
-        tell(watch.warnings(after: report, of: run))
+        pace.add(report)
+        progress.report(report.step, of: report.stepCount, pace.parts, curve: pace.curve)
+        try record.add(.step(report))
+        try tell(watch.warnings(after: report, of: run), after: report.step, &record)
         if Interrupt.isRequested { break }
-        try evaluateIfDue(&run, task, log, &watch)
+        try evaluateIfDue(&run, task, &record, &watch)
         if let every = checkpoints.checkpointEvery, report.step.isMultiple(of: every),
           !run.isFinished
         {
@@ -53,6 +62,7 @@ extension TrainCommand {
       outcome.failure = error
     }
     progress.finish()
+    outcome.history = record.history
     if let failure = outcome.failure, outcome.steps == 0 { throw failure }
     if checkpoints.checkpointEvery != nil, !run.isFinished, !outcome.isStoppedEarly {
       do {
@@ -73,8 +83,8 @@ extension TrainCommand {
   /// Measures the model where it is to be measured and was not: a run that was stopped in a step has
   /// that before it goes on.
   private func evaluateIfDue(
-    _ run: inout TrainingRun<some TrainingData>, _ task: some TrainingTask, _ log: TrainingLog,
-    _ watch: inout TrainingWatch
+    _ run: inout TrainingRun<some TrainingData>, _ task: some TrainingTask,
+    _ record: inout TrainingRecord, _ watch: inout TrainingWatch
   ) throws {
     let step = run.result.steps
     guard let every = evaluation.evalEvery, step > 0, run.evaluations.last?.step != step,
@@ -84,19 +94,18 @@ extension TrainCommand {
     run.note(evaluation: measurement.criterion)
     let isBest = run.bestEvaluation?.step == step
     StandardError.line("evaluation after step \(step): \(measurement)\(isBest ? ", the best" : "")")
-    try log.append(measurement, step: step)
-    tell(
-      watch.warnings(after: EvaluationPoint(step: step, loss: measurement.criterion)))
+    try record.add(.measurement(measurement.after(step)))
+    try tell(
+      watch.warnings(after: EvaluationPoint(step: step, loss: measurement.criterion)), after: step,
+      &record)
   }
 
-  private func tell(_ warnings: [TrainingWarning]) {
-    for warning in warnings { StandardError.line("warning: \(warning)") }
-  }
-
-  private static func parts(_ report: StepReport) -> [String] {
-    [
-      "loss \(decimal(report.loss, 4))", "\(decimal(report.tokensPerSecond, 0)) tokens/s",
-      "gradient \(decimal(Double(report.gradientNorm), 3))",
-    ]
+  private func tell(
+    _ warnings: [TrainingWarning], after step: Int, _ record: inout TrainingRecord
+  ) throws {
+    for warning in warnings {
+      StandardError.line("warning: \(warning)")
+      try record.add(.warning(step: step, text: "\(warning)"))
+    }
   }
 }

@@ -58,6 +58,7 @@ struct TrainCommand: ParsableCommand {
       "Write one JSON object per step to this file: step, loss, gradient_norm, learning_rate, tokens_per_second.",
       valueName: "file.jsonl"))
   var log: String?
+  @OptionGroup(title: "Report") var reporting: ReportOptions
   @OptionGroup var replacement: ReplacementOptions
   @OptionGroup var format: OutputOptions
 
@@ -174,7 +175,7 @@ struct TrainCommand: ParsableCommand {
     let state = isResumed ? try folder.lastState() : nil
     if let state { StandardError.line("resumed after step \(state.step)") }
     var run = try TrainingRun(trainer, from: state)
-    let outcome = try make(&run, task)
+    var outcome = try make(&run, task, before)
     let place: String
     do {
       place = try save(task, configuration)
@@ -186,8 +187,17 @@ struct TrainCommand: ParsableCommand {
     Interrupt.release()
     let isWhole = outcome.failure == nil && !isInterrupted
     let after = isWhole ? try task.evaluate(training: recipe.trained) : nil
+    let last = outcome.best ?? outcome.steps
+    if let after, outcome.history.measurements.last(where: { $0.step == last }) == nil {
+      outcome.history.add(.measurement(after.after(last)))
+    }
+    let page = writeReport(
+      Finished(
+        run: run, outcome: outcome, configuration: configuration, isInterrupted: isInterrupted),
+      task, in: place)
+    if let page { StandardError.line("report: \(page)") }
     if isWhole || format.isJSON {
-      try report(outcome, in: place, before, after, isInterrupted: isInterrupted)
+      try report(outcome, in: place, before, after, isInterrupted: isInterrupted, page: page)
     }
     guard !isWhole else { return }
     let reason = outcome.failure.map { "\($0)" } ?? "interrupted"
@@ -253,7 +263,7 @@ struct TrainCommand: ParsableCommand {
 
   private func report(
     _ outcome: Outcome, in place: String, _ before: TaskMeasurement?, _ after: TaskMeasurement?,
-    isInterrupted: Bool
+    isInterrupted: Bool, page: String?
   ) throws {
     if format.isJSON {
       var object: JSONObject = ["steps": JSONValue(outcome.steps), "loss": .number(outcome.loss)]
@@ -268,6 +278,7 @@ struct TrainCommand: ParsableCommand {
         object["predicted_peak_bytes"] = JSONValue(predicted)
       }
       object["output"] = .string(place)
+      if let page { object["report"] = .string(page) }
       if let best = outcome.best { object["best_step"] = JSONValue(best) }
       if outcome.isStoppedEarly { object["stopped_early"] = true }
       if isInterrupted { object["interrupted"] = true }

@@ -1,3 +1,5 @@
+import Foundation
+import LoRAFiles
 import LoRAJSON
 import LoRATensor
 
@@ -14,6 +16,44 @@ enum Machine {
   /// The kernels in use: the library's own, and those that OpenBLAS chose.
   static var kernels: String {
     "\(KernelFamily.active.name), OpenBLAS \(MatrixEngine.openBLASCore)"
+  }
+
+  /// The machine and the versions, as names and texts.
+  static var description: [(name: String, value: String)] {
+    var entries = [("lora", Version.current)]
+    if let processor { entries.append(("processor", processor)) }
+    return entries + [
+      ("threads", "\(Threads.count)"), ("kernels", kernels), ("system", system),
+    ]
+  }
+
+  /// What the processor calls itself, where the system says it.
+  private static var processor: String? {
+    #if os(Linux)
+      let text = (try? FileSystem.readText("/proc/cpuinfo")) ?? ""
+      let line = text.split(separator: "\n").first { $0.hasPrefix("model name") }
+      return line?.split(separator: ":", maxSplits: 1).last.map {
+        String($0).trimmingCharacters(in: .whitespaces)
+      }
+    #else
+      var size = 0
+      guard sysctlbyname("machdep.cpu.brand_string", nil, &size, nil, 0) == 0, size > 1 else {
+        return nil
+      }
+      var name = [CChar](repeating: 0, count: size)
+      sysctlbyname("machdep.cpu.brand_string", &name, &size, nil, 0)
+      return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    #endif
+  }
+
+  /// The system's name and its instruction set; not the machine's name.
+  private static var system: String {
+    var names = utsname()
+    guard uname(&names) == 0 else { return "unknown" }
+    func text(_ bytes: some Any) -> String {
+      withUnsafeBytes(of: bytes) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    }
+    return "\(text(names.sysname)) \(text(names.release)), \(text(names.machine))"
   }
 
   /// The most memory that this process had resident, mapped files included, in bytes.

@@ -15,8 +15,10 @@ struct Progress {
   private var first: (done: Int, time: ContinuousClock.Instant)?
 
   /// Reports that `done` of `total` steps are made; `parts` say how it goes, the most important
-  /// first.
-  mutating func report(_ done: Int, of total: Int, _ parts: [String]) {
+  /// first, and are asked for where a line is written; a terminal shows `curve` too.
+  mutating func report(
+    _ done: Int, of total: Int, _ parts: @autoclosure () -> [String], curve: Sparkline = Sparkline()
+  ) {
     let now = clock.now
     // The first step is slower than others, so that the speed is taken from its end.
     let first = first ?? (done, now)
@@ -27,13 +29,14 @@ struct Progress {
     last = now
     let steps = done - first.done
     let line = ProgressLine(
-      done: done, total: total, parts: parts, elapsed: elapsed,
+      done: done, total: total, parts: parts(), elapsed: elapsed,
       remaining: steps > 0
-        ? (now - first.time).seconds / Double(steps) * Double(total - done) : nil)
+        ? (now - first.time).seconds / Double(steps) * Double(total - done) : nil, curve: curve)
     if Terminal.isLive {
       StandardError.redraw(
         line.bar(
-          columns: Terminal.columns(of: STDERR_FILENO), hasBlocks: Terminal.hasNarrowBlocks))
+          columns: Terminal.columns(of: STDERR_FILENO), hasBlocks: Terminal.hasNarrowBlocks,
+          marks: Terminal.curveMarks))
     } else {
       StandardError.line(line.text)
     }

@@ -8,6 +8,8 @@ struct ProgressLine {
   let elapsed: Double
   /// The time that the rest will take at the speed until now; nil while that is not known.
   let remaining: Double?
+  /// A curve that a terminal shows too.
+  var curve = Sparkline()
 
   /// The whole of it, without a bar.
   var text: String {
@@ -16,19 +18,40 @@ struct ProgressLine {
 
   /// A bar and as much of the rest as fits into `columns`, the last of which stays empty: some
   /// terminals begin a new line there.
-  func bar(columns: Int, hasBlocks: Bool) -> String {
+  func bar(columns: Int, hasBlocks: Bool, marks: Sparkline.Marks? = nil) -> String {
     let room = columns - 1
+    if let marks, let line = curvedBar(room: room, hasBlocks: hasBlocks, marks) { return line }
     for text in texts where text.count + 1 + Self.widths.lowerBound <= room {
       let width = min(Self.widths.upperBound, room - text.count - 1)
-      let filled = total > 0 ? min(width, max(0, width * done / total)) : width
-      return String(repeating: hasBlocks ? "█" : "#", count: filled)
-        + String(repeating: hasBlocks ? "░" : ".", count: width - filled) + " " + text
+      return bar(width, hasBlocks: hasBlocks) + " " + text
     }
     let percent = "\(total > 0 ? 100 * done / total : 100)%"
     return [count, percent].first { $0.count <= room } ?? ""
   }
 
+  /// A bar, the curve, and as much as fits beside them; nil where too little would.
+  private func curvedBar(room: Int, hasBlocks: Bool, _ marks: Sparkline.Marks) -> String? {
+    let least = Self.widths.lowerBound
+    for text in texts.prefix(max(1, texts.count - Self.worthMore)) {
+      let space = room - text.count - 2
+      guard space >= 2 * least else { continue }
+      let drawn = curve.text(columns: min(Self.widths.upperBound, space - least), marks: marks)
+      guard !drawn.isEmpty else { return nil }
+      let width = min(Self.widths.upperBound, space - drawn.count)
+      return "\(bar(width, hasBlocks: hasBlocks)) \(drawn) \(text)"
+    }
+    return nil
+  }
+
+  private func bar(_ width: Int, hasBlocks: Bool) -> String {
+    let filled = total > 0 ? min(width, max(0, width * done / total)) : width
+    return String(repeating: hasBlocks ? "█" : "#", count: filled)
+      + String(repeating: hasBlocks ? "░" : ".", count: width - filled)
+  }
+
   private static let widths = 8...24
+  /// How many of the shortest texts say less than a curve is worth.
+  private static let worthMore = 3
 
   private var count: String { "\(done)/\(total)" }
 

@@ -10,9 +10,10 @@ struct RunFolder {
   let path: String
 
   private static let recipeName = "lora-run.json"
+  private static let historyName = "lora-run-history.jsonl"
 
   /// Whether a file of this name is part of a run.
-  static func owns(_ name: String) -> Bool { name == recipeName || step(of: name) != nil }
+  static func owns(_ name: String) -> Bool { name == recipeName || name == historyName || step(of: name) != nil }
 
   /// The step of the state in a file of this name; nil if it is none.
   private static func step(of name: String) -> Int? {
@@ -70,6 +71,9 @@ struct RunFolder {
 
   // MARK: How far it came
 
+  /// The file of what happened in the run, for its report.
+  var history: String { file(Self.historyName) }
+
   /// The steps of the states that were saved, the last one first.
   private var steps: [(step: Int, name: String)] {
     FileSystem.names(in: path).compactMap { name in Self.step(of: name).map { ($0, name) } }
@@ -99,9 +103,10 @@ struct RunFolder {
     return nil
   }
 
-  /// Removes the states, which a run that has ended does not need.
+  /// Removes the states and the history, which a run that has ended does not need.
   func removeStates() {
     for (_, name) in steps { unlink(file(name)) }
+    unlink(history)
   }
 
   /// Removes all that is left of a run, of which nothing is wanted any more.

@@ -106,8 +106,17 @@ enum StandardError {
 
   private static func write(_ text: String) { _ = lora.write(text, to: STDERR_FILENO) }
 
+  private static let said = Locked<[String]>([])
+
+  /// The warnings and notes of this process, for reports: lines that begin with `warning: ` or `note: `, at
+  /// most 200.
+  static var notices: [String] { said.withLock { $0 } }
+
   /// Writes `text` as one line, over a bar if there is one.
   static func line(_ text: String) {
+    if text.hasPrefix("warning: ") || text.hasPrefix("note: ") {
+      said.withLock { if $0.count < 200 { $0.append(text) } }
+    }
     let isOverBar = hasBar.exchange(false, ordering: .relaxed)
     write((isOverBar ? "\r\u{1B}[K" : "") + shown(text) + "\n")
   }

@@ -37,14 +37,22 @@ enum Terminal {
 
   /// Whether block characters are one column wide. Without UTF-8 they are not shown, and where
   /// Chinese, Japanese or Korean is spoken many terminals show them twice as wide.
-  static let hasNarrowBlocks = hasNarrowBlocks(
-    locale: [variable("LC_ALL"), variable("LC_CTYPE"), variable("LANG")]
-      .compactMap(\.self).first { !$0.isEmpty })
+  static let hasNarrowBlocks = hasNarrowBlocks(locale: locale)
+
+  private static let locale = [variable("LC_ALL"), variable("LC_CTYPE"), variable("LANG")]
+    .compactMap(\.self).first { !$0.isEmpty }
 
   static func hasNarrowBlocks(locale: String?) -> Bool {
-    let name = locale?.lowercased() ?? ""
-    return name.replacing("-", with: "").contains("utf8")
-      && !["ja", "ko", "zh"].contains { name.hasPrefix($0) }
+    isUTF8(locale: locale)
+      && !["ja", "ko", "zh"].contains { locale?.lowercased().hasPrefix($0) ?? false }
+  }
+
+  /// What curves are drawn with; nil without UTF-8.
+  static let curveMarks: Sparkline.Marks? =
+    hasNarrowBlocks ? .blocks : isUTF8(locale: locale) ? .braille : nil
+
+  private static func isUTF8(locale: String?) -> Bool {
+    (locale?.lowercased() ?? "").replacing("-", with: "").contains("utf8")
   }
 
   private static func variable(_ name: String) -> String? {

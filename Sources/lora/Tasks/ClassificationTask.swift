@@ -5,7 +5,8 @@ struct ClassificationTask: ClassifierTask {
   let classifier: OpenedClassifier
   private let model: any PretrainedSequenceClassifier
   private let data: LabelledDataSet
-  private let heldOut: LabelledDataSet?
+  private let evaluationFile: String?
+  private let evaluationData: LabelledDataSet?
 
   init(_ input: TaskInput) throws {
     let texts = try LabelledText.read(input.data)
@@ -22,7 +23,8 @@ struct ClassificationTask: ClassifierTask {
     self.classifier = classifier
     model = try classifier.pretrained.sequenceClassifier
     data = try dataSet(texts, input.data)
-    heldOut = try input.evalData.map { try dataSet(LabelledText.read($0), $0) }
+    evaluationFile = input.evalData
+    evaluationData = try input.evalData.map { try dataSet(LabelledText.read($0), $0) }
   }
 
   func trainer(
@@ -32,11 +34,15 @@ struct ClassificationTask: ClassifierTask {
   }
 
   func evaluate(training _: TrainingMethod) throws -> TaskMeasurement? {
-    guard let heldOut else { return nil }
-    let evaluation = try model.evaluate(on: heldOut)
+    guard let evaluationData else { return nil }
+    let evaluation = try model.evaluate(on: evaluationData)
     return TaskMeasurement(
       [
         ("loss", "loss", evaluation.loss), ("accuracy", "accuracy", evaluation.accuracy),
       ] + (evaluation.f1.map { [("f1", "F1", $0)] } ?? []))
+  }
+
+  var heldOut: DataSummary? {
+    evaluationData.map { DataSummary($0, source: evaluationFile ?? "") }
   }
 }

@@ -8,7 +8,7 @@ struct EmbeddingTask: TrainingTask {
   private let encoder: SentenceEncoder
   private let data: PairDataSet
   /// What vectors are searched for: the texts of pairs are labelled by their pair.
-  private let heldOut: (texts: [String], labels: [Int])?
+  private let evaluationTexts: (texts: [String], labels: [Int])?
 
   init(_ input: TaskInput) throws {
     pretrained = try input.model.load()
@@ -29,7 +29,7 @@ struct EmbeddingTask: TrainingTask {
         sequences: texts.map { ids($0.text) }, labels: try Self.labels(of: texts, input.data),
         seed: input.seed, source: input.data)
     }
-    heldOut = try input.evalData.map { file in
+    evaluationTexts = try input.evalData.map { file in
       let texts = try LabelledText.read(file)
       guard texts.allSatisfy({ $0.second != nil }) else {
         return (texts.map(\.text), try Self.labels(of: texts, file))
@@ -77,9 +77,9 @@ struct EmbeddingTask: TrainingTask {
   }
 
   func evaluate(training _: TrainingMethod) throws -> TaskMeasurement? {
-    guard let heldOut else { return nil }
-    let vectors = try encoder.embed(heldOut.texts, tokenizer: pretrained.tokenizer())
-    guard let recall = Retrieval.recallAtOne(of: vectors, labels: heldOut.labels) else {
+    guard let evaluationTexts else { return nil }
+    let vectors = try encoder.embed(evaluationTexts.texts, tokenizer: pretrained.tokenizer())
+    guard let recall = Retrieval.recallAtOne(of: vectors, labels: evaluationTexts.labels) else {
       return nil
     }
     return TaskMeasurement([("recall_at_1", "recall@1", recall)], highIsGood: true)

@@ -6,7 +6,7 @@ struct PreferenceTask: TrainingTask {
   let pretrained: PretrainedModel
   private let base: any PretrainedLanguageModel
   private let data: PreferenceDataSet
-  private let heldOut: PreferenceDataSet?
+  private let evaluationData: PreferenceDataSet?
   private let loss: PreferenceLoss
   /// What the base says of the data that is not learned from: the same at each evaluation.
   private let reference = PreferenceReference()
@@ -30,8 +30,8 @@ struct PreferenceTask: TrainingTask {
     self.base = base
     data = try dataSet(texts, input.data)
     loss = options.loss(ofPairs: data.arePairs)
-    heldOut = try input.evalData.map { try dataSet(PreferenceText.read($0), $0) }
-    try heldOut?.check(for: base, loss: loss)
+    evaluationData = try input.evalData.map { try dataSet(PreferenceText.read($0), $0) }
+    try evaluationData?.check(for: base, loss: loss)
   }
 
   var groupsByLength: Bool { false }
@@ -48,11 +48,15 @@ struct PreferenceTask: TrainingTask {
   }
 
   func evaluate(training _: TrainingMethod) throws -> TaskMeasurement? {
-    guard let heldOut else { return nil }
-    let evaluation = try base.evaluate(on: heldOut, loss: loss, reference: reference)
+    guard let evaluationData else { return nil }
+    let evaluation = try base.evaluate(on: evaluationData, loss: loss, reference: reference)
     return TaskMeasurement([
       ("loss", "loss", evaluation.loss), ("margin", "margin", evaluation.margin),
       ("accuracy", "accuracy", evaluation.accuracy),
     ])
+  }
+
+  var heldOut: DataSummary? {
+    evaluationData.map { DataSummary($0, source: $0.source) }
   }
 }

@@ -7,7 +7,7 @@ struct TextTask: TrainingTask {
   let pretrained: PretrainedModel
   private let base: any PretrainedLanguageModel
   private let data: TokenDataSet
-  private let heldOut: TokenDataSet?
+  private let evaluationData: TokenDataSet?
   let filesBesideAdapter: [(name: String, content: [UInt8])]
 
   init(_ input: TaskInput) throws {
@@ -18,7 +18,7 @@ struct TextTask: TrainingTask {
     data.isPacked = input.isPacked
     self.data = data
     StandardError.warnings(reader.endWarnings(for: pretrained))
-    heldOut =
+    evaluationData =
       try input.evalData.map { try reader.readTelling($0, tensor: "eval") }
       ?? reader.readTensor("eval", ifIn: input.data)?.data
     base = try pretrained.languageModel
@@ -49,7 +49,14 @@ struct TextTask: TrainingTask {
   }
 
   func evaluate(training _: TrainingMethod) throws -> TaskMeasurement? {
-    guard let heldOut else { return nil }
-    return TaskMeasurement([("nll", "NLL", try base.evaluate(on: heldOut).nll)])
+    guard let evaluationData else { return nil }
+    return TaskMeasurement([("nll", "NLL", try base.evaluate(on: evaluationData).nll)])
+  }
+
+  var heldOut: DataSummary? { evaluationData.map { DataSummary($0, source: $0.source) } }
+
+  func exampleLosses(mostTokens: Int) throws -> ExampleLosses? {
+    try base.exampleLosses(
+      of: data, tokenizer: try? pretrained.tokenizer(), mostTokens: mostTokens)
   }
 }

@@ -5,7 +5,8 @@ struct TokenClassificationTask: ClassifierTask {
   let classifier: OpenedClassifier
   private let model: any PretrainedTokenClassifier
   private let data: TaggedDataSet
-  private let heldOut: TaggedDataSet?
+  private let evaluationFile: String?
+  private let evaluationData: TaggedDataSet?
 
   init(_ input: TaskInput) throws {
     let texts = try TaggedText.read(input.data)
@@ -22,7 +23,8 @@ struct TokenClassificationTask: ClassifierTask {
     self.classifier = classifier
     model = try classifier.pretrained.tokenClassifier
     data = try dataSet(texts, input.data)
-    heldOut = try input.evalData.map { try dataSet(TaggedText.read($0), $0) }
+    evaluationFile = input.evalData
+    evaluationData = try input.evalData.map { try dataSet(TaggedText.read($0), $0) }
   }
 
   func trainer(
@@ -32,11 +34,15 @@ struct TokenClassificationTask: ClassifierTask {
   }
 
   func evaluate(training _: TrainingMethod) throws -> TaskMeasurement? {
-    guard let heldOut else { return nil }
-    let evaluation = try model.evaluate(on: heldOut)
+    guard let evaluationData else { return nil }
+    let evaluation = try model.evaluate(on: evaluationData)
     return TaskMeasurement(
       [
         ("loss", "loss", evaluation.loss), ("accuracy", "accuracy", evaluation.accuracy),
       ] + (evaluation.entities.map { [("f1", "F1", $0.f1)] } ?? []))
+  }
+
+  var heldOut: DataSummary? {
+    evaluationData.map { DataSummary($0, source: evaluationFile ?? "") }
   }
 }

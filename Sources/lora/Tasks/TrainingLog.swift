@@ -15,19 +15,28 @@ struct TrainingLog {
     }
   }
 
-  func append(_ report: StepReport) throws {
-    try lines?.append([
-      "step": JSONValue(report.step), "loss": .number(report.loss),
-      "gradient_norm": .number(Double(report.gradientNorm)),
-      "learning_rate": .number(report.learningRate),
-      "tokens_per_second": .number(report.tokensPerSecond),
-    ])
-  }
-
-  func append(_ measurement: TaskMeasurement, step: Int) throws {
-    var object: JSONObject = ["step": JSONValue(step)]
-    for value in measurement.values { object["eval_\(value.key)"] = .number(value.number) }
-    try lines?.append(object)
+  /// Appends a line; warnings have none.
+  func append(_ event: TrainingEvent) throws {
+    guard let lines else { return }
+    switch event {
+    case .step(let report):
+      try lines.append([
+        "step": JSONValue(report.step), "loss": .number(report.loss),
+        "gradient_norm": .number(Double(report.gradientNorm)),
+        "learning_rate": .number(report.learningRate),
+        "tokens_per_second": .number(report.tokensPerSecond),
+      ])
+    case .measurement(let measurement):
+      var object: JSONObject = ["step": JSONValue(measurement.step)]
+      for value in measurement.values { object["eval_\(value.key)"] = .number(value.number) }
+      try lines.append(object)
+    case .sample(let sample):
+      try lines.append([
+        "step": JSONValue(sample.step), "prompt": JSONValue(sample.prompt),
+        "question": .string(sample.question), "sample": .string(sample.text),
+      ])
+    case .warning: break
+    }
   }
 
   /// The lines of a run's log up to `step`, which a resumed run goes on from.

@@ -34,12 +34,19 @@ protocol TrainingTask {
   var chanceLoss: Double? { get }
   /// How good the model is on the data that it does not learn from; nil where there are none.
   func evaluate(training method: TrainingMethod) throws -> TaskMeasurement?
+  /// Those data in numbers; nil where there are none.
+  var heldOut: DataSummary? { get }
+  /// The losses of some examples, of about `mostTokens` in all; nil for a task whose examples have none of
+  /// their own.
+  func exampleLosses(mostTokens: Int) throws -> ExampleLosses?
 }
 
 extension TrainingTask {
   var groupsByLength: Bool { true }
   var headModules: [String] { [] }
   var chanceLoss: Double? { nil }
+  var heldOut: DataSummary? { nil }
+  func exampleLosses(mostTokens: Int) throws -> ExampleLosses? { nil }
   var filesBesideAdapter: [(name: String, content: [UInt8])] { [] }
   func complete(_ recipe: PEFTAdapterConfiguration) -> PEFTAdapterConfiguration { recipe }
 }
@@ -64,6 +71,13 @@ struct TaskMeasurement: CustomStringConvertible {
   init(_ values: [(key: String, name: String, number: Double)], highIsGood: Bool = false) {
     criterion = (highIsGood ? -1 : 1) * (values.first?.number ?? 0)
     self.values = values.map { Value(key: $0.key, name: $0.name, number: $0.number) }
+  }
+
+  /// The measurement in a training's history.
+  func after(_ step: Int) -> TrainingMeasurement {
+    TrainingMeasurement(
+      step: step,
+      values: values.map { .init(key: $0.key, name: $0.name, number: $0.number) })
   }
 
   var description: String {

@@ -64,7 +64,7 @@ public struct Histogram: Sendable, Hashable {
   }
 
   /// The same examples in at most `limit` bins of the same kind, neighbours put together.
-  func merged(to limit: Int) -> [Bin] {
+  package func merged(to limit: Int) -> [Bin] {
     var bins = bins
     while bins.count > limit {
       bins = stride(from: 0, to: bins.count, by: 2).map { index in
