@@ -102,7 +102,9 @@ package struct LineChart {
       let place = series.kind == .raw ? Int(Double(values.count - 1) * 0.99) : values.count - 1
       high = max(high, values[place])
     }
-    if low == high { (low, high) = (low - max(abs(low) / 10, 1e-6), high + max(abs(high) / 10, 1e-6)) }
+    if low == high {
+      (low, high) = (low - max(abs(low) / 10, 1e-6), high + max(abs(high) / 10, 1e-6))
+    }
     let step = Self.niceStep((high - low) / (isTall ? 5 : 3))
     let bounds = (step * (low / step).rounded(.down))...(step * (high / step).rounded(.up))
     let count = Int(((bounds.upperBound - bounds.lowerBound) / step).rounded())
@@ -124,12 +126,14 @@ package struct LineChart {
     guard high > low else {
       return ["<span class=\"x\" style=\"left:50%\">\(Int(low).shown)</span>"]
     }
-    let step = max(1, Self.niceStep((high - low) / 5))
+    let step = max(1, Self.niceStep((high - low) / (isTall ? 5 : 3)))
     var ticks: [(value: Double, place: String)] = [(low, " first")]
     var next = (low / step).rounded(.up) * step
     while next < high {
       // Not so near to an end that labels would meet.
-      if range.left(next) > 0.08, range.left(next) < 0.86 { ticks.append((next, "")) }
+      if range.left(next) > 0.1, range.left(next) < (isTall ? 0.78 : 0.68) {
+        ticks.append((next, ""))
+      }
       next += step
     }
     ticks.append((high, " last"))

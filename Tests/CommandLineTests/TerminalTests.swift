@@ -74,7 +74,7 @@ import Testing
       line.bar(columns: columns, hasBlocks: true, marks: .blocks)
     }
     #expect(bar(120).contains("█ █") || bar(120).contains("░ █"))
-    #expect(bar(120).contains("▂▁ 412/850, loss 0.0812"))
+    #expect(bar(120).contains("▁ 412/850, loss 0.0812"))
     // What is said last makes room for it, but not the loss.
     #expect(bar(80).contains("▁ 412/850, loss 0.0812") && !bar(80).contains("gradient"))
     #expect(bar(40).contains(" 412/850, 1:01:40 left") && !bar(40).contains("▁"))

@@ -32,7 +32,8 @@ import Testing
     let html = try read(page ?? "")
     for part in [
       "Training: a", "Learning rate", "Gradient norm", "NLL, held-out data", "all 12 examples",
-      "line 3", "Abc &lt;b&gt;2&lt;/b&gt;", "&lt;i&gt;", "lora train --model", "--steps 8", "kernels",
+      "line 3", "&lt;s&gt;Abc", "<mark> def", "lora train --model", "--steps 8",
+      "kernels",
       "memory that was predicted", "targets",
     ] { #expect(html.contains(part), "\(part)") }
     #expect(!html.contains("<b>2") && !html.contains("<script"))

@@ -5,7 +5,8 @@ import Testing
 struct PageTests {
   /// Nothing of a text becomes an element, an attribute or an instruction of the reading direction.
   @Test func textsAreEscaped() {
-    #expect("<a b=\"c\" d='e'> & f".htmlEscaped == "&lt;a b=&quot;c&quot; d=&#39;e&#39;&gt; &amp; f")
+    #expect(
+      "<a b=\"c\" d='e'> & f".htmlEscaped == "&lt;a b=&quot;c&quot; d=&#39;e&#39;&gt; &amp; f")
     #expect("a\u{0}b\u{1B}c\u{202E}d\te\n".htmlEscaped == "a\u{FFFD}b\u{FFFD}c\u{FFFD}d\te\n")
     #expect("日本語 👩‍👩‍👧 é".htmlEscaped == "日本語 👩‍👩‍👧 é")
   }

@@ -73,7 +73,8 @@ import Testing
     let index = try #require(all.examples.firstIndex(of: worst.example))
     let sequence = examples[index].sequence
     #expect(worst.pieces.map(\.text) == sequence.map { "\($0) " })
-    #expect(worst.pieces.map { $0.loss != nil } == [false] + examples[index].targets.map { $0 >= 0 })
+    #expect(
+      worst.pieces.map { $0.loss != nil } == [false] + examples[index].targets.map { $0 >= 0 })
     let losses = worst.pieces.compactMap(\.loss).reduce(0, +)
     #expect(abs(Double(losses) - scores[index].sum) < 1e-5)
     // A budget of tokens leaves examples out, evenly.
@@ -82,7 +83,8 @@ import Testing
     #expect(some.examples[0] == all.examples[0])
     let one = try model.exampleLosses(of: data, tokenizer: nil, mostTokens: 0, shownTokens: 2)
     #expect(one.examples.count == 1)
-    #expect(one.worst[0].pieces.count == 2 && one.worst[0].leftOutAfter == 2)
+    #expect(
+      one.worst[0].pieces.count == 2 && one.worst[0].leftOutBefore + one.worst[0].leftOutAfter == 2)
   }
 
   /// Nothing that is said becomes a part of the page, whatever it is.
@@ -152,12 +154,12 @@ import Testing
   }
 
   @Test func dataAreCounted() throws {
-    let examples = [[1, 2, 3], [1, 2], [1, 2, 3, 4, 5]].map {
+    let examples = [[1, 2, 3], [1, 2, 4], [1, 2, 3, 4, 5]].map {
       TrainingExample(sequence: $0, promptLength: 2)
     }
     let summary = DataSummary(try TokenDataSet(examples: examples), source: "a", notes: ["b"])
-    #expect(summary.exampleCount == 3 && summary.tokenCount == 7 && summary.targetCount == 5)
-    #expect(summary.lengths.least == 1 && summary.lengths.greatest == 4)
+    #expect(summary.exampleCount == 3 && summary.tokenCount == 8 && summary.targetCount == 5)
+    #expect(summary.lengths.least == 2 && summary.lengths.greatest == 4)
     #expect(summary.notes == ["b"])
   }
 }

@@ -25,8 +25,9 @@ public final class DataReader {
   private let makeFormat: (() throws -> ChatFormat)?
   /// How conversations are written, once one was read; nil where the model has no template.
   private var chats: Result<ChatFormat, any Error>?
-  /// Whether some data are conversations, and whether some are other texts.
-  private var (hasChats, hasTexts) = (false, false)
+  /// Whether some data were conversations, and whether some were other texts.
+  package private(set) var hasChats = false
+  private var hasTexts = false
 
   /// Creates a reader.
   ///

@@ -11,7 +11,8 @@ extension TrainingReport {
     page.add(Page.tiles(tiles))
     page.add(lossChart)
     page.add(otherCharts)
-    page.add(Page.list(history.warnings.map { "warning: \($0)" } + notes), under: "Warnings and notes")
+    page.add(
+      Page.list(history.warnings.map { "warning: \($0)" } + notes), under: "Warnings and notes")
     page.add(samplesHTML, under: "Samples")
     page.add(examplesHTML, under: "Losses of single examples")
     page.add(dataHTML, under: "Data")

@@ -7,7 +7,10 @@ extension TrainingReport {
   var samplesHTML: String {
     let prompts = Dictionary(grouping: history.samples, by: \.prompt).sorted { $0.key < $1.key }
     return prompts.map { _, samples in
-      let samples = samples.sorted { $0.step < $1.step }
+      let all = samples.sorted { $0.step < $1.step }
+      // What came after the values that are the result is not shown.
+      let end = all.lastIndex { $0.step == bestStep } ?? all.count - 1
+      let samples = all[...end]
       guard let first = samples.first, let last = samples.last else { return "" }
       var html = "<div class=\"card\"><span class=\"label\">prompt</span>"
       html += Self.text(first.question)

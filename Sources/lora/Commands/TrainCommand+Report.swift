@@ -1,13 +1,52 @@
 import Foundation
 import LoRAFiles
 import LoRAFormats
+import LoRAJSON
 import LoRAKit
 import LoRATensor
 import LoRATraining
 
-// The page at the end of a training.
+// What is said at the end of a training, and its page.
 
 extension TrainCommand {
+  /// Prints the result of the command.
+  func report(
+    _ outcome: Outcome, in place: String, _ before: TaskMeasurement?, _ after: TaskMeasurement?,
+    isInterrupted: Bool, page: String?
+  ) throws {
+    if format.isJSON {
+      var object: JSONObject = ["steps": JSONValue(outcome.steps), "loss": .number(outcome.loss)]
+      for (measurement, suffix) in [(before, "before"), (after, "after")] {
+        for value in measurement?.values ?? [] {
+          object["eval_\(value.key)_\(suffix)"] = .number(value.number)
+        }
+      }
+      object["trainable_parameters"] = JSONValue(outcome.trainableParameters)
+      object["peak_rss_bytes"] = JSONValue(Machine.peakResidentBytes)
+      if let predicted = outcome.predictedBytes {
+        object["predicted_peak_bytes"] = JSONValue(predicted)
+      }
+      object["output"] = .string(place)
+      if let page { object["report"] = .string(page) }
+      if let best = outcome.best { object["best_step"] = JSONValue(best) }
+      if outcome.isStoppedEarly { object["stopped_early"] = true }
+      if isInterrupted { object["interrupted"] = true }
+      return try StandardOutput.json(object)
+    }
+    var text =
+      "\(place): \(grouped(outcome.trainableParameters)) parameters trained in "
+      + "\(counted(outcome.steps, "step")), loss \(decimal(outcome.loss, 4))"
+    if let before, let after {
+      text += ", evaluation \(before) before, \(after) after"
+    }
+    if outcome.isStoppedEarly {
+      text +=
+        "; ended early, after \(counted(evaluation.patience ?? 0, "evaluation")) without improvement"
+    }
+    if let best = outcome.best { text += "; saved is what was best, that of step \(best)" }
+    try StandardOutput.line(text)
+  }
+
   private static let reportName = "report.html"
 
   /// What a report is made of, beside what the command was given.
@@ -57,7 +96,9 @@ extension TrainCommand {
       } else if finished.isInterrupted {
         .interrupted
       } else if outcome.isStoppedEarly {
-        .early("\(counted(evaluation.patience ?? 0, "evaluation")) in a row were no better than the best")
+        .early(
+          "\(counted(evaluation.patience ?? 0, "evaluation")) in a row were no better than the best"
+        )
       } else {
         .complete
       }
@@ -120,7 +161,9 @@ extension TrainCommand {
   /// A word as a shell reads it.
   static func quoted(_ word: String) -> String {
     let isPlain = word.unicodeScalars.allSatisfy { scalar in
-      scalar.isASCII && (scalar.properties.isAlphabetic || "0123456789-_./,:=+@%".unicodeScalars.contains(scalar))
+      scalar.isASCII
+        && (scalar.properties.isAlphabetic
+          || "0123456789-_./,:=+@%".unicodeScalars.contains(scalar))
     }
     return isPlain && !word.isEmpty ? word : "'\(word.replacing("'", with: #"'\''"#))'"
   }
@@ -137,7 +180,9 @@ extension TrainCommand {
     report.notes = report.notes.map(shown)
     report.settings = report.settings.map { .init($0.name, shown($0.value)) }
     report.command = report.command.map(shown)
-    for index in report.data.indices { report.data[index].source = shown(report.data[index].source) }
+    for index in report.data.indices {
+      report.data[index].source = shown(report.data[index].source)
+    }
     return report
   }
 }

@@ -33,6 +33,7 @@ extension TrainCommand {
       log: log, keptIn: checkpoints.checkpointEvery == nil ? nil : folder.history,
       continuing: isResumed ? run.result.steps : nil)
     if let before, run.result.steps == 0 { record.begin(with: before) }
+    if run.result.steps == 0 { try sample(task, after: 0, &record) }
     var outcome = Outcome(
       steps: run.result.steps, loss: run.result.losses.last ?? 0,
       trainableParameters: run.result.trainedParameterCount,
@@ -51,6 +52,7 @@ extension TrainCommand {
         try tell(watch.warnings(after: report, of: run), after: report.step, &record)
         if Interrupt.isRequested { break }
         try evaluateIfDue(&run, task, &record, &watch)
+        try sampleIfDue(run, task, &record)
         if let every = checkpoints.checkpointEvery, report.step.isMultiple(of: every),
           !run.isFinished
         {
@@ -98,6 +100,28 @@ extension TrainCommand {
     try tell(
       watch.warnings(after: EvaluationPoint(step: step, loss: measurement.criterion)), after: step,
       &record)
+  }
+
+  /// Asks the prompts of samples where that is due: as often as is said, or at evaluations, and in the end.
+  private func sampleIfDue(
+    _ run: TrainingRun<some TrainingData>, _ task: some TrainingTask,
+    _ record: inout TrainingRecord
+  ) throws {
+    let step = run.result.steps
+    let every = reporting.sampleEvery ?? evaluation.evalEvery
+    let isDue = run.isFinished || isExhausted(run) || every.map { step.isMultiple(of: $0) } ?? false
+    if isDue { try sample(task, after: step, &record) }
+  }
+
+  private func sample(
+    _ task: some TrainingTask, after step: Int, _ record: inout TrainingRecord
+  ) throws {
+    for sample in try task.samples(after: step) {
+      StandardError.line(
+        "sample \(sample.prompt + 1) \(step == 0 ? "before" : "after step \(step)"): \(sample.text)"
+      )
+      try record.add(.sample(sample))
+    }
   }
 
   private func tell(

@@ -74,7 +74,10 @@ struct TrainCommand: ParsableCommand {
 
   func validate() throws {
     try preference.check(for: task)
-    if task != .text, let option = schedule.packing ? "--packing" : examples.records.given {
+    if task != .text,
+      let option = schedule.packing
+        ? "--packing" : examples.records.given ?? reporting.givenSamples
+    {
       throw ValidationError("\(option) is for --task text; leave it out")
     }
   }
@@ -85,7 +88,8 @@ struct TrainCommand: ParsableCommand {
     try recipe.check()
     folder.recover()
     var destinations = Destinations(
-      reading: [model.path, data, evalData, recipe.config, recipe.initAdapter], force: replaces)
+      reading: [model.path, data, evalData, recipe.config, recipe.initAdapter, reporting.samples],
+      force: replaces)
     if let log { try destinations.check(log, .log, option: "--log") }
     try destinations.check(
       output, recipe.trained == .full ? .model : .adapter(.peft), owning: RunFolder.owns)
@@ -96,7 +100,8 @@ struct TrainCommand: ParsableCommand {
     }
     let input = TaskInput(
       model: model, data: data, evalData: evalData, examples: examples,
-      initAdapter: recipe.initAdapter, seed: schedule.seed, isPacked: schedule.packing)
+      initAdapter: recipe.initAdapter, seed: schedule.seed, isPacked: schedule.packing,
+      reporting: reporting)
     switch task {
     case .text: try run(TextTask(input), destinations)
     case .classification: try run(ClassificationTask(input), destinations)
@@ -259,42 +264,5 @@ struct TrainCommand: ParsableCommand {
       "warning: \(output): another result has appeared there meanwhile; this one is saved in "
         + "\(name)-\(number)")
     return "\(name)-\(number)"
-  }
-
-  private func report(
-    _ outcome: Outcome, in place: String, _ before: TaskMeasurement?, _ after: TaskMeasurement?,
-    isInterrupted: Bool, page: String?
-  ) throws {
-    if format.isJSON {
-      var object: JSONObject = ["steps": JSONValue(outcome.steps), "loss": .number(outcome.loss)]
-      for (measurement, suffix) in [(before, "before"), (after, "after")] {
-        for value in measurement?.values ?? [] {
-          object["eval_\(value.key)_\(suffix)"] = .number(value.number)
-        }
-      }
-      object["trainable_parameters"] = JSONValue(outcome.trainableParameters)
-      object["peak_rss_bytes"] = JSONValue(Machine.peakResidentBytes)
-      if let predicted = outcome.predictedBytes {
-        object["predicted_peak_bytes"] = JSONValue(predicted)
-      }
-      object["output"] = .string(place)
-      if let page { object["report"] = .string(page) }
-      if let best = outcome.best { object["best_step"] = JSONValue(best) }
-      if outcome.isStoppedEarly { object["stopped_early"] = true }
-      if isInterrupted { object["interrupted"] = true }
-      return try StandardOutput.json(object)
-    }
-    var text =
-      "\(place): \(grouped(outcome.trainableParameters)) parameters trained in "
-      + "\(counted(outcome.steps, "step")), loss \(decimal(outcome.loss, 4))"
-    if let before, let after {
-      text += ", evaluation \(before) before, \(after) after"
-    }
-    if outcome.isStoppedEarly {
-      text +=
-        "; ended early, after \(counted(evaluation.patience ?? 0, "evaluation")) without improvement"
-    }
-    if let best = outcome.best { text += "; saved is what was best, that of step \(best)" }
-    try StandardOutput.line(text)
   }
 }

@@ -13,7 +13,9 @@ struct RunFolder {
   private static let historyName = "lora-run-history.jsonl"
 
   /// Whether a file of this name is part of a run.
-  static func owns(_ name: String) -> Bool { name == recipeName || name == historyName || step(of: name) != nil }
+  static func owns(_ name: String) -> Bool {
+    name == recipeName || name == historyName || step(of: name) != nil
+  }
 
   /// The step of the state in a file of this name; nil if it is none.
   private static func step(of name: String) -> Int? {

@@ -8,6 +8,7 @@ struct TextTask: TrainingTask {
   private let base: any PretrainedLanguageModel
   private let data: TokenDataSet
   private let evaluationData: TokenDataSet?
+  private let prompts: SamplePrompts?
   let filesBesideAdapter: [(name: String, content: [UInt8])]
 
   init(_ input: TaskInput) throws {
@@ -22,7 +23,34 @@ struct TextTask: TrainingTask {
       try input.evalData.map { try reader.readTelling($0, tensor: "eval") }
       ?? reader.readTensor("eval", ifIn: input.data)?.data
     base = try pretrained.languageModel
+    prompts = try Self.prompts(input, pretrained, asksAsUser: reader.hasChats)
     filesBesideAdapter = try input.examples.records.template.filesBesideResult()
+  }
+
+  /// The prompts of samples, in the words of the data: asked as a user asks where these are conversations.
+  private static func prompts(
+    _ input: TaskInput, _ pretrained: PretrainedModel, asksAsUser: Bool
+  ) throws -> SamplePrompts? {
+    guard input.reporting.givenSamples != nil else { return nil }
+    let records = input.examples.records
+    let made = Result {
+      try records.template.format(
+        of: pretrained, adapters: input.initAdapter.map { [$0] } ?? [])
+    }
+    let format = asksAsUser ? try made.get() : try? made.get()
+    let tokenizer = try pretrained.tokenizer()
+    var prompts = SamplePrompts(
+      tokenizer: tokenizer, format: format, asksAsUser: asksAsUser, system: records.system)
+    prompts.options = GenerationOptions(
+      maximumTokens: input.reporting.sampleTokens,
+      stopTokens: format.map { pretrained.stopTokens(with: $0) }
+        ?? pretrained.stopTokens(with: tokenizer))
+    try input.reporting.add(to: &prompts, fields: records.map ?? FieldMap())
+    return prompts
+  }
+
+  func samples(after step: Int) throws -> [TrainingSample] {
+    try prompts?.samples(of: base, after: step) ?? []
   }
 
   var groupsByLength: Bool { false }

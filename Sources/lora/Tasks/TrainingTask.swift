@@ -12,6 +12,8 @@ struct TaskInput {
   let seed: UInt64
   /// Whether the examples of a batch become one sequence.
   var isPacked = false
+  /// What is asked while training.
+  let reporting: ReportOptions
 }
 
 /// What `lora train` makes a model learn: how data are read, which kind of model they need, and how it is
@@ -36,6 +38,8 @@ protocol TrainingTask {
   func evaluate(training method: TrainingMethod) throws -> TaskMeasurement?
   /// Those data in numbers; nil where there are none.
   var heldOut: DataSummary? { get }
+  /// What the model says to the prompts of samples after `step`; nothing where there are none.
+  func samples(after step: Int) throws -> [TrainingSample]
   /// The losses of some examples, of about `mostTokens` in all; nil for a task whose examples have none of
   /// their own.
   func exampleLosses(mostTokens: Int) throws -> ExampleLosses?
@@ -46,6 +50,7 @@ extension TrainingTask {
   var headModules: [String] { [] }
   var chanceLoss: Double? { nil }
   var heldOut: DataSummary? { nil }
+  func samples(after step: Int) throws -> [TrainingSample] { [] }
   func exampleLosses(mostTokens: Int) throws -> ExampleLosses? { nil }
   var filesBesideAdapter: [(name: String, content: [UInt8])] { [] }
   func complete(_ recipe: PEFTAdapterConfiguration) -> PEFTAdapterConfiguration { recipe }
