@@ -31,8 +31,9 @@ extension TrainCommand {
   ) throws -> Outcome {
     var record = try TrainingRecord(
       log: log, keptIn: checkpoints.checkpointEvery == nil ? nil : folder.history,
+      board: try reporting.board(continuing: isResumed ? run.result.steps : nil),
       continuing: isResumed ? run.result.steps : nil)
-    if let before, run.result.steps == 0 { record.begin(with: before) }
+    if let before, run.result.steps == 0 { try record.begin(with: before) }
     if run.result.steps == 0 { try sample(task, after: 0, &record) }
     var outcome = Outcome(
       steps: run.result.steps, loss: run.result.losses.last ?? 0,

@@ -91,6 +91,7 @@ struct TrainCommand: ParsableCommand {
       reading: [model.path, data, evalData, recipe.config, recipe.initAdapter, reporting.samples],
       force: replaces)
     if let log { try destinations.check(log, .log, option: "--log") }
+    try reporting.check(&destinations, force: replaces)
     try destinations.check(
       output, recipe.trained == .full ? .model : .adapter(.peft), owning: RunFolder.owns)
     if !replaces, folder.exists, try !folder.recipe().isFinished {

@@ -1,5 +1,14 @@
 import ArgumentParser
+import LoRAFiles
 import LoRAKit
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
 
 /// What shows how a training went.
 struct ReportOptions: ParsableArguments {
@@ -30,6 +39,12 @@ struct ReportOptions: ParsableArguments {
     help: ArgumentHelp("The most tokens of a continuation.", valueName: "tokens"))
   var sampleTokens = 64
 
+  @Option(
+    help: ArgumentHelp(
+      "Write an event file for TensorBoard into this folder: losses, measurements, learning rates, norms of "
+        + "gradients, speeds and samples.", valueName: "dir"))
+  var tensorboard: String?
+
   /// The first option of prompts that is given; nil if none is.
   var givenSamples: String? {
     if !samplePrompt.isEmpty { return "--sample-prompt" }
@@ -42,6 +57,29 @@ struct ReportOptions: ParsableArguments {
     if sampleEvery != nil, givenSamples == nil {
       throw ValidationError("--sample-every makes no sense without --sample-prompt or --samples")
     }
+  }
+
+  /// Checks that TensorBoard's folder may be written; files of another training are replaced with `force` alone.
+  func check(_ destinations: inout Destinations, force: Bool) throws {
+    guard let tensorboard else { return }
+    try destinations.check(tensorboard, .collection, option: "--tensorboard")
+    guard force || !FileSystem.names(in: tensorboard).contains(where: TensorBoardLog.owns) else {
+      throw CommandError(
+        "\(tensorboard): it holds the event files of a training already; give another --tensorboard, or "
+          + "--force to replace them")
+    }
+  }
+
+  /// Begins TensorBoard's file, if there is to be one: of a run that goes on after `step` beside the earlier
+  /// ones, of a new one in their place.
+  func board(continuing step: Int?) throws -> TensorBoardLog? {
+    guard let tensorboard else { return nil }
+    if step == nil {
+      for name in FileSystem.names(in: tensorboard) where TensorBoardLog.owns(name) {
+        unlink(FileSystem.join(tensorboard, name))
+      }
+    }
+    return try TensorBoardLog(folder: tensorboard, continuingAfter: step ?? 0)
   }
 
   /// Adds what is given to `prompts`.

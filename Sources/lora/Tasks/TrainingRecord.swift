@@ -2,12 +2,13 @@ import Foundation
 import LoRAFiles
 import LoRAKit
 
-/// Where goes what happens in a training: into the report's history, into the log, and into the folder of a
-/// run that can be resumed, so that the report of a resumed one has all of its curves.
+/// Where goes what happens in a training: into the report's history, the log, TensorBoard's file, and the folder
+/// of a run that can be resumed, so that the report of a resumed one has all of its curves.
 struct TrainingRecord {
   /// What happened, in earlier parts of the run too.
   private(set) var history = TrainingHistory()
   private let log: TrainingLog
+  private let board: TensorBoardLog?
   /// The folder's copy; nil where none is kept, or since it can't be written.
   private var kept: FileWriter?
 
@@ -16,8 +17,10 @@ struct TrainingRecord {
   /// - Parameters:
   ///   - log: the path of the log; nil for none.
   ///   - file: where events are kept for a later part of the run; nil for nowhere.
+  ///   - board: TensorBoard's file; nil for none.
   ///   - step: the step that a resumed run goes on after; nil for a run from its beginning.
-  init(log: String?, keptIn file: String?, continuing step: Int?) throws {
+  init(log: String?, keptIn file: String?, board: TensorBoardLog?, continuing step: Int?) throws {
+    self.board = board
     self.log = try TrainingLog(log, continuing: step)
     guard let file else { return }
     var lines: [UInt8] = []
@@ -31,10 +34,11 @@ struct TrainingRecord {
   }
 
   /// Notes what was measured before the first step, which is no line of the log.
-  mutating func begin(with measurement: TaskMeasurement) {
+  mutating func begin(with measurement: TaskMeasurement) throws {
     let event = TrainingEvent.measurement(measurement.after(0))
     history.add(event)
     keep(event)
+    try board?.add(event)
   }
 
   /// Notes what happened. Throws if the log can't be written; the folder's copy is worth a warning.
@@ -42,6 +46,7 @@ struct TrainingRecord {
     history.add(event)
     keep(event)
     try log.append(event)
+    try board?.add(event)
   }
 
   private mutating func keep(_ event: TrainingEvent) {
