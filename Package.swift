@@ -21,6 +21,11 @@ let argumentParser: Target.Dependency = .product(
   name: "ArgumentParser", package: "swift-argument-parser",
   condition: .when(traits: ["CommandLine"]))
 
+/// What only the bridge to metrics needs.
+func metrics(_ name: String) -> Target.Dependency {
+  .product(name: name, package: "swift-metrics", condition: .when(traits: ["Metrics"]))
+}
+
 /// A library target and its unit tests, which share their settings.
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: strict)
@@ -47,17 +52,20 @@ let package = Package(
     .library(name: "LoRATraining", targets: ["LoRATraining"]),
     .library(name: "LoRADataChecks", targets: ["LoRADataChecks"]),
     .library(name: "LoRATesting", targets: ["LoRATesting"]),
+    .library(name: "LoRAMetrics", targets: ["LoRAMetrics"]),
     .executable(name: "lora", targets: ["lora"]),
   ],
-  // What only the commands need is behind a trait: `traits: []` leaves it out of a package that uses
-  // the library, which then fetches swift-log alone.
+  // What only the commands or the bridge to metrics need is behind a trait: `traits: []` leaves it out of a
+  // package that uses the library, which then fetches swift-log alone.
   traits: [
     .trait(name: "CommandLine", description: "The commands, and the packages that only they need."),
-    .default(enabledTraits: ["CommandLine"]),
+    .trait(name: "Metrics", description: "The product LoRAMetrics, which needs swift-metrics."),
+    .default(enabledTraits: ["CommandLine", "Metrics"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
     .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.4.0"),
   ],
   targets: [
@@ -107,6 +115,7 @@ let package = Package(
         "LoRAJSON", "LoRAPages",
       ]),
     library("LoRATesting", ["LoRATraining"]),
+    library("LoRAMetrics", ["LoRATraining", metrics("Metrics")]),
     library(
       "LoRAKit",
       [
@@ -145,6 +154,7 @@ let package = Package(
     tests("LoRATrainingTests", ["LoRATraining", "LoRATesting", "LoRAJSON", "TestSupport"]),
     tests("LoRADataChecksTests", ["LoRADataChecks", "LoRATraining", "LoRAJSON", "TestSupport"]),
     tests("LoRATestingTests", ["LoRATesting"]),
+    tests("LoRAMetricsTests", ["LoRAMetrics", "LoRATraining", metrics("MetricsTestKit")]),
     tests("LoRAWorldTests", ["LoRAWorld"]),
     tests("FuzzTests", ["LoRAModels", "LoRAText", "LoRAFormats", "LoRAJSON", "TestSupport"]),
     tests(

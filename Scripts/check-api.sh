@@ -12,4 +12,4 @@ if [ -z "$baseline" ]; then
 fi
 swift package diagnose-api-breaking-changes "$baseline" \
   --products LoRAKit LoRATensor LoRAAutograd LoRAFiles LoRAArchitectures LoRAFormats LoRAText \
-  LoRATemplates LoRAGrammars LoRAModels LoRATraining LoRADataChecks LoRATesting
+  LoRATemplates LoRAGrammars LoRAModels LoRATraining LoRADataChecks LoRATesting LoRAMetrics

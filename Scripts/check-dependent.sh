@@ -34,7 +34,7 @@ for form in path 'branch:' 'from:'; do
   swift package resolve 2>&1 | tail -n 1
   grep -c '^ *\.package(' Package.swift | grep -qx 1
   swift package show-dependencies | grep -q lora-kit
-  # Of what this package depends on, only swift-log is fetched: the commands' dependencies are behind
+  # Of what this package depends on, only swift-log is fetched: the dependencies of the commands and of LoRAMetrics are behind
   # a trait.
   fetched="$(grep -o '"identity" : "[^"]*"' Package.resolved | cut -d'"' -f4 | grep -v '^lora-kit$')"
   [ "$fetched" = swift-log ] || { echo "fetched beside lora-kit: $fetched" >&2; exit 1; }

@@ -8,6 +8,6 @@ cd "$(dirname "$0")/.."
 count() { { grep -rhE '^[[:space:]]*public ' --include='*.swift' "$@" || true; } | grep -vcE '^public import '; }
 
 for module in LoRATensor LoRAAutograd LoRAFiles LoRAArchitectures LoRAFormats LoRAText LoRATemplates LoRAGrammars LoRAModels \
-  LoRATraining LoRADataChecks LoRATesting; do
+  LoRATraining LoRADataChecks LoRATesting LoRAMetrics; do
   printf '%-17s %4d\n' "$module" "$(count "Sources/$module")"
 done

@@ -9,6 +9,6 @@ output=${1:-.build/documentation}
 mkdir -p "$(dirname "$output")"
 swift package --allow-writing-to-directory "$output" generate-documentation \
   --target LoRATensor --target LoRAAutograd --target LoRAFiles --target LoRAArchitectures \
-  --target LoRAFormats --target LoRAText --target LoRATemplates --target LoRAGrammars --target LoRAModels --target LoRATraining --target LoRADataChecks --target LoRATesting --target LoRAKit \
+  --target LoRAFormats --target LoRAText --target LoRATemplates --target LoRAGrammars --target LoRAModels --target LoRATraining --target LoRADataChecks --target LoRATesting --target LoRAMetrics --target LoRAKit \
   --enable-experimental-combined-documentation --warnings-as-errors \
   --output-path "$output"
