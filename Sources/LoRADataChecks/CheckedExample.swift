@@ -1,3 +1,4 @@
+import LoRAFiles
 import LoRAJSON
 import LoRATemplates
 public import LoRATraining
@@ -6,7 +7,8 @@ public import LoRATraining
 public struct CheckedExample: Sendable {
   /// One text of an example.
   public struct Turn: Sendable {
-    /// Who says it: `user`, `assistant`, `system`, `tool`, another name of a conversation, or `text`.
+    /// Who says it: `user`, `assistant`, `system`, `tool`, another name of a conversation, `rejected` for what a
+    /// preference should not have said, or `text`.
     public let role: String
     /// What is said.
     public let text: String
@@ -27,8 +29,10 @@ public struct CheckedExample: Sendable {
   public let number: Int
   /// The line on which it begins, from 1.
   public let line: Int
-  /// The record.
+  /// The record; of a preference its prompt and the answer that was chosen, or the only one.
   public let record: DataRecord
+  /// The preference that it is; nil for other records.
+  public let preference: PreferenceText?
   /// What is said, in order.
   public let turns: [Turn]
   /// Its labels, as written; empty for none.
@@ -38,8 +42,63 @@ public struct CheckedExample: Sendable {
     self.record = record
     self.number = number
     line = record.line
+    preference = nil
     labels = Self.labels(value["label"])
-    turns = Self.turns(of: record.content)
+    var turns = Self.turns(of: record.content)
+    if case .text = record.content, let second = value["text_pair"]?.stringValue {
+      turns.append(Turn("text", second))
+    }
+    self.turns = turns
+  }
+
+  init(_ preference: PreferenceText, value: JSONValue, number: Int) {
+    self.preference = preference
+    self.number = number
+    line = preference.line
+    labels = Self.labels(value["label"])
+    let answer = preference.chosen ?? preference.rejected ?? ""
+    record = DataRecord(
+      .pair(PromptCompletion(prompt: preference.prompt, completion: answer)), line: preference.line)
+    var turns: [Turn]
+    if let chat = preference.chat {
+      turns = chat.prompt.messages.map(Self.turn)
+      turns += (chat.chosen ?? chat.rejected ?? []).map(Self.turn)
+    } else {
+      turns = [Turn("user", preference.prompt), Turn("assistant", answer)]
+    }
+    if preference.chosen != nil, let rejected = preference.rejected {
+      turns.append(Turn("rejected", rejected))
+    }
+    self.turns = turns
+  }
+
+  /// The example of a value, whichever form it has. Throws for one that has none.
+  init(
+    _ record: Result<DataRecord, FormatError>, value: JSONValue, line: Int, number: Int,
+    in file: DataFile
+  ) throws(FormatError) {
+    if let object = value.objectValue {
+      if PreferenceFields.areIn(object) {
+        let fields = PreferenceFields(
+          path: file.path, line: line, fields: file.fields, isLenient: true)
+        self.init(try fields.example(of: value), value: value, number: number)
+        return
+      }
+      if TaggedText.areWords(in: object) {
+        let words = try TaggedText.example(value, file: file.path, line: line, file.fields)
+        self.init(
+          DataRecord(.text(words.splitKey), line: line), value: [:], number: number)
+        return
+      }
+    }
+    self.init(try record.get(), value: value, number: number)
+  }
+
+  /// What form its record has, for errors.
+  var form: String {
+    guard let preference else { return record.content.form }
+    return preference.chosen != nil && preference.rejected != nil
+      ? "prompt, chosen and rejected" : "prompt, completion and label"
   }
 
   /// Whether it is a conversation of the file's own.

@@ -59,7 +59,7 @@ public struct DataCheck {
     var lengths = Lengths()
     var detectors: [any DataDetector] = [
       EmptyParts(), RoleOrder(), RepeatedPhrases(), BrokenEncoding(), Secrets(), PersonalData(),
-      MixedLanguages(), LabelBalance(), Boilerplate(),
+      MixedLanguages(), LabelBalance(), Boilerplate(), PreferenceOrder(),
       Duplicates(evaluationName: evaluation?.path ?? ""),
     ]
     detectors += self.detectors
@@ -70,29 +70,32 @@ public struct DataCheck {
     try file.forEachValue { result, value, line in
       defer { count += 1 }
       if count % 1000 == 999 { progress(count + 1) }
-      switch result {
-      case .failure(let error): log.add(Self.finding(error, line: line, example: count))
-      case .success(let record):
-        let example = CheckedExample(record, value: value, number: count)
-        lengths.add(example)
-        for index in detectors.indices { try detectors[index].examine(example, &log) }
-        try fit?.examine(example, &log)
+      let example: CheckedExample
+      do throws(FormatError) {
+        example = try CheckedExample(result, value: value, line: line, number: count, in: file)
+      } catch {
+        return log.add(Self.finding(error, line: line, example: count))
       }
+      lengths.add(example)
+      for index in detectors.indices { try detectors[index].examine(example, &log) }
+      try fit?.examine(example, &log)
     }
     try readEvaluation(&detectors)
     for index in detectors.indices { try detectors[index].finish(&log) }
     fit?.finish(&log)
     return CheckReport(
       file: file, exampleCount: count, log: log, questionLengths: lengths.questions,
-      answerLengths: lengths.answers, textLengths: lengths.texts, tokenLengths: fit?.histogram,
+      answerLengths: lengths.answers, rejectedLengths: lengths.rejected, textLengths: lengths.texts,
+      tokenLengths: fit?.histogram,
       positions: model?.positions)
   }
 
   private func readEvaluation(_ detectors: inout [any DataDetector]) throws {
     guard let evaluation else { return }
     var count = 0
-    try evaluation.forEachValue { result, value, _ in
-      let example = CheckedExample(try result.get(), value: value, number: count)
+    try evaluation.forEachValue { result, value, line in
+      let example = try CheckedExample(
+        result, value: value, line: line, number: count, in: evaluation)
       count += 1
       for index in detectors.indices { try detectors[index].examineEvaluation(example) }
     }
@@ -109,11 +112,15 @@ public struct DataCheck {
 
   private struct Lengths {
     var (questions, answers, texts) = (Histogram(), Histogram(), Histogram())
+    var rejected = Histogram()
 
     mutating func add(_ example: CheckedExample) {
       if let (place, answer) = example.lastAnswer {
         answers.add(answer.words.characterCount)
         questions.add(example.turns[..<place].reduce(0) { $0 + $1.words.characterCount })
+        if let last = example.turns.last, last.role == "rejected" {
+          rejected.add(last.words.characterCount)
+        }
       } else {
         texts.add(example.turns.reduce(0) { $0 + $1.words.characterCount })
       }

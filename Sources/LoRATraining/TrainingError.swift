@@ -22,6 +22,9 @@ public enum TrainingError: Error, Sendable, Hashable {
   case tokenOutOfVocabulary(id: Int, example: Int, position: Int, vocabulary: Int)
   /// The index of a label is negative or beyond the model's labels.
   case labelOutOfRange(label: Int, example: Int, labels: Int)
+  /// A ``DataSplit`` would leave nothing to learn from, or nothing to measure on: `held` of the `examples` in
+  /// `source`, which have `groups` different beginnings.
+  case emptySplit(source: String, examples: Int, groups: Int, held: Int)
   /// An option is out of range.
   case invalidOption(name: String, value: String, expected: String)
   /// The loss is not finite. Nothing was updated: the parameters are those at the start of step
@@ -74,6 +77,11 @@ extension TrainingError: CustomStringConvertible {
         + "0 to \(vocabulary - 1)"
     case .labelOutOfRange(let label, let example, let labels):
       "example \(example + 1): label \(label) is not one of the model's \(labels), 0 to \(labels - 1)"
+    case .emptySplit(let source, let examples, let groups, let held):
+      "\(source): \(held) of its \(examples) example\(examples == 1 ? "" : "s") would be for validation, and "
+        + (held == 0 ? "none is to measure on" : "none is left to learn from")
+        + "; those that begin alike stay together, and \(groups) begin\(groups == 1 ? "s" : "") differently; "
+        + "give more examples, or another share or number of them"
     case .invalidOption(let name, let value, let expected):
       "\(name) is \(value); expected \(expected)"
     case .nonFiniteLoss(let step, let examples, let value):

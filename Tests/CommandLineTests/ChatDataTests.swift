@@ -102,7 +102,7 @@ import Testing
 
   /// What only texts have is not taken without a word where it does nothing.
   @Test(arguments: [
-    ["--map", "text=a"], ["--loss-on", "all"], ["--use-template", "always"], ["--system", "S"],
+    ["--loss-on", "all"], ["--use-template", "always"], ["--system", "S"],
     ["--chat-template", "x"], ["--invalid-records", "skip"], ["--packing"],
   ])
   func optionsOfTextsAreForTexts(options: [String]) throws {

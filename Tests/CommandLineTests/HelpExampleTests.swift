@@ -75,7 +75,7 @@ import Testing
       ),
       ("reduce", ["--adapter <adapter>", "(--rank <rank> | --energy <energy>)", "--output <dir>"]),
       ("extract", ["--base <dir>", "(--rank <rank> | --energy <energy>)", "--output <dir>"]),
-      ("train", ["--model <path>", "--data <file[#name]>", "--output <dir>"]),
+      ("train", ["--model <path>", "--data <file[#name][:weight]> ...", "--output <dir>"]),
     ] {
       let help = try Command.succeed("help", name).output
       let start = try #require(help.range(of: "USAGE: lora \(name) "))

@@ -305,10 +305,13 @@ import Testing
 
   @Test(arguments: [
     (#"{"prompt": "a", "chosen": "b"}"#, "'rejected' is missing"),
-    (#"{"chosen": "b", "rejected": "c"}"#, "'prompt' is missing"),
+    (#"{"chosen": "b", "rejected": "c"}"#, "there is no 'prompt'"),
     (#"{"prompt": "a", "chosen": "b", "rejected": "b"}"#, "the same text"),
     (#"{"prompt": "a", "chosen": "", "rejected": "b"}"#, "'chosen' is empty"),
-    (#"{"prompt": ["a"], "chosen": "b", "rejected": "c"}"#, "expected a string as 'prompt'"),
+    (
+      #"{"prompt": ["a"], "chosen": "b", "rejected": "c"}"#,
+      "expected an object with a role and a content"
+    ),
     (#"{"prompt": "a", "completion": "b"}"#, "found none"),
     (#"{"prompt": "a", "completion": "b", "label": "good"}"#, "found 'good'"),
     (#"{"prompt": "a", "completion": "b", "label": 2}"#, "expected true"),

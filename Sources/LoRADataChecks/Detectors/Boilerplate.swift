@@ -3,9 +3,9 @@ import LoRATensor
 /// Sentences that many answers have beside their own, as "As an AI language model, I ...".
 ///
 /// A sentence counts that has at least five words and no digits, in an answer that says something else
-/// too. It is reported where at least 20 answers and one in a thousand have it.
+/// too. It is reported where at least 10 answers and one in a thousand have it.
 struct Boilerplate: DataDetector {
-  static let leastAnswers = 20
+  static let leastAnswers = 10
   static let leastShare = 0.001
   /// How many different sentences are kept as text, for the report.
   private static let sampleCount = 4096

@@ -226,13 +226,21 @@ extension CheckedExample {
     for (index, turn) in turns.enumerated() {
       if index < split {
         question.combine(turn.role)
-        question.combine(turn.words.hash)
+        // A question of marks alone is told by them, and a text that is no question by all it has.
+        let isPlain = lastAnswer != nil && !turn.words.plainHash.isEmpty
+        question.combine(isPlain ? turn.words.plainHash : turn.words.hash)
       } else {
         answer.combine(turn.role)
         answer.combine(turn.words.hash)
       }
     }
     for label in labels { answer.combine(label) }
+    // Several answers to one prompt are what preferences are made of: PreferenceOrder looks at these.
+    if preference != nil {
+      question.combine(answer)
+      answer = TextHash()
+      answer.combine("preference")
+    }
     return (question.first ^ question.second, answer.first ^ answer.second)
   }
 

@@ -12,10 +12,25 @@ struct EmptyParts: DataDetector {
     }
     guard example.turns.contains(where: { !$0.isEmpty }) else { return "there is no text" }
     if case .text = example.record.content {
-      return example.labels.contains(where: isBlank) ? "the label is empty" : nil
+      if example.labels.contains(where: isBlank) { return "the label is empty" }
+      guard example.turns.count == 2 else { return nil }
+      if example.turns[1].isEmpty { return "the second text is empty" }
+      // Of an own label, that they are the same may be what is learned.
+      return example.labels.isEmpty && example.turns[0].words.hash == example.turns[1].words.hash
+        ? "both texts are the same" : nil
+    }
+    if let last = example.turns.last, last.role == "rejected", last.isEmpty {
+      return "the rejected answer is empty"
     }
     guard let (place, answer) = example.lastAnswer else { return "there is no answer" }
     if answer.isEmpty { return "the answer is empty" }
+    if Self.isPlaceholder(answer.text),
+      !example.turns[..<place].contains(where: {
+        $0.text.lowercased().contains(answer.text.lowercased())
+      })
+    {
+      return "the answer is \(Excerpt.of(answer.text))"
+    }
     let before = example.turns[..<place]
     guard let question = before.last(where: { $0.role == "user" }) else {
       return example.isChat ? nil : "there is no question"
@@ -27,6 +42,17 @@ struct EmptyParts: DataDetector {
     return nil
   }
 
+  /// Whether a text stands where there was none: what programs write for nothing, or nothing but dots.
+  private static func isPlaceholder(_ text: String) -> Bool {
+    guard text.utf8.count <= 32 else { return false }
+    let word = String(
+      String.UnicodeScalarView(text.unicodeScalars.filter { !$0.properties.isWhitespace })
+    )
+    .lowercased()
+    return ["n/a", "null", "nan", "undefined", "#n/a", "tbd", "todo"].contains(word)
+      || word.unicodeScalars.allSatisfy { [0x2E, 0x2026, 0x3002, 0xFF0E, 0x5F].contains($0.value) }
+  }
+
   private static func isBlank(_ text: String) -> Bool {
     text.unicodeScalars.allSatisfy(\.properties.isWhitespace)
   }
@@ -34,5 +60,11 @@ struct EmptyParts: DataDetector {
 
 extension CheckedExample.Turn {
   /// Whether nothing is said and no tool called.
-  var isEmpty: Bool { !callsTools && words.hash.isEmpty }
+  var isEmpty: Bool {
+    guard !callsTools, words.words.isEmpty else { return false }
+    return words.hash.isEmpty
+      || text.unicodeScalars.allSatisfy {
+        $0.properties.isWhitespace || CodePoints.isInvisible($0.value)
+      }
+  }
 }

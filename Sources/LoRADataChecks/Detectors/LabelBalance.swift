@@ -70,11 +70,15 @@ struct LabelBalance: DataDetector {
     }
   }
 
-  /// Reports labels that differ from a commoner one in case or white space only.
+  /// Reports labels that differ from a commoner one in case, white space or marks only.
   private func reportSpellings(_ log: inout FindingLog) -> Set<String> {
-    var spellings: [TextHash: [String]] = [:]
-    for label in uses.keys where !TextWords(label).hash.isEmpty {
-      spellings[TextWords(label).hash, default: []].append(label)
+    var spellings: [String: [String]] = [:]
+    for label in uses.keys {
+      let letters = label.lowercased().filter { $0.isLetter || $0.isNumber }
+      // "C" and "C++" are two, "book flight" and "book_flight." one.
+      let spelling =
+        letters.count >= 4 ? letters : label.lowercased().filter { !$0.isWhitespace }
+      if !spelling.isEmpty { spellings[spelling, default: []].append(label) }
     }
     var known: Set<String> = []
     for labels in spellings.values where labels.count > 1 {

@@ -1,11 +1,15 @@
 /// Answers in another language than their questions, where it is not what most answers of the file have.
 ///
-/// Where a question speaks of a language or of translating, that is meant.
+/// A question that is too short to tell counts as one in the file's language if it has words of it, and none of
+/// the answer's. Where a question speaks of a language or of translating, that is meant.
 struct MixedLanguages: DataDetector {
   private struct Candidate {
     let number: UInt32
     let line: UInt32
+    /// The question's language; 255 where it does not say.
     let question: UInt8
+    /// Of a question that does not say: which languages it has words of, a bit each in their order in the guess.
+    let hints: UInt32
     let answer: UInt8
   }
 
@@ -22,14 +26,17 @@ struct MixedLanguages: DataDetector {
     let answerIndex = index(of: answerLanguage)
     counts[answerIndex] += 1
     guard let question = example.turns[..<place].last(where: { $0.role == "user" }),
-      let questionLanguage = guess.language(of: question.words), questionLanguage != answerLanguage,
+      case let questionLanguage = guess.language(of: question.words),
+      questionLanguage != answerLanguage,
       !example.turns[..<place].contains(where: { Self.speaksOfLanguages($0.text) })
     else { return }
     candidates.append(
       Candidate(
         number: UInt32(truncatingIfNeeded: example.number),
         line: UInt32(truncatingIfNeeded: example.line),
-        question: UInt8(index(of: questionLanguage)), answer: UInt8(answerIndex)))
+        question: questionLanguage.map { UInt8(index(of: $0)) } ?? .max,
+        hints: questionLanguage == nil ? guess.hints(of: question.words) : 0,
+        answer: UInt8(answerIndex)))
   }
 
   private mutating func index(of name: String) -> Int {
@@ -41,12 +48,20 @@ struct MixedLanguages: DataDetector {
 
   mutating func finish(_ log: inout FindingLog) {
     guard let most = counts.max() else { return }
+    let common = names[counts.firstIndex(of: most) ?? 0]
     for candidate in candidates where counts[Int(candidate.answer)] < most {
+      let answer = names[Int(candidate.answer)]
+      let question: String
+      if candidate.question == .max {
+        guard LanguageGuess.hints(candidate.hints, sayOnly: common, not: answer) else { continue }
+        question = common
+      } else {
+        question = names[Int(candidate.question)]
+      }
       log.add(
         Finding(
           .language, line: Int(candidate.line), example: Int(candidate.number),
-          detail: "the question is in \(names[Int(candidate.question)]), the answer in "
-            + names[Int(candidate.answer)]))
+          detail: "the question is in \(question), the answer in \(answer)"))
     }
     candidates = []
   }

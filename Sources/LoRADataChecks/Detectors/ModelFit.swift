@@ -1,5 +1,5 @@
-import LoRATemplates
 import LoRAModels
+import LoRATemplates
 import LoRAText
 import LoRATraining
 
@@ -100,6 +100,7 @@ struct ModelFit: DataDetector {
   }
 
   private func tokenCount(of example: CheckedExample) throws -> Int? {
+    if let preference = example.preference { return try tokenCount(of: preference) }
     switch example.record.content {
     case .tokens(let ids): return ids.count
     case .text(let text):
@@ -118,6 +119,21 @@ struct ModelFit: DataDetector {
       guard example.lastAnswer != nil else { return nil }
       return try format.example(chat.conversation).ids.count
     }
+  }
+
+  /// The tokens of a preference's prompt with the longer of its answers.
+  private func tokenCount(of preference: PreferenceText) throws -> Int? {
+    guard let chat = preference.chat else {
+      return [preference.chosen, preference.rejected].compactMap(\.self).map {
+        tokenizer.encode(prompt: preference.prompt, completion: $0).ids.count
+      }.max()
+    }
+    guard let format else { throw TemplateError(.input, "the model has no chat template") }
+    return try [chat.chosen, chat.rejected].compactMap(\.self).map { messages in
+      var conversation = chat.prompt.conversation
+      conversation.messages += messages
+      return try format.prompt(conversation).count
+    }.max()
   }
 
   mutating func finish(_ log: inout FindingLog) {

@@ -2,13 +2,30 @@
 struct RepeatedPhrases: DataDetector {
   /// The longest phrase, in words, whose immediate repetition is looked for.
   private static let longest = 40
+  /// How often a letter follows itself at least: nobody cries longer.
+  private static let leastLetters = 50
 
   mutating func examine(_ example: CheckedExample, _ log: inout FindingLog) {
     for turn in example.turns where turn.role == "assistant" || turn.role == "text" {
-      if let problem = Self.loop(turn) ?? Self.sentence(turn) {
+      if let problem = Self.letter(turn) ?? Self.loop(turn) ?? Self.sentence(turn) {
         log.add(.repetition, in: example, problem)
         return
       }
+    }
+  }
+
+  /// A letter that follows itself; lines and leaders are drawn of other signs.
+  private static func letter(_ turn: CheckedExample.Turn) -> String? {
+    var text = turn.text
+    return text.withUTF8 { bytes in
+      var length = 1
+      for index in bytes.indices.dropFirst() {
+        length = bytes[index] == bytes[index - 1] ? length + 1 : 1
+        if length == leastLetters, bytes[index].isLowercase || bytes[index].isUppercase {
+          return "a letter follows itself more than \(leastLetters) times"
+        }
+      }
+      return nil
     }
   }
 

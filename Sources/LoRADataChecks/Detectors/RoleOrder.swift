@@ -9,7 +9,7 @@ struct RoleOrder: DataDetector {
   ]
 
   mutating func examine(_ example: CheckedExample, _ log: inout FindingLog) {
-    let form = example.record.content.form
+    let form = example.form
     if let firstForm {
       if firstForm.form != form {
         log.add(
@@ -25,6 +25,11 @@ struct RoleOrder: DataDetector {
     for turn in example.turns {
       if let token = SpecialTokens.first(in: turn.text, isText: turn.role == "text") {
         log.add(.specialToken, in: example, "\"\(token)\" stands in the \(turn.place)")
+        return
+      }
+      // In a file of texts, or in prompts, they are the format.
+      if turn.role == "assistant", let begun = SpecialTokens.turn(in: turn.text) {
+        log.add(.specialToken, in: example, "another turn, \"\(begun)\", begins in the answer")
         return
       }
     }
@@ -70,6 +75,7 @@ extension CheckedExample.Turn {
     case "text": "text"
     case "assistant": "answer"
     case "user": "question"
+    case "rejected": "rejected answer"
     default: "message of the \(role)"
     }
   }

@@ -19,6 +19,9 @@ struct Secrets: DataDetector {
         case UInt8(ascii: "="), UInt8(ascii: ":"):
           found = address(bytes, index) ?? assignment(bytes, index)
         case UInt8(ascii: "-"): found = privateKey(bytes, index)
+        case UInt8(ascii: "i")
+        where bytes.hasPrefix("is ", at: index) && bytes.byte(index - 1) == 0x20:
+          found = sentence(bytes, index)
         case UInt8(ascii: "A"), UInt8(ascii: "S"), UInt8(ascii: "e"), UInt8(ascii: "g"),
           UInt8(ascii: "h"), UInt8(ascii: "n"), UInt8(ascii: "p"), UInt8(ascii: "r"),
           UInt8(ascii: "s"), UInt8(ascii: "x"):
@@ -167,7 +170,8 @@ struct Secrets: DataDetector {
   private static func assignment(
     _ bytes: UnsafeBufferPointer<UInt8>, _ sign: Int
   ) -> (String, Range<Int>)? {
-    guard let name = name(before: sign, in: bytes),
+    let isVerb = bytes[sign] == UInt8(ascii: "s")
+    guard let name = name(before: isVerb ? sign - 1 : sign, in: bytes),
       let known = names.first(where: { name.contains($0) })
     else { return nil }
     var start = sign + 1
@@ -186,6 +190,17 @@ struct Secrets: DataDetector {
       Randomness.isRandom(bytes[start..<end], least: isPassword ? 2.4 : 3.2)
     else { return nil }
     return ("a \(isPassword ? "password" : "secret")", start..<end)
+  }
+
+  /// "the password is ...": a value of letters and digits, as words after an "is" are not.
+  private static func sentence(
+    _ bytes: UnsafeBufferPointer<UInt8>, _ verb: Int
+  ) -> (String, Range<Int>)? {
+    guard let (what, range) = assignment(bytes, verb + 1),
+      bytes[range].contains(where: \.isDigit),
+      bytes[range].contains(where: { $0.isLowercase || $0.isUppercase })
+    else { return nil }
+    return (what, range)
   }
 
   private static let ends = Set("\"'`,;()[]{}<>.".utf8)

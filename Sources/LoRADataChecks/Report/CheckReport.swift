@@ -14,6 +14,8 @@ public struct CheckReport: Sendable {
   public let questionLengths: Histogram
   /// The lengths of last answers, in characters.
   public let answerLengths: Histogram
+  /// The lengths of the answers that preferences reject, in characters.
+  public let rejectedLengths: Histogram
   /// The lengths of texts without a question, in characters.
   public let textLengths: Histogram
   /// The lengths of examples in tokens; nil without a model.
@@ -25,7 +27,8 @@ public struct CheckReport: Sendable {
 
   init(
     file: DataFile, exampleCount: Int, log: FindingLog, questionLengths: Histogram,
-    answerLengths: Histogram, textLengths: Histogram, tokenLengths: Histogram?, positions: Int?
+    answerLengths: Histogram, rejectedLengths: Histogram, textLengths: Histogram,
+    tokenLengths: Histogram?, positions: Int?
   ) {
     self.file = file
     self.exampleCount = exampleCount
@@ -34,6 +37,7 @@ public struct CheckReport: Sendable {
     counts = log.counts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     self.questionLengths = questionLengths
     self.answerLengths = answerLengths
+    self.rejectedLengths = rejectedLengths
     self.textLengths = textLengths
     self.tokenLengths = tokenLengths
     self.positions = positions
@@ -46,7 +50,7 @@ public struct CheckReport: Sendable {
   public var lengths: [(title: String, histogram: Histogram)] {
     let all: [(title: String, histogram: Histogram)] = [
       ("questions, in characters", questionLengths), ("answers, in characters", answerLengths),
-      ("texts, in characters", textLengths),
+      ("rejected answers, in characters", rejectedLengths), ("texts, in characters", textLengths),
       ("examples, in tokens", tokenLengths ?? Histogram()),
     ]
     return all.filter { $0.histogram.total > 0 }

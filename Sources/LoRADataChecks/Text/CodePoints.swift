@@ -80,6 +80,24 @@ enum CodePoints {
     }
   }
 
+  /// A mark that says nothing of what is asked: . , ! ? ; quotes, and theirs of Chinese and Japanese.
+  static func isMark(_ scalar: UInt32) -> Bool {
+    switch scalar {
+    case 0x21, 0x22, 0x27, 0x2C, 0x2E, 0x3B, 0x3F, 0xAB, 0xBB, 0xBF, 0xA1, 0x2026, 0x3001, 0x3002,
+      0x300C, 0x300D, 0xFF61:
+      true
+    default: false
+    }
+  }
+
+  /// A code point that shows nothing: zero-width spaces and joiners, soft hyphens, marks of direction.
+  static func isInvisible(_ scalar: UInt32) -> Bool {
+    switch scalar {
+    case 0xAD, 0x200B...0x200F, 0x202A...0x202E, 0x2060...0x2064, 0xFEFF: true
+    default: false
+    }
+  }
+
   /// What ends a sentence if a space follows.
   static func isStop(_ scalar: UInt32) -> Bool {
     scalar == 0x2E || scalar == 0x21 || scalar == 0x3F

@@ -7,7 +7,7 @@ struct LanguageGuess {
       "English",
       "the of and to in is that it for was with as are on be this by have from or had not but what were "
         + "when we there can which their if will would about they your how you do does should could an at his "
-        + "her she he has been than then so my our its who why where because after before into"
+        + "her she he has been than then so my our its who why where because after before into i a me am all"
     ),
     (
       "German",
@@ -105,6 +105,30 @@ struct LanguageGuess {
       return nil
     }
     return share(.latin) > 0.9 ? commonest(words, least: 4, among: nil) : nil
+  }
+
+  /// Of which languages a text has function words, a bit each, and in the last bits its script: a text that is
+  /// too short for ``language(of:)`` may still say what it is not.
+  func hints(of words: TextWords) -> UInt32 {
+    var hints: UInt32 = 0
+    for word in words.words { hints |= UInt32(languages[word] ?? 0) }
+    if words.letters[.latin] * 10 >= words.letters.total * 9, words.letters.total >= 8 {
+      hints |= Self.latin
+    }
+    return hints
+  }
+
+  private static let latin: UInt32 = 1 << 31
+
+  /// Whether hints speak for a language, and not at all for another.
+  static func hints(_ hints: UInt32, sayOnly language: String, not other: String) -> Bool {
+    func bit(_ name: String) -> UInt32? {
+      functionWords.firstIndex { $0.language == name }.map { 1 << UInt32($0) }
+    }
+    guard let wanted = bit(language), hints & wanted != 0 else { return false }
+    if let bit = bit(other) { return hints & bit == 0 }
+    // A script of its own, of which the question has nothing.
+    return hints & latin != 0
   }
 
   /// The language with most function words, if it has many and twice as many as the next.

@@ -7,6 +7,8 @@ struct MojibakeScan {
   private var (pairs, pairEnd) = (0, 0)
   private var (kanji, euc, halfWidth, shiftJIS) = (0, 0, 0, 0)
   private var characters = 0
+  /// Letters of Latin-1 with accents in a row, those of them that German has, and rows of three and more.
+  private var (accents, umlauts, accentedRuns) = (0, 0, 0)
 
   /// Whether the last code points may begin something.
   var isActive: Bool { previous.0 >= 0x80 || previous.1 >= 0x80 }
@@ -18,6 +20,7 @@ struct MojibakeScan {
   mutating func add(_ scalar: UInt32) {
     defer { previous = (previous.1, scalar) }
     characters += 1
+    countAccents(scalar)
     if scalar < 0x80 { return }
     let before = previous.1
     switch before {
@@ -52,6 +55,7 @@ struct MojibakeScan {
   /// What the whole text says that no few characters do.
   var endProblem: String? {
     if kanji >= 3, kanji * 8 >= characters { return "UTF-8 that was read as Shift JIS," }
+    if accentedRuns >= 2 { return "Cyrillic or Greek that was read as Latin-1," }
     if euc >= 4, euc * 4 >= characters { return "EUC-JP that was read as Latin-1," }
     if halfWidth >= 4 { return "EUC-JP that was read as Shift JIS," }
     if shiftJIS >= 4, shiftJIS * 4 >= characters {
@@ -80,6 +84,17 @@ struct MojibakeScan {
     if before == 0xA4 || before == 0xA5, (0xA1...0xFF).contains(scalar) { euc += 1 }
     // 0x82 and 0x83 begin kana of Shift JIS.
     if before == 0x201A || before == 0x192 || before == 0x82 || before == 0x83 { shiftJIS += 1 }
+  }
+
+  /// Words of nothing but letters with accents are in no language: Windows-1251 that was read as Latin-1.
+  private mutating func countAccents(_ scalar: UInt32) {
+    guard (0xC0...0xFF).contains(scalar), scalar != 0xD7, scalar != 0xF7 else {
+      return (accents, umlauts) = (0, 0)
+    }
+    accents += 1
+    if [0xC4, 0xD6, 0xDC, 0xDF, 0xE4, 0xF6, 0xFC].contains(scalar) { umlauts += 1 }
+    // Lists of a language's letters have each once, and no more than a few.
+    if accents == 4, umlauts < 3 { accentedRuns += 1 }
   }
 
   /// Whether a code point is what Latin-1 or Windows-1252 has for a byte of 0x80 to 0xBF.

@@ -7,7 +7,7 @@ enum SpecialTokens {
     "|system|>", "|endofprompt|>", "|startoftext|>", "|im_sep|>", "|channel|>", "|message|>",
     "|return|>", "|call|>", "|start|>", "|eot|>", "start_of_turn>", "end_of_turn>", "bos>", "eos>",
     "<SYS>>", "</SYS>>", "/s>", "｜begin▁of▁sentence｜>", "｜end▁of▁sentence｜>", "｜User｜>",
-    "｜Assistant｜>", "|pad|>", "|tool_call|>", "|python_tag|>",
+    "｜Assistant｜>", "|pad|>", "|tool_call|>", "|python_tag|>", "pad>",
   ].map { Array($0.utf8) }
   private static let bracketed = [
     "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[TOOL_CALLS]", "[TOOL_RESULTS]",
@@ -33,6 +33,29 @@ enum SpecialTokens {
         }
       }
       return nil
+    }
+  }
+}
+
+extension SpecialTokens {
+  /// How the turns of prompts begin that are written as text.
+  private static let turns = [
+    "### Response:", "### Instruction:", "### Input:", "### Human:", "### Assistant:",
+  ].map { Array($0.utf8) }
+
+  /// The beginning of another turn in an answer: a line "### Response:", or "Human:" and "Assistant:" both.
+  static func turn(in answer: String) -> String? {
+    var text = answer
+    return text.withUTF8 { bytes in
+      var (hasHuman, hasAssistant) = (false, false)
+      for index in bytes.indices where index == 0 || bytes[index - 1] == 0x0A {
+        for turn in turns where bytes.hasPrefix(turn, at: index) {
+          return String(decoding: turn, as: UTF8.self)
+        }
+        hasHuman = hasHuman || bytes.hasPrefix("Human:", at: index)
+        hasAssistant = hasAssistant || bytes.hasPrefix("Assistant:", at: index)
+      }
+      return hasHuman && hasAssistant ? "Human:" : nil
     }
   }
 }

@@ -22,6 +22,8 @@ struct TextWords: Sendable {
   private(set) var letters = ScriptCounts()
   /// A hash of the text without differences of case, width and white space.
   private(set) var hash = TextHash()
+  /// The same without the marks that one question has and another has not: full stops, quotes, commas.
+  private(set) var plainHash = TextHash()
   /// A hash of its numbers and the signs of arithmetic.
   private(set) var numbers: UInt64 = 0
   /// The number of code points.
@@ -41,7 +43,7 @@ struct TextWords: Sendable {
     var word: UInt64 = 0
     var isNumber = false
     var sentence = SentenceState()
-    var spaceIsDue = false
+    var (spaceIsDue, plainSpaceIsDue) = (false, false)
 
     func mixed(_ hash: UInt64, _ value: UInt32) -> UInt64 {
       (hash ^ UInt64(value)) &* 0x9e37_79b9_7f4a_7c15 &+ 0x632b_e59b_d9b4_e019
@@ -75,10 +77,16 @@ struct TextWords: Sendable {
       let type = CodePoints.type(of: folded)
       if type == .space {
         spaceIsDue = !hash.isEmpty
+        plainSpaceIsDue = !plainHash.isEmpty
       } else {
         if spaceIsDue { hash.combine(0x20) }
         spaceIsDue = false
         hash.combine(folded)
+        if !CodePoints.isMark(folded) || bytes.isWithinNumber(position) {
+          if plainSpaceIsDue { plainHash.combine(0x20) }
+          plainSpaceIsDue = false
+          plainHash.combine(folded)
+        }
       }
       switch type {
       case .letter(let script):
@@ -96,8 +104,10 @@ struct TextWords: Sendable {
       case .space, .other:
         // An apostrophe within a word is left out: don't and dont are one.
         if folded != 0x27 { endWord(&self) }
-        if CodePoints.isArithmetic(folded) { numbers = mixed(numbers, folded) }
         let next = position + length
+        if CodePoints.isArithmetic(folded), bytes.isOperator(position..<next) {
+          numbers = mixed(numbers, folded)
+        }
         let endsLine = scalar == 0x0A || scalar == 0x0D
         let ends =
           endsLine || CodePoints.isFullStop(folded)
@@ -145,6 +155,20 @@ struct TextHash: Sendable, Hashable {
 }
 
 extension UnsafeBufferPointer<UInt8> {
+  /// Whether a sign stands between spaces or beside a digit: not as in well-known, or **bold**.
+  fileprivate func isOperator(_ sign: Range<Int>) -> Bool {
+    let (before, behind) = (byte(sign.lowerBound - 1), byte(sign.upperBound))
+    if before <= 0x20, behind <= 0x20 { return true }
+    return before.isDigit || behind.isDigit
+      || before == 0x20 && byte(sign.lowerBound - 2).isDigit
+      || behind == 0x20 && byte(sign.upperBound + 1).isDigit
+  }
+
+  /// Whether the byte at `position` stands between two digits.
+  fileprivate func isWithinNumber(_ position: Int) -> Bool {
+    byte(position - 1).isDigit && byte(position + 1).isDigit
+  }
+
   /// The code point whose UTF-8 begins at `position`, and how many bytes it has. The bytes are valid UTF-8.
   func scalar(at position: Int) -> (value: UInt32, length: Int) {
     let first = UInt32(self[position])

@@ -20,7 +20,7 @@ public final class DataReader {
   /// The tokenizer; nil until some data is text.
   package private(set) var tokenizer: (any Tokenizer)?
   private let model: any LanguageModel
-  private let options: DataOptions
+  let options: DataOptions
   private let makeTokenizer: () throws -> any Tokenizer
   private let makeFormat: (() throws -> ChatFormat)?
   /// How conversations are written, once one was read; nil where the model has no template.
@@ -83,6 +83,7 @@ public final class DataReader {
         if first == nil { first = try begin(with: record, &builder) }
         if let first { try check(record, hasFormOf: first, in: path) }
         builder.note(unused: record.unusedFields, line: record.line)
+        builder.key = record.content.isDivided(in: file.format) ? nil : record.content.key
         try append(record, isDocument: file.format == .text, to: &builder)
       } catch let error as FormatError where options.skipsInvalid {
         builder.leaveOut(invalid: error, line: record.line)
@@ -117,15 +118,7 @@ public final class DataReader {
       remedy: "give all records of a file one form")
   }
 
-  /// The tensor `name` of the safetensors file of `path`, if it is one and has it.
-  package func readTensor(
-    _ name: String, ifIn path: String
-  ) throws -> (data: TokenDataSet, report: DataReport)? {
-    try TokenSequences.ifPresent(name, in: path).map { try read($0) }
-  }
-
-  private func read(_ sequences: TokenSequences) throws -> (data: TokenDataSet, report: DataReport)
-  {
+  func read(_ sequences: TokenSequences) throws -> (data: TokenDataSet, report: DataReport) {
     var builder = ExampleBuilder(
       source: sequences.source, unit: .row, options: options, modelLimit: model.maximumPositions)
     for (index, ids) in sequences.sequences.enumerated() {
@@ -328,6 +321,14 @@ public final class DataReader {
 }
 
 extension DataRecord.Content {
+  /// Whether a record of a file of `format` is no example of its own: its pieces are, each by its tokens.
+  fileprivate func isDivided(in format: DataFile.Format) -> Bool {
+    if case .tokens = self { true } else { format == .text }
+  }
+
+  /// The hash of what puts it on a side of a split.
+  fileprivate var key: UInt64 { DataSplit.key(of: splitKey) }
+
   /// The same form without what it holds.
   fileprivate var withoutContent: Self {
     switch self {

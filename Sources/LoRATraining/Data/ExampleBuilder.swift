@@ -27,6 +27,10 @@ struct ExampleBuilder {
 
   private(set) var report: DataReport
   private var spans: [TokenDataSet.Span] = []
+  /// The split key of each span.
+  private var keys: [UInt64] = []
+  /// The split key of the record that is added; nil: an example's is that of its tokens.
+  var key: UInt64?
   private var tokens = TokenBuffer()
   private var targets = TokenBuffer()
   /// The weight of each explicit target; empty while all are 1.
@@ -86,7 +90,9 @@ struct ExampleBuilder {
       for offset in stride(from: 0, to: length, by: limit) {
         let (size, rest) = (min(limit, length - offset), max(0, given - offset))
         guard size > rest - 1 else { continue }
-        spans.append(.init(start: start + offset, length: size, given: rest, line: line))
+        add(
+          .init(start: start + offset, length: size, given: rest, line: line),
+          ids.dropFirst(offset).prefix(size + 1))
         if kind != .document { report.splitExamples += 1 }
       }
     }
@@ -134,9 +140,10 @@ struct ExampleBuilder {
     guard ids.count > 1, learned.contains(where: { $0 > 0 }) else {
       return report.empty.add(line: line)
     }
-    spans.append(
+    add(
       .init(
-        start: tokens.count, length: ids.count - 1, given: 0, targets: targets.count, line: line))
+        start: tokens.count, length: ids.count - 1, given: 0, targets: targets.count, line: line),
+      ids)
     if !hasWeights, learned.contains(where: { $0 > 0 && $0 != 1 }) {
       hasWeights = true
       weights = Array(repeating: 1, count: targets.count)
@@ -178,8 +185,13 @@ struct ExampleBuilder {
   private mutating func add(
     _ ids: some RandomAccessCollection<Int32>, given: Int, line: Int
   ) {
-    spans.append(.init(start: tokens.count, length: ids.count - 1, given: given, line: line))
+    add(.init(start: tokens.count, length: ids.count - 1, given: given, line: line), ids)
     tokens.append(contentsOf: ids)
+  }
+
+  private mutating func add(_ span: TokenDataSet.Span, _ ids: some Sequence<Int32>) {
+    spans.append(span)
+    keys.append(key ?? DataSplit.key(of: ids.lazy.map { Int64($0) }))
   }
 
   /// Notes a record that is none.
@@ -219,7 +231,8 @@ struct ExampleBuilder {
         remedy: "give longer texts, or a larger --sequence-length")
     }
     return try TokenDataSet(
-      spans, tokens: tokens, targets: targets, weights: weights, source: source, unit: unit)
+      spans, tokens: tokens, targets: targets, weights: weights, keys: keys, source: source,
+      unit: unit)
   }
 }
 

@@ -21,22 +21,34 @@ public struct LabelSet: Sendable, Hashable {
   /// Throws `FormatError` for an example without a label, and for names beside numbers, or lists beside
   /// single labels; `file` is the examples' for that.
   public init(of examples: [LabelledText], file: String) throws(FormatError) {
-    var collection = Collection(file: file)
-    for example in examples {
-      guard let labels = example.labels else {
-        throw LabelledText.error(file, example.line, "it has no 'label'", "add it")
+    try self.init(of: [DataPart(source: file, examples: examples)])
+  }
+
+  /// The labels of the examples of several files.
+  public init(of parts: [DataPart<LabelledText>]) throws(FormatError) {
+    var collection = Collection()
+    let first = parts.lazy.compactMap { part in part.examples.first.map { (part.source, $0) } }
+      .first
+    for part in parts {
+      let file = part.source
+      for example in part.examples {
+        guard let labels = example.labels else {
+          throw LabelledText.error(file, example.line, "it has no 'label'", "add it")
+        }
+        if let (other, first) = first, example.isList != first.isList {
+          throw LabelledText.error(
+            file, example.line,
+            "'label' is \(example.isList ? "a list" : "one label"), and on line \(first.line)"
+              + (other == file ? "" : " of \(other)") + " it is "
+              + (first.isList ? "a list" : "one label"),
+            "where examples may have several labels, each has a list")
+        }
+        try collection.add(labels, file, line: example.line)
       }
-      guard example.isList == examples[0].isList else {
-        throw LabelledText.error(
-          file, example.line,
-          "'label' is \(example.isList ? "a list" : "one label"), and on line \(examples[0].line) it is "
-            + (examples[0].isList ? "a list" : "one label"),
-          "where examples may have several labels, each has a list")
-      }
-      try collection.add(labels, line: example.line)
     }
     self.init(
-      names: try collection.sortedNames(), isMultiLabel: examples.first?.isList ?? false)
+      names: try collection.sortedNames(parts.first?.source ?? "the data"),
+      isMultiLabel: first?.1.isList ?? false)
   }
 
   /// The tags of the words of `examples`, in the same order.
@@ -44,11 +56,18 @@ public struct LabelSet: Sendable, Hashable {
   /// Throws `FormatError` for an example without tags, and for names beside numbers; `file` is the
   /// examples' for that.
   public init(of examples: [TaggedText], file: String) throws(FormatError) {
-    var collection = Collection(file: file)
-    for example in examples {
-      try collection.add(example.tagged(file).tags, line: example.line)
+    try self.init(of: [DataPart(source: file, examples: examples)])
+  }
+
+  /// The tags of the words of the examples of several files.
+  public init(of parts: [DataPart<TaggedText>]) throws(FormatError) {
+    var collection = Collection()
+    for part in parts {
+      for example in part.examples {
+        try collection.add(example.tagged(part.source).tags, part.source, line: example.line)
+      }
     }
-    self.init(names: try collection.sortedNames())
+    self.init(names: try collection.sortedNames(parts.first?.source ?? "the data"))
   }
 
   /// The numbers of the labels of `example`. Throws `FormatError` for a label that is not in the set, and
@@ -93,16 +112,15 @@ public struct LabelSet: Sendable, Hashable {
 }
 
 extension LabelSet {
-  /// The labels of a file's examples: names, or numbers.
+  /// The labels of examples: names, or numbers.
   private struct Collection {
-    let file: String
     private var names: Set<String> = []
     private var greatest: Int?
 
-    init(file: String) { self.file = file }
-
     /// Throws for names beside numbers.
-    mutating func add(_ labels: [LabelledText.Label], line: Int) throws(FormatError) {
+    mutating func add(
+      _ labels: [LabelledText.Label], _ file: String, line: Int
+    ) throws(FormatError) {
       for label in labels {
         switch label {
         case .name(let name): names.insert(name)
@@ -116,7 +134,7 @@ extension LabelSet {
     }
 
     /// The names in their order. Throws if there are too many.
-    func sortedNames() throws(FormatError) -> [String] {
+    func sortedNames(_ file: String) throws(FormatError) -> [String] {
       guard let greatest else { return names.sorted() }
       guard greatest < 1 << 20 else {
         throw LabelledText.error(

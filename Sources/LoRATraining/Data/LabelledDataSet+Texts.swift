@@ -69,7 +69,8 @@ struct LongExampleTally {
         source, line, "the example has more than \(limit) tokens",
         "allow longer sequences, or cut it")
     }
-    lines.append(line)
+    // One that a file's weight repeats stands behind itself.
+    if lines.last != line { lines.append(line) }
     return choice == .truncate
   }
 

@@ -47,17 +47,17 @@ extension LabelledText {
   /// and, as wanted, `text_pair` and `label`; or a text file, whose lines are the texts.
   ///
   /// A label is a name, or a number of a model's labels; a list of them says that an example may have
-  /// several. Other fields are metadata. Throws `FormatError` with the line of the problem.
-  public static func read(_ path: String) throws -> [LabelledText] {
-    let file = try DataFile(path)
+  /// several. Fields of other names are told by `fields`; the rest is metadata. Throws `FormatError` with the
+  /// line of the problem, and ``TrainingError`` for a map of fields that such records don't have.
+  public static func read(
+    _ path: String, fields: FieldMap = FieldMap()
+  ) throws -> [LabelledText] {
+    try fields.demand([.text, .textPair, .label], of: "labelled texts and pairs")
+    let file = try DataFile(path, fields: fields)
     var result: [LabelledText] = []
     switch file.format {
-    case .jsonLines:
-      try file.forEachJSONLine { result.append(try example($0, file: path, line: $1)) }
-    case .json:
-      try file.forEachElement { value, line, _ in
-        result.append(try example(value, file: path, line: line))
-      }
+    case .jsonLines, .json:
+      try file.forEachObject { result.append(try example($0, file: path, line: $1)) }
     case .csv: result = try rows(of: file)
     case .text:
       let reader = try ByteReader(path: path)
@@ -100,7 +100,8 @@ extension LabelledText {
         file, line,
         "expected the field 'text'; found "
           + (object.isEmpty ? "none" : object.keys.map { "'\($0)'" }.joined(separator: ", ")),
-        "rename the fields: text, text_pair, label")
+        "rename the fields (text, text_pair, label), or say which is which: --map "
+          + "text=FIELD,label=FIELD")
     }
     var result = LabelledText(text, second: try string("text_pair"), line: line)
     switch object["label"] {
@@ -133,20 +134,17 @@ extension LabelledText {
 
   private static func rows(of file: DataFile) throws -> [LabelledText] {
     var result: [LabelledText] = []
-    var columns: [String: Int] = [:]
-    try file.forEachCSVRow { names, line in
-      for (index, name) in names.map(DataFile.columnName).enumerated() where columns[name] == nil {
-        columns[name] = index
-      }
-      guard columns["text"] != nil else {
+    try file.forEachObject { names, line in
+      guard names.contains("text") else {
         throw error(
           file.path, line,
           "expected a column 'text'; found " + names.map { "'\($0)'" }.joined(separator: ", "),
-          "name the columns in the first line: text, text_pair, label")
+          "name the columns in the first line (text, text_pair, label), or say which is which: "
+            + "--map text=COLUMN,label=COLUMN")
       }
-    } _: { _, fields, line in
+    } _: { row, line in
       func field(_ name: String) -> String? {
-        columns[name].flatMap { fields[$0].isEmpty ? nil : fields[$0] }
+        row[name]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
       }
       result.append(
         LabelledText(

@@ -1,5 +1,5 @@
-import LoRAFiles
-import LoRAJSON
+package import LoRAFiles
+package import LoRAJSON
 
 /// A text in words, each with a tag, as a file of examples has it.
 ///
@@ -43,17 +43,21 @@ extension TaggedText {
   /// fields are metadata. A tag is a name, or a number of a model's labels. Lines have the word first and the
   /// tag last, with spaces or tabs between them; an empty line ends a sentence.
   ///
-  /// Throws `FormatError` with the line of the problem.
-  public static func read(_ path: String) throws -> [TaggedText] {
-    let file = try DataFile(path)
+  /// Fields of other names are told by `fields`. Throws `FormatError` with the line of the problem, and
+  /// ``TrainingError`` for a map of fields that such records don't have.
+  public static func read(
+    _ path: String, fields: FieldMap = FieldMap()
+  ) throws -> [TaggedText] {
+    try fields.demand([.tokens, .tags, .text], of: "words with tags")
+    let file = try DataFile(path, fields: fields)
     var result: [TaggedText] = []
     switch file.format {
-    case .jsonLines:
-      try file.forEachJSONLine { result.append(try example($0, file: path, line: $1)) }
-    case .json:
-      try file.forEachElement { value, line, _ in
-        result.append(try example(value, file: path, line: line))
-      }
+    case .jsonLines, .json:
+      try file.forEachObject { result.append(try example($0, file: path, line: $1, fields)) }
+    case .text where !fields.names.isEmpty:
+      throw FormatError(
+        .unsupported, file: path, problem: "its lines have no fields that a map could name",
+        remedy: "leave out the map")
     case .text: result = try sentences(of: path)
     case .csv:
       throw FormatError(
@@ -88,23 +92,34 @@ extension TaggedText {
 
   // MARK: Records
 
-  private static func example(
-    _ value: JSONValue, file: String, line: Int
+  /// Whether an object has words.
+  package static func areWords(in object: JSONObject) -> Bool {
+    [object["tokens"], object["words"]].contains { value in
+      value?.arrayValue.map { $0.first?.stringValue != nil } ?? false
+    }
+  }
+
+  package static func example(
+    _ value: JSONValue, file: String, line: Int, _ fields: FieldMap
   ) throws(FormatError) -> TaggedText {
     guard let object = value.objectValue else {
       throw LabelledText.error(
         file, line, "expected {\"tokens\": [...], \"tags\": [...]}, found \(value.kind)",
         "write an object a line")
     }
-    let words = try list(["tokens", "words"], of: object, file, line)
-    let tags = try list(["tags", "ner_tags", "labels"], of: object, file, line)
+    // What is mapped is meant, whatever else is there.
+    let words = try list(
+      fields.names[.tokens] == nil ? ["tokens", "words"] : ["tokens"], of: object, file, line)
+    let tags = try list(
+      fields.names[.tags] == nil ? ["tags", "ner_tags", "labels"] : ["tags"], of: object, file,
+      line)
     guard let words else {
       guard let text = object["text"]?.stringValue, tags == nil else {
         throw LabelledText.error(
           file, line,
           "expected the field 'tokens'; found "
             + (object.isEmpty ? "none" : object.keys.map { "'\($0)'" }.joined(separator: ", ")),
-          "rename the fields: tokens, tags")
+          "rename the fields (tokens, tags), or say which is which: --map tokens=FIELD,tags=FIELD")
       }
       return TaggedText(text: text, line: line)
     }

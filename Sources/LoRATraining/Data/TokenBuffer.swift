@@ -39,6 +39,32 @@ struct TokenBuffer: Sendable {
     }
   }
 
+  /// Appends the ids of another buffer, pieces as they are; the index of its first. Before it may be ids that
+  /// nobody asked for: a piece begins at a multiple of its size.
+  mutating func append(_ other: TokenBuffer) -> Int {
+    guard count > 0 else {
+      self = other
+      return 0
+    }
+    if other.count == 0 { return count }
+    guard other.text.isEmpty else {
+      let start = count
+      for index in 0..<other.count { append(other[index]) }
+      return start
+    }
+    let rest = (count - text.count) & (Self.pieceSize - 1)
+    if rest > 0 {
+      pieces[pieces.count - 1].append(
+        contentsOf: repeatElement(0, count: Self.pieceSize - rest))
+      count += Self.pieceSize - rest
+    }
+    let start = count
+    pieces += other.pieces
+    count += other.count
+    (least, greatest) = (min(least, other.least), max(greatest, other.greatest))
+    return start
+  }
+
   private mutating func startPiece() {
     pieces.append([])
     // The first piece grows as it must: most data are small.

@@ -24,14 +24,17 @@ public struct TokenDataSet: TrainingData {
     var targets: Int?
     /// The line of the file, or the row of the tensor, that the example comes from, if any.
     var line: Int?
+    /// Which of the data set's sources it comes from.
+    var file = 0
   }
 
   /// The multiple of positions that batches are padded to.
   public var paddingMultiple = 1
   /// The token id of padding; its targets are ignored.
   public var paddingToken = 0
-  /// The name of the data in errors, such as its file's name.
-  public let source: String
+  /// The name of the data in errors, such as its file's name; of several with commas between them.
+  public var source: String { sources.map(\.name).joined(separator: ", ") }
+  let sources: [DataSource]
   /// The number of positions of the longest example.
   public let longestExample: Int
   /// The number of targets that are not ignored, over all examples.
@@ -41,7 +44,8 @@ public struct TokenDataSet: TrainingData {
   /// The weight of each explicit target in the loss; empty where all are 1.
   let weights: [Float]
   let spans: [Span]
-  private let unit: DataUnit
+  /// The split key of each span; empty where that is what its tokens say.
+  let keys: [UInt64]
   /// Whether a batch is one sequence of all its examples, which do not see each other, instead of one of
   /// each, padded to the longest. The loss is the same; the work is that of the tokens there are.
   public var isPacked = false
@@ -61,15 +65,27 @@ public struct TokenDataSet: TrainingData {
   /// Creates a data set of sequences of `tokens`, each with something to predict.
   init(
     _ spans: [Span], tokens: TokenBuffer, targets: TokenBuffer = TokenBuffer(),
-    weights: [Float] = [], source: String, unit: DataUnit = .line
+    weights: [Float] = [], keys: [UInt64] = [], source: String, unit: DataUnit = .line
   ) throws(TrainingError) {
-    guard !spans.isEmpty else { throw .emptyData(source: source) }
+    try self.init(
+      spans, tokens: tokens, targets: targets, weights: weights, keys: keys,
+      sources: [DataSource(name: source, unit: unit)])
+  }
+
+  /// Creates a data set of sequences that come from `sources`.
+  init(
+    _ spans: [Span], tokens: TokenBuffer, targets: TokenBuffer, weights: [Float], keys: [UInt64],
+    sources: [DataSource]
+  ) throws(TrainingError) {
+    guard !spans.isEmpty else {
+      throw .emptyData(source: sources.map(\.name).joined(separator: ", "))
+    }
     self.spans = spans
+    self.keys = keys
+    self.sources = sources
     self.tokens = tokens
     self.targets = targets
     self.weights = weights
-    self.source = source
-    self.unit = unit
     longestExample = spans.reduce(0) { max($0, $1.length) }
     targetCount = spans.reduce(0) { $0 + $1.targetCount(in: targets) }
   }
@@ -196,9 +212,11 @@ public struct TokenDataSet: TrainingData {
   }
 
   /// The place of the example at `index`, counted from 1: "line 7", "example 3 (line 1)" of a list,
-  /// or "example 3" of data without lines.
+  /// or "example 3" of data without lines; of several files with the file before it.
   package func place(of index: Int) -> String {
-    spans[index].line.map { unit.place(index + 1, $0) } ?? "example \(index + 1)"
+    let source = sources[spans[index].file]
+    let place = spans[index].line.map { source.unit.place(index + 1, $0) } ?? "example \(index + 1)"
+    return sources.count > 1 ? "\(source.name), \(place)" : place
   }
 
   /// The batch of the examples at these indexes, padded on the right to the longest, or packed.
@@ -287,6 +305,14 @@ public struct TokenDataSet: TrainingData {
       }
     }
   }
+}
+
+/// Where examples come from.
+struct DataSource: Sendable {
+  /// The name in errors.
+  var name: String
+  /// What its records are counted by.
+  var unit: DataUnit
 }
 
 extension TokenDataSet {

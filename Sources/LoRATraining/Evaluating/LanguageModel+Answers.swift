@@ -70,6 +70,39 @@ extension LanguageModel {
   }
 }
 
+extension LanguageModel {
+  /// For each question the answer among `labels` that is likeliest, its end included, with the adapters that
+  /// apply here: the number of the label.
+  ///
+  /// The end tells a label apart from one that begins with it, as a model learns it. Cost: a forward pass over
+  /// each question for each label.
+  ///
+  /// - Parameters:
+  ///   - labels: the answers to choose from, as they stand behind a prompt.
+  ///   - questions: the questions.
+  ///   - tokenizer: the model's tokenizer.
+  ///   - batchSize: how many texts are computed together.
+  ///   - progress: called with the number of questions done.
+  public func likeliestLabels(
+    _ labels: [String], of questions: [Question], tokenizer: any Tokenizer, batchSize: Int = 8,
+    progress: (_ done: Int) -> Void = { _ in }
+  ) throws -> [Int] {
+    let endings = labels.map { tokenizer.continuation($0) }
+    var best: [Int] = []
+    for question in questions {
+      try Task.checkCancellation()
+      let examples = endings.map {
+        TrainingExample(
+          sequence: question.prompt + $0 + question.end, promptLength: question.prompt.count)
+      }
+      let scores = try score(try TokenDataSet(examples: examples), batchSize: batchSize)
+      best.append(scores.indices.min { scores[$0].sum < scores[$1].sum } ?? 0)
+      progress(best.count)
+    }
+    return best
+  }
+}
+
 extension Tokenizer {
   /// The ids of a text behind another: SentencePiece puts a space before a text, and not within it.
   fileprivate func continuation(_ text: String) -> [Int] {

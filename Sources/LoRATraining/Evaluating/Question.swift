@@ -14,6 +14,8 @@ public struct Question: Sendable, Hashable {
   public var expected: String
   /// The answers to choose from; nil where any may be given.
   public var choices: [String]?
+  /// The ids that end an answer in training.
+  public var end: [Int] = []
   /// The line of the file that it comes from.
   public var line: Int
 }
@@ -22,7 +24,7 @@ public struct Question: Sendable, Hashable {
 ///
 /// Of a prompt and its completion, an instruction or a conversation, the last answer is what is expected.
 /// A record with `choices`, a list of answers, has the right one as `answer`, by its text or by its number
-/// from 0.
+/// from 0. Of a text with a `label` that is a name, the label is what is expected.
 public final class QuestionReader {
   private let tokenizer: any Tokenizer
   private let chatFormat: (() throws -> ChatFormat)?
@@ -76,7 +78,7 @@ public final class QuestionReader {
   private func turns(of path: String) throws -> [Turn] {
     let file = try DataFile(path, fields: options.fields)
     var turns: [Turn] = []
-    if let choices = try choices(of: file) { return choices }
+    if let choices = try choices(of: file) ?? labelled(file) { return choices }
     try file.forEachRecord { record in
       var turn = Turn(
         chat: nil, pair: PromptCompletion(prompt: "", completion: ""), line: record.line)
@@ -161,6 +163,31 @@ public final class QuestionReader {
     return turns
   }
 
+  /// Texts with labels, if the first record is one: the text is what is asked, the label what is expected.
+  private func labelled(_ file: DataFile) throws -> [Turn]? {
+    guard [.jsonLines, .json, .csv].contains(file.format) else { return nil }
+    var turns: [Turn] = []
+    var isLabelled: Bool?
+    try file.forEachObject { value, line in
+      if isLabelled == nil {
+        isLabelled = value["text"]?.stringValue != nil && value["label"] != nil
+      }
+      guard isLabelled == true else { return }
+      let record = RecordFields(path: file.path, line: line, object: value.objectValue ?? [:])
+      guard let text = try record.string("text"), let label = value["label"]?.stringValue else {
+        throw record.error(
+          "expected a 'text' and a name as its 'label'; found "
+            + RecordFields.list(record.object.keys), "give every record both")
+      }
+      turns.append(
+        Turn(
+          chat: options.templateUse == .always
+            ? InstructionRecord(instruction: text, output: label).chat.told(options.system) : nil,
+          pair: PromptCompletion(prompt: text, completion: label), line: line))
+    }
+    return turns.isEmpty ? nil : turns
+  }
+
   // MARK: - Prompts
 
   /// Whether the chat template writes instructions.
@@ -179,6 +206,7 @@ public final class QuestionReader {
     guard let chat = turn.chat else {
       let before = shown.map { $0.pair.prompt + $0.pair.completion + "\n\n" }.joined()
       question.prompt = tokenizer.encodePrompt(before + turn.pair.prompt)
+      question.end = tokenizer.endOfSequence.map { [$0] } ?? []
       return question
     }
     guard let format = try chats.get() else {
@@ -195,6 +223,7 @@ public final class QuestionReader {
     conversation.messages = told + examples + chat.messages.dropFirst(told.count).dropLast()
     conversation.addsGenerationPrompt = true
     question.prompt = try format.prompt(conversation)
+    question.end = format.endOfTurn.map { [$0] } ?? []
     return question
   }
 }

@@ -30,6 +30,7 @@ public struct PreferenceDataSet: TrainingData {
 
     var isPair: Bool { chosen != nil && rejected != nil }
     var completions: [[Int]] { [chosen, rejected].compactMap { $0 } }
+    var longestRow: Int { completions.reduce(0) { max($0, prompt.count + $1.count) } }
     var length: Int { completions.reduce(0) { $0 + prompt.count + $1.count } }
   }
 

@@ -71,7 +71,10 @@ extension ClassifyCommand {
           })
       }
     }
-    let examples = try text.map { [TaggedText(text: $0, line: 1)] } ?? TaggedText.read(data ?? "")
+    let examples =
+      try text.map { [TaggedText(text: $0, line: 1)] }
+      ?? TaggedText.read(
+        data ?? "", fields: records.fields)
     let (tokenizer, longest) = (try pretrained.tokenizer(), pretrained.model.maximumPositions)
     let words = WordEncoder(tokenizer)
     return try examples.map { example in

@@ -13,7 +13,7 @@ struct ClassifyCommand: ParsableCommand {
     usage: """
       lora classify --model <path> (--text <text> | --data <file> | --ids <file[#name]>) \
       [--dtype <dtype>] [--text-only] [--adapter <adapter[:scale]> ...] [--allow-no-effect] \
-      [--batch <batch>] \
+      [--map <meaning=field,...>] [--batch <batch>] \
       [--logits] [--json]
       """,
     discussion: """
@@ -46,6 +46,7 @@ struct ClassifyCommand: ParsableCommand {
       "Token sequences, special tokens included: a JSON file [[id, ...], ...], or a .safetensors file, of "
         + "which FILE#name picks a tensor; without it 'eval' is read.", valueName: "file[#name]"))
   var ids: String?
+  @OptionGroup var records: FieldOptions
   @Option(parsing: .unconditional, help: "The number of texts that are computed together.")
   var batch = 32
   @Flag(help: "Also print the logits of all labels.")
@@ -53,6 +54,9 @@ struct ClassifyCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
+    if records.map != nil, data == nil {
+      throw ValidationError("--map names fields of --data; leave it out")
+    }
     guard [text, data, ids].filter({ $0 != nil }).count == 1 else {
       throw ValidationError("give one of --text TEXT, --data FILE and --ids FILE")
     }
@@ -111,7 +115,10 @@ struct ClassifyCommand: ParsableCommand {
       let sequences = try TokenSequences(ids, defaultName: "eval")
       return (sequences.sequences, nil, [])
     }
-    let texts = try text.map { [LabelledText($0, line: 1)] } ?? LabelledText.read(data ?? "")
+    let texts =
+      try text.map { [LabelledText($0, line: 1)] }
+      ?? LabelledText.read(
+        data ?? "", fields: records.fields)
     let (tokenizer, longest) = (try pretrained.tokenizer(), pretrained.model.maximumPositions)
     let encodings = try texts.map {
       try tokenizer.encode(

@@ -10,7 +10,8 @@ struct EmbedCommand: ParsableCommand {
     abstract: "Make a vector of each text, close to those of texts that mean the same.",
     usage: """
       lora embed --model <path> (--text <text> | --data <file>) [--dtype <dtype>] [--text-only] \
-      [--adapter <adapter[:scale]> ...] [--allow-no-effect] [--batch <batch>] [--json]
+      [--adapter <adapter[:scale]> ...] [--allow-no-effect] \
+      [--map <meaning=field,...>] [--batch <batch>] [--json]
       """,
     discussion: """
       The hidden states of a text's tokens are pooled as the files of sentence-transformers say \
@@ -28,11 +29,15 @@ struct EmbedCommand: ParsableCommand {
     help: ArgumentHelp(
       "Records with a text (.jsonl, .json, .csv), or a text a line (.txt).", valueName: "file"))
   var data: String?
+  @OptionGroup var records: FieldOptions
   @Option(parsing: .unconditional, help: "The number of texts that are computed together.")
   var batch = 32
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
+    if records.map != nil, data == nil {
+      throw ValidationError("--map names fields of --data; leave it out")
+    }
     guard (text == nil) != (data == nil) else {
       throw ValidationError("give either --text TEXT or --data FILE")
     }
@@ -44,7 +49,10 @@ struct EmbedCommand: ParsableCommand {
     let pretrained = try adapters.openModel(model.path, type: model.dtype.type)
     let encoder = try SentenceEncoder(pretrained)
     try adapters.attach(to: pretrained.model, from: model.path)
-    let examples = try text.map { [LabelledText($0, line: 1)] } ?? LabelledText.read(data ?? "")
+    let examples =
+      try text.map { [LabelledText($0, line: 1)] }
+      ?? LabelledText.read(
+        data ?? "", fields: records.fields)
     let tokenizer = try pretrained.tokenizer()
     for example in examples {
       guard example.second == nil else {

@@ -15,13 +15,15 @@ struct EvalCommand: ParsableCommand {
       texts.
 
       Metrics: exact, contains and f1 compare the answer with the expected one; choice takes the likeliest \
-      of a record's "choices"; perplexity needs no answer to be generated; command:PROGRAM gives each \
+      of a record's "choices"; label is what a classifier gives a text or, of a language model, the \
+      likeliest of the data's labels, with macro F1 and, in --json, F1 by label and confusions; perplexity needs no answer to be generated; command:PROGRAM gives each \
       {"prompt", "expected", "answer"} as a line to a program, which answers each with a number, true or \
       false, or {"score": ...}.
 
         lora eval --model MODEL --adapter support --data questions.jsonl --metric f1
         lora eval --model MODEL --adapter a --adapter a:0.5 --data questions.jsonl
         lora eval --model MODEL --data questions.jsonl --shots 1 --metric contains
+        lora eval --model ENCODER --adapter intents --data tags.jsonl --metric label
       """)
 
   @OptionGroup var model: ModelOptions
@@ -69,6 +71,9 @@ struct EvalCommand: ParsableCommand {
       throw ValidationError(
         "--loss-on and --invalid-records are for --metric perplexity and --control; leave them out")
     }
+    if metric == .label, answers != nil || !stop.isEmpty {
+      throw ValidationError("--metric label generates no answers: leave out --answers and --stop")
+    }
     if metric == .perplexity, shots > 0 || answers != nil || !stop.isEmpty {
       throw ValidationError(
         "--metric perplexity generates no answers: leave out --shots, --answers and --stop")
@@ -78,6 +83,9 @@ struct EvalCommand: ParsableCommand {
   func run() throws {
     var destinations = Destinations(reading: [model.path, data, control], force: replacement.force)
     if let answers { try destinations.check(answers, .log, option: "--answers") }
+    if metric == .label, let scores = try classifierScores() {
+      return try report(scores.scores, nil, labels: scores.reports)
+    }
     let pretrained = try model.load()
     let base = try pretrained.languageModel
     let table = try Candidates(
@@ -85,15 +93,21 @@ struct EvalCommand: ParsableCommand {
     let paths = candidates.flatMap { $0.parts.map(\.path) }
     try destinations.confirm()
     let precision = model.dtype.precision(otherwise: .float32)
+    var labels: [LabelReport]?
     let scores = try ProductPrecision.withValue(precision) {
-      metric == .perplexity
-        ? try perplexities(of: base, pretrained, table, paths)
-        : try answerScores(of: base, pretrained, table, paths)
+      switch metric {
+      case .perplexity: return try perplexities(of: base, pretrained, table, paths)
+      case .label:
+        let found = try labelReports(of: base, pretrained, table, paths)
+        labels = found
+        return zip(table.all, found).map { CandidateScores(name: $0.name, scores: $1.scores) }
+      default: return try answerScores(of: base, pretrained, table, paths)
+      }
     }
     let lost = try ProductPrecision.withValue(precision) {
       try control.map { try losses(on: $0, of: base, pretrained, table, paths) }
     }
-    try report(scores, lost)
+    try report(scores, lost, labels: labels)
   }
 
   // MARK: - Measuring
@@ -103,12 +117,7 @@ struct EvalCommand: ParsableCommand {
     _ paths: [String]
   ) throws -> [CandidateScores] {
     let tokenizer = try pretrained.tokenizer()
-    var options = DataOptions()
-    records.apply(to: &options)
-    let reader = QuestionReader(tokenizer: tokenizer, options: options) {
-      try records.template.format(of: pretrained, adapters: paths)
-    }
-    let questions = try reader.read(data, shots: shots)
+    let questions = try questions(pretrained, tokenizer, paths)
     if metric == .choice {
       guard questions.allSatisfy({ $0.choices != nil }) else {
         throw CommandError(
@@ -140,6 +149,18 @@ struct EvalCommand: ParsableCommand {
     }
     try write(texts, questions, scores)
     return scores
+  }
+
+  /// The questions of the file, in the words of training.
+  func questions(
+    _ pretrained: PretrainedModel, _ tokenizer: any Tokenizer, _ paths: [String]
+  ) throws -> [Question] {
+    var options = DataOptions()
+    records.apply(to: &options)
+    let reader = QuestionReader(tokenizer: tokenizer, options: options) {
+      try records.template.format(of: pretrained, adapters: paths)
+    }
+    return try reader.read(data, shots: shots)
   }
 
   private func perplexities(
@@ -197,7 +218,9 @@ struct EvalCommand: ParsableCommand {
 
   // MARK: - Reporting
 
-  private func report(_ scores: [CandidateScores], _ lost: [Double]?) throws {
+  private func report(
+    _ scores: [CandidateScores], _ lost: [Double]?, labels: [LabelReport]?
+  ) throws {
     let bootstrap = PairedBootstrap()
     let base = scores[0]
     let isLoss = metric == .perplexity
@@ -218,12 +241,14 @@ struct EvalCommand: ParsableCommand {
         ]
         object["verdict"] = .string(comparison.verdict.rawValue)
       }
+      if let labels { Self.add(labels[index], to: &object) }
       if let lost { object["control_nll"] = .number(lost[index]) }
       object["scores"] = .array(candidate.scores.map { .number($0) })
       objects.append(.object(object))
       rows.append(
         [
           candidate.name, decimal(candidate.mean, 4),
+        ] + (labels.map { [decimal($0[index].macroF1, 4)] } ?? []) + [
           "\(decimal(interval.lowerBound, 4)) to \(decimal(interval.upperBound, 4))",
           comparison.map { Self.words(for: $0) } ?? "",
         ] + (lost.map { [decimal($0[index], 4)] } ?? []))
@@ -234,9 +259,11 @@ struct EvalCommand: ParsableCommand {
         "candidates": .array(objects),
       ])
     }
-    let title = isLoss ? "NLL" : metric.name
+    let title = isLoss ? "NLL" : labels == nil ? metric.name : "accuracy"
     let header =
-      ["", title, "95 % interval", "beside the base"] + (lost == nil ? [] : ["control NLL"])
+      ["", title] + (labels == nil ? [] : ["macro F1"])
+      + ["95 % interval", "beside \(base.name == "base" ? "the base" : base.name)"]
+      + (lost == nil ? [] : ["control NLL"])
     try StandardOutput.lines(InspectCommand.Report.table(rows, header: header))
     try StandardOutput.line(counted(base.scores.count, "example"))
   }

@@ -13,7 +13,7 @@ struct SweepCommand: ParsableCommand {
       lora sweep --model <path> --adapter <adapter> [--adapter <adapter>] --data <file[#name]> \
       [--from <from>] [--to <to>] [--steps <steps>] [--plot <file.svg>] [--batch <batch>] \
       [--sequence-length <tokens>] [--long-rows <choice>] [--map <meaning=field,...>] \
-      [--loss-on <part>] [--use-template <choice>] [--chat-template <file.jinja>] [--system <text>] \
+      [--loss-on <part>] [--use-template <choice>] [--chat-template <file.jinja>] [--template-date <date>] [--system <text>] \
       [--invalid-records <choice>] [--dtype <dtype>] [--text-only] \
       [--allow-no-effect] \
       [--force] [--json]

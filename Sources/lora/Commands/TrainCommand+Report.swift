@@ -109,13 +109,16 @@ extension TrainCommand {
       !outcome.history.warnings.contains { notice.hasSuffix($0) }
     }
     report.data =
-      [DataSummary(run.trainer.data, source: data)] + (task.heldOut.map { [$0] } ?? [])
+      [DataSummary(run.trainer.data, source: data.names)] + (task.heldOut.map { [$0] } ?? [])
     for index in report.data.indices {
       // What was said of the data belongs to them.
       let prefix = "note: \(report.data[index].source): "
       let own = report.notes.filter { $0.hasPrefix(prefix) }
       report.data[index].notes = own.map { String($0.dropFirst(prefix.count)) }
       report.notes.removeAll { own.contains($0) }
+    }
+    if let share = evaluation.validation, report.data.count > 1 {
+      report.data[1].source = "\(share) of \(data.names)"
     }
     if let first = report.history.steps.first?.step, first > 1 {
       report.notes.append("nothing is known of how the steps before step \(first) went")

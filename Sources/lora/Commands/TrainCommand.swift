@@ -34,13 +34,16 @@ struct TrainCommand: ParsableCommand {
         + "--task token-classification records with tokens and tags, lists of words and of their labels, or "
         + "lines of a word and its tag with an empty line behind a sentence (.conll, .txt). For --task "
         + "embedding pairs (text, text_pair), or labelled texts. For --task preference prompt, chosen and "
-        + "rejected, or prompt, completion and label, true or false.",
-      valueName: "file[#name]"))
-  var data: String
+        + "rejected, or prompt, completion and label, true or false. The option repeats; a weight says how "
+        + "often the examples of a file come: 2 for twice, 0.5 for half of them.",
+      valueName: "file[#name][:weight]"),
+    transform: WeightedFile.init(argument:))
+  var data: [WeightedFile]
   @Option(
     help: ArgumentHelp(
       "Data to measure the loss on before and after training; of a .safetensors file without #name "
-        + "the tensor 'eval'. (default: the tensor 'eval' of the --data file, if it has one)",
+        + "the tensor 'eval'. (default: what --validation keeps, or the tensor 'eval' of the --data file, if "
+        + "it has one)",
       valueName: "file[#name]"))
   var evalData: String?
   @Option(help: ArgumentHelp("The folder to write.", valueName: "dir"))
@@ -74,12 +77,14 @@ struct TrainCommand: ParsableCommand {
 
   func validate() throws {
     try preference.check(for: task)
-    if task != .text,
-      let option = schedule.packing
-        ? "--packing" : examples.records.given ?? reporting.givenSamples
-    {
+    if evaluation.validation != nil, evalData != nil {
+      throw ValidationError(
+        "--validation and --eval-data say both what is measured on; leave one of them out")
+    }
+    if task != .text, let option = schedule.packing ? "--packing" : reporting.givenSamples {
       throw ValidationError("\(option) is for --task text; leave it out")
     }
+    try examples.records.check(for: task)
   }
 
   func run() throws {
@@ -88,7 +93,8 @@ struct TrainCommand: ParsableCommand {
     try recipe.check()
     folder.recover()
     var destinations = Destinations(
-      reading: [model.path, data, evalData, recipe.config, recipe.initAdapter, reporting.samples],
+      reading: data.map(\.path) + [model.path, evalData, recipe.config, recipe.initAdapter]
+        + [reporting.samples],
       force: replaces)
     if let log { try destinations.check(log, .log, option: "--log") }
     try reporting.check(&destinations, force: replaces)
@@ -100,9 +106,9 @@ struct TrainCommand: ParsableCommand {
           + "--force to begin again")
     }
     let input = TaskInput(
-      model: model, data: data, evalData: evalData, examples: examples,
-      initAdapter: recipe.initAdapter, seed: schedule.seed, isPacked: schedule.packing,
-      reporting: reporting)
+      model: model, data: data, evalData: evalData, split: try evaluation.split(),
+      examples: examples, initAdapter: recipe.initAdapter, seed: schedule.seed,
+      isPacked: schedule.packing, reporting: reporting)
     switch task {
     case .text: try run(TextTask(input), destinations)
     case .classification: try run(ClassificationTask(input), destinations)
@@ -142,8 +148,15 @@ struct TrainCommand: ParsableCommand {
     if checkpoints.checkpointEvery != nil {
       try folder.write(
         RunFolder.Recipe(
-          arguments: Array(CommandLine.arguments.dropFirst(2)), folder: FileSystem.absolute(".")))
+          arguments: Array(CommandLine.arguments.dropFirst(2)) + dateArguments,
+          folder: FileSystem.absolute(".")))
     }
+  }
+
+  /// The date of this run for the one that goes on with it: a template may write it into the data.
+  private var dateArguments: [String] {
+    let template = examples.records.template
+    return template.templateDate == nil ? ["--template-date", "\(template.now)"] : []
   }
 
   private func reportFinished() throws {

@@ -9,12 +9,14 @@ enum EvaluationMetric: Hashable, ExpressibleByArgument, CustomStringConvertible 
   case answers(AnswerMetric)
   /// The likeliest of a record's choices.
   case choice
+  /// The label of a text: what a classifier gives, or the likeliest of the data's.
+  case label
   /// The loss of what is expected.
   case perplexity
   /// Answers, judged by a program.
   case command(String)
 
-  static let names = "exact, contains, f1, choice, perplexity or command:PROGRAM"
+  static let names = "exact, contains, f1, choice, label, perplexity or command:PROGRAM"
 
   init?(argument: String) {
     let prefix = "command:"
@@ -24,6 +26,8 @@ enum EvaluationMetric: Hashable, ExpressibleByArgument, CustomStringConvertible 
       self = .answers(metric)
     } else if argument == "choice" {
       self = .choice
+    } else if argument == "label" {
+      self = .label
     } else if argument == "perplexity" {
       self = .perplexity
     } else {
@@ -35,6 +39,7 @@ enum EvaluationMetric: Hashable, ExpressibleByArgument, CustomStringConvertible 
     switch self {
     case .answers(let metric): metric.rawValue
     case .choice: "choice"
+    case .label: "label"
     case .perplexity: "perplexity"
     case .command(let program): "command:\(program)"
     }
@@ -49,7 +54,7 @@ enum EvaluationMetric: Hashable, ExpressibleByArgument, CustomStringConvertible 
     case .answers(let metric):
       zip(texts, questions).map { metric.score($0, expected: $1.expected) }
     case .command(let program): try Self.judged(by: program, texts, questions)
-    case .choice, .perplexity: []
+    case .choice, .label, .perplexity: []
     }
   }
 

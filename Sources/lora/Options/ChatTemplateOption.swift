@@ -2,6 +2,7 @@ import ArgumentParser
 import LoRAFiles
 import LoRAKit
 import LoRAModels
+import LoRATemplates
 
 /// Which template writes conversations.
 struct ChatTemplateOption: ParsableArguments {
@@ -11,6 +12,25 @@ struct ChatTemplateOption: ParsableArguments {
   )
   var chatTemplate: String?
 
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "What a template that asks for the date is told, as 2026-12-01 or 2026-12-01T09:30:00. (default: when "
+        + "the command began; of a training that is resumed, when that began)", valueName: "date"),
+    transform: parsedDate)
+  var templateDate: CalendarTime?
+
+  /// When this command began: one moment for all that it writes.
+  private static let start = {
+    var now = CalendarTime.now
+    // A recipe says no microseconds.
+    now.microsecond = 0
+    return now
+  }()
+
+  /// What templates are told of the date.
+  var now: CalendarTime { templateDate ?? Self.start }
+
   /// The name of a template in the folder of what was trained with it.
   static let fileName = "chat_template.jinja"
 
@@ -18,14 +38,16 @@ struct ChatTemplateOption: ParsableArguments {
   /// that lies in its folder, or by the model's.
   func format(of pretrained: PretrainedModel, adapters: [String] = []) throws -> ChatFormat {
     guard let path = try chatTemplate ?? Self.path(of: adapters) else {
-      return try pretrained.chatFormat()
+      var format = try pretrained.chatFormat()
+      format.now = now
+      return format
     }
     let tokens = try ChatTemplates(specialTokensAt: pretrained.path).specialTokens
     let source = try FileSystem.readText(path)
     do {
       return ChatFormat(
         tokenizer: try PretrainedModel.tokenizer(at: pretrained.path),
-        template: try ChatTemplate(source, specialTokens: tokens))
+        template: try ChatTemplate(source, specialTokens: tokens), now: now)
     } catch let error as TemplateError {
       throw CommandError(path, error)
     }
@@ -47,4 +69,12 @@ struct ChatTemplateOption: ParsableArguments {
   func filesBesideResult() throws -> [(name: String, content: [UInt8])] {
     try chatTemplate.map { [(Self.fileName, try FileSystem.read($0))] } ?? []
   }
+}
+
+/// The argument of `--template-date`.
+func parsedDate(_ text: String) throws -> CalendarTime {
+  guard let time = CalendarTime(text) else {
+    throw ValidationError("'\(text)' is no date; write it as 2026-12-01 or 2026-12-01T09:30:00")
+  }
+  return time
 }

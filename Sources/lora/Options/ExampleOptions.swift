@@ -56,8 +56,22 @@ extension DataReader {
   /// Reads the data that `path` names, and says what became of examples that did not fit.
   func readTelling(_ path: String, tensor: String) throws -> TokenDataSet {
     let (data, report) = try read(path, tensor: tensor)
-    for error in report.errors { StandardError.line("warning: left out: \(error)") }
-    for note in report.notes { StandardError.line("note: \(data.source): \(note)") }
+    Self.tell(report, of: data.source)
     return data
+  }
+
+  /// Reads the data of several files, keeps some of them from training, and says what became of examples
+  /// that did not fit.
+  func readTelling(
+    _ files: [WeightedFile], split: DataSplit?, tensor: String
+  ) throws -> (training: TokenDataSet, validation: TokenDataSet?) {
+    let (training, validation, reports) = try read(files, split: split, tensor: tensor)
+    for (file, report) in zip(files, reports) { Self.tell(report, of: file.path) }
+    return (training, validation)
+  }
+
+  private static func tell(_ report: DataReport, of source: String) {
+    for error in report.errors { StandardError.line("warning: left out: \(error)") }
+    for note in report.notes { StandardError.line("note: \(source): \(note)") }
   }
 }

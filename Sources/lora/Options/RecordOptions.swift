@@ -58,14 +58,23 @@ struct RecordOptions: ParsableArguments {
 }
 
 extension RecordOptions {
-  /// The first of these options that is given; nil if none is.
-  var given: String? {
-    if map != nil { return "--map" }
-    if lossOn != .answers { return "--loss-on" }
-    if useTemplate != .automatic { return "--use-template" }
-    if template.chatTemplate != nil { return "--chat-template" }
-    if system != nil { return "--system" }
-    return invalidRecords == .stop ? nil : "--invalid-records"
+  /// Which fields hold what.
+  var fields: FieldMap { map ?? FieldMap() }
+
+  /// Throws wrong usage if one of these options is given that `task` has nothing to do with.
+  func check(for task: TaskArgument) throws(ValidationError) {
+    let writesChats = task == .text || task == .preference
+    let ofTexts = [
+      ("--loss-on", lossOn != .answers), ("--use-template", useTemplate != .automatic),
+      ("--invalid-records", invalidRecords != .stop),
+    ]
+    let ofChats = [("--chat-template", template.chatTemplate != nil), ("--system", system != nil)]
+    if task != .text, let option = ofTexts.first(where: \.1)?.0 {
+      throw ValidationError("\(option) is for --task text; leave it out")
+    }
+    if !writesChats, let option = ofChats.first(where: \.1)?.0 {
+      throw ValidationError("\(option) is for --task text and preference; leave it out")
+    }
   }
 
   /// Sets what the options say of records.
@@ -73,9 +82,23 @@ extension RecordOptions {
     options.learned = lossOn
     options.templateUse = useTemplate
     options.system = system
-    options.fields = map ?? FieldMap()
+    options.fields = fields
     options.skipsInvalid = invalidRecords == .skip
   }
+}
+
+/// Which fields of texts hold what.
+struct FieldOptions: ParsableArguments {
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Which fields hold what, where they have other names: text=utterance,label=intent.",
+      valueName: "meaning=field,..."),
+    transform: parsedFields)
+  var map: FieldMap?
+
+  /// The map.
+  var fields: FieldMap { map ?? FieldMap() }
 }
 
 /// The argument of `--map`.

@@ -9,22 +9,26 @@ struct ClassificationTask: ClassifierTask {
   private let evaluationData: LabelledDataSet?
 
   init(_ input: TaskInput) throws {
-    let texts = try LabelledText.read(input.data)
+    let fields = input.examples.records.fields
+    let texts = try input.examples { try LabelledText.read($0, fields: fields) }
     let classifier = try OpenedClassifier(input, kind: .sequences) {
-      try LabelSet(of: texts, file: input.data)
+      try LabelSet(of: texts.training)
     }
-    func dataSet(_ texts: [LabelledText], _ file: String) throws -> LabelledDataSet {
-      try classifier.dataSet(file) {
-        try LabelledDataSet.encoding(
-          texts, labels: classifier.labels, tokenizer: $0, longest: $1, longExamples: $2,
-          source: file)
-      }
+    func dataSet(_ parts: [DataPart<LabelledText>]) throws -> LabelledDataSet {
+      try LabelledDataSet(
+        parts.flatMap { part in
+          try classifier.dataSet(part.source) {
+            try LabelledDataSet.encoding(
+              part.examples, labels: classifier.labels, tokenizer: $0, longest: $1,
+              longExamples: $2, source: part.source)
+          }.examples
+        }, source: parts.map(\.source).joined(separator: ", "))
     }
     self.classifier = classifier
     model = try classifier.pretrained.sequenceClassifier
-    data = try dataSet(texts, input.data)
-    evaluationFile = input.evalData
-    evaluationData = try input.evalData.map { try dataSet(LabelledText.read($0), $0) }
+    data = try dataSet(texts.training)
+    evaluationFile = texts.heldOut?.first?.source
+    evaluationData = try texts.heldOut.map(dataSet)
   }
 
   func trainer(

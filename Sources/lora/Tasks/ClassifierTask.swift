@@ -52,7 +52,7 @@ struct OpenedClassifier {
       try known.map { LabelSet(names: $0.labels, isMultiLabel: $0.isMultiLabel) } ?? labels()
     guard self.labels.names.count > 1 || self.labels.isMultiLabel else {
       throw CommandError(
-        "\(input.data): all examples have the label '\(self.labels.names.first ?? "")': there is nothing "
+        "\(input.data.names): all examples have the label '\(self.labels.names.first ?? "")': there is nothing "
           + "to tell apart; give examples of others")
     }
     if let adapter = input.initAdapter {

@@ -17,22 +17,25 @@ struct EmbeddingTask: TrainingTask {
       own.model, pooling: own.pooling, isNormalized: own.isNormalized,
       longestText: min(own.longestText, try input.examples.longest(for: pretrained.model)),
       prompt: own.prompt)
-    let texts = try LabelledText.read(input.data)
+    let fields = input.examples.records.fields
+    let texts = try input.examples { try LabelledText.read($0, fields: fields) }
     let tokenizer = try pretrained.tokenizer()
     let encoder = encoder
     func ids(_ text: String) -> [Int] { encoder.encode(text, tokenizer: tokenizer).encoding.ids }
-    if texts.allSatisfy({ $0.second != nil }) {
+    let learned = texts.training.flatMap(\.examples)
+    if learned.allSatisfy({ $0.second != nil }) {
       data = try PairDataSet(
-        texts.map { PairDataSet.Example(ids($0.text), ids($0.second ?? "")) }, source: input.data)
+        learned.map { PairDataSet.Example(ids($0.text), ids($0.second ?? "")) },
+        source: input.data.names)
     } else {
       data = try PairDataSet(
-        sequences: texts.map { ids($0.text) }, labels: try Self.labels(of: texts, input.data),
-        seed: input.seed, source: input.data)
+        sequences: learned.map { ids($0.text) }, labels: try Self.labels(of: texts.training),
+        seed: input.seed, source: input.data.names)
     }
-    evaluationTexts = try input.evalData.map { file in
-      let texts = try LabelledText.read(file)
+    evaluationTexts = try texts.heldOut.map { parts in
+      let texts = parts.flatMap(\.examples)
       guard texts.allSatisfy({ $0.second != nil }) else {
-        return (texts.map(\.text), try Self.labels(of: texts, file))
+        return (texts.map(\.text), try Self.labels(of: parts))
       }
       return (
         texts.flatMap { [$0.text, $0.second ?? ""] }, texts.indices.flatMap { [$0, $0] }
@@ -42,25 +45,30 @@ struct EmbeddingTask: TrainingTask {
 
   private static let remedy = "give pairs (text, text_pair) or labelled texts (text, label)"
 
-  private static func labels(of texts: [LabelledText], _ file: String) throws -> [Int] {
-    if let pair = texts.first(where: { $0.second != nil }) {
-      throw FormatError(
-        .typeMismatch, file: file, subject: "line \(pair.line)",
-        problem: "it is a pair of texts, and others are not",
-        remedy: remedy)
-    }
-    if let alone = texts.first(where: { $0.labels == nil }) {
-      throw FormatError(
-        .missingKey, file: file, subject: "line \(alone.line)",
-        problem: "it has neither 'text_pair' nor 'label'", remedy: remedy)
-    }
-    let labels = try LabelSet(of: texts, file: file)
-    return try texts.map { text in
-      guard let label = try labels.numbers(of: text, file: file).first else {
+  private static func labels(of parts: [DataPart<LabelledText>]) throws -> [Int] {
+    for part in parts {
+      if let pair = part.examples.first(where: { $0.second != nil }) {
         throw FormatError(
-          .invalidValue, file: file, subject: "line \(text.line)", problem: "it has no label")
+          .typeMismatch, file: part.source, subject: "line \(pair.line)",
+          problem: "it is a pair of texts, and others are not",
+          remedy: remedy)
       }
-      return label
+      if let alone = part.examples.first(where: { $0.labels == nil }) {
+        throw FormatError(
+          .missingKey, file: part.source, subject: "line \(alone.line)",
+          problem: "it has neither 'text_pair' nor 'label'", remedy: remedy)
+      }
+    }
+    let labels = try LabelSet(of: parts)
+    return try parts.flatMap { part in
+      try part.examples.map { text in
+        guard let label = try labels.numbers(of: text, file: part.source).first else {
+          throw FormatError(
+            .invalidValue, file: part.source, subject: "line \(text.line)",
+            problem: "it has no label")
+        }
+        return label
+      }
     }
   }
 

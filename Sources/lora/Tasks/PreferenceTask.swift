@@ -8,29 +8,43 @@ struct PreferenceTask: TrainingTask {
   private let data: PreferenceDataSet
   private let evaluationData: PreferenceDataSet?
   private let loss: PreferenceLoss
+  let filesBesideAdapter: [(name: String, content: [UInt8])]
   /// What the base says of the data that is not learned from: the same at each evaluation.
   private let reference = PreferenceReference()
 
   init(_ input: TaskInput, _ options: PreferenceOptions) throws {
-    let texts = try PreferenceText.read(input.data)
+    let records = input.examples.records
+    let texts = try input.examples { try PreferenceText.read($0, fields: records.fields) }
     pretrained = try input.model.load()
     let base = try pretrained.languageModel
     let tokenizer = try pretrained.tokenizer()
-    if let text = pretrained.endOfTextWarning(with: tokenizer) {
-      StandardError.line("warning: \(text)")
+    let pretrained = pretrained
+    let chatFormat = {
+      try records.template.format(of: pretrained, adapters: input.initAdapter.map { [$0] } ?? [])
     }
+    let isChat = texts.training.contains { $0.examples.contains { $0.chat != nil } }
+    let warning =
+      isChat
+      ? (try? chatFormat()).flatMap { pretrained.endOfTurnWarning(with: $0) }
+      : pretrained.endOfTextWarning(with: tokenizer)
+    if let warning { StandardError.line("warning: \(warning)") }
     let longest = try input.examples.longest(for: base)
-    func dataSet(_ texts: [PreferenceText], _ file: String) throws -> PreferenceDataSet {
-      let (data, notes) = try PreferenceDataSet.encoding(
-        texts, tokenizer: tokenizer, longest: longest,
-        longExamples: input.examples.longRows ?? .truncate, source: file)
-      for note in notes { StandardError.line("note: \(file): \(note)") }
-      return data
+    func dataSet(_ parts: [DataPart<PreferenceText>]) throws -> PreferenceDataSet {
+      try PreferenceDataSet(
+        parts.flatMap { part in
+          let (data, notes) = try PreferenceDataSet.encoding(
+            part.examples, tokenizer: tokenizer, longest: longest,
+            longExamples: input.examples.longRows ?? .truncate, system: records.system,
+            source: part.source, chatFormat: chatFormat)
+          for note in notes { StandardError.line("note: \(part.source): \(note)") }
+          return data.examples
+        }, source: parts.map(\.source).joined(separator: ", "))
     }
+    filesBesideAdapter = try records.template.filesBesideResult()
     self.base = base
-    data = try dataSet(texts, input.data)
+    data = try dataSet(texts.training)
     loss = options.loss(ofPairs: data.arePairs)
-    evaluationData = try input.evalData.map { try dataSet(PreferenceText.read($0), $0) }
+    evaluationData = try texts.heldOut.map(dataSet)
     try evaluationData?.check(for: base, loss: loss)
   }
 

@@ -15,13 +15,14 @@ struct TextTask: TrainingTask {
     pretrained = try input.model.load()
     let reader = try input.examples.reader(
       for: pretrained, under: input.initAdapter.map { [$0] } ?? [])
-    var data = try reader.readTelling(input.data, tensor: "train")
+    var (data, kept) = try reader.readTelling(input.data, split: input.split, tensor: "train")
+    if let kept { input.tellSplit(kept.exampleCount, of: data.exampleCount) }
     data.isPacked = input.isPacked
     self.data = data
     StandardError.warnings(reader.endWarnings(for: pretrained))
     evaluationData =
-      try input.evalData.map { try reader.readTelling($0, tensor: "eval") }
-      ?? reader.readTensor("eval", ifIn: input.data)?.data
+      try kept ?? input.evalData.map { try reader.readTelling($0, tensor: "eval") }
+      ?? reader.readTensors("eval", ifIn: input.data.map(\.path))
     base = try pretrained.languageModel
     prompts = try Self.prompts(input, pretrained, asksAsUser: reader.hasChats)
     filesBesideAdapter = try input.examples.records.template.filesBesideResult()

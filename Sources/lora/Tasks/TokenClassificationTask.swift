@@ -9,22 +9,26 @@ struct TokenClassificationTask: ClassifierTask {
   private let evaluationData: TaggedDataSet?
 
   init(_ input: TaskInput) throws {
-    let texts = try TaggedText.read(input.data)
+    let fields = input.examples.records.fields
+    let texts = try input.examples { try TaggedText.read($0, fields: fields) }
     let classifier = try OpenedClassifier(input, kind: .tokens) {
-      try LabelSet(of: texts, file: input.data)
+      try LabelSet(of: texts.training)
     }
-    func dataSet(_ texts: [TaggedText], _ file: String) throws -> TaggedDataSet {
-      try classifier.dataSet(file) {
-        try TaggedDataSet.encoding(
-          texts, labels: classifier.labels, tokenizer: $0, longest: $1, longExamples: $2,
-          source: file)
-      }
+    func dataSet(_ parts: [DataPart<TaggedText>]) throws -> TaggedDataSet {
+      try TaggedDataSet(
+        parts.flatMap { part in
+          try classifier.dataSet(part.source) {
+            try TaggedDataSet.encoding(
+              part.examples, labels: classifier.labels, tokenizer: $0, longest: $1,
+              longExamples: $2, source: part.source)
+          }.examples
+        }, source: parts.map(\.source).joined(separator: ", "))
     }
     self.classifier = classifier
     model = try classifier.pretrained.tokenClassifier
-    data = try dataSet(texts, input.data)
-    evaluationFile = input.evalData
-    evaluationData = try input.evalData.map { try dataSet(TaggedText.read($0), $0) }
+    data = try dataSet(texts.training)
+    evaluationFile = texts.heldOut?.first?.source
+    evaluationData = try texts.heldOut.map(dataSet)
   }
 
   func trainer(

@@ -4,8 +4,10 @@ import LoRAKit
 /// What a task is given on the command line.
 struct TaskInput {
   let model: ModelOptions
-  let data: String
+  let data: [WeightedFile]
   let evalData: String?
+  /// What is kept of the data to measure on.
+  var split: DataSplit?
   let examples: ExampleOptions
   /// The adapter that training goes on from.
   let initAdapter: String?
@@ -14,6 +16,30 @@ struct TaskInput {
   var isPacked = false
   /// What is asked while training.
   let reporting: ReportOptions
+}
+
+extension TaskInput {
+  /// The examples to learn from and those to measure on, if there are any, as `read` reads them of a file.
+  func examples<Example: SplittableExample>(
+    _ read: (_ path: String) throws -> [Example]
+  ) throws -> (training: [DataPart<Example>], heldOut: [DataPart<Example>]?) {
+    let selection = try DataSelection(data, split: split, read: read)
+    tellSplit(
+      selection.validation.reduce(0) { $0 + $1.examples.count },
+      of: selection.training.reduce(0) { $0 + $1.examples.count })
+    guard let evalData else { return (selection.training, split.map { _ in selection.validation }) }
+    return (
+      selection.training, [DataPart(source: evalData, examples: try read(evalData))]
+    )
+  }
+
+  /// Says how many examples are kept from training.
+  func tellSplit(_ held: Int, of learned: Int) {
+    guard split != nil else { return }
+    StandardError.line(
+      "note: \(counted(held, "example")) of \(data.names) \(held == 1 ? "is" : "are") for validation, "
+        + "\(counted(learned, "example")) to learn from")
+  }
 }
 
 /// What `lora train` makes a model learn: how data are read, which kind of model they need, and how it is

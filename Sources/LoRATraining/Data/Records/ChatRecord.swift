@@ -56,13 +56,19 @@ public struct ChatRecord: Sendable, Hashable {
   /// The conversation without its oldest messages, from the system's on: it begins with the next one of the
   /// user. Nil where there is none behind which the assistant answers.
   var withoutOldestExchange: ChatRecord? {
+    guard let shorter = withoutOldestTurns, shorter.hasAnswer else { return nil }
+    return shorter
+  }
+
+  /// The same, whether or not the assistant says anything in what is left.
+  var withoutOldestTurns: ChatRecord? {
     let told = messages.prefix { $0["role"] == "system" || $0["role"] == "developer" }.count
     let next = messages.indices.dropFirst(told + 1).first { messages[$0]["role"] == "user" }
     guard let next else { return nil }
     var shorter = self
     shorter.messages.removeSubrange(told..<next)
     shorter.weights?.removeSubrange(told..<next)
-    return shorter.hasAnswer ? shorter : nil
+    return shorter
   }
 }
 

@@ -51,7 +51,7 @@ struct RecordFields {
   /// The fields of each form.
   static let forms = [
     ["messages"], ["conversations"], ["conversation"], ["prompt", "completion"],
-    ["instruction", "output"], ["text"],
+    ["instruction", "output"], ["text"], ["chosen", "rejected"],
   ]
 
   // MARK: - Conversations
@@ -128,7 +128,10 @@ struct RecordFields {
   }
 
   private func unknownForm() -> FormatError {
-    error(
+    if value("chosen") != nil, value("rejected") != nil {
+      return error("it is a preference, found \(Self.list(object.keys))", "give --task preference")
+    }
+    return error(
       "expected {\"text\": ...}, {\"prompt\": ..., \"completion\": ...}, {\"messages\": [...]} or "
         + "{\"instruction\": ..., \"output\": ...}; found \(Self.list(object.keys))",
       "rename the fields, or say which is which: " + Self.map(for: object.keys))
