@@ -80,6 +80,7 @@ public struct DataCheck {
       for index in detectors.indices { try detectors[index].examine(example, &log) }
       try fit?.examine(example, &log)
     }
+    try fit?.examineWaiting(&log)
     try readEvaluation(&detectors)
     for index in detectors.indices { try detectors[index].finish(&log) }
     fit?.finish(&log)

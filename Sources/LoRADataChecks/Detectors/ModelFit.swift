@@ -1,5 +1,6 @@
 import LoRAModels
 import LoRATemplates
+import LoRATensor
 import LoRAText
 import LoRATraining
 
@@ -28,6 +29,9 @@ struct ModelFit: DataDetector {
   private var ratios = [Int](repeating: 0, count: 128)
   private var (spelledTokens, allTokens) = (0, 0)
   private var candidates: [Candidate] = []
+  /// Examples that are looked at together, on all threads.
+  private var waiting: [CheckedExample] = []
+  private static let batchSize = 512
   /// The lengths of the examples in tokens.
   private(set) var histogram = Histogram()
 
@@ -49,23 +53,78 @@ struct ModelFit: DataDetector {
   }
 
   mutating func examine(_ example: CheckedExample, _ log: inout FindingLog) throws {
-    var longest: Candidate?
+    waiting.append(example)
+    if waiting.count == Self.batchSize { try examineWaiting(&log) }
+  }
+
+  /// Looks at the examples that wait, on all threads, and reports in their order.
+  mutating func examineWaiting(_ log: inout FindingLog) throws {
+    var measures = [Result<Measure, any Error>?](repeating: nil, count: waiting.count)
+    measures.withUnsafeMutableBufferPointer { measures in
+      parallelFor(waiting.count) { index in
+        measures[index] = Result { try measure(waiting[index]) }
+      }
+    }
+    for (example, measure) in zip(waiting, measures) {
+      guard let measure else { continue }
+      try take(measure, of: example, &log)
+    }
+    waiting.removeAll(keepingCapacity: true)
+  }
+
+  /// What the tokenizer and the template make of an example.
+  private struct Measure {
+    /// Of each long text its bytes, its tokens, and those that are spelled.
+    var texts: [(bytes: Int, tokens: Int, spelled: Int)] = []
+    /// The tokens of the example; nil where it is not even one.
+    var count: Int?
+    /// Why the template does not take it.
+    var refusal: TemplateError?
+  }
+
+  private func measure(_ example: CheckedExample) throws -> Measure {
+    var measure = Measure()
     for turn in example.turns where turn.text.utf8.count >= Self.leastBytes {
       let ids = tokenizer.encode(turn.text, addSpecialTokens: false)
       guard !ids.isEmpty else { continue }
-      let spelled = spellings.isEmpty ? 0 : ids.count { spellings.contains($0) }
-      let ratio = Float(turn.text.utf8.count) / Float(ids.count)
+      measure.texts.append(
+        (
+          turn.text.utf8.count, ids.count,
+          spellings.isEmpty ? 0 : ids.count { spellings.contains($0) }
+        ))
+    }
+    do {
+      measure.count = try tokenCount(of: example)
+    } catch let error as TemplateError {
+      measure.refusal = error
+    }
+    return measure
+  }
+
+  private mutating func take(
+    _ result: Result<Measure, any Error>, of example: CheckedExample, _ log: inout FindingLog
+  ) throws {
+    let measure = try result.get()
+    var longest: Candidate?
+    for text in measure.texts {
+      let ratio = Float(text.bytes) / Float(text.tokens)
       ratios[min(127, Int(ratio * 10))] += 1
-      spelledTokens += spelled
-      allTokens += ids.count
+      spelledTokens += text.spelled
+      allTokens += text.tokens
       let candidate = Candidate(
         number: UInt32(truncatingIfNeeded: example.number),
         line: UInt32(truncatingIfNeeded: example.line), bytesPerToken: ratio,
-        spelled: Float(spelled) / Float(ids.count))
+        spelled: Float(text.spelled) / Float(text.tokens))
       if longest.map({ candidate.bytesPerToken < $0.bytesPerToken }) ?? true { longest = candidate }
     }
     if let longest, isSuspicious(longest) { candidates.append(longest) }
-    try measure(example, &log)
+    if let refusal = measure.refusal { return log.add(.template, in: example, "\(refusal)") }
+    guard let count = measure.count else { return }
+    histogram.add(count)
+    // The last token is only predicted.
+    if count > limit + 1 {
+      log.add(.tooLong, in: example, "\(count) tokens, \(limit + 1) fit into \(limit) positions")
+    }
   }
 
   /// Whether a text may turn out unusual. At the beginning each may.
@@ -82,21 +141,6 @@ struct ModelFit: DataDetector {
       rest -= count
     }
     return 0
-  }
-
-  private mutating func measure(_ example: CheckedExample, _ log: inout FindingLog) throws {
-    let count: Int
-    do {
-      guard let tokens = try tokenCount(of: example) else { return }
-      count = tokens
-    } catch let error as TemplateError {
-      return log.add(.template, in: example, "\(error)")
-    }
-    histogram.add(count)
-    // The last token is only predicted.
-    if count > limit + 1 {
-      log.add(.tooLong, in: example, "\(count) tokens, \(limit + 1) fit into \(limit) positions")
-    }
   }
 
   private func tokenCount(of example: CheckedExample) throws -> Int? {

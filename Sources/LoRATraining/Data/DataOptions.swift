@@ -50,6 +50,9 @@ public struct DataOptions: Sendable, Hashable {
   public var system: String?
   /// Which fields of a file hold what.
   public var fields = FieldMap()
+  /// How many bytes of tokens and examples stay in memory; what is more goes to temporary files without
+  /// names (`TMPDIR`), which cost a system call an example. By default 256 MiB.
+  public var memoryLimit = 256 << 20
   /// Whether records that are invalid are left out and reported, instead of ending the reading.
   public var skipsInvalid = false
 

@@ -15,6 +15,12 @@ extension DataReader {
     _ files: [WeightedFile], split: DataSplit? = nil, tensor: String = "train"
   ) throws -> (training: TokenDataSet, validation: TokenDataSet?, reports: [DataReport]) {
     var (sets, reports, copies) = ([TokenDataSet](), [DataReport](), [Int]())
+    if let file = files.first, files.count == 1, file.weight == 1 {
+      let (data, report) = try read(file.path, tensor: tensor)
+      guard let split else { return (data, nil, [report]) }
+      let (training, validation) = try data.divided(by: split)
+      return (training, validation, [report])
+    }
     for file in files {
       let (data, report) = try read(file.path, tensor: tensor)
       let counts = data.splitKeys.map { file.copies(of: $0) }
@@ -25,12 +31,14 @@ extension DataReader {
       reports.append(report)
       copies += counts
     }
-    let data = try TokenDataSet(joining: sets)
+    let data = try TokenDataSet(joining: sets, memoryLimit: options.memoryLimit)
+    sets = []
     let chosen = copies.indices.filter { copies[$0] > 0 }
     guard let split else {
       guard copies.contains(where: { $0 != 1 }) else { return (data, nil, reports) }
       return (
-        try data.choosing(chosen.flatMap { repeatElement($0, count: copies[$0]) }), nil, reports
+        try data.choosing(chosen.lazy.flatMap { repeatElement($0, count: copies[$0]) }), nil,
+        reports
       )
     }
     let keys = data.splitKeys

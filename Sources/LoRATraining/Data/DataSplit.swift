@@ -78,8 +78,9 @@ public protocol SplittableExample: Sendable {
 
 extension DataSplit {
   /// Whether each of the examples with these keys is kept from training. Throws if one side would be empty.
-  func heldOut(_ keys: [UInt64], source: String) throws(TrainingError) -> [Bool] {
-    let places = keys.map { Self.mixed($0 ^ Self.mixed(seed &+ 0x9e37_79b9_7f4a_7c15)) }
+  func heldOut(_ keys: some Collection<UInt64>, source: String) throws(TrainingError) -> [Bool] {
+    let seed = Self.mixed(seed &+ 0x9e37_79b9_7f4a_7c15)
+    let places = keys.lazy.map { Self.mixed($0 ^ seed) }
     let limit: UInt64
     switch size {
     case .fraction(let part):
@@ -89,7 +90,7 @@ extension DataSplit {
       let sorted = places.sorted()
       limit = count < sorted.count ? sorted[count - 1] &+ 1 : .max
     }
-    let held = places.map { $0 < limit }
+    let held = Array(places.map { $0 < limit })
     let count = held.count { $0 }
     guard count > 0, count < keys.count else {
       throw .emptySplit(

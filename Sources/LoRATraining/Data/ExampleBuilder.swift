@@ -26,15 +26,9 @@ struct ExampleBuilder {
   }
 
   private(set) var report: DataReport
-  private var spans: [TokenDataSet.Span] = []
-  /// The split key of each span.
-  private var keys: [UInt64] = []
+  private var storage: ExampleStorage
   /// The split key of the record that is added; nil: an example's is that of its tokens.
   var key: UInt64?
-  private var tokens = TokenBuffer()
-  private var targets = TokenBuffer()
-  /// The weight of each explicit target; empty while all are 1.
-  private var weights: [Float] = []
   private var hasWeights = false
   let source: String
   private let unit: DataUnit
@@ -63,6 +57,7 @@ struct ExampleBuilder {
     self.options = options
     self.modelLimit = modelLimit
     self.opening = opening
+    storage = ExampleStorage(memoryLimit: options.memoryLimit)
     report = DataReport(unit: unit == .row ? "row" : "line")
   }
 
@@ -85,8 +80,8 @@ struct ExampleBuilder {
       add(ids.prefix(limit + 1), given: given, line: line)
     case .split:
       if kind != .document { report.split.add(line: line) }
-      let start = tokens.count
-      tokens.append(contentsOf: ids)
+      let start = storage.tokens.count
+      storage.tokens.append(contentsOf: ids)
       for offset in stride(from: 0, to: length, by: limit) {
         let (size, rest) = (min(limit, length - offset), max(0, given - offset))
         guard size > rest - 1 else { continue }
@@ -142,17 +137,14 @@ struct ExampleBuilder {
     }
     add(
       .init(
-        start: tokens.count, length: ids.count - 1, given: 0, targets: targets.count, line: line),
-      ids)
-    if !hasWeights, learned.contains(where: { $0 > 0 && $0 != 1 }) {
-      hasWeights = true
-      weights = Array(repeating: 1, count: targets.count)
-    }
-    tokens.append(contentsOf: ids.dropLast())
-    targets.append(
+        start: storage.tokens.count, length: ids.count - 1, given: 0,
+        targets: storage.targets.count, line: line), ids)
+    hasWeights = hasWeights || learned.contains { $0 > 0 && $0 != 1 }
+    if hasWeights { storage.append(weights: learned, of: storage.targets.count) }
+    storage.tokens.append(contentsOf: ids.dropLast())
+    storage.targets.append(
       contentsOf: zip(ids.dropFirst(), learned).map { $1 > 0 ? $0 : Int32(TrainingExample.ignored) }
     )
-    if hasWeights { weights += learned }
   }
 
   private func tooLong(_ count: Int, _ limit: Int, _ line: Int) -> FormatError {
@@ -185,13 +177,13 @@ struct ExampleBuilder {
   private mutating func add(
     _ ids: some RandomAccessCollection<Int32>, given: Int, line: Int
   ) {
-    add(.init(start: tokens.count, length: ids.count - 1, given: given, line: line), ids)
-    tokens.append(contentsOf: ids)
+    add(.init(start: storage.tokens.count, length: ids.count - 1, given: given, line: line), ids)
+    storage.tokens.append(contentsOf: ids)
   }
 
   private mutating func add(_ span: TokenDataSet.Span, _ ids: some Sequence<Int32>) {
-    spans.append(span)
-    keys.append(key ?? DataSplit.key(of: ids.lazy.map { Int64($0) }))
+    storage.spans.append(span)
+    storage.keys.append(key ?? DataSplit.key(of: ids.lazy.map { Int64($0) }))
   }
 
   /// Notes a record that is none.
@@ -224,15 +216,13 @@ struct ExampleBuilder {
   /// The data set. Throws if no example is left.
   func dataSet() throws -> TokenDataSet {
     let notes = report.notes.dropFirst(assumedFormat == nil ? 0 : 1)
-    guard !spans.isEmpty || notes.isEmpty else {
+    guard !storage.spans.isEmpty || notes.isEmpty else {
       throw FormatError(
         .invalidValue, file: source,
         problem: "no example is left: " + notes.joined(separator: "; "),
         remedy: "give longer texts, or a larger --sequence-length")
     }
-    return try TokenDataSet(
-      spans, tokens: tokens, targets: targets, weights: weights, keys: keys, source: source,
-      unit: unit)
+    return try TokenDataSet(storage, sources: [DataSource(name: source, unit: unit)])
   }
 }
 

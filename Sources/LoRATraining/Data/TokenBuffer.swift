@@ -1,87 +1,69 @@
-/// Token ids one behind the other, four bytes each. They lie in pieces, so that growing copies
-/// nothing, and the ids of a long text that comes first stay where they are: a text of a gigabyte
-/// takes the memory of its ids and no more.
-struct TokenBuffer: Sendable {
-  private static let pieceShift = 20
-  private static let pieceSize = 1 << pieceShift
+import LoRATensor
 
+/// Token ids one behind the other, four bytes each. A long text that comes first stays where it is, so that a
+/// text of a gigabyte takes the memory of its ids and no more; the rest goes to a temporary file beyond a limit.
+struct TokenBuffer: Sendable {
   /// The ids of a long text that came first.
   private var text: [Int32] = []
   /// Those behind it.
-  private var pieces: [[Int32]] = []
-  /// The number of ids.
-  private(set) var count = 0
+  private var rest: SpilledArray<Int32>
   /// The least and the greatest id, 0 where there is none.
   private(set) var least: Int32 = 0
   private(set) var greatest: Int32 = 0
 
+  /// Creates a buffer of which at most `limit` bytes, and a text that comes first, stay in memory.
+  init(limit: Int = .max) { rest = SpilledArray(limit: limit) }
+
+  /// The number of ids.
+  var count: Int { text.count + rest.count }
+
+  /// Why there was no room for the temporary file.
+  var failure: FileError? { rest.failure }
+
+  /// Whether some ids are in a file.
+  var isSpilled: Bool { rest.isSpilled }
+
   subscript(index: Int) -> Int32 {
-    if index < text.count { return text[index] }
-    let index = index - text.count
-    return pieces[index >> Self.pieceShift][index & (Self.pieceSize - 1)]
+    index < text.count ? text[index] : rest[index - text.count]
   }
 
   mutating func append(_ id: Int32) {
-    if (count - text.count) & (Self.pieceSize - 1) == 0 { startPiece() }
-    pieces[pieces.count - 1].append(id)
+    rest.append(id)
     least = min(least, id)
     greatest = max(greatest, id)
-    count += 1
   }
 
   mutating func append(contentsOf ids: some Sequence<Int32>) {
-    if count == 0, let text = ids as? [Int32], text.count > Self.pieceSize {
+    if count == 0, let text = ids as? [Int32], text.count > rest.pieceSize,
+      4 * text.count <= rest.limit
+    {
       self.text = text
-      count = text.count
       for id in text { (least, greatest) = (min(least, id), max(greatest, id)) }
     } else {
       for id in ids { append(id) }
     }
   }
 
-  /// Appends the ids of another buffer, pieces as they are; the index of its first. Before it may be ids that
-  /// nobody asked for: a piece begins at a multiple of its size.
+  /// Appends the ids of another buffer; the index of its first.
   mutating func append(_ other: TokenBuffer) -> Int {
     guard count > 0 else {
       self = other
       return 0
     }
-    if other.count == 0 { return count }
-    guard other.text.isEmpty else {
-      let start = count
-      for index in 0..<other.count { append(other[index]) }
-      return start
-    }
-    let rest = (count - text.count) & (Self.pieceSize - 1)
-    if rest > 0 {
-      pieces[pieces.count - 1].append(
-        contentsOf: repeatElement(0, count: Self.pieceSize - rest))
-      count += Self.pieceSize - rest
-    }
     let start = count
-    pieces += other.pieces
-    count += other.count
-    (least, greatest) = (min(least, other.least), max(greatest, other.greatest))
+    for id in other.text { append(id) }
+    for id in other.rest { append(id) }
     return start
-  }
-
-  private mutating func startPiece() {
-    pieces.append([])
-    // The first piece grows as it must: most data are small.
-    if pieces.count > 1 { pieces[pieces.count - 1].reserveCapacity(Self.pieceSize) }
   }
 
   /// Appends the ids of `range` to `output`, wider.
   func copy(_ range: Range<Int>, to output: inout [Int64]) {
     for id in text[range.clamped(to: 0..<text.count)] { output.append(Int64(id)) }
-    let range = max(0, range.lowerBound - text.count)..<max(0, range.upperBound - text.count)
-    var position = range.lowerBound
-    while position < range.upperBound {
-      let piece = pieces[position >> Self.pieceShift]
-      let start = position & (Self.pieceSize - 1)
-      let end = min(Self.pieceSize, start + range.upperBound - position)
-      for id in piece[start..<end] { output.append(Int64(id)) }
-      position += end - start
+    let (start, end) = (
+      max(0, range.lowerBound - text.count), max(0, range.upperBound - text.count)
+    )
+    rest.forEachPart(of: start..<end) { part in
+      for id in part { output.append(Int64(id)) }
     }
   }
 }

@@ -9,17 +9,23 @@ extension TokenDataSet {
   ) throws(TrainingError) -> (training: TokenDataSet, validation: TokenDataSet) {
     let held = try split.heldOut(splitKeys, source: source)
     return (
-      try choosing(spans.indices.filter { !held[$0] }),
-      try choosing(spans.indices.filter { held[$0] })
+      try choosing(spans.indices.lazy.filter { !held[$0] }),
+      try choosing(spans.indices.lazy.filter { held[$0] })
     )
   }
 
   /// The examples at these indexes, in this order; one may come several times.
-  func choosing(_ indexes: [Int]) throws(TrainingError) -> TokenDataSet {
+  func choosing(_ indexes: some Sequence<Int>) throws(TrainingError) -> TokenDataSet {
     let keys = splitKeys
+    var chosenSpans = SpilledArray<Span>(limit: spans.limit)
+    var chosenKeys = SpilledArray<UInt64>(limit: keys.limit)
+    for index in indexes {
+      chosenSpans.append(spans[index])
+      chosenKeys.append(keys[index])
+    }
     var chosen = try TokenDataSet(
-      indexes.map { spans[$0] }, tokens: tokens, targets: targets, weights: weights,
-      keys: indexes.map { keys[$0] }, sources: sources)
+      chosenSpans, tokens: tokens, targets: targets, weights: weights, keys: chosenKeys,
+      sources: sources)
     chosen.paddingMultiple = paddingMultiple
     chosen.paddingToken = paddingToken
     chosen.isPacked = isPacked
@@ -27,52 +33,29 @@ extension TokenDataSet {
   }
 
   /// The split key of each example.
-  var splitKeys: [UInt64] {
+  var splitKeys: SpilledArray<UInt64> {
     guard keys.isEmpty else { return keys }
     var (tokens, targets) = ([Int64](), [Int64]())
-    return spans.map { span in
+    var result = SpilledArray<UInt64>(limit: spans.limit)
+    for span in spans {
       tokens.removeAll(keepingCapacity: true)
       targets.removeAll(keepingCapacity: true)
       append(0..<span.length, of: span, to: &tokens, &targets)
       let prompt = targets.prefix { $0 < 0 }.count
       // The token behind a prompt is the first one that is learned.
-      return DataSplit.key(of: prompt > 0 ? tokens.prefix(prompt + 1) : tokens[...])
+      result.append(DataSplit.key(of: prompt > 0 ? tokens.prefix(prompt + 1) : tokens[...]))
     }
+    return result
   }
 
-  /// The examples of several data sets, one behind the other, with the padding and packing of the first.
-  init(joining sets: [TokenDataSet]) throws(TrainingError) {
-    guard let first = sets.first else { throw .emptyData(source: "the data") }
-    guard sets.count > 1 else {
-      self = first
-      return
+  /// The first `count` examples of each file.
+  package func firstExamples(_ count: Int) -> [Int] {
+    var counts = [Int](repeating: 0, count: sources.count)
+    var first: [Int] = []
+    for (index, span) in spans.enumerated() {
+      if counts[span.file] < count { first.append(index) }
+      counts[span.file] += 1
     }
-    var (tokens, targets) = (TokenBuffer(), TokenBuffer())
-    var (spans, keys, weights) = ([Span](), [UInt64](), [Float]())
-    var sources: [DataSource] = []
-    let hasWeights = sets.contains { !$0.weights.isEmpty }
-    for set in sets {
-      let (start, targetStart) = (tokens.append(set.tokens), targets.append(set.targets))
-      for span in set.spans {
-        var span = span
-        span.start += start
-        span.targets = span.targets.map { $0 + targetStart }
-        span.file += sources.count
-        spans.append(span)
-      }
-      if hasWeights {
-        // The targets of a set begin where the buffer of the one before has ended, which may be padded.
-        weights += repeatElement(1, count: targetStart - weights.count)
-        weights +=
-          set.weights.isEmpty ? Array(repeating: 1, count: set.targets.count) : set.weights
-      }
-      keys += set.splitKeys
-      sources += set.sources
-    }
-    try self.init(
-      spans, tokens: tokens, targets: targets, weights: weights, keys: keys, sources: sources)
-    paddingMultiple = first.paddingMultiple
-    paddingToken = first.paddingToken
-    isPacked = first.isPacked
+    return first
   }
 }

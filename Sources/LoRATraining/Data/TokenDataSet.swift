@@ -1,4 +1,3 @@
-public import LoRAModels
 public import LoRATensor
 
 /// Token sequences of different lengths, batched with padding on the right.
@@ -10,24 +9,9 @@ public import LoRATensor
 /// ```
 ///
 /// Causal attention never looks to the right, so padding needs no mask and changes no result. A
-/// token takes four bytes. ``DataReader`` reads data sets from files.
+/// token takes four bytes, an example some 50. ``DataReader`` reads data sets from files; what is more than
+/// ``DataOptions/memoryLimit`` it puts into a temporary file.
 public struct TokenDataSet: TrainingData {
-  /// An example: where its tokens lie, and its targets.
-  struct Span: Sendable {
-    /// The index of its first token.
-    var start: Int
-    /// The number of positions.
-    var length: Int
-    /// The number of prompt tokens at the beginning, which are not learned.
-    var given: Int
-    /// Where its targets begin among the explicit ones; nil where a target is the token that follows.
-    var targets: Int?
-    /// The line of the file, or the row of the tensor, that the example comes from, if any.
-    var line: Int?
-    /// Which of the data set's sources it comes from.
-    var file = 0
-  }
-
   /// The multiple of positions that batches are padded to.
   public var paddingMultiple = 1
   /// The token id of padding; its targets are ignored.
@@ -42,10 +26,10 @@ public struct TokenDataSet: TrainingData {
   let tokens: TokenBuffer
   let targets: TokenBuffer
   /// The weight of each explicit target in the loss; empty where all are 1.
-  let weights: [Float]
-  let spans: [Span]
+  let weights: SpilledArray<Float>
+  let spans: SpilledArray<Span>
   /// The split key of each span; empty where that is what its tokens say.
-  let keys: [UInt64]
+  let keys: SpilledArray<UInt64>
   /// Whether a batch is one sequence of all its examples, which do not see each other, instead of one of
   /// each, padded to the longest. The loss is the same; the work is that of the tokens there are.
   public var isPacked = false
@@ -64,30 +48,43 @@ public struct TokenDataSet: TrainingData {
 
   /// Creates a data set of sequences of `tokens`, each with something to predict.
   init(
-    _ spans: [Span], tokens: TokenBuffer, targets: TokenBuffer = TokenBuffer(),
-    weights: [Float] = [], keys: [UInt64] = [], source: String, unit: DataUnit = .line
+    _ spans: [Span], tokens: TokenBuffer, targets: TokenBuffer = TokenBuffer(), source: String
   ) throws(TrainingError) {
     try self.init(
-      spans, tokens: tokens, targets: targets, weights: weights, keys: keys,
-      sources: [DataSource(name: source, unit: unit)])
+      SpilledArray(spans), tokens: tokens, targets: targets, weights: SpilledArray(),
+      keys: SpilledArray(), sources: [DataSource(name: source, unit: .line)])
   }
 
   /// Creates a data set of sequences that come from `sources`.
   init(
-    _ spans: [Span], tokens: TokenBuffer, targets: TokenBuffer, weights: [Float], keys: [UInt64],
-    sources: [DataSource]
+    _ spans: SpilledArray<Span>, tokens: TokenBuffer, targets: TokenBuffer,
+    weights: SpilledArray<Float>, keys: SpilledArray<UInt64>, sources: [DataSource]
   ) throws(TrainingError) {
     guard !spans.isEmpty else {
       throw .emptyData(source: sources.map(\.name).joined(separator: ", "))
     }
-    self.spans = spans
+    // Counted once: explicit targets may be in a file.
+    var counted = SpilledArray<Span>(limit: spans.limit)
+    let isCounted = spans.allSatisfy { $0.targets == nil || $0.learned != nil }
+    if !isCounted {
+      for span in spans {
+        var span = span
+        if span.learned == nil { span.learned = span.targetCount(in: targets) }
+        counted.append(span)
+      }
+    }
+    self.spans = isCounted ? spans : counted
     self.keys = keys
     self.sources = sources
     self.tokens = tokens
     self.targets = targets
     self.weights = weights
-    longestExample = spans.reduce(0) { max($0, $1.length) }
-    targetCount = spans.reduce(0) { $0 + $1.targetCount(in: targets) }
+    var (longest, count) = (0, 0)
+    for span in self.spans {
+      longest = max(longest, span.length)
+      count += span.targetCount(in: targets)
+    }
+    (longestExample, targetCount) = (longest, count)
   }
 
   /// Creates a data set of examples.
@@ -199,7 +196,10 @@ public struct TokenDataSet: TrainingData {
     hash.combine(UInt64(truncatingIfNeeded: paddingMultiple))
     hash.combine(UInt64(truncatingIfNeeded: paddingToken))
     if isPacked { hash.combine("packed") }
-    weights.withUnsafeBytes { if !$0.isEmpty { hash.combine($0) } }
+    if !weights.isEmpty {
+      hash.combine(UInt64(weights.count))
+      for weight in weights { hash.combine(UInt64(weight.bitPattern)) }
+    }
     var (tokens, targets) = ([Int64](), [Int64]())
     for span in spans {
       append(span, to: &tokens, &targets)
@@ -273,80 +273,5 @@ public struct TokenDataSet: TrainingData {
       contentsOf: repeatElement(
         Int64(TrainingExample.ignored), count: first - positions.lowerBound))
     self.tokens.copy(moved(by: span.start + 1, from: first), to: &targets)
-  }
-
-  /// Throws ``TrainingError`` if an example is longer than `model` allows or has an id outside the
-  /// vocabulary. Trainer and evaluation call it.
-  public func check(for model: any LanguageModel) throws(TrainingError) {
-    try check(for: model, ignoringLength: false)
-  }
-
-  func check(for model: any LanguageModel, ignoringLength: Bool) throws(TrainingError) {
-    let (limit, vocabulary) = (model.maximumPositions, model.vocabularySize)
-    if let start = model.targetStart { try checkSources(start) }
-    if !ignoringLength, longestExample > limit,
-      let long = spans.firstIndex(where: { $0.length > limit })
-    {
-      throw .exampleTooLong(example: long, length: spans[long].length, limit: limit)
-    }
-    guard
-      tokens.least < 0 || max(tokens.greatest, targets.greatest) >= vocabulary
-    else { return }
-    for index in spans.indices {
-      let example = self[index]
-      if let position = example.tokens.firstIndex(where: { $0 < 0 || $0 >= vocabulary }) {
-        throw .tokenOutOfVocabulary(
-          id: example.tokens[position], example: index, position: position, vocabulary: vocabulary)
-      }
-      if let position = example.targets.firstIndex(where: { $0 >= vocabulary }) {
-        throw .tokenOutOfVocabulary(
-          id: example.targets[position], example: index, position: position + 1,
-          vocabulary: vocabulary)
-      }
-    }
-  }
-}
-
-/// Where examples come from.
-struct DataSource: Sendable {
-  /// The name in errors.
-  var name: String
-  /// What its records are counted by.
-  var unit: DataUnit
-}
-
-extension TokenDataSet {
-  /// Throws unless every example is a source, `start` and a target, of which the target alone is learned.
-  private func checkSources(_ start: Int) throws(TrainingError) {
-    for (index, span) in spans.enumerated() {
-      guard let place = targetStart(of: span, start), place > 0 else {
-        throw .noSource(example: index, start: start)
-      }
-      let first = span.targets.map { first in
-        (0..<span.length).first { targets[first + $0] >= 0 } ?? span.length
-      }
-      guard first ?? max(0, span.given - 1) >= place else { throw .learnedSource(example: index) }
-    }
-  }
-
-  /// The longest source and the longest target, which `start` begins.
-  func longestParts(start: Int) -> (source: Int, target: Int) {
-    spans.reduce((0, 0)) { longest, span in
-      let source = targetStart(of: span, start) ?? 0
-      return (max(longest.0, source), max(longest.1, span.length - source))
-    }
-  }
-
-  /// Where in an example `start` comes first.
-  func targetStart(of span: Span, _ start: Int) -> Int? {
-    (0..<span.length).first { Int(tokens[span.start + $0]) == start }
-  }
-}
-
-extension TokenDataSet.Span {
-  /// The number of targets that count.
-  fileprivate func targetCount(in targets: TokenBuffer) -> Int {
-    guard let start = self.targets else { return max(0, length - max(0, given - 1)) }
-    return (start..<start + length).reduce(0) { $0 + (targets[$1] >= 0 ? 1 : 0) }
   }
 }

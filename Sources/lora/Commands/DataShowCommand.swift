@@ -9,20 +9,24 @@ struct DataShowCommand: ParsableCommand {
     commandName: "show",
     abstract: "Print examples as the model sees them, and what of them is learned.",
     discussion: """
-      Prints the first examples as lora train makes them of the file. What is learned is green on a \
+      Prints the first examples of each file as lora train makes them. What is learned is green on a \
       terminal and stands in ⟦ ⟧ elsewhere. With --json a "targets" is the token after that of "ids" at \
       the same place, or -100 where it is not learned.
 
         lora data show chats.jsonl --model MODEL --chat-template chatml.jinja
         lora data show faq.csv --model MODEL --map prompt=question,completion=answer
         lora data show questions.jsonl --model MODEL --rows 1 --json
+        lora data show questions.jsonl chats.jsonl:2 --model MODEL
       """)
 
-  @Argument(help: ArgumentHelp("The data.", valueName: "file[#name]"))
-  var file: String
+  @Argument(
+    help: ArgumentHelp(
+      "The data; of several files each with its weight.", valueName: "file[#name][:weight]"),
+    transform: WeightedFile.init(argument:))
+  var files: [WeightedFile]
   @OptionGroup var model: ModelOptions
   @OptionGroup(title: "Data") var examples: ExampleOptions
-  @Option(parsing: .unconditional, help: "The number of examples.")
+  @Option(parsing: .unconditional, help: "The number of examples of each file.")
   var rows = 3
   @OptionGroup var output: OutputOptions
 
@@ -30,9 +34,11 @@ struct DataShowCommand: ParsableCommand {
 
   func run() throws {
     let pretrained = try model.load()
-    let data = try examples.reader(for: pretrained).readTelling(file, tensor: "train")
+    let data = try examples.reader(for: pretrained).readTelling(files, split: nil, tensor: "train")
+      .training
     let tokenizer = try? pretrained.tokenizer()
-    let shown = (0..<min(rows, data.exampleCount)).map { data[$0] }
+    let places = data.firstExamples(rows)
+    let shown = places.map { data[$0] }
     if output.isJSON {
       return try StandardOutput.json([
         "rows": .array(
@@ -50,7 +56,7 @@ struct DataShowCommand: ParsableCommand {
     for (index, example) in shown.enumerated() {
       let learned = example.targets.count { $0 >= 0 }
       try StandardOutput.line(
-        TerminalColour.bold.applied(to: data.place(of: index))
+        TerminalColour.bold.applied(to: data.place(of: places[index]))
           + ": \(counted(example.tokens.count + 1, "token")), \(learned) learned")
       try Self.write(example, tokenizer)
       try StandardOutput.line()
