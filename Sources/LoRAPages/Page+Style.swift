@@ -48,7 +48,7 @@ extension Page {
     .key.dot { width: 8px; height: 8px; border-radius: 4px; }
     svg { width: 100%; height: auto; display: block; margin-top: 8px; }
     svg rect { fill: var(--bar); } svg .over { fill: var(--over); }
-    svg line { stroke: var(--line); } svg text { fill: var(--soft); font-size: 12px; }
+    svg line { stroke: var(--line); } svg text { fill: var(--soft); font-size: 14px; }
     .plot { position: relative; margin: 14px 6px 24px 46px; height: 150px; }
     .plot.tall { height: 260px; }
     .plot svg { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; overflow: visible; }

@@ -29,6 +29,8 @@ import Testing
       Fixtures.names(in: folder) == [
         "adapter_config.json", "adapter_model.safetensors", "config.json", "report.html",
       ])
+    let page = try String(contentsOfFile: folder + "/report.html", encoding: .utf8)
+    #expect(page.contains("the model says &#39;") && page.contains("accuracy, held-out data"))
     let configuration = try PEFTAdapterFile(path: folder).configuration
     #expect(configuration.taskType == "SEQ_CLS" && configuration.savedModules == ["classifier"])
 

@@ -83,6 +83,44 @@ import Testing
     #expect(html.contains("expected") && html.contains(" def"))
   }
 
+  /// Where the data are conversations, a prompt is what a user says in one, and a file's conversation is
+  /// asked up to its last answer, which is what is expected.
+  @Test func promptsOfConversationsAreAskedByTheTemplate() throws {
+    let folder = try Command.temporaryFolder()
+    let model = try Fixtures.modelWithTokenizer()
+    let template = try Fixtures.file(
+      "plain.jinja",
+      """
+      {% for m in messages %}{{ m.role }} {{ m.content }}
+      {% endfor %}{% if add_generation_prompt %}assistant{% endif %}
+      """)
+    let data = try Fixtures.file(
+      "chats.jsonl",
+      """
+      {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+      {"messages": [{"role": "user", "content": "c"}, {"role": "assistant", "content": "dd"}]}
+      """)
+    let log = folder + "/log.jsonl"
+    let outcome = try Command.start([
+      "train", "--model", model, "--data", data, "--chat-template", template, "--output",
+      folder + "/a", "--steps", "2", "--sample-prompt", "a", "--samples", data, "--sample-tokens",
+      "5", "--log", log,
+    ]).outcome()
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let samples = try lines(log).filter { $0["step"]?.intValue == 0 && $0["sample"] != nil }
+    #expect(samples.compactMap { $0["question"]?.stringValue } == ["a", "a", "c"])
+    // The prompt and the first conversation of the file ask the same.
+    #expect(samples[0]["sample"] == samples[1]["sample"])
+    let messages = try Fixtures.file("m.json", "[{\"role\": \"user\", \"content\": \"c\"}]")
+    let generated = try Command.succeed(
+      "generate", "--model", model, "--messages", messages, "--chat-template", template,
+      "--max-tokens", "5", "--json"
+    ).json()
+    #expect(generated["text"] == samples[2]["sample"])
+    let html = try String(contentsOfFile: folder + "/a/report.html", encoding: .utf8)
+    #expect(html.contains("<span class=\"label\">expected</span><p class=\"text\">dd</p>"))
+  }
+
   @Test func whatIsWrongIsSaidBeforeAnythingIsTrained() throws {
     let folder = try Command.temporaryFolder()
     func fails(_ flags: [String], _ text: String, status: Int32 = 1) throws {

@@ -36,6 +36,7 @@ import Testing
       "kernels",
       "memory that was predicted", "targets",
     ] { #expect(html.contains(part), "\(part)") }
+    #expect(html.contains(#"a.jsonl</p>"#) && !html.contains("WeightedFile"))
     #expect(!html.contains("<b>2") && !html.contains("<script"))
     // Beside an adapter like any other, which --force replaces with its report.
     #expect(try Command.run("inspect", folder + "/a").status == 0)

@@ -64,6 +64,18 @@ import Testing
       try model.evaluate(on: try data(labels), batchSize: 2)
     }
     #expect(evaluation.accuracy == 1 && evaluation.count == 5 && evaluation.loss < 0.01)
+    // The same example by example, with wrong labels too: those have the highest losses.
+    let wrong = labels.enumerated().map { $0 == 3 ? ($1 + 1) % 3 : $1 }
+    try model.withAdapters(["a": 1]) {
+      let whole = try model.evaluate(on: try data(wrong))
+      let single = try model.exampleLosses(of: try data(wrong), tokenizer: nil, worst: 2)
+      #expect(single.examples.count == 5 && abs(single.loss - whole.loss) < 1e-5)
+      let worst = try #require(single.worst.first)
+      #expect(single.worst.count == 2 && worst.example.place == "example 4")
+      #expect(
+        worst.note == "labelled '\(model.labels[wrong[3]])', the model says "
+          + "'\(model.labels[labels[3]])'")
+    }
   }
 
   @Test func whatTheModelCannotReadIsRefused() throws {

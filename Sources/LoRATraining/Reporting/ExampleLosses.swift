@@ -1,6 +1,4 @@
-public import LoRAModels
-import LoRATensor
-public import LoRAText
+import LoRAText
 
 /// The losses of single examples, and the texts of those that are highest.
 public struct ExampleLosses: Sendable, Hashable {
@@ -39,6 +37,9 @@ public struct ExampleLosses: Sendable, Hashable {
   public struct MarkedText: Sendable, Hashable {
     /// The example.
     public var example: Example
+    /// What is said of it beside its loss, such as what the model answers; empty for the number of learned
+    /// tokens.
+    public var note: String
     /// Its text, or the part of it that is shown.
     public var pieces: [Piece]
     /// The number of tokens before that part.
@@ -48,9 +49,11 @@ public struct ExampleLosses: Sendable, Hashable {
 
     /// Creates a text.
     public init(
-      example: Example, pieces: [Piece], leftOutBefore: Int = 0, leftOutAfter: Int = 0
+      example: Example, note: String = "", pieces: [Piece], leftOutBefore: Int = 0,
+      leftOutAfter: Int = 0
     ) {
       self.example = example
+      self.note = note
       self.pieces = pieces
       self.leftOutBefore = leftOutBefore
       self.leftOutAfter = leftOutAfter
@@ -79,50 +82,16 @@ public struct ExampleLosses: Sendable, Hashable {
   }
 }
 
-extension LanguageModel {
-  /// The losses of some examples of `data`, evenly spread over it, with the adapters that apply here.
-  ///
-  /// ```swift
-  /// let losses = try model.exampleLosses(of: data, tokenizer: tokenizer, mostTokens: 20_000)
-  /// losses.worst.first?.example.place   // "line 7"
-  /// ```
-  ///
-  /// Costs a forward pass of what is measured: about a third of a training step over it.
-  ///
-  /// - Parameters:
-  ///   - data: the examples.
-  ///   - tokenizer: the model's tokenizer; nil shows ids.
-  ///   - mostExamples: the most examples to measure.
-  ///   - mostTokens: the most tokens to measure in all; one example is measured in any case.
-  ///   - worst: the number of texts to keep.
-  ///   - shownTokens: the most tokens of such a text.
-  /// - Throws: ``TrainingError`` for examples that the model can't read, and `CancellationError`.
-  public func exampleLosses(
-    of data: TokenDataSet, tokenizer: (any Tokenizer)?, mostExamples: Int = 100,
-    mostTokens: Int = .max, worst: Int = 8, shownTokens: Int = 400
-  ) throws -> ExampleLosses {
-    let all = (0..<data.exampleCount)
-    var count = min(max(1, mostExamples), all.count)
-    func chosen(_ count: Int) -> [Int] { (0..<count).map { $0 * all.count / count } }
+extension ExampleLosses {
+  /// The indexes of some examples, evenly spread over `data`: one at least, and no more than are allowed.
+  static func spread(
+    over data: some TrainingData, mostExamples: Int, mostTokens: Int
+  ) -> [Int] {
+    let all = data.exampleCount
+    var count = min(max(1, mostExamples), all)
+    func chosen(_ count: Int) -> [Int] { (0..<count).map { $0 * all / count } }
     while count > 1, data.tokenCount(of: chosen(count)) > mostTokens { count = count * 3 / 4 }
-    // Neighbours of one length share a batch.
-    let indexes = chosen(count).sorted {
-      (data.tokenCount(of: [$0]), $0) < (data.tokenCount(of: [$1]), $1)
-    }
-    let scores = try score(
-      try TokenDataSet(examples: indexes.map { data[$0] }, source: data.source), keepsLosses: true)
-    let measured = zip(indexes, scores).sorted { $0.0 < $1.0 }
-    func example(_ index: Int, _ score: ExampleScore) -> ExampleLosses.Example {
-      .init(place: data.place(of: index), loss: score.nll, targetCount: score.tokens)
-    }
-    let highest = measured.sorted { ($0.1.nll, $1.0) > ($1.1.nll, $0.0) }.prefix(max(0, worst))
-    return ExampleLosses(
-      exampleCount: all.count, examples: measured.map { example($0, $1) },
-      worst: highest.map { index, score in
-        .init(
-          example(index, score), data[index], losses: score.losses, tokenizer: tokenizer,
-          limit: max(1, shownTokens))
-      })
+    return chosen(count)
   }
 }
 

@@ -53,22 +53,26 @@ extension TrainingReport {
       let chart = BarChart(
         title: "Losses", caption: "Examples by their mean loss", bars: Self.bars(of: losses))
       let numbers = Page.table([
-        ("mean loss a token", examples.loss.shown()), ("lowest", losses[0].shown()),
+        ("mean loss", examples.loss.shown()), ("lowest", losses[0].shown()),
         ("median", losses[measured / 2].shown()), ("highest", losses[measured - 1].shown()),
       ])
       html += "<div class=\"two\"><div>\(numbers)</div>\(chart.html())</div>"
     }
     guard !examples.worst.isEmpty else { return html }
+    html += "<h3>The highest losses, as the model sees the texts</h3>"
+    let isMarked = examples.worst.contains { $0.pieces.contains { $0.loss != nil } }
     html +=
-      "<h3>The highest losses, as the model sees the texts</h3><p class=\"soft\">"
-      + "<mark>Marked</mark> is what is learned; of the <mark class=\"h1\">darker</mark> tokens the model "
-      + "expected each by less than a third, <mark class=\"h2\">less than a tenth</mark>, "
-      + "<mark class=\"h3\">less than a hundredth</mark>.</p>"
+      !isMarked
+      ? ""
+      : "<p class=\"soft\"><mark>Marked</mark> is what is learned; of the <mark class=\"h1\">darker</mark> tokens the model "
+        + "expected each by less than a third, <mark class=\"h2\">less than a tenth</mark>, "
+        + "<mark class=\"h3\">less than a hundredth</mark>.</p>"
     return html + "\n" + examples.worst.map(Self.card).joined(separator: "\n")
   }
 
   private static func card(_ text: ExampleLosses.MarkedText) -> String {
     let example = text.example
+    let note = text.note.isEmpty ? example.targetCount.counted("learned token") : text.note
     func leftOut(_ count: Int) -> String {
       count == 0 ? "" : "<span class=\"soft\"> … \(count.counted("token")) … </span>"
     }
@@ -87,7 +91,7 @@ extension TrainingReport {
       return "<mark\(level == 0 ? "" : " class=\"h\(level)\"")>\(text.htmlEscaped)</mark>"
     }.joined()
     return "<div class=\"card\"><span class=\"label\">\(example.place.htmlEscaped): loss "
-      + "\(example.loss.shown()), \(example.targetCount.counted("learned token"))</span>"
+      + "\(example.loss.shown()), \(note.htmlEscaped)</span>"
       + "<p class=\"text\">\(leftOut(text.leftOutBefore))\(body)\(leftOut(text.leftOutAfter))</p></div>"
   }
 

@@ -89,7 +89,7 @@ extension TrainCommand {
   ) throws -> TrainingReport {
     let (run, outcome) = (finished.run, finished.outcome)
     var report = TrainingReport(title: "Training: \(FileSystem.name(of: folder))")
-    report.subtitle = "\(recipe.trained) on \(model.path), from \(data)"
+    report.subtitle = "\(recipe.trained) on \(model.path), from \(data.names)"
     report.ending =
       if let failure = outcome.failure {
         .failed("\(failure)")
@@ -176,7 +176,7 @@ extension TrainCommand {
     guard let home = ProcessInfo.processInfo.environment["HOME"], home.count > 1 else {
       return report
     }
-    func shown(_ text: String) -> String { text.replacing(home, with: "~") }
+    func shown(_ text: String) -> String { text.replacing("\(home)/", with: "~/") }
     var report = report
     report.subtitle = shown(report.subtitle)
     if case .failed(let reason) = report.ending { report.ending = .failed(shown(reason)) }

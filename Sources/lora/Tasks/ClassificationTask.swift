@@ -46,6 +46,11 @@ struct ClassificationTask: ClassifierTask {
       ] + (evaluation.f1.map { [("f1", "F1", $0)] } ?? []))
   }
 
+  func exampleLosses(mostTokens: Int) throws -> ExampleLosses? {
+    try model.exampleLosses(
+      of: data, tokenizer: try? pretrained.tokenizer(), mostTokens: mostTokens)
+  }
+
   var heldOut: DataSummary? {
     evaluationData.map { DataSummary($0, source: evaluationFile ?? "") }
   }
