@@ -86,8 +86,9 @@ def settings(folder, model):
 
 
 def content(folder):
-    """The bytes of the result's files; how the run was begun is not one of them."""
-    return {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.name != "lora-run.json"}
+    """The bytes of the result's files; how the run was begun is not one of them, and a report has times."""
+    others = {"lora-run.json", "report.html"}
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.name not in others}
 
 
 def log(path):
@@ -201,7 +202,11 @@ class Bench:
                 pass
             reason = "No space left on device"
         else:
-            subprocess.run(["mount", "-o", "remount,ro", place], check=False)
+            # Busy while a file is being written.
+            while subprocess.run(
+                    ["mount", "-o", "remount,ro", place], stderr=subprocess.DEVNULL).returncode:
+                if process.poll() is not None:
+                    break
             reason = "Read-only file system"
         _, errors = process.communicate(timeout=300)
         if process.returncode != 1:
