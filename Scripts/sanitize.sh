@@ -6,7 +6,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 Scripts/install-dependencies.sh
-swift test --sanitize=thread --scratch-path .build/thread-sanitizer --filter ConcurrencyTests "$@"
+# Only the tests that run are built, and no command.
+LORA_ONLY_TESTS=LoRATrainingTests swift test --sanitize=thread \
+  --scratch-path .build/thread-sanitizer --filter ConcurrencyTests "$@"
 (
   cd Examples/AnswerService
   swift test --sanitize=thread --scratch-path .build/thread-sanitizer --filter ConcurrencyTests
@@ -16,7 +18,7 @@ echo "readers under AddressSanitizer"
 # What the Swift runtime keeps for ever is not a leak of ours; and what the sanitizer itself holds back
 # of freed memory, 256 MB unless told, must not count where the tests bound the readers' memory.
 export ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16
-LORA_FUZZ_ROUNDS="${LORA_FUZZ_ROUNDS:-500}" swift test --sanitize=address \
+LORA_ONLY_TESTS=FuzzTests LORA_FUZZ_ROUNDS="${LORA_FUZZ_ROUNDS:-500}" swift test --sanitize=address \
   --scratch-path .build/address-sanitizer --filter FuzzTests
 
 echo "kernels under AddressSanitizer and UndefinedBehaviorSanitizer"

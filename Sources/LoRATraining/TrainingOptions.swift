@@ -162,8 +162,8 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
   package var adamW: AdamW { AdamW(beta1: beta1, beta2: beta2, epsilon: epsilon) }
 
   // Below, a step changes no float32 number but the smallest; above, none is left.
-  private static let leastRate = Double(Float.leastNormalMagnitude)
-  private static let greatestRate = 100.0
+  static let leastRate = Double(Float.leastNormalMagnitude)
+  static let greatestRate = 100.0
 }
 
 // MARK: - Storing

@@ -25,6 +25,12 @@ public struct Lesson: Sendable {
     options: options(steps: 950, learningRate: 2.2e-3),
     exchanges: withLittleWorking(PoliteTone.trainingExchanges(seed: 1, count: 4000)))
 
+  /// What it is examined by: questions that it was not taught in these words, with their right answers.
+  public var heldOutExchanges: [Exchange] {
+    name == Self.polite.name
+      ? PoliteTone.heldOutQuestions.map(PoliteTone.polite) : NewProductLine.heldOutExchanges
+  }
+
   /// Small batches: with the same number of examples, more steps teach more.
   private static func options(steps: Int, learningRate: Double) -> TrainingOptions {
     TrainingOptions(

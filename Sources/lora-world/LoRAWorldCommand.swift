@@ -9,7 +9,7 @@ struct LoRAWorldCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "lora-world",
     abstract: "Makes and examines the built-in base of the quickstart.",
-    subcommands: [Text.self, Train.self, Examine.self, Teach.self])
+    subcommands: [Text.self, Train.self, Examine.self, Teach.self, Exchanges.self])
 
   struct Text: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -20,6 +20,29 @@ struct LoRAWorldCommand: ParsableCommand {
 
     func run() {
       for document in World.trainingDocuments(seed: seed, count: count) { print(document + "\n") }
+    }
+  }
+
+  struct Exchanges: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract:
+        "Prints what a lesson teaches, or its questions, as lines of JSON with prompt and completion.",
+      discussion: "Example: lora-world exchanges products > products.jsonl")
+    @Argument(help: "The lesson: products or polite.") var lesson: String
+    @Flag(help: "The questions that it is examined by, with the answers that are expected.")
+    var heldOut = false
+
+    func run() throws {
+      guard let chosen = [Lesson.products, .polite].first(where: { $0.name == lesson }) else {
+        throw ValidationError("there is no lesson '\(lesson)'; there are products and polite")
+      }
+      let exchanges = heldOut ? chosen.heldOutExchanges : chosen.exchanges
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      for exchange in exchanges {
+        let record = ["prompt": exchange.prompt, "completion": " " + exchange.answer]
+        print(String(decoding: try encoder.encode(record), as: UTF8.self))
+      }
     }
   }
 

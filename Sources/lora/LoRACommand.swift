@@ -17,7 +17,7 @@ struct LoRACommand: AsyncParsableCommand {
     version: "lora \(Version.current)",
     subcommands: [
       QuickstartCommand.self,
-      TrainCommand.self, DataCommand.self, ScoreCommand.self, EvalCommand.self,
+      TrainCommand.self, TuneCommand.self, DataCommand.self, ScoreCommand.self, EvalCommand.self,
       GenerateCommand.self,
       ChatCommand.self,
       TemplateCommand.self,

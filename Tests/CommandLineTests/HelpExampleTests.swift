@@ -102,7 +102,7 @@ import Testing
     _ = try LoRACommand.parseAsRoot(Array(words.dropFirst()))
   }
 
-  private static let slow = ["lora quickstart", "lora bench gemm"]
+  private static let slow = ["lora quickstart", "lora bench gemm", "lora tune"]
 
   /// Those that measure the machine or teach for a minute are parsed only.
   @Test(arguments: examples.filter { example in !slow.contains { example.line.hasPrefix($0) } })
@@ -128,7 +128,7 @@ import Testing
   }
 
   /// The words of a line, quotes taken off.
-  private static func words(of line: String) -> [String] {
+  static func words(of line: String) -> [String] {
     var words: [String] = []
     for (index, part) in line.split(separator: "'", omittingEmptySubsequences: false).enumerated() {
       if index % 2 == 1 {

@@ -5,7 +5,7 @@ import LoRATemplates
 public import LoRAText
 
 /// A question to a model, with the answer that is expected.
-public struct Question: Sendable, Hashable {
+public struct Question: SplittableExample, Hashable {
   /// The ids that the model continues.
   public var prompt: [Int]
   /// What the prompt says, for people and checkers.
@@ -18,6 +18,8 @@ public struct Question: Sendable, Hashable {
   public var end: [Int] = []
   /// The line of the file that it comes from.
   public var line: Int
+  /// What training has of the same record, see ``DataSplit``.
+  public internal(set) var splitKey = ""
 }
 
 /// Makes questions of a data file, in the words of training.
@@ -203,6 +205,8 @@ public final class QuestionReader {
     var question = Question(
       prompt: [], text: turn.pair.prompt, expected: turn.pair.completion, choices: turn.choices,
       line: turn.line)
+    question.splitKey =
+      turn.chat?.messages.splitKey ?? DataRecord.Content.pair(turn.pair).splitKey
     guard let chat = turn.chat else {
       let before = shown.map { $0.pair.prompt + $0.pair.completion + "\n\n" }.joined()
       question.prompt = tokenizer.encodePrompt(before + turn.pair.prompt)

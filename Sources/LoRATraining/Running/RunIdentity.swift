@@ -33,12 +33,13 @@ struct RunIdentity: Sendable, Hashable, Codable {
     case exampleCount = "rowCount"
   }
 
-  /// The identity of the runs of `trainer`. Reads the frozen weights and the data once.
-  init(_ trainer: Trainer<some TrainingData>) {
+  /// The identity of the runs of `trainer`. Reads the frozen weights and the data once, unless `other` is that
+  /// of a run on the same ones.
+  init(_ trainer: Trainer<some TrainingData>, sharing other: RunIdentity? = nil) {
     objective = trainer.objective
     optimizer = trainer.optimizer.identifier
     exampleCount = trainer.data.exampleCount
-    data = ContentHash.text(trainer.data.fingerprint)
+    data = other?.data ?? ContentHash.text(trainer.data.fingerprint)
     groups = trainer.groups.map { group in
       Group(
         learningRate: group.learningRate, weightDecay: group.weightDecay,
@@ -54,9 +55,13 @@ struct RunIdentity: Sendable, Hashable, Codable {
         hash.combine(parameter.value)
       }
     }
-    var hash = ContentHash()
-    combine(module.namedParameters(), into: &hash)
-    model = ContentHash.text(hash.value)
+    if let known = other?.model {
+      model = known
+    } else {
+      var hash = ContentHash()
+      combine(module.namedParameters(), into: &hash)
+      model = ContentHash.text(hash.value)
+    }
     guard case .adapter(let name) = target else { return }
     var own = ContentHash()
     for (path, adapter) in module.adapters(named: name) {

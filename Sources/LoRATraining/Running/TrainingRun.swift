@@ -47,6 +47,8 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
   private var epoch: (index: Int, examples: [Int])?
   /// What the run is of, once it was asked for.
   private var identity: RunIdentity?
+  /// The identity of a run on the same base and data, if one is known.
+  private let known: RunIdentity?
 
   /// Starts a run, or resumes from `state` and sets the parameters to its values.
   ///
@@ -54,7 +56,16 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
   /// and ``TrainingError/duplicateParameter(path:)`` if two trained parameters share a path. In
   /// both cases nothing changes.
   public init(_ trainer: Trainer<Data>, from state: TrainingState? = nil) throws(TrainingError) {
+    try self.init(trainer, from: state, sharing: nil)
+  }
+
+  /// As the public one; `other` is the identity of a run on the same base and data, whose fingerprints need
+  /// not be taken again.
+  init(
+    _ trainer: Trainer<Data>, from state: TrainingState? = nil, sharing other: RunIdentity?
+  ) throws(TrainingError) {
     self.trainer = trainer
+    known = other
     let options = trainer.options
     try trainer.optimizer.check()
     order = BatchOrder(
@@ -114,7 +125,7 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
   /// next step writes new values beside its values. The first call reads the frozen weights and the
   /// data once to fingerprint them.
   public mutating func state() -> TrainingState {
-    let identity = identity ?? RunIdentity(trainer)
+    let identity = identity ?? RunIdentity(trainer, sharing: known)
     self.identity = identity
     return TrainingState(
       options: trainer.options, losses: result.losses, tokens: result.tokens,
@@ -126,7 +137,7 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
 
   /// Takes over what `state` holds, if it is this run's.
   private mutating func restore(_ state: TrainingState) throws(TrainingError) {
-    let identity = RunIdentity(trainer)
+    let identity = RunIdentity(trainer, sharing: known)
     try state.check(for: trainer, identity, parameters: parameters, stepCount: stepCount)
     self.identity = identity
     for (path, parameter) in parameters {

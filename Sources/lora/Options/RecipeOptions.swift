@@ -131,11 +131,7 @@ struct RecipeOptions: ParsableArguments {
     }
     let report = try model.inject(
       configuration, named: name, seed: seed, memoryLimit: memoryLimit)
-    if configuration.targets == .allLinear {
-      // As PEFT saves it: what "all" was is not for the reader to find out.
-      let names = report.layers.map { $0.split(separator: ".").last.map(String.init) ?? $0 }
-      configuration.targets = .names(Set(names).sorted())
-    }
+    configuration.nameTargets(of: report)
     return (configuration, warnings + report.warnings)
   }
 
@@ -204,6 +200,14 @@ struct TargetArgument: ExpressibleByArgument, Sendable {
 }
 
 extension PEFTAdapterConfiguration {
+  /// Names the layers that an injection by "all-linear" found, as PEFT saves it: what "all" was is not for the
+  /// reader to find out.
+  mutating func nameTargets(of report: InjectionReport) {
+    guard targets == .allLinear else { return }
+    let names = report.layers.map { $0.split(separator: ".").last.map(String.init) ?? $0 }
+    targets = .names(Set(names).sorted())
+  }
+
   /// The paths of the layers of `model` that the targets select.
   fileprivate func layers(of model: any PretrainedTokenModel) -> [String] {
     model.linearLayers().filter { path, layer in

@@ -4,7 +4,7 @@ import LoRAKit
 struct ClassificationTask: ClassifierTask {
   let classifier: OpenedClassifier
   private let model: any PretrainedSequenceClassifier
-  private let data: LabelledDataSet
+  let data: LabelledDataSet
   private let evaluationFile: String?
   private let evaluationData: LabelledDataSet?
 

@@ -6,7 +6,7 @@ import LoRAKit
 struct EmbeddingTask: TrainingTask {
   let pretrained: PretrainedModel
   private let encoder: SentenceEncoder
-  private let data: PairDataSet
+  let data: PairDataSet
   /// What vectors are searched for: the texts of pairs are labelled by their pair.
   private let evaluationTexts: (texts: [String], labels: [Int])?
 

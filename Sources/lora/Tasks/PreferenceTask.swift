@@ -5,7 +5,7 @@ import LoRAKit
 struct PreferenceTask: TrainingTask {
   let pretrained: PretrainedModel
   private let base: any PretrainedLanguageModel
-  private let data: PreferenceDataSet
+  let data: PreferenceDataSet
   private let evaluationData: PreferenceDataSet?
   private let loss: PreferenceLoss
   let filesBesideAdapter: [(name: String, content: [UInt8])]

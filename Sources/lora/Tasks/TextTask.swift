@@ -6,7 +6,7 @@ import LoRAKit
 struct TextTask: TrainingTask {
   let pretrained: PretrainedModel
   private let base: any PretrainedLanguageModel
-  private let data: TokenDataSet
+  let data: TokenDataSet
   private let evaluationData: TokenDataSet?
   private let prompts: SamplePrompts?
   let filesBesideAdapter: [(name: String, content: [UInt8])]

@@ -4,7 +4,7 @@ import LoRAKit
 struct TokenClassificationTask: ClassifierTask {
   let classifier: OpenedClassifier
   private let model: any PretrainedTokenClassifier
-  private let data: TaggedDataSet
+  let data: TaggedDataSet
   private let evaluationFile: String?
   private let evaluationData: TaggedDataSet?
 

@@ -46,6 +46,8 @@ extension TaskInput {
 /// measured.
 protocol TrainingTask {
   associatedtype Data: TrainingData
+  /// The examples that are learned from.
+  var data: Data { get }
   /// The model, as the task needs it.
   var pretrained: PretrainedModel { get }
   /// Whether batches are made of examples of similar length where nothing else is said.
