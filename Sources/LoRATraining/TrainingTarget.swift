@@ -48,13 +48,20 @@ extension Module {
   ///
   /// Updates are far smaller than the spacing of bfloat16 numbers, so narrow weights can't be
   /// trained. The model computes with its widened weights from now on, which take twice the memory.
-  /// Widening is exact. Adapters do not change.
+  /// Widening is exact. Weights that lie in a file get memory of their own, which updates would give them one
+  /// by one, and the file's pages are let go. Adapters do not change.
   public func prepareForFullTraining() {
     for (_, parameter) in namedParameters() {
       let value = parameter.value
       guard value.dtype.isFloatingPoint else { continue }
       if value.dtype != .float32 {
         parameter.value = value.converted(to: .float32)
+        value.releaseMappedPages()
+      } else if value.isMapped {
+        var own = value
+        // Asking to write copies what lies in a file.
+        own.withUnsafeMutableBytes { _ in }
+        parameter.value = own
         value.releaseMappedPages()
       }
       parameter.isTrainable = true

@@ -17,7 +17,8 @@ struct LoRACommand: AsyncParsableCommand {
     version: "lora \(Version.current)",
     subcommands: [
       QuickstartCommand.self,
-      TrainCommand.self, TuneCommand.self, DataCommand.self, ScoreCommand.self, EvalCommand.self,
+      PlanCommand.self, TrainCommand.self, TuneCommand.self, DataCommand.self, ScoreCommand.self,
+      EvalCommand.self,
       GenerateCommand.self,
       ChatCommand.self,
       TemplateCommand.self,

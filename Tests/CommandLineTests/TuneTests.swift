@@ -1,3 +1,4 @@
+import ArgumentParser
 import Foundation
 import LoRAJSON
 import TestSupport
@@ -115,10 +116,12 @@ import Testing
     }
   }
 
-  @Test func times() {
-    #expect(TimeLimit(argument: "90s")?.seconds == 90)
-    #expect(TimeLimit(argument: "30M")?.seconds == 1800)
-    #expect(TimeLimit(argument: "1.5h")?.seconds == 5400)
-    #expect(TimeLimit(argument: "90") == nil && TimeLimit(argument: "-1s") == nil)
+  @Test func times() throws {
+    #expect(try TimeLimit(option: "90s").seconds == 90)
+    #expect(try TimeLimit(option: "30M").seconds == 1800)
+    #expect(try TimeLimit(option: "1.5h").seconds == 5400)
+    for wrong in ["-1s", "ten", ""] {
+      #expect(throws: ValidationError.self) { try TimeLimit(option: wrong) }
+    }
   }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import LoRAArchitectures
 import LoRAAutograd
 import LoRAFormats
@@ -490,6 +491,43 @@ private func expectPrediction(
         #expect(peaks.allSatisfy { $0 <= peaks[0] }, "\(checkpointing): \(peaks)")
       }
     }
+  }
+
+  /// What an optimizer keeps does not lie between what a step frees: the pool has little more than is
+  /// predicted, and finds room for the largest gradient again.
+  @Test func theOptimizersStateLeavesNoHoles() async {
+    await #expect(processExitsWith: .success) {
+      let optimizers: [any Optimizer] = [AdamW(), AdamW8Bit(), Muon(), Lion(), Adafactor(), SGD()]
+      for optimizer in optimizers {
+        BufferPool.shared.trim()
+        let model = try random(shape(vocabulary: 16384))
+        var trainer = try Trainer(
+          model, training: .full, on: TokenDataSet(sequences: patterns(6, length: 64)),
+          options: TrainingOptions(duration: .steps(6), batchSize: 1))
+        trainer.optimizer = optimizer
+        var most = 0
+        try trainer.run { _ in
+          let statistics = BufferPool.shared.statistics
+          most = max(most, statistics.liveBytes + statistics.cachedBytes)
+          return .continue
+        }
+        let memory = try #require(trainer.predictedMemory)
+        let predicted = memory.total - memory.process
+        #expect(most <= predicted / 10 * 11, "\(optimizer): \(most) of \(predicted)")
+      }
+    }
+  }
+
+  /// Weights in a file are resident once when they are trained.
+  @Test func weightsOfAFileThatAreTrainedGetMemoryOfTheirOwn() throws {
+    let folder = NSTemporaryDirectory() + UUID().uuidString
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    try random(shape()).save(to: folder)
+    let model = try PretrainedModel(path: folder).languageModel
+    let before = model.values
+    #expect(before.allSatisfy { $0.isMapped })
+    model.prepareForFullTraining()
+    #expect(model.values == before && !model.values.contains { $0.isMapped })
   }
 
   @Test func aRunThatDoesNotFitSaysWhatWould() throws {

@@ -10,11 +10,12 @@ extension TrainingWorkload {
   ///
   /// Time: microseconds a layer. Longer batches than described need more, shorter ones less.
   public var memory: TrainingMemory {
-    let plan = TrainingPlan(self)
+    let plan = WorkloadLayout(self)
     var memory = TrainingMemory(
       weights: plan.weightBytes, trained: plan.trainedBytes, activations: plan.activationBytes,
       loss: plan.lossBytes, scratch: plan.scratchBytes, shared: plan.sharedBytes,
-      process: 24 << 20)
+      // Code and libraries about 30, and what `lora` reads settings, tokenizers and data with.
+      process: 36 << 20)
     // While parameters are updated there are no activations, and the peak may be then.
     let updating = memory.weights + memory.trained + optimizerScratch + memory.process
     memory.scratch += max(0, updating - memory.total)
@@ -22,11 +23,11 @@ extension TrainingWorkload {
   }
 
   /// The number of parameters that are trained.
-  package var trainedCount: Int { TrainingPlan(self).trainedCount }
+  package var trainedCount: Int { WorkloadLayout(self).trainedCount }
 }
 
 /// A workload and the layers that it runs through, without their numbers.
-private struct TrainingPlan {
+private struct WorkloadLayout {
   let workload: TrainingWorkload
   private let blocks: [Block]
   private let blockInputs: BlockInputs?

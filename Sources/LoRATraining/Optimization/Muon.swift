@@ -99,7 +99,7 @@ public struct Muon: Optimizer, Hashable {
       }
     }
     state.tensors[Self.buffer] = buffer
-    let update = Self.orthogonal(direction, iterations: iterations)
+    let update = Self.orthogonal(consume direction, iterations: iterations)
     let (m, n) = (Double(parameter.shape[0]), Double(parameter.shape[1]))
     let size =
       switch scale {
@@ -130,7 +130,8 @@ public struct Muon: Optimizer, Hashable {
   /// multiplies the smaller one.
   private static func orthogonal(_ matrix: consuming Tensor, iterations: Int) -> Tensor {
     let isTall = matrix.shape[0] > matrix.shape[1]
-    var x = matrix
+    // Nobody else holds it, so that it is scaled in place.
+    var x = consume matrix
     x.scale(by: 1 / Float(max(x.sumOfSquares().squareRoot(), 1e-7)))
     for _ in 0..<iterations {
       let gram = x.matrixProduct(with: x, transposeSelf: isTall, transposeOther: !isTall)

@@ -102,6 +102,9 @@ public struct OptimizerState: Sendable, Equatable {
 
   /// The state of the parameter at `path`; nil before its first update.
   public subscript(path: String) -> ParameterState? { parameters[path] }
+
+  /// Forgets the parameters that have not been updated.
+  mutating func dropUnused() { parameters = parameters.filter { $0.value.updates > 0 } }
 }
 
 extension Optimizer {
@@ -156,6 +159,16 @@ extension Optimizer {
         update(parameter, gradient: gradient, settings: settings, state: &own)
         state.parameters[path] = own
       }
+    }
+  }
+
+  /// Makes the states that the first update of parameters will ask for, before anything else needs memory.
+  /// Made between the gradients and activations of a step they would lie among what the step frees again,
+  /// and the next one would find no room for its largest gradient there. ``OptimizerState/dropUnused()`` takes
+  /// back what no update came for.
+  func prepare(_ groups: [ParameterGroup], _ state: inout OptimizerState) {
+    for (path, parameter) in groups.flatMap(\.parameters) where state.parameters[path] == nil {
+      state.parameters[path] = initialState(of: parameter.shape)
     }
   }
 

@@ -40,7 +40,7 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
   /// The loss of the run's first batch, before training.
   var firstLoss: Double?
   /// Whether this value has made a step: the first one checks what cannot be known before.
-  private var hasStepped = false
+  var hasStepped = false
   /// Whether this value has looked at what was learned, after the last step.
   private var hasEnded = false
   /// The order of the examples in the current epoch.
@@ -168,6 +168,8 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
     let batches = batches(ofStep: index)
     // Better an error than numbers from, or a signal at, a page that is not there any more.
     try MappedFile.checkAll()
+    if !hasStepped { trainer.optimizer.prepare(trainer.groups, &optimizerState) }
+    defer { if !hasStepped { optimizerState.dropUnused() } }
     let (loss, gradients) = try gradients(of: batches, step: index)
     if !hasStepped { try checkReach(of: gradients, batches) }
     let norm = gradients.norm(over: parameters.map(\.parameter))
@@ -193,7 +195,7 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
       epoch: Double(epoch) + Double(stepInEpoch + 1) / Double(order.stepsPerEpoch))
   }
 
-  private mutating func batches(ofStep index: Int) -> [[Int]] {
+  mutating func batches(ofStep index: Int) -> [[Int]] {
     let (number, stepInEpoch) = index.quotientAndRemainder(dividingBy: order.stepsPerEpoch)
     var current = epoch ?? (number, order.examples(ofEpoch: number))
     if current.index != number { current = (number, order.examples(ofEpoch: number)) }
@@ -204,7 +206,7 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
   /// The mean loss over the targets of all `batches` and its gradients.
   ///
   /// The sum grows in place: accumulating over batches takes no second set of gradients.
-  private mutating func gradients(
+  mutating func gradients(
     of batches: [[Int]], step: Int
   ) throws -> (Double, Gradients) {
     let scale = scale(of: batches)
@@ -267,7 +269,7 @@ public struct TrainingRun<Data: TrainingData>: Sendable {
   }
 
   /// The path of the first parameter with a gradient that is not finite.
-  private func firstNonFinite(_ gradients: Gradients) -> String {
+  func firstNonFinite(_ gradients: Gradients) -> String {
     let found = parameters.first { gradients[$0.parameter]?.firstNonFiniteIndex() != nil }
     return found?.path ?? "all parameters together"
   }
