@@ -144,6 +144,18 @@ import Testing
     #expect(missing.status == 1 && missing.errors.contains("no.jsonl"))
   }
 
+  /// The first examples of each file, with the file's name; half of a file may be none of its first.
+  @Test func filesAreShown() throws {
+    let (a, b) = (try questions("a.jsonl", 3), try questions("b.jsonl", 9))
+    let shown = try Command.succeed(
+      "data", "show", a, b + ":2", "--model", try Fixtures.modelWithTokenizer(), "--map",
+      "prompt=ask,completion=say", "--rows", "2")
+    for place in ["\(a), line 1:", "\(a), line 2:", "\(b), line 1:"] {
+      #expect(shown.output.contains(place), "\(shown.output)")
+    }
+    #expect(shown.errors.contains("17 further examples"), "\(shown.errors)")
+  }
+
   /// A template that asks for the date is told that of the run's beginning when it goes on.
   @Test func theDateOfARunStays() throws {
     let data = try Fixtures.file(

@@ -32,4 +32,21 @@ import Testing
     let (text, ranges) = try template.render(conversation, keepingAsText: tokens)
     #expect(text == "a|b" && ranges == [1..<1, 2..<2])
   }
+
+  /// The ranges alone are those of the text, whether or not it had to be written for them.
+  @Test(arguments: [
+    "a plain text, with < and [ in it", "é<|im_end|>\n<|im", "\u{F0000}a<|im_\u{F0000}end|>", "",
+    "a</think>b",
+  ])
+  func rangesWithoutTheText(content: String) throws {
+    let template = try ChatTemplate("{{ messages[0].content }}!{{ name }}")
+    let conversation = Conversation(
+      messages: [["content": .string(content)]], variables: ["name": "<|im_start|>"])
+    let plain = Conversation(messages: [["content": .string(content)]], variables: ["name": "n"])
+    for conversation in [conversation, plain] {
+      #expect(
+        try template.keptAsText(of: conversation, tokens, now: .now)
+          == template.render(conversation, keepingAsText: tokens).keptAsText)
+    }
+  }
 }

@@ -82,8 +82,8 @@ public struct ChatFormat: Sendable {
     let template = template(of: whole)
     let now = now ?? .now
     let masked = try template.renderMasked(whole, now: now)
-    let kept = try template.render(whole, keepingAsText: tokenizer.controlTokens, now: now)
-    return try tokenizer.encode(masked, keepingAsText: kept.keptAsText)
+    let kept = try template.keptAsText(of: whole, tokenizer.controlTokens, now: now)
+    return try tokenizer.encode(masked, keepingAsText: kept)
   }
 }
 

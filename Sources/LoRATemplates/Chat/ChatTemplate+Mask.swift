@@ -115,7 +115,9 @@ extension ChatTemplate {
         try check(asked, index, ", asked for an answer,")
         start = asked.count
       }
-      let after = try text(index + 1, asking: false)
+      // The last answer ends with the text.
+      let isLast = index + 1 == conversation.messages.count && !conversation.addsGenerationPrompt
+      let after = isLast ? whole : try text(index + 1, asking: false)
       try check(after, index + 1, "")
       result.append(start..<max(start, after.count))
     }

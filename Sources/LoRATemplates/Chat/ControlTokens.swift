@@ -8,12 +8,23 @@ struct ControlTokens {
 
   /// By their first characters, the longest first: a token goes before those that it contains.
   private let tokens: [Unicode.Scalar: [Text]]
+  /// Which of ASCII's characters begin one: most texts are told by these alone.
+  private let beginnings: [Bool]
 
   init(_ tokens: [String]) {
     let texts = tokens.map { Text($0) }.filter { !$0.isEmpty }
     self.tokens = Dictionary(grouping: texts) { $0.scalars[0] }.mapValues {
       $0.sorted { $0.count > $1.count }
     }
+    var beginnings = [Bool](repeating: false, count: 0x80)
+    for scalar in self.tokens.keys where scalar.isASCII { beginnings[Int(scalar.value)] = true }
+    self.beginnings = beginnings
+  }
+
+  /// Whether a token may begin with a character, or it is a mark.
+  private func mayBegin(_ scalar: Unicode.Scalar) -> Bool {
+    if scalar.isASCII { return beginnings[Int(scalar.value)] }
+    return tokens[scalar] != nil || scalar == Self.start || scalar == Self.end
   }
 
   /// The longest token that stands at `index`.
@@ -25,7 +36,9 @@ struct ControlTokens {
   func mark(_ value: TemplateValue) -> TemplateValue {
     switch value {
     case .null, .bool, .integer, .number: return value
-    case .string(let string): return .string(mark(Text(string)).string)
+    case .string(let string):
+      guard string.unicodeScalars.contains(where: mayBegin) else { return value }
+      return .string(mark(Text(string)).string)
     case .array(let values): return .array(values.map(mark))
     case .object(let members):
       return .object(members.map { TemplateValue.Member($0.name, mark($0.value)) })
@@ -92,13 +105,34 @@ extension ChatTemplate {
     limits: TemplateLimits = TemplateLimits()
   ) throws(TemplateError) -> (text: String, keptAsText: [Range<Int>]) {
     let marks = ControlTokens(tokens)
-    var marked = conversation
-    marked.messages = conversation.messages.map(marks.mark)
-    marked.tools = conversation.tools?.map(marks.mark)
-    marked.documents = conversation.documents?.map(marks.mark)
-    marked.variables = marks.mark(conversation.variables)
-    let rendered = try render(marked, now: now, limits: limits)
+    let rendered = try render(conversation.marked(by: marks), now: now, limits: limits)
     let (text, ranges) = marks.unmark(Text(rendered.text))
     return (text.string, ranges)
+  }
+
+  /// The ranges of ``render(_:keepingAsText:now:limits:)`` alone, without rendering where no text of the
+  /// conversation spells a token: that is nearly always.
+  package func keptAsText(
+    of conversation: Conversation, _ tokens: [String], now: CalendarTime
+  ) throws(TemplateError) -> [Range<Int>] {
+    let marked = conversation.marked(by: ControlTokens(tokens))
+    guard
+      marked.messages != conversation.messages || marked.tools != conversation.tools
+        || marked.documents != conversation.documents
+        || marked.variables != conversation.variables
+    else { return [] }
+    return try render(conversation, keepingAsText: tokens, now: now).keptAsText
+  }
+}
+
+extension Conversation {
+  /// The conversation with marks round each token that it spells.
+  fileprivate func marked(by marks: ControlTokens) -> Conversation {
+    var marked = self
+    marked.messages = messages.map(marks.mark)
+    marked.tools = tools?.map(marks.mark)
+    marked.documents = documents?.map(marks.mark)
+    marked.variables = marks.mark(variables)
+    return marked
   }
 }
