@@ -39,6 +39,8 @@ public struct FormatError: Error, Sendable, Hashable, CustomStringConvertible {
     case missingKey
     /// A name occurs twice.
     case duplicate
+    /// An adapter says that it was made for another base model than the one it is attached to.
+    case otherBase
   }
 
   /// What went wrong, for programs that branch on it.

@@ -60,6 +60,30 @@ package struct SHA256 {
     return hash.digest
   }
 
+  /// The digest of the file at `path`, which is read in pieces.
+  package static func digest(ofFile path: String) throws(FormatError) -> String {
+    let file = try OpenFile(path)
+    var hash = Self()
+    var buffer = [UInt8](repeating: 0, count: min(file.byteCount, 1 << 20))
+    var failure: FormatError?
+    var offset = 0
+    while offset < file.byteCount, failure == nil {
+      buffer.withUnsafeMutableBytes { whole in
+        let piece = UnsafeMutableRawBufferPointer(
+          rebasing: whole[..<min(whole.count, file.byteCount - offset)])
+        do throws(FormatError) {
+          try file.read(at: offset, into: piece)
+          hash.add(UnsafeRawBufferPointer(piece))
+          offset += piece.count
+        } catch {
+          failure = error
+        }
+      }
+    }
+    if let failure { throw failure }
+    return hash.digest
+  }
+
   /// Takes whole blocks in.
   private mutating func take(_ bytes: UnsafeRawBufferPointer) {
     withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 64) { words in

@@ -1,3 +1,4 @@
+import LoRAJSON
 public import LoRATensor
 
 /// An adapter as data, in no file format's dialect: what it does to each layer, exactly, and what it
@@ -111,6 +112,15 @@ public struct AdapterDescription: Sendable {
     layers.reduce(0) { $0 + $1.parameterCount }
       + replacements.reduce(0) { $0 + $1.value.elementCount }
       + replacedTokens.reduce(0) { $0 + $1.vectors.elementCount }
+  }
+}
+
+extension AdapterDescription {
+  /// The same with what it says of its making.
+  package func carrying(_ record: AdapterRecord?) -> AdapterDescription {
+    var result = self
+    result.metadata[AdapterRecord.metadataKey] = record?.json.encoded()
+    return result
   }
 }
 

@@ -27,7 +27,8 @@ import Testing
     #expect(try #require(result["eval_loss_after"]?.doubleValue) < 0.2)
     #expect(
       Fixtures.names(in: folder) == [
-        "adapter_config.json", "adapter_model.safetensors", "config.json", "report.html",
+        "README.md", "adapter_config.json", "adapter_model.safetensors", "config.json",
+        "report.html",
       ])
     let page = try String(contentsOfFile: folder + "/report.html", encoding: .utf8)
     #expect(page.contains("the model says &#39;") && page.contains("accuracy, held-out data"))

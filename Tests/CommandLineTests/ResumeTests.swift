@@ -59,7 +59,9 @@ import Testing
     let last = try running.outcome()
     #expect(last.status == 0, "\(last.errors)")
     expectSameFiles(folder + "/whole", output)
-    #expect(Fixtures.names(in: output) == Self.files + ["lora-run.json", "report.html"])
+    #expect(
+      Fixtures.names(in: output)
+        == ["README.md"] + Self.files + ["lora-run.json", "report.html"])
     let (whole, parts) = (try lines(folder + "/whole.jsonl"), try lines(log))
     #expect(parts.count == 600 && parts.map { $0["step"] } == whole.map { $0["step"] })
     for key in ["loss", "gradient_norm", "learning_rate"] {
@@ -157,6 +159,6 @@ import Testing
     try Fixtures.write(text.replacing("[[3", with: "[[4"), to: ids)
     #expect(try status(["train", "--resume", folder + "/a"], "of other data") == 1)
     #expect(try Command.start(again + ["--force"]).outcome().status == 0)
-    #expect(Fixtures.names(in: folder + "/a") == Self.files + ["report.html"])
+    #expect(Fixtures.names(in: folder + "/a") == ["README.md"] + Self.files + ["report.html"])
   }
 }

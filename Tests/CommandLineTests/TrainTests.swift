@@ -57,7 +57,7 @@ import Testing
     #expect(result["output"]?.stringValue == output)
     #expect(
       Fixtures.names(in: output) == [
-        "adapter_config.json", "adapter_model.safetensors", "report.html",
+        "README.md", "adapter_config.json", "adapter_model.safetensors", "report.html",
       ])
     let adapter = try PEFTAdapterFile(path: output)
     #expect(adapter.configuration.rank == 3)

@@ -8,16 +8,22 @@ extension AdapterFile {
   /// | --- | --- | --- | --- | --- |
   /// | base | `base_model_name_or_path` | `model` | `general.base_model.0.name` | `ss_sd_model_name` |
   /// | dropout | `lora_dropout` | `dropout` | | `ss_network_dropout` |
+  /// | licence | | | `general.license` | `modelspec.license` |
   public struct Provenance: Sendable, Hashable {
     /// The model that the adapter was made for: a name on the hub or a path.
     public var baseModelName: String?
     /// The probability of dropping an input of the factors in training.
     public var dropout: Double?
+    /// The licence that the adapter is given under.
+    public var license: String?
 
     /// Creates it of its parts.
-    package init(baseModelName: String? = nil, dropout: Double? = nil) {
+    package init(
+      baseModelName: String? = nil, dropout: Double? = nil, license: String? = nil
+    ) {
       self.baseModelName = baseModelName
       self.dropout = dropout
+      self.license = license
     }
   }
 }
@@ -28,6 +34,8 @@ extension AdapterFile.Provenance {
     static let ggufRepository = "general.base_model.0.repo_url"
     static let kohyaBase = "ss_sd_model_name"
     static let kohyaDropout = "ss_network_dropout"
+    static let ggufLicense = "general.license"
+    static let kohyaLicense = "modelspec.license"
   }
 
   init(_ configuration: PEFTAdapterConfiguration) {
@@ -50,13 +58,15 @@ extension AdapterFile.Provenance {
     }
     self.init(
       baseModelName: repository ?? text(Keys.ggufBase) ?? text(Keys.kohyaBase),
-      dropout: dropout.flatMap { (0..<1).contains($0) ? $0 : nil })
+      dropout: dropout.flatMap { (0..<1).contains($0) ? $0 : nil },
+      license: text(Keys.ggufLicense) ?? text(Keys.kohyaLicense))
   }
 
   /// Takes from `other` what is unknown here.
   mutating func fill(from other: Self) {
     baseModelName = baseModelName ?? other.baseModelName
     dropout = dropout ?? other.dropout
+    license = license ?? other.license
   }
 
   /// Puts it into a configuration that says nothing of it.
@@ -83,8 +93,10 @@ extension AdapterFile.Provenance {
     switch format {
     case .gguf:
       add(Keys.ggufBase, baseModelName)
+      add(Keys.ggufLicense, license)
     case .kohya, .lycoris:
       add(Keys.kohyaBase, baseModelName)
+      add(Keys.kohyaLicense, license)
       if let dropout, dropout > 0 { add(Keys.kohyaDropout, "\(dropout)") }
     case .peft, .mlx, .diffusers, .loralib, .adapters: break
     }

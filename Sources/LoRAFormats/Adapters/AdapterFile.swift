@@ -63,6 +63,8 @@ public struct AdapterFile: Sendable {
   var modules: [TensorName] = []
   /// Where the adapter comes from, as far as other formats have a field for it too.
   public internal(set) var provenance = Provenance()
+  /// What the adapter says of its making; nil where it says nothing.
+  public let record: AdapterRecord?
 
   /// Opens the adapter at `path`: a folder of PEFT's or MLX's, or a file.
   ///
@@ -77,6 +79,8 @@ public struct AdapterFile: Sendable {
     adapterHubConfiguration = content.adapterHubConfiguration
     (notes, assumesScale) = (content.notes, content.assumesScale)
     provenance = content.provenance
+    record = try AdapterRecord(metadata: content.description.metadata, file: path)
+    provenance.license = provenance.license ?? record?.license
     try description.checkScales(file: path)
     if let note = description.noteOfOverflow { notes.append(note) }
     if let note = noteOfOtherWeights() { notes.append(note) }
@@ -119,6 +123,19 @@ public struct AdapterFile: Sendable {
       prefixes: base.bodyPrefixes, modules: base.modules, modelType: base.modelType,
       isKnown: base.hasModule)
     try base.check(self)
+  }
+
+  /// The adapter as what another was made of, `weight` times.
+  package func parent(weight: Double? = nil) throws(FormatError) -> AdapterRecord.Parent {
+    var file: String? = path
+    if FileSystem.isFolder(path) {
+      file = format.codec.weightsFiles.map { FileSystem.join(path, $0) }
+        .first { FileSystem.exists($0) }
+    }
+    return AdapterRecord.Parent(
+      name: FileSystem.name(of: FileSystem.absolute(path)),
+      sha256: try file.map { file throws(FormatError) in try SHA256.digest(ofFile: file) },
+      weight: weight, record: record)
   }
 
   /// The note about a second adapter in the folder, which its configuration does not describe.

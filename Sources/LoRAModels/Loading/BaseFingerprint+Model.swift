@@ -1,11 +1,34 @@
 import LoRAArchitectures
 import LoRAAutograd
+import LoRAFiles
 public import LoRAFormats
 import LoRATensor
 
 extension PretrainedModel {
   /// What tells this base from others, whichever files it was opened from; see `BaseFingerprint`.
   public var fingerprint: BaseFingerprint { BaseFingerprint(of: model) }
+}
+
+extension PretrainedModel {
+  /// The licence that the model's card (`README.md`) or its GGUF file names, as "apache-2.0"; nil where
+  /// there is none.
+  public var license: String? {
+    get throws(FormatError) {
+      if let file { return try file.string("general.license").flatMap { $0.isEmpty ? nil : $0 } }
+      return try directory.flatMap { directory throws(FormatError) in
+        try ModelCard(folder: directory.path).license
+      }
+    }
+  }
+
+  /// What an adapter says of this base.
+  public var recordOfBase: AdapterRecord.Base {
+    get throws(FormatError) {
+      AdapterRecord.Base(
+        name: AdapterRecord.publicName(ofModel: path), fingerprint: fingerprint,
+        license: try license)
+    }
+  }
 }
 
 extension BaseFingerprint {

@@ -48,11 +48,18 @@ struct ModelCard {
     lists[key] ?? texts[key].map { $0.hasPrefix("[") ? [] : [$0] } ?? []
   }
 
+  /// The licences; nil where it names none.
+  var license: String? {
+    let words = words("license")
+    return words.isEmpty ? nil : words.joined(separator: ",")
+  }
+
   /// Its part of a GGUF file.
   var keyValues: [GGUFFile.KeyValue] {
     var values: [GGUFFile.KeyValue] = []
-    let licence = words("license").joined(separator: ",")
-    if !licence.isEmpty { values.append(.init(key: "general.license", value: .string(licence))) }
+    if let licence = license {
+      values.append(.init(key: "general.license", value: .string(licence)))
+    }
     for key in ["license_name", "license_link"] {
       guard let text = texts[key] else { continue }
       values.append(

@@ -26,22 +26,24 @@ extension LayerSelector {
 
 extension Module {
   /// Opens the adapter at `path`, of any format, and attaches it under `name`:
-  /// ``loadAdapter(_:named:isTrainable:allowsNoEffect:enabled:)`` of `AdapterFile(path:)`.
+  /// ``loadAdapter(_:named:isTrainable:allowsNoEffect:allowsOtherBase:enabled:)`` of `AdapterFile(path:)`.
   ///
   /// - Parameters:
   ///   - path: the adapter, as a folder that holds PEFT's `adapter_config.json`.
   ///   - name: what the adapter is called from now on.
   ///   - isTrainable: whether training can go on from here; else the factors are frozen.
   ///   - allowsNoEffect: whether an adapter whose every contribution is zero is accepted.
+  ///   - allowsOtherBase: whether an adapter that was made for another base is accepted.
   ///   - enabled: whether it applies from now on, at strength 1.
   @discardableResult
   public func loadAdapter(
     from path: String, named name: String = "default", isTrainable: Bool = false,
-    allowsNoEffect: Bool = false, enabled: Bool = true
+    allowsNoEffect: Bool = false, allowsOtherBase: Bool = false, enabled: Bool = true
   ) throws -> AdapterFile {
     let file = try AdapterFile(path: path)
     try loadAdapter(
-      file, named: name, isTrainable: isTrainable, allowsNoEffect: allowsNoEffect, enabled: enabled)
+      file, named: name, isTrainable: isTrainable, allowsNoEffect: allowsNoEffect,
+      allowsOtherBase: allowsOtherBase, enabled: enabled)
     return file
   }
 
@@ -90,14 +92,16 @@ extension Module {
   ///   - baseModelName: what the configuration names as its base model.
   ///   - otherFiles: more files of the folder, as ``PretrainedModel/labelledConfiguration()`` for
   ///     `config.json`.
+  ///   - record: what the adapter says of its making.
   public func saveAdapter(
     _ name: String, to path: String, configuration: PEFTAdapterConfiguration? = nil,
-    baseModelName: String? = nil, otherFiles: [(name: String, content: [UInt8])] = []
+    baseModelName: String? = nil, otherFiles: [(name: String, content: [UInt8])] = [],
+    record: AdapterRecord? = nil
   ) throws {
     let naming = isBodyAlone ? bodyPrefixes.first.map(AdapterNaming.withoutPrefix) : nil
     var description = try describeAdapter(name).renamed(naming?.inFile ?? { $0 })
     let parameters = try description.parameterNames(namedModules)
-    description = description.renamingLayers(parameters)
+    description = description.renamingLayers(parameters).carrying(record)
     var paths = adaptableModules().filter { $0.module is any LinearLayer || $0.module is Embedding }
       .map(\.path)
     if !parameters.isEmpty {

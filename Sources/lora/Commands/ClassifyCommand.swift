@@ -13,7 +13,7 @@ struct ClassifyCommand: ParsableCommand {
     usage: """
       lora classify --model <path> (--text <text> | --data <file> | --ids <file[#name]>) \
       [--dtype <dtype>] [--text-only] [--adapter <adapter[:scale]> ...] [--allow-no-effect] \
-      [--map <meaning=field,...>] [--batch <batch>] \
+      [--allow-other-base] [--map <meaning=field,...>] [--batch <batch>] \
       [--logits] [--json]
       """,
     discussion: """

@@ -88,8 +88,20 @@ struct CombineCommand: ParsableCommand {
     if result.hasNoEffect {
       StandardError.line("warning: the combination has no effect: every product is zero")
     }
-    try replacement.writing { try result.write(madeOf: files, to: made.output) }
+    try replacement.writing {
+      try result.write(
+        madeOf: files, .combination, settings, weights: adapters.map(\.strength), to: made.output)
+    }
     try report(result)
+  }
+
+  /// What the record says of the combination: options that the type has no use for are left out.
+  private var settings: [AdapterRecord.Entry] {
+    var entries = [AdapterRecord.Entry("type", .text(type.text))]
+    if let rank, type.method.decomposes { entries.append(.init("rank", Double(rank))) }
+    if let density, type.method.prunes { entries.append(.init("density", density)) }
+    if type.text.hasPrefix("dare") { entries.append(.init("seed", .text("\(seed)"))) }
+    return entries
   }
 
   private func warn(_ method: AdapterCombination.Method) {

@@ -11,7 +11,7 @@ struct EmbedCommand: ParsableCommand {
     usage: """
       lora embed --model <path> (--text <text> | --data <file>) [--dtype <dtype>] [--text-only] \
       [--adapter <adapter[:scale]> ...] [--allow-no-effect] \
-      [--map <meaning=field,...>] [--batch <batch>] [--json]
+      [--allow-other-base] [--map <meaning=field,...>] [--batch <batch>] [--json]
       """,
     discussion: """
       The hidden states of a text's tokens are pooled as the files of sentence-transformers say \

@@ -34,7 +34,7 @@ struct EvalCommand: ParsableCommand {
         + "Repeat the option to compare several.", valueName: "adapter[:scale][+...]"),
     transform: Candidate.init)
   var candidates: [Candidate] = []
-  @OptionGroup var effect: EffectOptions
+  @OptionGroup var accepting: AcceptanceOptions
   @Option(help: ArgumentHelp("The questions.", valueName: "file"))
   var data: String
   @Option(
@@ -89,7 +89,7 @@ struct EvalCommand: ParsableCommand {
     let pretrained = try model.load()
     let base = try pretrained.languageModel
     let table = try Candidates(
-      candidates, on: base, from: model.path, allowsNoEffect: effect.allowNoEffect)
+      candidates, on: base, from: model.path, accepting: accepting)
     let paths = candidates.flatMap { $0.parts.map(\.path) }
     try destinations.confirm()
     let precision = model.dtype.precision(otherwise: .float32)

@@ -54,11 +54,26 @@ struct ExtractCommand: ParsableCommand {
     let (adapter, report) = try AdapterExtraction(
       choice.choice, others: others.value, iterations: iterations
     ).extract(tuned: tuned, base: base)
-    var file = try PEFTAdapterFile(writing: adapter)
+    var file = try PEFTAdapterFile(writing: adapter.carrying(record(report)))
     file.configuration.baseModelName = base
     file.configuration.taskType = "CAUSAL_LM"
     try replacement.writing { try file.write(to: output) }
     try write(adapter, report)
+  }
+
+  /// What the adapter says of its making: of its base by name alone where this library can't open it.
+  private func record(_ report: AdapterExtraction.Report) -> AdapterRecord {
+    var record = AdapterRecord(
+      making: .extraction, software: Version.software,
+      base: AdapterRecord.Base(name: AdapterRecord.publicName(ofModel: base)),
+      settings: choice.record, results: [.init("energy", report.energy)],
+      parents: [AdapterRecord.Parent(name: AdapterRecord.publicName(ofModel: tuned))])
+    do {
+      record.base = try PretrainedModel(path: base, textOnly: true).recordOfBase
+    } catch {
+      StandardError.line("warning: the adapter gets no fingerprint of its base: \(error)")
+    }
+    return record
   }
 
   private func write(_ adapter: AdapterDescription, _ report: AdapterExtraction.Report) throws {

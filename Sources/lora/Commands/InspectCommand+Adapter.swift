@@ -26,8 +26,11 @@ extension InspectCommand.Report {
     add(adapter.facts)
     addReplacements(description)
     object["layers"] = .array(layers.map { .object($0.json) })
-    object["metadata"] = Self.json(description.metadata)
-    lines += Self.metadataLines(description.metadata)
+    if let record = adapter.record { add(record) }
+    var metadata = description.metadata
+    metadata[AdapterRecord.metadataKey] = nil
+    object["metadata"] = Self.json(metadata)
+    lines += Self.metadataLines(metadata)
     let header =
       ["layer", "shape", "method", "rank", "scale", "norm"]
       + (base == nil ? [] : ["relative"]) + ["type", ""]

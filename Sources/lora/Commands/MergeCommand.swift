@@ -10,7 +10,8 @@ struct MergeCommand: ParsableCommand {
     abstract: "Write a model with adapters merged into its weights.",
     usage: """
       lora merge --model <path> --adapter <adapter[:scale]> ... --output <path> \
-      [--text-only] [--allow-no-effect] [--requantize] [--dtype <dtype>] [--force] [--json]
+      [--text-only] [--allow-no-effect] [--allow-other-base] \
+      [--requantize] [--dtype <dtype>] [--force] [--json]
       """,
     discussion: """
       Writes a Hugging Face directory with the base's tokenizer, which needs no adapter any more. Every \

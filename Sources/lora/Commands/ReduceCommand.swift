@@ -37,7 +37,9 @@ struct ReduceCommand: ParsableCommand {
     let file = try AdapterFile.opened(adapter, base: made.base)
     StandardError.warnings(file.warnings().map { "\(adapter): \($0)" })
     let (reduced, cuts) = try file.description.reduced(to: choice.choice)
-    try replacement.writing { try reduced.write(madeOf: [file], to: made.output) }
+    try replacement.writing {
+      try reduced.write(madeOf: [file], .reduction, choice.record, to: made.output)
+    }
     try report(reduced, cuts)
   }
 
@@ -70,6 +72,11 @@ struct RankOptions: ParsableArguments {
     }
     try demand("--rank", rank, .atLeast(1))
     try demand("--energy", energy, .above(0, to: 1))
+  }
+
+  /// The choice as an adapter's record has it.
+  var record: [AdapterRecord.Entry] {
+    [rank.map { .init("rank", Double($0)) } ?? .init("energy", energy ?? 1)]
   }
 
   var choice: RankChoice { rank.map { .rank($0) } ?? .energy(energy ?? 1) }

@@ -11,6 +11,7 @@ struct ScoreCommand: ParsableCommand {
     usage: """
       lora score --model <path> (--text <file> [--split <split>] | --data <file> | --ids <file[#name]>) \
       [--dtype <dtype>] [--text-only] [--adapter <adapter[:scale]> ...] [--allow-no-effect] \
+      [--allow-other-base] \
       [--window <tokens>] [--stride <tokens>] [--map <meaning=field,...>] [--loss-on <part>] [--use-template <choice>] [--chat-template <file.jinja>] [--template-date <date>] \
       [--system <text>] [--invalid-records <choice>] [--per-token] [--json]
       """,

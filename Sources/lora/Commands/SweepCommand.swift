@@ -15,7 +15,7 @@ struct SweepCommand: ParsableCommand {
       [--sequence-length <tokens>] [--long-rows <choice>] [--map <meaning=field,...>] \
       [--loss-on <part>] [--use-template <choice>] [--chat-template <file.jinja>] [--template-date <date>] [--system <text>] \
       [--invalid-records <choice>] [--dtype <dtype>] [--text-only] \
-      [--allow-no-effect] \
+      [--allow-no-effect] [--allow-other-base] \
       [--force] [--json]
       """,
     discussion: """
@@ -36,7 +36,7 @@ struct SweepCommand: ParsableCommand {
       valueName: "adapter"),
     transform: AdapterArgument.init)
   var adapters: [AdapterArgument] = []
-  @OptionGroup var effect: EffectOptions
+  @OptionGroup var accepting: AcceptanceOptions
   @Option(help: ArgumentHelp("What to measure the loss on.", valueName: "file[#name]"))
   var data: String
   @Option(parsing: .unconditional, help: "The lowest strength.")
@@ -84,7 +84,8 @@ struct SweepCommand: ParsableCommand {
       do {
         let warnings = try base.loadAdapter(
           try AdapterFile.opened(argument.path, toAttachTo: model.path),
-          named: name, allowsNoEffect: effect.allowNoEffect, enabled: false)
+          named: name, allowsNoEffect: accepting.allowNoEffect,
+          allowsOtherBase: accepting.allowOtherBase, enabled: false)
         StandardError.warnings(warnings.map { "\(argument.path): \($0)" })
       } catch let error as AdapterError {
         throw CommandError(argument.path, error)

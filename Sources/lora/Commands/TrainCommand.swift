@@ -10,7 +10,7 @@ struct TrainCommand: ParsableCommand {
     commandName: "train",
     abstract: "Train an adapter, or a whole model, on texts, token sequences or labelled texts.",
     discussion: """
-      Writes a PEFT adapter or, with --method full, a model directory in the base's stored type. If \
+      Writes a PEFT adapter with its model card (README.md) or, with --method full, a model directory in the base's stored type. If \
       something stops the training (Ctrl-C, a closed terminal, a loss that is not finite, a log that \
       cannot be written), what was learned so far is saved, and the exit status is 1. With \
       --checkpoint-every a training that was stopped, even by a power failure, goes on with --resume.
@@ -54,6 +54,7 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup(title: "Optimizer") var optimizer: OptimizerOptions
   @OptionGroup(title: "Evaluation") var evaluation: EvaluationOptions
   @OptionGroup(title: "Preferences") var preference: PreferenceOptions
+  @OptionGroup(title: "Licences") var licenses: LicenseOptions
   @OptionGroup(title: "Memory") var memory: MemoryOptions
   @OptionGroup(title: "Resuming") var checkpoints: CheckpointOptions
   @Option(
@@ -191,13 +192,15 @@ struct TrainCommand: ParsableCommand {
     try evaluation.check(hasData: before != nil)
     if let before { StandardError.line("evaluation before: \(before)") }
     try begin()
+    var record = try configuration.map { try newRecord(of: task, $0, trainer) }
     let state = isResumed ? try folder.lastState() : nil
     if let state { StandardError.line("resumed after step \(state.step)") }
     var run = try TrainingRun(trainer, from: state)
     var outcome = try make(&run, task, before)
     let place: String
+    record?.results = results(outcome, before, nil)
     do {
-      place = try save(task, configuration)
+      place = try save(task, configuration, record)
     } catch {
       throw outcome.failure.map { CommandError("\($0); nothing is saved: \(error)") } ?? error
     }
@@ -206,6 +209,9 @@ struct TrainCommand: ParsableCommand {
     Interrupt.release()
     let isWhole = outcome.failure == nil && !isInterrupted
     let after = isWhole ? try task.evaluate(training: recipe.trained) : nil
+    if let after, let record {
+      try save(record, with: results(outcome, before, after), task, configuration, in: place)
+    }
     let last = outcome.best ?? outcome.steps
     if let after, outcome.history.measurements.last(where: { $0.step == last }) == nil {
       outcome.history.add(.measurement(after.after(last)))
@@ -235,13 +241,14 @@ struct TrainCommand: ParsableCommand {
 
   /// Saves what was learned; where it lies then.
   private func save(
-    _ task: some TrainingTask, _ configuration: PEFTAdapterConfiguration?
+    _ task: some TrainingTask, _ configuration: PEFTAdapterConfiguration?,
+    _ record: AdapterRecord?
   ) throws -> String {
     while true {
       let place = freePlace()
       do {
         try ExistingResult.$policy.withValue(replaces ? .replaced : .kept) {
-          try save(task, configuration, in: place)
+          try save(task, configuration, record, in: place)
         }
         return place
       } catch is ResultAppeared {
@@ -251,15 +258,17 @@ struct TrainCommand: ParsableCommand {
     }
   }
 
-  private func save(
-    _ task: some TrainingTask, _ configuration: PEFTAdapterConfiguration?, in place: String
+  func save(
+    _ task: some TrainingTask, _ configuration: PEFTAdapterConfiguration?,
+    _ record: AdapterRecord?, in place: String
   ) throws {
     let pretrained = task.pretrained
     if recipe.trained != .full {
       try pretrained.model.saveAdapter(
         Self.name, to: place, configuration: configuration,
         baseModelName: configuration?.baseModelName ?? model.path,
-        otherFiles: task.filesBesideAdapter)
+        otherFiles: task.filesBesideAdapter + (record.map { card($0, in: place) } ?? []),
+        record: record)
     } else {
       let (files, warnings) = try pretrained.companionFiles(for: place)
       try pretrained.save(to: place, type: model.dtype.type, otherFiles: files)

@@ -30,7 +30,8 @@ struct Candidates {
 
   /// Attaches the adapters of all candidates, each once.
   init(
-    _ candidates: [Candidate], on model: any Module, from path: String, allowsNoEffect: Bool
+    _ candidates: [Candidate], on model: any Module, from path: String,
+    accepting: AcceptanceOptions
   ) throws {
     var names: [String: String] = [:]
     var all: [(name: String, selection: AdapterSelection)] = [("base", [:])]
@@ -42,7 +43,8 @@ struct Candidates {
           do {
             let warnings = try model.loadAdapter(
               try AdapterFile.opened(part.path, toAttachTo: path), named: name,
-              allowsNoEffect: allowsNoEffect, enabled: false)
+              allowsNoEffect: accepting.allowNoEffect,
+              allowsOtherBase: accepting.allowOtherBase, enabled: false)
             StandardError.warnings(warnings.map { "\(part.path): \($0)" })
           } catch let error as AdapterError {
             throw CommandError(part.path, error)

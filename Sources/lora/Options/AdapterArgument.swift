@@ -59,14 +59,17 @@ struct AdapterArgument: Sendable {
   }
 }
 
-/// `--allow-no-effect`.
-struct EffectOptions: ParsableArguments {
+/// `--allow-no-effect` and `--allow-other-base`.
+struct AcceptanceOptions: ParsableArguments {
   @Flag(
     help: """
       Accept an adapter that changes nothing, such as one that was never trained, which is otherwise an \
       error.
       """)
   var allowNoEffect = false
+  @Flag(
+    help: "Accept an adapter that was made for another base model, which is otherwise an error.")
+  var allowOtherBase = false
 }
 
 /// The adapters that apply to a model.
@@ -79,7 +82,7 @@ struct AdapterOptions: ParsableArguments {
       valueName: "adapter[:scale]"),
     transform: AdapterArgument.init)
   var adapters: [AdapterArgument] = []
-  @OptionGroup var effect: EffectOptions
+  @OptionGroup var accepting: AcceptanceOptions
 
   /// The model at `path`, with the head of a classifier that one of the adapters brings where the model
   /// has none.
@@ -112,7 +115,8 @@ struct AdapterOptions: ParsableArguments {
       do {
         let warnings = try model.loadAdapter(
           try AdapterFile.opened(adapter.path, toAttachTo: path), named: name,
-          allowsNoEffect: effect.allowNoEffect || adapter.strength == 0)
+          allowsNoEffect: accepting.allowNoEffect || adapter.strength == 0,
+          allowsOtherBase: accepting.allowOtherBase)
         StandardError.warnings(warnings.map { "\(adapter.path): \($0)" })
       } catch let error as AdapterError {
         throw CommandError(adapter.path, error)

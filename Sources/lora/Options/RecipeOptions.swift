@@ -43,6 +43,9 @@ struct RecipeOptions: ParsableArguments {
       "An adapter of any format to go on training. It fixes method, rank and targets; an option that "
         + "says otherwise is an error.", valueName: "adapter"))
   var initAdapter: String?
+  @Flag(
+    help: "Accept an --init-adapter that was made for another base model, otherwise an error.")
+  var allowOtherBase = false
   @Option(
     help: ArgumentHelp(
       "Take the adapter's settings from an adapter_config.json of PEFT; an option that says otherwise "
@@ -67,6 +70,9 @@ struct RecipeOptions: ParsableArguments {
     if trained == .full, let source {
       throw ValidationError(
         "\(source) makes no sense with --method full, which trains no adapter")
+    }
+    if allowOtherBase, initAdapter == nil {
+      throw ValidationError("--allow-other-base makes no sense without --init-adapter")
     }
     if initialization != nil, let source {
       throw ValidationError("\(source) fixes how the factors start; leave out --init")
@@ -106,7 +112,8 @@ struct RecipeOptions: ParsableArguments {
       let warnings: [String]
       do {
         warnings = try model.loadAdapter(
-          file, named: name, isTrainable: true, allowsNoEffect: true)
+          file, named: name, isTrainable: true, allowsNoEffect: true,
+          allowsOtherBase: allowOtherBase)
       } catch let error as AdapterError {
         throw CommandError(initAdapter, error)
       }

@@ -5,7 +5,32 @@ import LoRAKit
 extension AdapterDescription {
   /// Writes this adapter, made of those in `sources`, in PEFT's layout: a folder, of an image
   /// model's adapter one for each part.
-  func write(madeOf sources: [AdapterFile], to path: String) throws {
+  ///
+  /// - Parameters:
+  ///   - making: how it was made of them, for its record, with the settings of that.
+  ///   - weights: what they were multiplied by; empty if by nothing.
+  func write(
+    madeOf sources: [AdapterFile], _ making: AdapterRecord.Making,
+    _ settings: [AdapterRecord.Entry], weights: [Float] = [], to path: String
+  ) throws {
+    var parents: [AdapterRecord.Parent] = []
+    for (index, source) in sources.enumerated() {
+      parents.append(
+        try source.parent(weight: weights.isEmpty ? nil : Double(weights[index])))
+    }
+    let record = AdapterRecord(
+      making: making, software: Version.software, parents: parents, settings: settings)
+    if record.base.fingerprint == nil,
+      parents.contains(where: { $0.record?.base.fingerprint != nil })
+    {
+      StandardError.line(
+        "warning: the adapters were made on different bases; the result does not say for which it is"
+      )
+    }
+    try carrying(record).write(madeOf: sources, to: path)
+  }
+
+  private func write(madeOf sources: [AdapterFile], to path: String) throws {
     let imageFormats: [AdapterFormat] = [.kohya, .lycoris, .diffusers]
     if var file = sources.first,
       imageFormats.contains(file.format) || file.format == .peft && file.peftConfiguration == nil

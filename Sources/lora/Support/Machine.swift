@@ -81,6 +81,21 @@ enum Machine {
   }
 }
 
+extension Machine {
+  /// Today in UTC, as in "2026-12-01"; the day that `SOURCE_DATE_EPOCH` says where that is set, so that
+  /// files can be made again byte for byte.
+  static var date: String {
+    var seconds = time(nil)
+    if let text = getenv("SOURCE_DATE_EPOCH"), let given = time_t(String(cString: text)) {
+      seconds = given
+    }
+    var parts = tm()
+    gmtime_r(&seconds, &parts)
+    func digits(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
+    return "\(parts.tm_year + 1900)-\(digits(parts.tm_mon + 1))-\(digits(parts.tm_mday))"
+  }
+}
+
 /// The middle one of `values`, or the mean of the two middle ones; 0 of none.
 func median(_ values: [Double]) -> Double {
   if values.isEmpty { return 0 }
