@@ -38,7 +38,7 @@ extension EvalCommand {
       let classifier = try pretrained.sequenceClassifier
       let table = try Candidates(
         candidate.map { [$0] } ?? [], on: classifier, from: model.path,
-        allowsNoEffect: effect.allowNoEffect)
+        accepting: accepting)
       let report = try ProductPrecision.withValue(model.dtype.precision(otherwise: .float32)) {
         try classifier.withAdapters(table.all[table.all.count - 1].selection) {
           try labels(of: texts, pretrained, classifier)

@@ -17,11 +17,12 @@ extension TrainCommand {
       settings: configuration.recordOfSettings(
         method: recipe.method?.description ?? configuration.recipeName)
         + trainer.recordOfSettings)
-    record.data = [
+    record.data = try data.map { file in
+      // How many examples are of which file is not known of several.
       try AdapterRecord.DataFile(
-        use: "train", path: data, examples: trainer.data.exampleCount,
+        use: "train", path: file.path, examples: data.count == 1 ? trainer.data.exampleCount : nil,
         license: licenses.dataLicense)
-    ]
+    }
     if let evalData {
       record.data.append(
         try AdapterRecord.DataFile(use: "eval", path: evalData, license: licenses.dataLicense))
