@@ -1,6 +1,8 @@
 import ArgumentParser
 import Foundation
+import LoRAFiles
 import LoRAJSON
+import LoRATensor
 import TestSupport
 import Testing
 
@@ -38,8 +40,18 @@ import Testing
     let words = HelpExampleTests.words(of: command).dropFirst()
     let again = try Command.start(Array(words) + ["--output", folder + "/again"]).outcome()
     #expect(again.status == 0, "\(command): \(again.errors)")
-    let names = ["found", "again"].map { "\(folder)/\($0)/adapter_model.safetensors" }
-    #expect(FileManager.default.contentsEqual(atPath: names[0], andPath: names[1]), "\(command)")
+    let files = try ["found", "again"].map {
+      try SafetensorsFile(path: "\(folder)/\($0)/adapter_model.safetensors")
+    }
+    #expect(files[0].names == files[1].names && !files[0].names.isEmpty)
+    for name in files[0].names {
+      let values = try files.map { try $0.tensor(named: name).scalars() }
+      #expect(values[0] == values[1], "\(name): \(command)")
+    }
+    // What it is, and what was tried.
+    for name in ["README.md", "lora-tune.html", "lora-tune.json", "adapter_config.json"] {
+      #expect(FileManager.default.fileExists(atPath: "\(folder)/found/\(name)"), "\(name)")
+    }
     // A finished search has nothing to go on with, and is not silently replaced.
     let resumed = try tune(folder + "/found", ["--resume", "--seed", "4"])
     #expect(resumed.status == 0 && resumed.output.contains("the search is finished"))

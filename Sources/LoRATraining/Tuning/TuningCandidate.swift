@@ -102,3 +102,22 @@ extension TuningCandidate: CustomStringConvertible {
     String(format: "%.\(digits)g", number)
   }
 }
+
+extension TuningRecord.Trial {
+  /// The options of a training of this trial with `steps` steps; `others` are those that are not searched.
+  package func options(_ others: TrainingOptions, steps: Int) -> TrainingOptions {
+    var options = others
+    options.duration = .steps(steps)
+    options.batchSize = candidate.batchSize
+    options.learningRate = candidate.learningRate
+    if stage == .default {
+      options.schedule = .constant
+      options.warmupSteps = 0
+    } else {
+      options.schedule = .stable
+      options.stableDecay = StableDecay()
+      options.warmupSteps = TuningCandidate.warmupSteps
+    }
+    return options
+  }
+}

@@ -107,24 +107,6 @@ struct TuningSearch<Data: TrainingData> {
     return max(1, epochs * ((count + batch - 1) / batch) + (rest + batch - 1) / batch)
   }
 
-  private func options(
-    of trial: TuningRecord.Trial, steps: Int
-  ) -> TrainingOptions {
-    var options = task.options
-    options.duration = .steps(steps)
-    options.batchSize = trial.candidate.batchSize
-    options.learningRate = trial.candidate.learningRate
-    if trial.stage == .default {
-      options.schedule = .constant
-      options.warmupSteps = 0
-    } else {
-      options.schedule = .stable
-      options.stableDecay = StableDecay()
-      options.warmupSteps = TuningCandidate.warmupSteps
-    }
-    return options
-  }
-
   private static func name(_ trial: Int) -> String { "auto-lora-\(trial)" }
 
   /// Trains a trial until it has gone through `examples`, and measures it. False if it has failed.
@@ -183,7 +165,8 @@ struct TuningSearch<Data: TrainingData> {
 
   private func trainer(of index: Int, steps: Int) throws -> Trainer<Data> {
     let trial = record.trials[index]
-    return try task.trainer(trial.candidate, Self.name(index), options(of: trial, steps: steps))
+    return try task.trainer(
+      trial.candidate, Self.name(index), trial.options(task.options, steps: steps))
   }
 
   /// Makes `place`, which was just measured, the winner if it is the best; false if it is not.

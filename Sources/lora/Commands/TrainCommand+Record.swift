@@ -11,22 +11,12 @@ extension TrainCommand {
     of task: some TrainingTask, _ configuration: PEFTAdapterConfiguration,
     _ trainer: Trainer<some TrainingData>
   ) throws -> AdapterRecord {
-    var record = AdapterRecord(
-      making: .training, software: Version.software, base: try task.pretrained.recordOfBase,
-      task: self.task.rawValue, license: licenses.license,
+    var record = try AdapterRecord(
+      of: try input, self.task, base: try task.pretrained.recordOfBase,
+      exampleCount: trainer.data.exampleCount, licenses: licenses,
       settings: configuration.recordOfSettings(
         method: recipe.method?.description ?? configuration.recipeName)
         + trainer.recordOfSettings)
-    record.data = try data.map { file in
-      // How many examples are of which file is not known of several.
-      try AdapterRecord.DataFile(
-        use: "train", path: file.path, examples: data.count == 1 ? trainer.data.exampleCount : nil,
-        license: licenses.dataLicense)
-    }
-    if let evalData {
-      record.data.append(
-        try AdapterRecord.DataFile(use: "eval", path: evalData, license: licenses.dataLicense))
-    }
     if let path = recipe.initAdapter {
       var parent = try AdapterFile.opened(path, toAttachTo: model.path, isTold: false).parent()
       parent.record?.base.fingerprint = nil
@@ -62,22 +52,5 @@ extension TrainCommand {
     try ExistingResult.$policy.withValue(.replaced) {
       try save(task, configuration, record, in: place)
     }
-  }
-
-  /// The adapter's card for the folder `place`; nothing where somebody's own README.md lies.
-  func card(
-    _ record: AdapterRecord, in place: String
-  ) -> [(name: String, content: [UInt8])] {
-    guard AdapterCard.mayBeWritten(in: place) else {
-      StandardError.line(
-        "warning: \(place): its \(AdapterCard.fileName) was not written by lora and stays; the adapter gets "
-          + "no card")
-      return []
-    }
-    var card = AdapterCard(
-      record, name: FileSystem.name(of: FileSystem.absolute(place)),
-      parameterCount: Int(record.result("trainable_parameters") ?? 0))
-    card.environment = [("date", Machine.date)] + Machine.description
-    return [(AdapterCard.fileName, Array(card.text.utf8))]
   }
 }

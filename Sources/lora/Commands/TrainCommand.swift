@@ -88,6 +88,16 @@ struct TrainCommand: ParsableCommand {
     try examples.records.check(for: task)
   }
 
+  /// What the task is given.
+  var input: TaskInput {
+    get throws {
+      TaskInput(
+        model: model, data: data, evalData: evalData, split: try evaluation.split(),
+        examples: examples, initAdapter: recipe.initAdapter, seed: schedule.seed,
+        isPacked: schedule.packing, reporting: reporting)
+    }
+  }
+
   func run() throws {
     if isResumed, try folder.recipe().isFinished { return try reportFinished() }
     try schedule.training(weightDecay: optimizer.weightDecay).check()
@@ -106,10 +116,7 @@ struct TrainCommand: ParsableCommand {
         "\(output): a training that was stopped lies there; go on with it by --resume \(output), or "
           + "--force to begin again")
     }
-    let input = TaskInput(
-      model: model, data: data, evalData: evalData, split: try evaluation.split(),
-      examples: examples, initAdapter: recipe.initAdapter, seed: schedule.seed,
-      isPacked: schedule.packing, reporting: reporting)
+    let input = try input
     switch task {
     case .text: try run(TextTask(input), destinations)
     case .classification: try run(ClassificationTask(input), destinations)
@@ -267,7 +274,8 @@ struct TrainCommand: ParsableCommand {
       try pretrained.model.saveAdapter(
         Self.name, to: place, configuration: configuration,
         baseModelName: configuration?.baseModelName ?? model.path,
-        otherFiles: task.filesBesideAdapter + (record.map { card($0, in: place) } ?? []),
+        otherFiles: task.filesBesideAdapter
+          + (record.map { AdapterCard.files(for: $0, in: place) } ?? []),
         record: record)
     } else {
       let (files, warnings) = try pretrained.companionFiles(for: place)

@@ -64,6 +64,7 @@ struct TuneCommand: ParsableCommand {
   @OptionGroup(title: "Data") var examples: ExampleOptions
   @Flag(help: "Learn from all of the data, whatever lora data check says of them.")
   var noFix = false
+  @OptionGroup(title: "Licences") var licenses: LicenseOptions
   @OptionGroup(title: "Memory") var memory: MemoryOptions
   @Option(
     parsing: .unconditional,
@@ -254,11 +255,7 @@ struct TuneCommand: ParsableCommand {
     Interrupt.release()
     guard let winner = record.winner.map({ record.trials[$0.trial] }) else { return }
     let configuration = configurations[winner.candidate]
-    try ExistingResult.$policy.withValue(.replaced) {
-      try model.saveAdapter(
-        Self.name, to: output, configuration: configuration, baseModelName: self.model.path,
-        otherFiles: task.filesBesideAdapter)
-    }
+    try save(task, input, record, winner, configuration, options)
     let command = TunedCommand(
       winner, steps: record.best?.steps ?? 0, targets: configuration?.targets,
       arguments: Array(CommandLine.arguments.dropFirst(2)), data: input.data,
@@ -269,6 +266,40 @@ struct TuneCommand: ParsableCommand {
       to: FileSystem.join(output, Self.page))
     try format.isJSON
       ? StandardOutput.json(report.object) : StandardOutput.lines(report.lines)
+  }
+
+  /// Saves the winner's adapter with its record and its card.
+  private func save(
+    _ task: some TrainingTask, _ input: TaskInput, _ record: TuningRecord,
+    _ winner: TuningRecord.Trial, _ configuration: PEFTAdapterConfiguration?,
+    _ options: TrainingOptions
+  ) throws {
+    let model = task.pretrained.model
+    let trainer = try task.trainer(
+      training: .adapter(Self.name),
+      options: winner.options(options, steps: record.best?.steps ?? 1))
+    let settings =
+      (configuration?.recordOfSettings(method: winner.candidate.method) ?? [])
+      + trainer.recordOfSettings
+    var made = try AdapterRecord(
+      of: input, self.task, base: try task.pretrained.recordOfBase,
+      exampleCount: record.exampleCount, licenses: licenses, settings: settings)
+    let trained = model.adapterParameters(named: Self.name)
+    made.results = [
+      .init("steps", Double(record.best?.steps ?? 0)),
+      .init(
+        "trainable_parameters",
+        Double(trained.reduce(0) { $0 + $1.parameter.shape.elementCount })),
+    ]
+    if let best = record.best {
+      made.results.append(.init("eval_\(record.metric.name)", record.metric.number(in: best.score)))
+    }
+    try ExistingResult.$policy.withValue(.replaced) {
+      try model.saveAdapter(
+        Self.name, to: output, configuration: configuration, baseModelName: self.model.path,
+        otherFiles: task.filesBesideAdapter + AdapterCard.files(for: made, in: output),
+        record: made)
+    }
   }
 
   /// What is searched for a task.
