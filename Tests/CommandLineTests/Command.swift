@@ -1,5 +1,7 @@
 import Foundation
+import LoRAFiles
 import LoRAJSON
+import LoRATensor
 import TestSupport
 
 /// The built command, run as a user runs it.
@@ -101,6 +103,17 @@ enum Fixtures {
     let path = named ?? root.deletingLastPathComponent().appending(path: "shared").path
     return FileManager.default.fileExists(atPath: path + "/README.md") ? path : nil
   }()
+
+  /// Whether two safetensors files have the same tensors, to the last bit; what their metadata say of their
+  /// making may differ.
+  static func haveSameTensors(_ a: String, _ b: String) throws -> Bool {
+    let files = try [a, b].map { try SafetensorsFile(path: $0) }
+    guard files[0].names == files[1].names, !files[0].names.isEmpty else { return false }
+    return try files[0].names.allSatisfy { name in
+      let tensors = try files.map { try $0.tensor(named: name) }
+      return tensors[0].shape == tensors[1].shape && tensors[0].scalars() == tensors[1].scalars()
+    }
+  }
 
   /// A copy of the model `name` that a test may spoil.
   static func copy(_ name: String) throws -> String {

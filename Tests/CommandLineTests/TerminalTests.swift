@@ -170,7 +170,7 @@ import Testing
   @Test(arguments: [
     ("tarin --model x", "'lora' has no command 'tarin'; did you mean 'train'? See 'lora --help'"),
     ("Train", "did you mean 'train'?"), ("generation", "did you mean 'generate'?"),
-    ("frobnicate", "'lora' has no command 'frobnicate', only quickstart, train, "),
+    ("frobnicate", "'lora' has no command 'frobnicate', only quickstart, plan, train, "),
     ("bench gem", "'lora bench' has no command 'gem'; did you mean 'gemm'?"),
     ("train --modle x", "'lora train' has no option '--modle'; did you mean '--model'?"),
     ("train --lr 1", "did you mean '--learning-rate'?"),

@@ -54,9 +54,7 @@ import Testing
     // The same bits from lines as from records.
     _ = try train(data.lines, folder + "/lines", "--head-learning-rate", "0.02")
     let weights = "/adapter_model.safetensors"
-    #expect(
-      try Data(contentsOf: URL(filePath: adapter + weights))
-        == Data(contentsOf: URL(filePath: folder + "/lines" + weights)))
+    #expect(try Fixtures.haveSameTensors(adapter + weights, folder + "/lines" + weights))
 
     func classify(_ options: String...) throws -> JSONValue {
       let outcome = try Command.start(["classify"] + options + ["--json"]).outcome()

@@ -1,8 +1,6 @@
 import ArgumentParser
 import Foundation
-import LoRAFiles
 import LoRAJSON
-import LoRATensor
 import TestSupport
 import Testing
 
@@ -40,14 +38,10 @@ import Testing
     let words = HelpExampleTests.words(of: command).dropFirst()
     let again = try Command.start(Array(words) + ["--output", folder + "/again"]).outcome()
     #expect(again.status == 0, "\(command): \(again.errors)")
-    let files = try ["found", "again"].map {
-      try SafetensorsFile(path: "\(folder)/\($0)/adapter_model.safetensors")
-    }
-    #expect(files[0].names == files[1].names && !files[0].names.isEmpty)
-    for name in files[0].names {
-      let values = try files.map { try $0.tensor(named: name).scalars() }
-      #expect(values[0] == values[1], "\(name): \(command)")
-    }
+    #expect(
+      try Fixtures.haveSameTensors(
+        folder + "/found/adapter_model.safetensors", folder + "/again/adapter_model.safetensors"),
+      "\(command)")
     // What it is, and what was tried.
     for name in ["README.md", "lora-tune.html", "lora-tune.json", "adapter_config.json"] {
       #expect(FileManager.default.fileExists(atPath: "\(folder)/found/\(name)"), "\(name)")
@@ -86,17 +80,19 @@ import Testing
   @Test func whatSpoilsATrainingIsLeftOut() throws {
     let folder = try Command.temporaryFolder()
     let data = folder + "/data.jsonl"
-    var lines = (0..<40).map {
-      #"{"prompt":"Question \#($0 * 37 % 101)?","completion":"Answer \#($0 * 53 % 97) of them."}"#
+    let letters = Array("abcdefghijklmnopqrst").map(String.init)
+    var lines = (0..<40).map { number in
+      let (a, b) = (letters[number / 2], letters[(number * 7 + 3) % 20])
+      return
+        #"{"prompt":"what is \#(a)\#(b)\#(a)?","completion":"it is \#(b)\#(b)\#(a) and \#(a)."}"#
     }
-    lines.append(#"{"prompt":"Question 0?","completion":""}"#)
+    lines.append(#"{"prompt":"what is that?","completion":""}"#)
     lines.append(lines[3])
     try (lines.joined(separator: "\n") + "\n").write(
       toFile: data, atomically: true, encoding: .utf8)
     let outcome = try Command.start([
-      "tune", "--model", Fixtures.model("text-llama"), "--data", data, "--eval-data", data,
-      "--time", "1s",
-      "--output", folder + "/found", "--json",
+      "tune", "--model", Fixtures.modelWithTokenizer(), "--data", data, "--validation", "20%",
+      "--time", "1s", "--output", folder + "/found", "--json",
     ]).outcome()
     #expect(outcome.status == 0, "\(outcome.errors)")
     let command = try outcome.json()["command"]?.stringValue ?? ""

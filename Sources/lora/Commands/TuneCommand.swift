@@ -19,7 +19,7 @@ struct TuneCommand: ParsableCommand {
       same adapter again is printed. A search that was stopped goes on with --resume.
 
         lora tune --model MODEL --data questions.jsonl --time 30m --output a
-        lora tune --model MODEL --data questions.jsonl --time 1h --metric f1 --output a
+        lora tune --model MODEL --data facts.jsonl --time 1h --metric f1 --output a
       """)
 
   @OptionGroup var model: ModelOptions
