@@ -246,3 +246,42 @@ struct Shouting: DataDetector {
     }
   }
 }
+
+/// FindingSettings.md.
+func findingSettings(
+  _ model: any PretrainedLanguageModel, _ train: TokenDataSet, _ validation: TokenDataSet
+) throws {
+  var search = try AutoLoRA(model, on: train, measuredOn: validation, seconds: 600)
+  search.space.methods = ["lora"]
+  search.folder = "support-search"  // so that it can go on
+  let record = try search.run { print($0.best?.score.value ?? 0) }
+  try model.saveAdapter("default", to: "support")
+  print(record.trials.count)
+}
+
+/// SeeingATraining.md.
+func seeingATraining(
+  _ model: any PretrainedLanguageModel, _ trainer: Trainer<TokenDataSet>, _ data: TokenDataSet,
+  _ tokenizer: any Tokenizer
+) throws -> String {
+  var report = TrainingReport(title: "Support answers")
+  report.data = [DataSummary(data, source: "questions.jsonl")]
+  var run = try TrainingRun(trainer)
+  while let step = try run.step() { report.history.add(.step(step)) }
+  report.examples = try model.exampleLosses(of: data, tokenizer: tokenizer, mostTokens: 20_000)
+  let html = report.html()
+  return html
+}
+
+/// WhatAdaptersSay.md.
+func whatAdaptersSay(_ pretrained: PretrainedModel, _ trainer: Trainer<TokenDataSet>) throws {
+  let adapter = try AdapterFile(path: "support")
+  if let record = adapter.record {
+    print(record.base.name ?? "", record.result("eval_nll_after") ?? 0)
+  }
+  var record = AdapterRecord(
+    making: .training, software: "my program 1.0", base: try pretrained.recordOfBase, task: "text")
+  record.data = [try .init(use: "train", path: "support.jsonl", license: "cc-by-4.0")]
+  record.settings = trainer.recordOfSettings
+  try pretrained.model.saveAdapter("support", to: "support", record: record)
+}
