@@ -162,6 +162,10 @@ import Testing
     #expect(record.elapsed <= seconds && record.best != nil)
     let usual = try #require(record.defaultMeasurement?.score)
     #expect(!usual.isBetter(than: try #require(record.best).score))
+    // What the default is worth is what it is after a pass, though the search trains it on.
+    let trial = try #require(record.trials.first { $0.stage == .default })
+    #expect(record.defaultMeasurement == trial.measurements.first)
+    #expect(try #require(record.defaultMeasurement).examples <= record.exampleCount)
   }
 
   /// A candidate that diverges is out of the race, and says why.

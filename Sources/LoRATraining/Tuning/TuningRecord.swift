@@ -138,9 +138,10 @@ public struct TuningRecord: Sendable, Hashable, Codable {
     }
   }
 
-  /// The measurement of the default; nil where there was no time for it.
+  /// The measurement of the default after its first training, before the search trains it longer; nil where there
+  /// was no time for it.
   public var defaultMeasurement: Measurement? {
-    trials.first { $0.stage == .default }?.measurements.last
+    trials.first { $0.stage == .default }?.measurements.first
   }
 
   /// By how much the winner's scores are above the default's, with 95 % probability; nil where the examples
