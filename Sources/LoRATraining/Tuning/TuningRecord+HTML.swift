@@ -11,16 +11,22 @@ extension TuningRecord {
     var page = Page(
       title: title,
       subtitle:
-        "\(trials.count.counted("candidate")) on \(exampleCount.counted("example")), measured by "
+        "\(tried.count.counted("candidate")) on \(exampleCount.counted("example")), measured by "
         + "\(metric.name)")
     page.add(Page.tiles(tiles))
-    page.add(chart.html())
+    page.add("<div class=\"charts\">\(chart.html())</div>")
     if let winner { page.add(reasons(for: trials[winner.trial]), under: "Why this one") }
     if let command {
       page.add("<pre>\(command.htmlEscaped)</pre>", under: "To train it again")
     }
     page.add(table, under: "What was tried")
     return page.html(generator: "LoRAKit, search for settings")
+  }
+
+  /// The trials that came to something; the rest had no time.
+  private var tried: [(index: Int, trial: Trial)] {
+    trials.enumerated().map { (index: $0, trial: $1) }
+      .filter { $0.trial.best != nil || $0.trial.failure != nil }
   }
 
   private func shown(_ score: TuningScore) -> String { metric.number(in: score).shown() }
@@ -92,9 +98,9 @@ extension TuningRecord {
   }
 
   private var table: String {
-    let rows = trials.enumerated().sorted { a, b in
-      guard let first = a.element.best?.score else { return false }
-      return b.element.best.map { first.isBetter(than: $0.score) } ?? true
+    let rows = tried.sorted { a, b in
+      guard let first = a.trial.best?.score else { return false }
+      return b.trial.best.map { first.isBetter(than: $0.score) } ?? true
     }
     let names = ["candidate", "tried as", "examples", metric.name]
     var html = "<table class=\"counts\">\n<tr>"
@@ -111,7 +117,7 @@ extension TuningRecord {
         html +=
           "<td class=\"n\">\(best.examples.shown)</td><td class=\"n\">\(shown(best.score))</td>"
       } else {
-        html += "<td class=\"n\"></td><td>\((trial.failure ?? "not trained").htmlEscaped)</td>"
+        html += "<td class=\"n\"></td><td>\((trial.failure ?? "").htmlEscaped)</td>"
       }
       html += "</tr>"
     }
