@@ -22,8 +22,8 @@ import LoRATensor
 ///    three times as long, the winner three times as long again.
 /// 5. What is left of the time goes into longer training as long as it helps, and into further changes.
 ///
-/// In less time the later stages are left out: with a few passes, the default, and some with one thing
-/// changed, for a pass each; with less, the default is trained and nothing else. Before a pass is over, candidates are compared by
+/// In less time the later stages are left out: with a few passes, the default is trained longer as long
+/// as that helps, and then changed in one thing at a time; with less, it is trained and nothing else. Before a pass is over, candidates are compared by
 /// their loss, where there is one; from then on by the metric.
 ///
 /// Candidates train at a constant rate with a short warm-up. Before each measurement the rate decays for a
