@@ -124,6 +124,19 @@ import Testing
     }
   }
 
+  /// Nothing is left of a search that could not begin.
+  @Test func whatCantBeReadLeavesNothing() throws {
+    let folder = try Command.temporaryFolder()
+    for (model, data) in [("nowhere", try Fixtures.sequences()), (Self.model, folder + "/missing")]
+    {
+      let outcome = try Command.start([
+        "tune", "--model", model, "--data", data, "--time", "1m", "--output", folder + "/x",
+      ]).outcome()
+      #expect(outcome.status == 1 && outcome.errors.contains("error: "), "\(outcome.errors)")
+      #expect(!FileManager.default.fileExists(atPath: folder + "/x"))
+    }
+  }
+
   @Test func times() throws {
     #expect(try TimeLimit(option: "90s").seconds == 90)
     #expect(try TimeLimit(option: "30M").seconds == 1800)

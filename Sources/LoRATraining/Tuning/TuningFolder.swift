@@ -21,10 +21,9 @@ package struct TuningFolder {
 
   let path: String
 
-  /// The folder at `path`, which is made if it is not there.
-  package init(path: String) throws {
+  /// The folder at `path`, which is made when something is saved.
+  package init(path: String) {
     self.path = path
-    try FileSystem.makeFolder(path)
     AtomicFile.removeLeftovers(in: path, of: Self.owns)
   }
 
@@ -64,6 +63,7 @@ package struct TuningFolder {
   func save(_ record: TuningRecord) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    try FileSystem.makeFolder(path)
     try AtomicFile.write([UInt8](try encoder.encode(record)) + [0x0A], to: file(Self.record))
   }
 
@@ -74,7 +74,10 @@ package struct TuningFolder {
     return try? TrainingState(path: path)
   }
 
-  func save(_ state: TrainingState, _ name: String) throws { try state.save(to: stateFile(name)) }
+  func save(_ state: TrainingState, _ name: String) throws {
+    try FileSystem.makeFolder(path)
+    try state.save(to: stateFile(name))
+  }
 
   func removeState(_ name: String) { unlink(stateFile(name)) }
 

@@ -35,7 +35,7 @@ struct TuningSearch<Data: TrainingData> {
       throw TrainingError.invalidOption(
         name: "the time of a search", value: "\(task.seconds)", expected: "above 0 seconds")
     }
-    folder = try task.folder.map { try TuningFolder(path: $0) }
+    folder = task.folder.map { TuningFolder(path: $0) }
     record = TuningRecord(
       metric: task.metric, limit: task.seconds, space: task.space,
       exampleCount: task.data.exampleCount,
@@ -135,6 +135,8 @@ struct TuningSearch<Data: TrainingData> {
       record.trials[index].failure = "\(error)"
     } catch let error as NonFiniteOutput {
       record.trials[index].failure = "\(error)"
+    } catch let error as NonFiniteScore {
+      record.trials[index].failure = "\(error)"
     }
     try note()
     return record.trials[index].failure == nil
@@ -155,9 +157,7 @@ struct TuningSearch<Data: TrainingData> {
     identity = stable.identity
     try advance(&run, to: steps)
     let score = try task.measure(Self.name(index))
-    guard score.value.isFinite, score.loss?.isFinite ?? true else {
-      throw TrainingError.nonFiniteLoss(step: steps, examples: [], value: score.value)
-    }
+    guard score.value.isFinite, score.loss?.isFinite ?? true else { throw NonFiniteScore() }
     live[index]?.state = stable
     try folder?.save(stable, TuningFolder.trial(record.trials[index]))
     return (score, run.state())
@@ -282,6 +282,11 @@ struct TuningSearch<Data: TrainingData> {
     }
     live = [:]
   }
+}
+
+/// A candidate that could be trained, and not be measured.
+private struct NonFiniteScore: Error, CustomStringConvertible {
+  var description: String { "its score on the held-out examples is not finite" }
 }
 
 extension TrainingError {

@@ -95,7 +95,6 @@ struct TuningJudge<Task: TrainingTask> {
     return TuningScore(
       value: scores.reduce(0, +) / Double(scores.count), loss: own.score.loss, examples: scores)
   }
-
 }
 
 extension TaskMeasurement {

@@ -143,7 +143,7 @@ struct TuneCommand: ParsableCommand {
 
   /// Looks what lies in the folder, and makes room; true if the search has come to its end already.
   private func begin() throws -> Bool {
-    let folder = try TuningFolder(path: output)
+    let folder = TuningFolder(path: output)
     guard let record = try folder.record() else {
       if resume {
         throw CommandError("\(output): there is no search to go on with; leave out --resume")
@@ -198,7 +198,9 @@ struct TuneCommand: ParsableCommand {
     let number = data.count > 1 ? "-\(index + 1)" : ""
     let copy = FileSystem.join(output, Self.copy + number + ending)
     let cleaned = try ExistingResult.$policy.withValue(.replaced) {
-      try CleanedCopy(of: report, to: copy, list: copy + ".dropped.jsonl")
+      try FileSystem.withFolder(of: copy) {
+        try CleanedCopy(of: report, to: copy, list: copy + ".dropped.jsonl")
+      }
     }
     StandardError.line(
       "\(copy): \(counted(cleaned.keptCount, "example")), \(cleaned.droppedCount) left out: see "
