@@ -169,13 +169,23 @@ class Plays(Task):
         for part, begin, length in (("train", 0, 80_000), ("val", 100_000, 12_000),
                                     ("test", 130_000, 30_000)):
             self.file(part, seed).write_text(text[start + begin:start + begin + length])
+        # Texts are scored as they are: pieces that fit into the model's context, each of whole lines.
+        pieces = [""]
+        for line in self.file("test", seed).read_text().splitlines(keepends=True):
+            if len(pieces[-1]) + len(line) > 500:
+                pieces.append("")
+            pieces[-1] += line
+        write(self.pieces(seed), [{"text": piece} for piece in pieces])
+
+    def pieces(self, seed):
+        return self.work / f"pieces-{seed}.jsonl"
 
     def validate(self, folder, seed, report):
         return report["eval_nll_after"], 0.0
 
     def test(self, folder, seed):
         out, _ = self.run("score", "--model", self.model, "--adapter", folder, "--data",
-                          self.file("test", seed), "--json")
+                          self.pieces(seed), "--json")
         return json.loads(out)["nll"]
 
 
