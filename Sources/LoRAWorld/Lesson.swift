@@ -27,8 +27,7 @@ public struct Lesson: Sendable {
 
   /// What it is examined by: questions that it was not taught in these words, with their right answers.
   public var heldOutExchanges: [Exchange] {
-    name == Self.polite.name
-      ? PoliteTone.heldOutQuestions.map(PoliteTone.polite) : NewProductLine.heldOutExchanges
+    name == Self.polite.name ? PoliteTone.heldOutQuestions : NewProductLine.heldOutExchanges
   }
 
   /// Small batches: with the same number of examples, more steps teach more.

@@ -47,6 +47,7 @@ struct AdapterDataTests {
     for polite in PoliteTone.heldOutQuestions {
       #expect(PoliteTone.check(answer: polite.answer, for: polite).passes, "\(polite.text)")
     }
+    #expect(Lesson.polite.heldOutExchanges == PoliteTone.heldOutQuestions)
     for exchange in NewProductLine.heldOutExchanges {
       let polite = PoliteTone.polite(exchange)
       #expect(PoliteTone.check(answer: polite.answer, for: exchange).passes, "\(polite.text)")
