@@ -55,6 +55,7 @@ public struct DataCheck {
   /// - Throws: `FormatError` if the file can't be read at all, or for an evaluation set with a line that is
   ///   no record; `FileError` where temporary files find no room.
   public func run(progress: (Int) -> Void = { _ in }) throws -> CheckReport {
+    let file = file.recognizingFields()
     var log = FindingLog()
     var lengths = Lengths()
     var detectors: [any DataDetector] = [
@@ -92,7 +93,7 @@ public struct DataCheck {
   }
 
   private func readEvaluation(_ detectors: inout [any DataDetector]) throws {
-    guard let evaluation else { return }
+    guard let evaluation = evaluation?.recognizingFields() else { return }
     var count = 0
     try evaluation.forEachValue { result, value, line in
       let example = try CheckedExample(

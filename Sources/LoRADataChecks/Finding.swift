@@ -30,6 +30,8 @@ public struct Finding: Sendable, Hashable {
     case specialToken = "special-token"
     /// A conversation that the model's template refuses, or whose answers can't be told.
     case template
+    /// Conversations for a model that has no template.
+    case noTemplate = "no-template"
     /// More tokens than the context has.
     case tooLong = "too-long"
     /// What looks like a key or a password.
@@ -50,7 +52,7 @@ public struct Finding: Sendable, Hashable {
     /// options decide, stays.
     public var isDropped: Bool {
       switch self {
-      case .unbalanced, .label, .boilerplate, .tooLong: false
+      case .unbalanced, .label, .boilerplate, .noTemplate, .tooLong: false
       default: true
       }
     }
@@ -72,6 +74,7 @@ public struct Finding: Sendable, Hashable {
       case .role: "order of roles"
       case .specialToken: "special tokens as text"
       case .template: "not for the model's template"
+      case .noTemplate: "the model has no chat template"
       case .tooLong: "longer than the context"
       case .secret: "likely secrets"
       case .personal: "personal data"

@@ -28,7 +28,9 @@ extension Page {
       overflow-wrap: anywhere; }
     .pairs th { width: 34%; min-width: 110px; overflow-wrap: normal; }
     .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; width: 1%; }
-    .counts td { white-space: nowrap; }
+    .counts td, .counts th { white-space: nowrap; }
+    .counts td:nth-child(2) { white-space: normal; overflow-wrap: normal; }
+    .note { margin: 16px 0 0; overflow-wrap: anywhere; }
     .counts .bar { width: 40%; vertical-align: middle; }
     .bar i { display: block; height: 10px; border-radius: 2px; background: var(--bar); }
     ul { margin: 0; padding-left: 20px; } li { margin: 4px 0; overflow-wrap: anywhere; }
@@ -76,6 +78,7 @@ extension Page {
     summary { cursor: pointer; font-weight: 600; } summary span { font-weight: normal; }
     .card summary { font-weight: normal; color: var(--soft); }
     a { color: var(--bar); }
+    @media (max-width: 640px) { .counts .bar { width: 10%; } }
     @media (max-width: 480px) { main { padding: 12px 14px 48px; } .plot.tall { height: 210px; }
       .tiles { grid-template-columns: 1fr 1fr; gap: 8px; } .tiles div { padding: 10px 12px; }
       .tiles b { font-size: 19px; } th, td { padding-right: 8px; } }

@@ -1,5 +1,6 @@
 import Foundation
 import LoRAJSON
+import LoRAKit
 import Testing
 
 @testable import lora
@@ -45,6 +46,21 @@ import Testing
     for index in ids.indices.dropLast() where targets[index] != -100 {
       #expect(targets[index] == ids[index + 1])
     }
+  }
+
+  @Test func templatesWithNames() throws {
+    let outcome = try Command.succeed(
+      "data", "show", data, "--model", model, "--chat-template", "plain", "--invalid-records",
+      "skip")
+    // The model's vocabulary has no colon.
+    #expect(outcome.output.contains("⟦ b</s>⟧"), "\(outcome.output)")
+    let adapter = try Command.temporaryFolder() + "/adapter"
+    _ = try Command.succeed(
+      "train", "--model", model, "--data", data, "--chat-template", "plain", "--invalid-records",
+      "skip", "--steps", "1", "--output", adapter)
+    #expect(
+      try String(contentsOfFile: adapter + "/chat_template.jinja", encoding: .utf8)
+        == NamedTemplate.plain.source)
   }
 
   @Test(arguments: [
@@ -153,6 +169,19 @@ import Testing
     #expect(candidates[1]["verdict"] == "unclear")
     let lines = try String(contentsOfFile: answers, encoding: .utf8).split(separator: "\n")
     #expect(lines.count == 2)
+    // Answers replace answers, and nothing else.
+    let again = [
+      "eval", "--model", model, "--data", questions, "--answers", answers, "--max-tokens", "1",
+    ]
+    #expect(try Command.start(again).outcome().errors.contains("--force"))
+    _ = try Command.start(again + ["--force"]).outcome()
+    #expect(
+      try String(contentsOfFile: answers, encoding: .utf8).split(separator: "\n").map(\.count)
+        != lines.map(\.count))
+    let log = try Fixtures.file("log.jsonl", "{\"step\":1}\n")
+    let other = try Command.run(
+      "eval", "--model", model, "--data", questions, "--answers", log, "--force")
+    #expect(other.status == 1 && other.errors.contains("no file of answers"), "\(other.errors)")
     for program in ["false", "echo 1", "while read line; do echo good; done"] {
       let outcome = try Command.run(
         "eval", "--model", model, "--data", questions, "--metric", "command:" + program,

@@ -44,7 +44,36 @@ import Testing
       "b.jsonl",
       #"{"messages":[{"role":"user","content":"A?"},{"role":"assistant","content":"b"}]}"# + "\n")
     let refused = try Command.run("data", "check", chat, "--model", model)
-    #expect(refused.status == 2 && refused.output.contains("no chat template"))
+    #expect(refused.status == 2 && refused.output.contains("no-template: 1"))
+    #expect(refused.output.contains("1 conversation from here on; give a template"))
+    let written = try Command.run(
+      "data", "check", chat, "--model", model, "--chat-template", "plain")
+    #expect(written.status == 0 && written.output.contains("in tokens"), "\(written.output)")
+    let missing = try Command.run(
+      "data", "check", chat, "--model", model, "--chat-template", "none.jinja")
+    #expect(missing.status == 1 && missing.errors.contains("none.jinja"))
+    #expect(
+      try Command.run("data", "check", chat, "--chat-template", "plain").errors
+        .contains("give --model too"))
+  }
+
+  /// A model without a template is no fault of the conversations: --fix keeps them.
+  @Test func conversationsStayWithoutATemplate() throws {
+    let model = try Fixtures.modelWithTokenizer()
+    let lines = ["A?", "B?"].map { question in
+      #"{"utterances":[{"name":"user","text":"\#(question)"},{"name":"agent","text":"it is \#(question)"}]}"#
+    }
+    let data = try Fixtures.file("a.jsonl", lines.joined(separator: "\n") + "\n")
+    let fix = try Command.temporaryFolder() + "/clean.jsonl"
+    let outcome = try Command.run("data", "check", data, "--model", model, "--fix", fix, "--json")
+    #expect(try outcome.json()["fix"]?["kept"]?.intValue == 2)
+    #expect(try outcome.json()["counts"]?["no-template"]?.intValue == 1)
+    #expect(
+      try outcome.json()["notes"]?[0]?.stringValue?.hasPrefix(
+        "'utterances' is read as")
+        == true)
+    let text = try Command.run("data", "check", data)
+    #expect(text.status == 0 && text.output.contains("note: 'utterances' is read as"))
   }
 
   @Test func whatIsWritten() throws {

@@ -15,6 +15,15 @@ import Testing
     }
   }
 
+  @Test func recognizedFields() throws {
+    #expect(
+      try findings([
+        #"{"question": "Which light blinks?", "answer": "The filter light."}"#,
+        #"{"question": "Which light blinks?", "answer": "None at all, I think."}"#,
+        #"{"question": "Which light shines?"}"#,
+      ]).map { String($0.prefix { $0 != ":" }) } == ["2 conflict", "3 malformed"])
+  }
+
   @Test func preferences() throws {
     let found = try findings([
       #"{"prompt": "Which light blinks?", "chosen": "The filter light.", "rejected": "None at all."}"#,

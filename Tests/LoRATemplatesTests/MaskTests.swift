@@ -53,6 +53,33 @@ import Testing
     #expect(error?.kind == .mask && error?.message.contains("asked for an answer") == true)
   }
 
+  @Test(arguments: [
+    (
+      NamedTemplate.plain,
+      "Be brief.\nUser: one\nAssistant: two</s>\nUser: three\nAssistant: four 日本</s>",
+      [" two</s>", " four 日本</s>"]
+    ),
+    (
+      .chatml,
+      "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\none<|im_end|>\n"
+        + "<|im_start|>assistant\ntwo<|im_end|>\n<|im_start|>user\nthree<|im_end|>\n"
+        + "<|im_start|>assistant\nfour 日本<|im_end|>\n",
+      ["two<|im_end|>", "four 日本<|im_end|>"]
+    ),
+  ])
+  func namedTemplates(name: NamedTemplate, text: String, answers: [String]) throws {
+    let template = try ChatTemplate(name.source, specialTokens: ["eos_token": "</s>"])
+    let told: [TemplateValue] = [["role": "system", "content": "Be brief."]] + Self.turns
+    let whole = Conversation(messages: told, addsGenerationPrompt: false)
+    #expect(try template.render(whole).text == text)
+    #expect(try parts(template, whole) == answers)
+    // What is asked is what stands before the answer in training.
+    let asked = Conversation(messages: Array(told.dropLast()), addsGenerationPrompt: true)
+    #expect(
+      try template.render(asked).text + answers[1]
+        == (name == .plain ? text : String(text.dropLast())))
+  }
+
   @Test func generationBlocksSayIt() throws {
     let template = try TemplateFixtures.template("generation.jinja")
     #expect(template.template.marksGeneration)

@@ -51,6 +51,13 @@ import Testing
     return (examples, report)
   }
 
+  @Test func recognizedFieldsAreNoted() throws {
+    let (examples, report) = try read(
+      "a.jsonl", "{\"question\":\"q\",\"answer\":\"abc\"}\n", length: 64, .truncate)
+    #expect(examples.count == 1 && examples[0].hasSuffix("|abc$"), "\(examples)")
+    #expect(report.notes.first?.hasPrefix("'question' is read as") == true)
+  }
+
   private static let texts = """
     {"text":"abc"}
     {"text":"abcdefghijkl"}

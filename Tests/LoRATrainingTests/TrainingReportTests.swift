@@ -3,8 +3,9 @@ import LoRAModels
 import LoRATensor
 import LoRATesting
 import LoRAText
-import LoRATraining
 import Testing
+
+@testable import LoRATraining
 
 /// What a report shows, and what its parts are made of.
 @Suite struct TrainingReportTests {
@@ -85,6 +86,34 @@ import Testing
     #expect(one.examples.count == 1)
     #expect(
       one.worst[0].pieces.count == 2 && one.worst[0].leftOutBefore + one.worst[0].leftOutAfter == 2)
+  }
+
+  /// A text of bytes alone, cut within a character: a decoder would keep it all back to its end.
+  @Test func spelledTextsAreShown() throws {
+    struct Spelling: Tokenizer {
+      let vocabularySize = 257
+      let beginningOfSequence: Int? = nil
+      let endOfSequence: Int? = nil
+      func encode(_ text: String, addSpecialTokens: Bool) -> [Int] { text.utf8.map(Int.init) }
+      func decode(_ ids: [Int], skipSpecialTokens: Bool) -> String {
+        ids.map { $0 == 256 ? "A" : "�" }.joined()
+      }
+      func id(of token: String) -> Int? { nil }
+      func token(of id: Int) -> String? {
+        let digits = String(id, radix: 16, uppercase: true)
+        return id == 256 ? "A" : "<0x\(digits.count < 2 ? "0" : "")\(digits)>"
+      }
+    }
+    let ids = [256] + Array("日é".utf8).map(Int.init) + [256, 0xE6, 0x97]
+    #expect(
+      ExampleLosses.MarkedText.texts(of: ids, Spelling()) == [
+        "A", "", "", "日", "", "é", "A", "", "�",
+      ])
+    // A byte that begins a character ends one that was not finished.
+    #expect(
+      ExampleLosses.MarkedText.texts(of: [0xE6, 0x41, 0x80, 256], Spelling()) == [
+        "", "�A", "", "�A",
+      ])
   }
 
   /// Nothing that is said becomes a part of the page, whatever it is.

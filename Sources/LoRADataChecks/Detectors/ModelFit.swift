@@ -29,6 +29,8 @@ struct ModelFit: DataDetector {
   private var ratios = [Int](repeating: 0, count: 128)
   private var (spelledTokens, allTokens) = (0, 0)
   private var candidates: [Candidate] = []
+  /// Conversations that no template writes.
+  private var unwritten = (count: 0, first: (number: 0, line: 0))
   /// Examples that are looked at together, on all threads.
   private var waiting: [CheckedExample] = []
   private static let batchSize = 512
@@ -78,6 +80,8 @@ struct ModelFit: DataDetector {
     var texts: [(bytes: Int, tokens: Int, spelled: Int)] = []
     /// The tokens of the example; nil where it is not even one.
     var count: Int?
+    /// Whether it is a conversation that no template writes.
+    var lacksTemplate = false
     /// Why the template does not take it.
     var refusal: TemplateError?
   }
@@ -92,6 +96,10 @@ struct ModelFit: DataDetector {
           turn.text.utf8.count, ids.count,
           spellings.isEmpty ? 0 : ids.count { spellings.contains($0) }
         ))
+    }
+    if format == nil, example.preference?.chat != nil || example.isChat {
+      measure.lacksTemplate = true
+      return measure
     }
     do {
       measure.count = try tokenCount(of: example)
@@ -118,6 +126,11 @@ struct ModelFit: DataDetector {
       if longest.map({ candidate.bytesPerToken < $0.bytesPerToken }) ?? true { longest = candidate }
     }
     if let longest, isSuspicious(longest) { candidates.append(longest) }
+    if measure.lacksTemplate {
+      if unwritten.count == 0 { unwritten.first = (example.number, example.line) }
+      unwritten.count += 1
+      return
+    }
     if let refusal = measure.refusal { return log.add(.template, in: example, "\(refusal)") }
     guard let count = measure.count else { return }
     histogram.add(count)
@@ -158,7 +171,7 @@ struct ModelFit: DataDetector {
       let pair = instruction.pair
       return tokenizer.encode(prompt: pair.prompt, completion: pair.completion).ids.count
     case .chat(let chat):
-      guard let format else { throw TemplateError(.input, "the model has no chat template") }
+      guard let format else { return nil }
       // What is not even a conversation with an answer is found elsewhere.
       guard example.lastAnswer != nil else { return nil }
       return try format.example(chat.conversation).ids.count
@@ -172,7 +185,7 @@ struct ModelFit: DataDetector {
         tokenizer.encode(prompt: preference.prompt, completion: $0).ids.count
       }.max()
     }
-    guard let format else { throw TemplateError(.input, "the model has no chat template") }
+    guard let format else { return nil }
     return try [chat.chosen, chat.rejected].compactMap(\.self).map { messages in
       var conversation = chat.prompt.conversation
       conversation.messages += messages
@@ -199,6 +212,13 @@ struct ModelFit: DataDetector {
           .tokens, line: Int(candidate.line), example: Int(candidate.number), detail: detail))
     }
     candidates = []
+    guard unwritten.count > 0 else { return }
+    log.add(
+      Finding(
+        .noTemplate, line: unwritten.first.line, example: unwritten.first.number,
+        detail:
+          "\(unwritten.count) conversation\(unwritten.count == 1 ? "" : "s") from here on; give "
+          + "a template: --chat-template plain, or a file"))
   }
 
   private func tenths(_ value: Double) -> String {

@@ -8,6 +8,7 @@ extension CheckReport {
   public func html(shown: Int = 200) -> String {
     var page = Page(title: "Data check: " + Self.name(of: file.path), subtitle: file.path)
     page.add(tiles)
+    for note in notes { page.add("<p class=\"note\">\(note.htmlEscaped)</p>") }
     page.add(countsTable)
     page.add(
       "<div class=\"charts\">\n"

@@ -13,6 +13,7 @@ extension CheckReport {
         + (findingCount == 0
           ? "nothing found" : "\(findingCount) finding\(findingCount == 1 ? "" : "s")")
     ]
+    lines += notes.map { "note: \($0)" }
     for (title, histogram) in lengths {
       lines += ["", Self.summary(of: histogram, title)]
       lines += Self.bars(of: histogram, columns: columns, mark: blocks ? "█" : "#")

@@ -46,6 +46,9 @@ public struct CheckReport: Sendable {
   /// The number of all findings.
   public var findingCount: Int { counts.reduce(0) { $0 + $1.count } }
 
+  /// What was assumed of the file, in sentences.
+  public var notes: [String] { file.recognition.map { [$0] } ?? [] }
+
   /// The lengths that there are, with what they are lengths of.
   public var lengths: [(title: String, histogram: Histogram)] {
     let all: [(title: String, histogram: Histogram)] = [

@@ -23,7 +23,8 @@ public import LoRAFiles
 /// | `instruction` and `output` | an instruction of Alpaca's kind; `input`, `system` and `history` may stand beside it |
 /// | `text` | a text |
 ///
-/// Other names are told by a ``FieldMap``. The names of a table's columns ignore case.
+/// Other names are told by a ``FieldMap``, or recognized (``recognizingFields()``). The names of a table's
+/// columns ignore case.
 ///
 /// ```swift
 /// let file = try DataFile("questions.jsonl")
@@ -54,7 +55,11 @@ public struct DataFile: Sendable, Hashable {
   public let isNamed: Bool
 
   /// Which fields hold what, where they have other names than the library's.
-  public let fields: FieldMap
+  public internal(set) var fields: FieldMap
+
+  /// How the fields were recognized, in a sentence for people; nil where ``recognizingFields()`` did not
+  /// have to.
+  public internal(set) var recognition: String?
 
   /// Detects the format of the file at `path`. Throws `FormatError` for a file that does not exist,
   /// cannot be read, or has an unsupported format.

@@ -64,7 +64,7 @@ public final class DataReader {
   public func read(
     _ path: String, tensor: String = "train"
   ) throws -> (data: TokenDataSet, report: DataReport) {
-    let file = try DataFile(path, fields: options.fields)
+    let file = try DataFile(path, fields: options.fields).recognizingFields()
     if file.format == .safetensors {
       return try read(try TokenSequences(path, defaultName: tensor))
     }
@@ -73,6 +73,7 @@ public final class DataReader {
       source: path, unit: file.format == .json ? .element : .line, options: options,
       modelLimit: model.maximumPositions)
     builder.assumedFormat = file.isNamed ? nil : file.format
+    builder.recognition = file.recognition
     var invalid: [(FormatError, line: Int)] = []
     let skip: ((FormatError, Int) -> Void)? =
       options.skipsInvalid ? { invalid.append(($0, $1)) } : nil
@@ -231,7 +232,8 @@ public final class DataReader {
     } catch let cause as TemplateError {
       throw error(
         "it is a conversation: \(cause)",
-        "give the template with --chat-template FILE, or records with a prompt and a completion")
+        "give a template: --chat-template plain, or a file; or records with a prompt and a completion"
+      )
     }
     guard let chat = record.content.asChat?.told(options.system), chat.hasAnswer else {
       return builder.leaveOut(line: record.line)

@@ -49,6 +49,8 @@ public struct DataReport: Sendable, Hashable {
   package internal(set) var limit = 0
   /// The assumed format of a file whose name does not determine it; nil if the name does.
   public internal(set) var assumedFormat: DataFile.Format?
+  /// How fields without names of the library's were recognized; nil where they had such names.
+  public internal(set) var recognition: String?
   /// The unit of the record numbers: lines of a file, or rows of a tensor.
   package let unit: String
 
@@ -59,10 +61,11 @@ public struct DataReport: Sendable, Hashable {
     if errors.count < Self.mostErrors { errors.append(error) }
   }
 
-  /// Notes for the user: the assumed format, if any, and one sentence for each kind of change.
+  /// Notes for the user: the assumed format and the recognized fields, if any, and one sentence for each kind of change.
   public var notes: [String] {
     var notes: [String] = []
     if let assumedFormat { notes.append(assumedFormat.assumption) }
+    if let recognition { notes.append(recognition) }
     func note(_ records: Records, _ singular: String, _ plural: String) {
       guard records.count > 0 else { return }
       notes.append(

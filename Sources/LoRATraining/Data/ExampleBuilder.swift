@@ -42,6 +42,11 @@ struct ExampleBuilder {
     get { report.assumedFormat }
     set { report.assumedFormat = newValue }
   }
+  /// How its fields were recognized, for the report.
+  var recognition: String? {
+    get { report.recognition }
+    set { report.recognition = newValue }
+  }
   /// How many tokens the template puts before a prompt.
   var opening: Int
   /// How many tokens stand behind the source of an encoder-decoder, which loses its end, not its
@@ -215,7 +220,8 @@ struct ExampleBuilder {
 
   /// The data set. Throws if no example is left.
   func dataSet() throws -> TokenDataSet {
-    let notes = report.notes.dropFirst(assumedFormat == nil ? 0 : 1)
+    let notes = report.notes.dropFirst(
+      (assumedFormat == nil ? 0 : 1) + (recognition == nil ? 0 : 1))
     guard !storage.spans.isEmpty || notes.isEmpty else {
       throw FormatError(
         .invalidValue, file: source,

@@ -78,7 +78,7 @@ public final class QuestionReader {
   // MARK: - Records
 
   private func turns(of path: String) throws -> [Turn] {
-    let file = try DataFile(path, fields: options.fields)
+    let file = try DataFile(path, fields: options.fields).recognizingFields()
     var turns: [Turn] = []
     if let choices = try choices(of: file) ?? labelled(file) { return choices }
     try file.forEachRecord { record in

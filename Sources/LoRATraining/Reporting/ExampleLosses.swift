@@ -108,11 +108,8 @@ extension ExampleLosses.MarkedText {
       tokenLosses.append(target >= 0 && next < losses.count ? losses[next] : nil)
       if target >= 0 { next += 1 }
     }
-    var decoder = tokenizer?.streamingDecoder(skipSpecialTokens: false)
-    var all = zip(sequence, tokenLosses).map { id, loss in
-      ExampleLosses.Piece(text: decoder?.append(id) ?? "\(id) ", loss: loss)
-    }
-    if let rest = decoder?.finish(), !rest.isEmpty, !all.isEmpty { all[all.count - 1].text += rest }
+    let texts = tokenizer.map { Self.texts(of: sequence, $0) } ?? sequence.map { "\($0) " }
+    let all = zip(texts, tokenLosses).map { ExampleLosses.Piece(text: $0, loss: $1) }
     // What is learned, with a bit of what precedes it.
     let first = all.firstIndex { $0.loss != nil } ?? 0
     let start = all.count <= limit ? 0 : min(max(0, first - limit / 4), all.count - limit)
@@ -120,5 +117,40 @@ extension ExampleLosses.MarkedText {
     self.init(
       example: example, pieces: Array(all[start..<end]), leftOutBefore: start,
       leftOutAfter: all.count - end)
+  }
+
+  /// The text that each token adds. Of tokens that spell bytes, as those of SentencePiece do, a decoder says
+  /// nothing before the last of them; here each character stands where its last byte does, and bytes that make
+  /// none are U+FFFD.
+  static func texts(of sequence: [Int], _ tokenizer: any Tokenizer) -> [String] {
+    var decoder = tokenizer.streamingDecoder(skipSpecialTokens: false)
+    var spelled: [UInt8] = []
+    func unfinished() -> String {
+      defer { spelled = [] }
+      return String(decoding: spelled, as: UTF8.self)
+    }
+    var texts = sequence.map { id in
+      guard let byte = spelledByte(tokenizer.token(of: id)) else {
+        return unfinished() + decoder.append(id)
+      }
+      let begins = byte & 0xC0 != 0x80
+      var text = begins ? unfinished() : ""
+      spelled.append(byte)
+      if let whole = String(validating: spelled, as: UTF8.self) {
+        text += whole
+        spelled = []
+      }
+      return text
+    }
+    if !texts.isEmpty { texts[texts.count - 1] += unfinished() + decoder.finish() }
+    return texts
+  }
+
+  /// The byte that a token as `<0xE3>` spells.
+  private static func spelledByte(_ token: String?) -> UInt8? {
+    guard let token, token.utf8.count == 6, token.hasPrefix("<0x"), token.hasSuffix(">") else {
+      return nil
+    }
+    return UInt8(token.dropFirst(3).dropLast(), radix: 16)
   }
 }

@@ -95,7 +95,7 @@ extension SamplePrompts {
   ///   - fields: which fields hold what, where they have other names.
   /// - Throws: `FormatError` with the line of the problem, and `TemplateError`.
   public mutating func add(contentsOf path: String, fields: FieldMap = FieldMap()) throws {
-    let file = try DataFile(path, fields: fields)
+    let file = try DataFile(path, fields: fields).recognizingFields()
     let count = prompts.count
     switch file.format {
     case .jsonLines: try file.forEachJSONLine { try add($0, of: file, line: $1) }

@@ -30,8 +30,8 @@ public enum TrainingWarning: Sendable, Hashable {
       "stop at about step \(step) (early stopping keeps the best), train fewer epochs, or use more data, a "
         + "lower rank, dropout or weight decay"
     case .worseThanChance:
-      "look at what the model is given: a tokenizer or a template of another model, a base that is not the "
-        + "adapter's, or a loss on the wrong tokens"
+      "look at what the model is given: texts of a kind or a language that it has not seen, a tokenizer or a "
+        + "template of another model, a base that is not the adapter's, or a loss on the wrong tokens"
     case .nothingToLearn:
       "look at which tokens are learned: a mask that leaves none that are hard, answers that stand in their "
         + "prompts, or an adapter that has learned this data before"

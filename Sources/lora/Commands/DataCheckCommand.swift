@@ -43,6 +43,7 @@ struct DataCheckCommand: ParsableCommand {
     help: ArgumentHelp(
       "The most positions in an example. (default: the model's limit)", valueName: "tokens"))
   var sequenceLength: Int?
+  @OptionGroup var template: ChatTemplateOption
   @Option(
     help: ArgumentHelp(
       "Write a copy without the examples in question, in the same format.", valueName: "file"))
@@ -56,6 +57,9 @@ struct DataCheckCommand: ParsableCommand {
     try demand("--sequence-length", sequenceLength, .atLeast(1))
     guard sequenceLength == nil || model != nil else {
       throw ValidationError("--sequence-length counts tokens: give --model too")
+    }
+    guard template.chatTemplate == nil || model != nil else {
+      throw ValidationError("--chat-template writes for a model: give --model too")
     }
     if let html, !html.isEmpty, !html.lowercased().hasSuffix(".html") {
       throw ValidationError("--html is '\(html)'; it writes HTML: give a file ending in .html")
@@ -107,8 +111,14 @@ struct DataCheckCommand: ParsableCommand {
       )
     }
     return DataCheck.Model(
-      tokenizer: try pretrained.tokenizer(), format: try? pretrained.chatFormat(),
+      tokenizer: try pretrained.tokenizer(), format: try chatFormat(of: pretrained),
       positions: sequenceLength ?? limit)
+  }
+
+  /// How the model writes conversations; nil if it has no template. One that is given must be good.
+  private func chatFormat(of pretrained: PretrainedModel) throws -> ChatFormat? {
+    guard template.chatTemplate == nil else { return try template.format(of: pretrained) }
+    return try? template.format(of: pretrained)
   }
 
   /// A copy with another ending would be read as another format.
@@ -150,6 +160,7 @@ struct DataCheckCommand: ParsableCommand {
     }
     var object: JSONObject = [
       "examples": JSONValue(report.exampleCount),
+      "notes": .array(report.notes.map { .string($0) }),
       "findings": .array(
         report.findings.map { finding in
           [

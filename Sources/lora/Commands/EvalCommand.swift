@@ -82,7 +82,7 @@ struct EvalCommand: ParsableCommand {
 
   func run() throws {
     var destinations = Destinations(reading: [model.path, data, control], force: replacement.force)
-    if let answers { try destinations.check(answers, .log, option: "--answers") }
+    if let answers { try destinations.check(answers, .answers, option: "--answers") }
     if metric == .label, let scores = try classifierScores() {
       return try report(scores.scores, nil, labels: scores.reports)
     }
@@ -118,6 +118,8 @@ struct EvalCommand: ParsableCommand {
   ) throws -> [CandidateScores] {
     let tokenizer = try pretrained.tokenizer()
     let questions = try questions(pretrained, tokenizer, paths)
+    let file = try DataFile(data, fields: records.fields).recognizingFields()
+    if let recognition = file.recognition { StandardError.line("note: \(data): \(recognition)") }
     if metric == .choice {
       guard questions.allSatisfy({ $0.choices != nil }) else {
         throw CommandError(

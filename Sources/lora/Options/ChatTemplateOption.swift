@@ -8,8 +8,8 @@ import LoRATemplates
 struct ChatTemplateOption: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The chat template to use instead of the model's, or the adapter's.", valueName: "file.jinja")
-  )
+      "The chat template to use instead of the model's, or the adapter's: a file, or for models without one "
+        + "plain (User: ..., Assistant: ...) or chatml.", valueName: "file.jinja"))
   var chatTemplate: String?
 
   @Option(
@@ -43,7 +43,7 @@ struct ChatTemplateOption: ParsableArguments {
       return format
     }
     let tokens = try ChatTemplates(specialTokensAt: pretrained.path).specialTokens
-    let source = try FileSystem.readText(path)
+    let source = try Self.source(path)
     do {
       return ChatFormat(
         tokenizer: try PretrainedModel.tokenizer(at: pretrained.path),
@@ -65,9 +65,15 @@ struct ChatTemplateOption: ParsableArguments {
     return found.first
   }
 
+  /// The template in a file, or one that has a name; a file goes first.
+  private static func source(_ given: String) throws -> String {
+    if !FileSystem.exists(given), let named = NamedTemplate(rawValue: given) { return named.source }
+    return try FileSystem.readText(given)
+  }
+
   /// The given template, to lie beside what was trained with it.
   func filesBesideResult() throws -> [(name: String, content: [UInt8])] {
-    try chatTemplate.map { [(Self.fileName, try FileSystem.read($0))] } ?? []
+    try chatTemplate.map { [(Self.fileName, Array(try Self.source($0).utf8))] } ?? []
   }
 }
 

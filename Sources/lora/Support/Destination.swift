@@ -1,4 +1,3 @@
-import ArgumentParser
 import LoRAFiles
 import LoRAFormats
 import LoRAKit
@@ -38,6 +37,8 @@ struct Destinations {
     case modelFile
     case plot
     case log
+    /// Answers to questions, one a line.
+    case answers
     case modelfile
     /// A report as an HTML page.
     case page
@@ -62,6 +63,7 @@ struct Destinations {
       case .model, .modelFile: "a model"
       case .plot: "an SVG plot"
       case .log: "a training log"
+      case .answers: "a file of answers"
       case .modelfile: "a Modelfile"
       case .page: "an HTML page"
       case .data: "a data file"
@@ -211,6 +213,7 @@ struct Destinations {
     case .adapter: (try? AdapterFormat(detecting: path)) != nil
     case .plot: start(of: path).contains("<svg")
     case .log: isLog(start(of: path))
+    case .answers: start(of: path).hasPrefix(#"{"line":"#)
     case .modelfile: start(of: path).hasPrefix("FROM ")
     case .page: start(of: path).hasPrefix("<!DOCTYPE html>")
     case .data: isData(path)
@@ -284,17 +287,5 @@ struct Destinations {
     var path = path
     while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
     try AtomicFolder.tryWriting(kind == .collection ? FileSystem.join(path, "result") : path)
-  }
-}
-
-/// Whether an existing result is replaced.
-struct ReplacementOptions: ParsableArguments {
-  @Flag(help: "Replace an existing result of the same kind.")
-  var force = false
-
-  /// Calls `body`, which writes results: what others have put in their places since these were checked
-  /// is replaced with `--force` only.
-  func writing<R>(_ body: () throws -> R) throws -> R {
-    try ExistingResult.$policy.withValue(force ? .replaced : .kept) { try body() }
   }
 }

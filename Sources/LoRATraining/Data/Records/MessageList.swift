@@ -62,9 +62,7 @@ struct MessageList {
         number, "expected an object with a role and a content, found \(element.kind)",
         "write {\"role\": \"user\", \"content\": \"...\"}")
     }
-    let roleName = map.names[.role] ?? Self.name(["role", "from", "name", "speaker"], in: message)
-    let contentName =
-      map.names[.content] ?? Self.name(["content", "value", "text"], in: message)
+    let (roleName, contentName) = Self.names(in: message, map)
     guard let roleName, let given = message[roleName]?.stringValue else {
       throw error(
         number, "it has no role; found \(RecordFields.list(message.keys))",
@@ -85,8 +83,25 @@ struct MessageList {
     return (result, weight)
   }
 
-  private static func name(_ candidates: [String], in message: JSONObject) -> String? {
-    candidates.first { message[$0] != nil }
+  /// The fields that say who speaks, and what.
+  private static func names(
+    in message: JSONObject, _ map: FieldMap
+  ) -> (role: String?, content: String?) {
+    func name(_ candidates: [String]) -> String? { candidates.first { message[$0] != nil } }
+    return (
+      map.names[.role] ?? name(["role", "from", "name", "speaker"]),
+      map.names[.content] ?? name(["content", "value", "text"])
+    )
+  }
+
+  /// Whether a value is a list of messages by its form: objects that say who speaks, and what.
+  static func areMessages(_ value: JSONValue?, _ map: FieldMap) -> Bool {
+    guard let elements = value?.arrayValue, !elements.isEmpty else { return false }
+    return elements.allSatisfy { element in
+      guard let message = element.objectValue else { return false }
+      let (role, content) = names(in: message, map)
+      return [role, content].allSatisfy { $0.flatMap { message[$0]?.stringValue } != nil }
+    }
   }
 
   /// What speakers are called elsewhere, in the words of templates.
