@@ -3,7 +3,7 @@
   python3 Tests/Hostile/resume.py .build/release/lora [--model DIR] [--interruptions 20] [--seed N]
 
 1. For each setting (texts with packing, noise, 8-bit AdamW, warm-up stable decay, evaluations and patience;
-   preferences; a whole model) a run is made to its end, and one that is interrupted at random moments,
+   preferences; a whole model; weighted files of which some examples are kept to measure on) a run is made to its end, and one that is interrupted at random moments,
    by SIGKILL in two of three cases, otherwise by SIGINT, SIGTERM or SIGHUP, and resumed each time. The
    moments are spread over the whole life of a process, its start and its end included. At the end all files
    of the result have the same bytes, and so has the log but for times.
@@ -43,6 +43,9 @@ def kit(folder, model):
         return " ".join(rng.choices(WORDS, k=rng.randint(1, most)))
 
     write(folder / "train.jsonl", [{"prompt": text(), "completion": " " + text()} for _ in range(60)])
+    write(folder / "more.jsonl", [{"prompt": text(), "completion": " " + text()} for _ in range(40)])
+    write(folder / "chats.jsonl", [
+        {"instruction": text(), "input": text() if i % 3 else "", "output": text()} for i in range(30)])
     write(folder / "eval.jsonl", [{"prompt": text(), "completion": " " + text()} for _ in range(8)])
     for name, count in [("choices", 40), ("eval-choices", 6)]:
         write(folder / f"{name}.jsonl",
@@ -82,6 +85,10 @@ def settings(folder, model):
         "whole model": common + [
             "--data", str(folder / "train.jsonl"), "--method", "full", "--optimizer", "muon", "--no-decay",
             "vectors", "--weight-decay", "0.01", "--steps", "200", "--learning-rate", "1e-3"],
+        "weighted files": common + [
+            "--data", str(folder / "train.jsonl"), "--data", f"{folder / 'more.jsonl'}:0.5", "--data",
+            f"{folder / 'chats.jsonl'}:2.5", "--validation", "15%", "--eval-every", "17", "--patience", "100",
+            "--schedule", "cosine", "--epochs", "5", "--learning-rate", "2e-3"],
     }
 
 
@@ -119,17 +126,21 @@ class Bench:
             print(f"passed {name}", flush=True)
 
     def whole(self, folder, arguments):
-        """The result and the log of a run that nothing stops, and how long it took."""
+        """The result and the log of a run that nothing stops, and how long it took.
+
+        All results are called `run`, since their model cards say so.
+        """
         start = time.monotonic()
         status, errors = self.run(
-            *arguments, "--output", folder / "whole", "--log", folder / "whole.jsonl")
+            *arguments, "--output", folder / "whole/run", "--log", folder / "whole.jsonl")
         if status:
             sys.exit(errors)
-        return content(folder / "whole"), log(folder / "whole.jsonl"), time.monotonic() - start
+        return content(folder / "whole/run"), log(folder / "whole.jsonl"), time.monotonic() - start
 
     def interrupted(self, name, folder, arguments, count, rng):
         expected, expected_log, seconds = self.whole(folder, arguments)
-        output, begin = folder / "parts", ["--output", folder / "parts", "--log", folder / "parts.jsonl"]
+        output = folder / "parts/run"
+        begin = ["--output", output, "--log", folder / "parts.jsonl"]
         problems, sent, rounds, started = [], [], 0, False
         while len(sent) < count and not problems:
             rounds += 1

@@ -120,4 +120,55 @@ import Testing
     let all = try await losses(limit: .max)
     #expect(try await losses(limit: 1024) == all && all.count == 12)
   }
+
+  /// A run over weighted files of which some examples are kept, stopped and saved: what goes on from there
+  /// reads its data again, with another limit, and ends in the same state, bytes and all.
+  @Test(arguments: [false, true]) func aResumedRunEndsInTheSameBytes(packed: Bool) throws {
+    let folder = try ScratchFolder.make()
+    let files = [
+      try WeightedFile(file(60)), try WeightedFile(file(50, from: 60), weight: 0.5),
+      try WeightedFile(file(20, from: 110), weight: 2.5),
+    ]
+    let split = try DataSplit("5%")
+    var measured: [TokenDataSet] = []
+    func trainer(limit: Int) throws -> Trainer<TokenDataSet> {
+      let trained = try ModelConfiguration(
+        architecture: .llama, hiddenSize: 8, intermediateSize: 16, layerCount: 1, headCount: 2,
+        keyValueHeadCount: 1, vocabularySize: 64, tiesWordEmbeddings: true, maximumPositions: 64
+      ).randomLanguageModel(standardDeviation: 0.1, seed: 5)
+      try trained.inject(LoRA(rank: 4, alpha: 8, dropout: 0.2), named: "a", seed: 3)
+      var (training, validation) = try read(files, limit: limit, split: split)
+      training.isPacked = packed
+      measured.append(try #require(validation))
+      return try Trainer(
+        trained, training: .adapter("a"), on: training,
+        options: TrainingOptions(
+          duration: .epochs(2), batchSize: 5, accumulation: 2, learningRate: 1e-2,
+          schedule: .cosine, seed: 3))
+    }
+    var whole = try TrainingRun(trainer(limit: .max))
+    while try whole.step() != nil {}
+    try whole.state().save(to: folder + "/whole")
+    let cases: [(stop: Int, limits: (Int, Int))] = [
+      (0, (512, 512)), (3, (512, .max)), (9, (.max, 512)), (14, (0, 4096)),
+    ]
+    for (stop, limits) in cases {
+      var first = try TrainingRun(trainer(limit: limits.0))
+      for _ in 0..<stop { #expect(try first.step() != nil) }
+      try first.state().save(to: folder + "/state")
+      var rest = try TrainingRun(
+        trainer(limit: limits.1), from: TrainingState(path: folder + "/state"))
+      while try rest.step() != nil {}
+      try rest.state().save(to: folder + "/rest")
+      #expect(rest.result.losses == whole.result.losses, "stopped after step \(stop)")
+      #expect(
+        FileManager.default.contentsEqual(atPath: folder + "/rest", andPath: folder + "/whole"),
+        "stopped after step \(stop)")
+    }
+    #expect(whole.result.steps > 14)
+    for other in measured.dropFirst() {
+      #expect(other.examples == measured[0].examples)
+      #expect(other.fingerprint == measured[0].fingerprint)
+    }
+  }
 }
