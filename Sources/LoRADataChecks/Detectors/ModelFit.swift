@@ -167,14 +167,14 @@ struct ModelFit: DataDetector {
     case .pair(let pair):
       return tokenizer.encode(prompt: pair.prompt, completion: pair.completion).ids.count
     case .instruction(let instruction):
-      if let format { return try format.example(instruction.chat.conversation).ids.count }
+      if let format { return try format.exampleLength(instruction.chat.conversation) }
       let pair = instruction.pair
       return tokenizer.encode(prompt: pair.prompt, completion: pair.completion).ids.count
     case .chat(let chat):
       guard let format else { return nil }
       // What is not even a conversation with an answer is found elsewhere.
       guard example.lastAnswer != nil else { return nil }
-      return try format.example(chat.conversation).ids.count
+      return try format.exampleLength(chat.conversation)
     }
   }
 

@@ -161,9 +161,10 @@ struct Secrets: DataDetector {
     return ("a password in an address", password..<end)
   }
 
-  private static let names = [
-    "password", "passwd", "passphrase", "pwd", "secret", "token", "api_key", "apikey", "api-key",
-    "access_key", "accesskey", "private_key", "auth_key", "credential",
+  private static let passwords: [StaticString] = ["password", "passwd", "passphrase", "pwd"]
+  private static let secrets: [StaticString] = [
+    "secret", "token", "api_key", "apikey", "api-key", "access_key", "accesskey", "private_key",
+    "auth_key", "credential",
   ]
 
   /// A value that looks random behind a name that says it is secret.
@@ -171,8 +172,11 @@ struct Secrets: DataDetector {
     _ bytes: UnsafeBufferPointer<UInt8>, _ sign: Int
   ) -> (String, Range<Int>)? {
     let isVerb = bytes[sign] == UInt8(ascii: "s")
-    guard let name = name(before: isVerb ? sign - 1 : sign, in: bytes),
-      let known = names.first(where: { name.contains($0) })
+    guard let name = name(before: isVerb ? sign - 1 : sign, in: bytes) else { return nil }
+    let isPassword = name.withUnsafeBufferPointer { name in passwords.contains { name.contains($0) }
+    }
+    guard
+      isPassword || name.withUnsafeBufferPointer({ name in secrets.contains { name.contains($0) } })
     else { return nil }
     var start = sign + 1
     while start < bytes.count,
@@ -185,7 +189,6 @@ struct Secrets: DataDetector {
     while end < bytes.count, bytes[end] > 0x20, bytes[end] < 0x7F, !ends.contains(bytes[end]) {
       end += 1
     }
-    let isPassword = known.hasPrefix("pass") || known == "pwd"
     guard end - start >= (isPassword ? 8 : 16), !calls.contains(bytes.byte(end)),
       Randomness.isRandom(bytes[start..<end], least: isPassword ? 2.4 : 3.2)
     else { return nil }
@@ -210,7 +213,7 @@ struct Secrets: DataDetector {
   /// The name before a colon or an equals sign, in small letters.
   private static func name(
     before sign: Int, in bytes: UnsafeBufferPointer<UInt8>
-  ) -> String? {
+  ) -> [UInt8]? {
     var end = sign
     while end > 0,
       bytes[end - 1] == 0x20 || bytes[end - 1] == UInt8(ascii: "\"")
@@ -221,8 +224,7 @@ struct Secrets: DataDetector {
     var start = end
     while start > 0, isKeyByte(bytes[start - 1]), end - start < 40 { start -= 1 }
     guard end - start >= 3 else { return nil }
-    return String(
-      decoding: bytes[start..<end].map { $0.isUppercase ? $0 | 0x20 : $0 }, as: UTF8.self)
+    return bytes[start..<end].map { $0.isUppercase ? $0 | 0x20 : $0 }
   }
 
   /// Whether it is there for people to put their own in its place.

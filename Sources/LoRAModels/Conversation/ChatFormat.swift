@@ -77,13 +77,30 @@ public struct ChatFormat: Sendable {
   ///
   /// Throws `TemplateError`; of the kind `mask` where the assistant's parts can't be told.
   public func example(_ conversation: Conversation) throws -> MaskedEncoding {
+    let (masked, kept) = try exampleText(conversation)
+    return try tokenizer.encode(masked, keepingAsText: kept)
+  }
+
+  /// The number of ids of ``example(_:)``, which throws what this throws. Where each token is in the text is not
+  /// needed for it: half the time.
+  package func exampleLength(_ conversation: Conversation) throws -> Int {
+    let (masked, kept) = try exampleText(conversation)
+    let count = try tokenizer.encode(masked.text, keepingAsText: kept).count
+    // Of so few tokens all may be the assistant's, which is an error.
+    return count < 16 ? try tokenizer.encode(masked, keepingAsText: kept).ids.count : count
+  }
+
+  private func exampleText(
+    _ conversation: Conversation
+  ) throws -> (masked: MaskedText, kept: [Range<Int>]) {
     var whole = conversation
     whole.addsGenerationPrompt = false
     let template = template(of: whole)
     let now = now ?? .now
-    let masked = try template.renderMasked(whole, now: now)
-    let kept = try template.keptAsText(of: whole, tokenizer.controlTokens, now: now)
-    return try tokenizer.encode(masked, keepingAsText: kept)
+    return (
+      try template.renderMasked(whole, now: now),
+      try template.keptAsText(of: whole, tokenizer.controlTokens, now: now)
+    )
   }
 }
 
