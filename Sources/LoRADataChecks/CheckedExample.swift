@@ -25,9 +25,11 @@ public struct CheckedExample: Sendable {
     }
   }
 
-  /// The example's number in the file, from 0.
+  /// The example's number in all files, from 0.
   public let number: Int
-  /// The line on which it begins, from 1.
+  /// The index of its file among those that are checked.
+  public internal(set) var file = 0
+  /// The line of its file on which it begins, from 1.
   public let line: Int
   /// The record; of a preference its prompt and the answer that was chosen, or the only one.
   public let record: DataRecord

@@ -3,27 +3,35 @@ import LoRAJSON
 import LoRATensor
 import LoRATraining
 
-/// A copy of a data file without the examples that a check would drop.
+/// Copies of data files without the examples that a check would drop.
 ///
-/// The copy has the format of the file. Lines of JSON are copied byte by byte, rows of a table are written
+/// A copy has the format of its file. Lines of JSON are copied byte by byte, rows of a table are written
 /// with its separator, elements of a JSON list one a line. Of duplicates the first stays; of conflicting
 /// answers the commonest, or the first.
 public struct CleanedCopy: Sendable {
-  /// The number of examples in the copy.
+  /// The number of examples in the copies.
   public private(set) var keptCount = 0
   /// The number of examples that were left out.
   public var droppedCount: Int { counts.reduce(0) { $0 + $1.count } }
   /// The number of examples that were left out, by what for.
   public private(set) var counts: [(kind: Finding.Kind, count: Int)] = []
 
-  /// Writes the copy of what `report` is about to `path`, and beside it `list`, a line of JSON for each
-  /// example that was left out: `{"line":12,"kind":"duplicate","detail":"the same as line 7"}`.
+  /// Writes the copy of the file that `report` is about to `path`, and `list`, as
+  /// the other initializer does.
+  public init(of report: CheckReport, to path: String, list: String) throws {
+    try self.init(of: report, to: [path], list: list)
+  }
+
+  /// Writes the copy of each file that `report` is about to the path at its place in `paths`, and beside them
+  /// `list`, a line of JSON for each example that was left out: `{"line":12,"kind":"duplicate","detail":"the
+  /// same as line 7"}`, of several files with `"file"`.
   ///
   /// - Throws: `FormatError` for a file without records (plain text, token ids), or one that changed since
-  ///   the check; `FileError` if the copy can't be written. Then nothing of it is there.
-  public init(of report: CheckReport, to path: String, list: String) throws {
-    let file = report.file
-    guard file.format != .text, file.format != .safetensors else {
+  ///   the check; `FileError` if a copy can't be written. Then nothing of them is there.
+  public init(of report: CheckReport, to paths: [String], list: String) throws {
+    require(
+      paths.count == report.files.count, "\(paths.count) paths for \(report.files.count) files")
+    for file in report.files where file.format == .text || file.format == .safetensors {
       throw FormatError(
         .unsupported, file: file.path,
         problem:
@@ -35,23 +43,24 @@ public struct CleanedCopy: Sendable {
       details[finding.example, default: [:]][finding.kind] = finding.detail
     }
     var (kept, counts): (Int, [Finding.Kind: Int]) = (0, [:])
-    // Both at once: a copy without its list would not say what is missing.
-    let parts = [
-      AtomicFile.Part(path) { writer in
-        kept = try Self.write(file, to: writer) { report.reasonToDrop($0) == nil }
-      },
+    // All at once: a copy without its list would not say what is missing.
+    var parts = zip(report.files, paths).enumerated().map { index, part in
+      AtomicFile.Part(part.1) { writer in
+        let first = report.firstExample(of: index)
+        kept += try Self.write(part.0, to: writer) { report.reasonToDrop(first + $0) == nil }
+      }
+    }
+    parts.append(
       AtomicFile.Part(list) { writer in
         counts = try Self.writeList(report, details, to: writer)
-      },
-    ]
+      })
     try AtomicFile.writeAll(parts) { _ in
       guard kept + counts.values.reduce(0, +) == report.exampleCount else {
         throw FormatError(
-          .invalidValue, file: file.path,
+          .invalidValue, file: report.files.map(\.path).joined(separator: ", "),
           problem:
-            "it had \(report.exampleCount) examples when it was checked, and has another number "
-            + "now",
-          remedy: "check it again")
+            "there were \(report.exampleCount) examples in the check, and there is another number now",
+          remedy: "check again")
       }
     }
     keptCount = kept
@@ -64,15 +73,17 @@ public struct CleanedCopy: Sendable {
     var counts: [Finding.Kind: Int] = [:]
     var number = 0
     var lines = BufferedLines(writer)
-    try report.file.forEachValue { _, _, line in
-      defer { number += 1 }
-      guard let kind = report.reasonToDrop(number) else { return }
-      counts[kind, default: 0] += 1
-      let object: JSONObject = [
-        "line": .integer(Int64(line)), "kind": .string(kind.rawValue),
-        "detail": .string(details[number]?[kind] ?? ""),
-      ]
-      try lines.append(object.encoded() + "\n")
+    for file in report.files {
+      try file.forEachValue { _, _, line in
+        defer { number += 1 }
+        guard let kind = report.reasonToDrop(number) else { return }
+        counts[kind, default: 0] += 1
+        var object: JSONObject = report.files.count > 1 ? ["file": .string(file.path)] : [:]
+        object["line"] = .integer(Int64(line))
+        object["kind"] = .string(kind.rawValue)
+        object["detail"] = .string(details[number]?[kind] ?? "")
+        try lines.append(object.encoded() + "\n")
+      }
     }
     try lines.flush()
     return counts

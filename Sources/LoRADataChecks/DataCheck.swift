@@ -4,7 +4,7 @@ public import LoRAModels
 public import LoRAText
 public import LoRATraining
 
-/// Looks through a data file for what spoils a training: duplicates, contradictions, broken text, wrong
+/// Looks through data files for what spoils a training: duplicates, contradictions, broken text, wrong
 /// roles, secrets, and more.
 ///
 /// ```swift
@@ -14,8 +14,9 @@ public import LoRATraining
 /// report.findings.first   // line 12: duplicate, "the same as line 7"
 /// ```
 ///
-/// The file is read once, record by record. What has to be compared across it goes to temporary files
-/// without names, so that memory stays at some hundred megabytes for any file. The rules prefer silence to
+/// Several files are one set of data: what stands in two of them is found too. Each is read once, record by
+/// record. What has to be compared across them goes to temporary files without names, so that memory stays at
+/// some hundred megabytes for any file. The rules prefer silence to
 /// false alarms; each kind of finding says in ``Finding/Kind`` what it is.
 public struct DataCheck {
   /// What of a model is needed to judge data for it.
@@ -35,27 +36,32 @@ public struct DataCheck {
     }
   }
 
-  /// The file.
-  public let file: DataFile
-  /// The evaluation set, of which nothing should be in the file; nil for none.
+  /// The files, in which examples are numbered through.
+  public let files: [DataFile]
+  /// The evaluation set, of which nothing should be in the files; nil for none.
   public var evaluation: DataFile?
-  /// The model that is to learn from the file; nil: nothing that depends on one is looked at.
+  /// The model that is to learn from them; nil: nothing that depends on one is looked at.
   public var model: Model?
   /// Further detectors.
   public var detectors: [any DataDetector] = []
 
-  /// Creates a check.
+  /// Creates a check of a file.
   public init(_ file: DataFile, evaluation: DataFile? = nil, model: Model? = nil) {
-    (self.file, self.evaluation, self.model) = (file, evaluation, model)
+    self.init([file], evaluation: evaluation, model: model)
   }
 
-  /// Looks through the file.
+  /// Creates a check of several files, which are learned from together.
+  public init(_ files: [DataFile], evaluation: DataFile? = nil, model: Model? = nil) {
+    (self.files, self.evaluation, self.model) = (files, evaluation, model)
+  }
+
+  /// Looks through the files.
   ///
   /// - Parameter progress: called now and then with the number of examples read.
-  /// - Throws: `FormatError` if the file can't be read at all, or for an evaluation set with a line that is
+  /// - Throws: `FormatError` if a file can't be read at all, or for an evaluation set with a line that is
   ///   no record; `FileError` where temporary files find no room.
   public func run(progress: (Int) -> Void = { _ in }) throws -> CheckReport {
-    let file = file.recognizingFields()
+    let files = files.map { $0.recognizingFields() }
     var log = FindingLog()
     var lengths = Lengths()
     var detectors: [any DataDetector] = [
@@ -68,25 +74,29 @@ public struct DataCheck {
       ModelFit(tokenizer: $0.tokenizer, format: $0.format, limit: $0.positions)
     }
     var count = 0
-    try file.forEachValue { result, value, line in
-      defer { count += 1 }
-      if count % 1000 == 999 { progress(count + 1) }
-      let example: CheckedExample
-      do throws(FormatError) {
-        example = try CheckedExample(result, value: value, line: line, number: count, in: file)
-      } catch {
-        return log.add(Self.finding(error, line: line, example: count))
+    for (place, file) in files.enumerated() {
+      log.begin(file: file.path, at: count)
+      try file.forEachValue { result, value, line in
+        defer { count += 1 }
+        if count % 1000 == 999 { progress(count + 1) }
+        var example: CheckedExample
+        do throws(FormatError) {
+          example = try CheckedExample(result, value: value, line: line, number: count, in: file)
+        } catch {
+          return log.add(Self.finding(error, line: line, example: count))
+        }
+        example.file = place
+        lengths.add(example)
+        for index in detectors.indices { try detectors[index].examine(example, &log) }
+        try fit?.examine(example, &log)
       }
-      lengths.add(example)
-      for index in detectors.indices { try detectors[index].examine(example, &log) }
-      try fit?.examine(example, &log)
     }
     try fit?.examineWaiting(&log)
     try readEvaluation(&detectors)
     for index in detectors.indices { try detectors[index].finish(&log) }
     fit?.finish(&log)
     return CheckReport(
-      file: file, exampleCount: count, log: log, questionLengths: lengths.questions,
+      files: files, exampleCount: count, log: log, questionLengths: lengths.questions,
       answerLengths: lengths.answers, rejectedLengths: lengths.rejected, textLengths: lengths.texts,
       tokenLengths: fit?.histogram,
       positions: model?.positions)

@@ -86,10 +86,12 @@ public struct Finding: Sendable, Hashable {
 
   /// What was found.
   public let kind: Kind
-  /// The line of the file on which the example begins, from 1.
+  /// The line of its file on which the example begins, from 1.
   public let line: Int
-  /// The example's number in the file, from 0; lines that are no records count.
+  /// The example's number in all files, from 0; lines that are no records count.
   public let example: Int
+  /// The index of the example's file among those that were checked. The log says it.
+  public internal(set) var file = 0
   /// What exactly, with other lines that it concerns. Secrets are shown by their beginning only.
   public let detail: String
 

@@ -9,11 +9,31 @@ public struct FindingLog: Sendable {
   public private(set) var counts: [Finding.Kind: Int] = [:]
   /// For each example what it was first found with, as its kind's number plus 1; 0 for nothing.
   private(set) var marks: [UInt8] = []
+  /// The files, and the number of the first example of each.
+  private var files: [(name: String, first: Int)] = []
 
   init() {}
 
+  /// Says that the next examples, from this number on, are those of another file.
+  mutating func begin(file name: String, at example: Int) { files.append((name, example)) }
+
+  /// The index of the file that an example is from.
+  func file(of example: Int) -> Int { files.lastIndex { $0.first <= example } ?? 0 }
+
+  /// The number of the first example of a file.
+  func firstExample(of file: Int) -> Int { files[file].first }
+
+  /// Where an example stands, as it is said of another: "line 7", or "line 7 of b.jsonl" if that is in another
+  /// file.
+  func place(line: Int, of example: Int, seenFrom other: Int) -> String {
+    let file = file(of: example)
+    return "line \(line)" + (file == self.file(of: other) ? "" : " of \(files[file].name)")
+  }
+
   /// Adds a finding.
   public mutating func add(_ finding: Finding) {
+    var finding = finding
+    finding.file = file(of: finding.example)
     counts[finding.kind, default: 0] += 1
     if counts[finding.kind, default: 0] <= Self.kept { findings.append(finding) }
     guard finding.kind.isDropped else { return }

@@ -103,6 +103,76 @@ import Testing
     #expect(try Command.run("data", "check", data, "--fix", fix, "--force").status == 2)
   }
 
+  /// Two files are one set of data: what stands in both is found in the second, which the report says.
+  @Test func severalFiles() throws {
+    let folder = try Command.temporaryFolder()
+    let (a, b) = (folder + "/a.jsonl", folder + "/b.csv")
+    try Fixtures.write(Self.clean, to: a)
+    try Fixtures.write(
+      "prompt,completion\nWhich  light blinks?,The filter light.\nHow long is the warranty?,Two years.\n"
+        + "Is it loud?,No.\nIs it loud?,No.\n", to: b)
+    let outcome = try Command.run("data", "check", a, b + ":0.5", "--json")
+    #expect(outcome.status == 2, "\(outcome.errors)")
+    let report = try outcome.json()
+    #expect(report["examples"]?.intValue == 6)
+    func told(_ finding: JSONValue) -> String {
+      ["kind", "file", "detail"].map { finding[$0]?.stringValue ?? "" }.joined(separator: " | ")
+        + " | \(finding["line"]?.intValue ?? 0)"
+    }
+    #expect(
+      (report["findings"]?.arrayValue ?? []).map(told) == [
+        "duplicate | \(b) | the same as line 2 of \(a) | 2",
+        "conflict | \(b) | line 1 of \(a) answers the same question otherwise | 3",
+        "duplicate | \(b) | the same as line 4 | 5",
+      ])
+    let page = folder + "/check.html"
+    let fixed = try Command.run("data", "check", a, b, "--fix", folder + "/clean", "--html", page)
+    #expect(fixed.status == 2, "\(fixed.errors)")
+    #expect(fixed.output.contains("  \(b), line 2: the same as line 2 of \(a)"), "\(fixed.output)")
+    #expect(fixed.output.contains("\(folder)/clean: 3 examples; left out 3"), "\(fixed.output)")
+    #expect(try String(contentsOfFile: page, encoding: .utf8).contains("<td>b.csv</td>"))
+    #expect(Fixtures.names(in: folder + "/clean") == ["a.jsonl", "b.csv", "dropped.jsonl"])
+    #expect(try String(contentsOfFile: folder + "/clean/a.jsonl", encoding: .utf8) == Self.clean)
+    #expect(
+      try String(contentsOfFile: folder + "/clean/b.csv", encoding: .utf8)
+        == "prompt,completion\nIs it loud?,No.\n")
+    let list = try String(contentsOfFile: folder + "/clean/dropped.jsonl", encoding: .utf8)
+    #expect(
+      list.hasPrefix(
+        #"{"file":"\#(b)","line":2,"kind":"duplicate","detail":"the same as line 2 of \#(a)"}"#),
+      "\(list)")
+    let again = try Command.run("data", "check", a, b, "--fix", folder + "/clean")
+    #expect(again.status == 1 && again.errors.contains("--force"), "\(again.errors)")
+    #expect(
+      try Command.run("data", "check", a, b, "--fix", folder + "/clean", "--force").status == 2)
+    let over = try Command.run("data", "check", a, b, "--fix", folder, "--force")
+    #expect(over.status == 1 && over.errors.contains("the output is the input"), "\(over.errors)")
+    let same = folder + "/other/a.jsonl"
+    try FileManager.default.createDirectory(
+      atPath: folder + "/other", withIntermediateDirectories: true)
+    try Fixtures.write("{\"prompt\":\"Is it heavy?\",\"completion\":\" A bit.\"}\n", to: same)
+    let names = try Command.run("data", "check", a, same, "--fix", folder + "/new")
+    #expect(names.status == 1 && names.errors.contains("the second 'a.jsonl'"), "\(names.errors)")
+    #expect(try Command.run("data", "check", a, same).status == 0)
+    let twice = try Command.run("data", "check", a, a)
+    #expect(twice.status == 64 && twice.errors.contains("given twice"), "\(twice.errors)")
+  }
+
+  /// Records of one form a file: files may have different ones.
+  @Test func filesOfOtherForms() throws {
+    let folder = try Command.temporaryFolder()
+    try Fixtures.write(Self.clean, to: folder + "/a.jsonl")
+    try Fixtures.write(
+      #"{"instruction":"Is it loud?","output":"No."}"# + "\n" + Self.clean.split(separator: "\n")[0]
+        + "\n", to: folder + "/b.jsonl")
+    let outcome = try Command.run("data", "check", folder + "/a.jsonl", folder + "/b.jsonl")
+    #expect(outcome.status == 2)
+    #expect(
+      outcome.output.contains("b.jsonl, line 2: expected ")
+        && outcome.output.contains(", as on line 1;"),
+      "\(outcome.output)")
+  }
+
   @Test func nothingTemporaryStays() throws {
     let folder = try Command.temporaryFolder()
     let data = try Fixtures.file("a.jsonl", Self.clean)

@@ -102,7 +102,7 @@ struct Duplicates: DataDetector {
         log.add(.splitDuplicate, header, "line \(evaluation.line) of \(evaluationName) is the same")
       } else if index > 0 {
         mark(header)
-        log.add(.duplicate, header, "the same as line \(first.line)")
+        log.add(.duplicate, header, "the same as " + log.place(of: first, seenFrom: header))
       }
     }
   }
@@ -116,7 +116,7 @@ struct Duplicates: DataDetector {
       if header.split == 0 { answers.append((Array(group), header)) }
     }
     guard answers.count > 1 else { return }
-    answers.sort { $0.first.line < $1.first.line }
+    answers.sort { $0.first.number < $1.first.number }
     let most = answers.map(\.examples.count).max() ?? 0
     let best = answers.firstIndex { $0.examples.count == most } ?? 0
     let hasMajority = answers.count { $0.examples.count == most } == 1
@@ -137,7 +137,7 @@ struct Duplicates: DataDetector {
         mark(header)
         log.add(
           .conflict, header,
-          "line \(reference.header.line) answers the same question otherwise"
+          log.place(of: reference.header, seenFrom: header) + " answers the same question otherwise"
             + (hasMajority ? ", as \(most) examples do" : ""))
       }
     }
@@ -176,7 +176,9 @@ struct Duplicates: DataDetector {
       for other in index > 1 ? [first, previous] : index == 1 ? [first] : [] {
         guard let share = Self.similarity(example, other) else { continue }
         mark(example.header)
-        log.add(.nearDuplicate, example.header, "\(share) the same as line \(other.header.line)")
+        log.add(
+          .nearDuplicate, example.header,
+          "\(share) the same as " + log.place(of: other.header, seenFrom: example.header))
         break
       }
     }
@@ -209,6 +211,12 @@ struct Duplicates: DataDetector {
 }
 
 extension FindingLog {
+  fileprivate func place(
+    of header: ExampleStore.Header, seenFrom other: ExampleStore.Header
+  ) -> String {
+    place(line: Int(header.line), of: Int(header.number), seenFrom: Int(other.number))
+  }
+
   fileprivate mutating func add(
     _ kind: Finding.Kind, _ header: ExampleStore.Header, _ detail: String
   ) {

@@ -52,7 +52,9 @@ struct PreferenceOrder: DataDetector {
           log.add(
             Finding(
               .conflict, line: Int(entry.line), example: Int(entry.number),
-              detail: "line \(first.line) prefers it the other way round"))
+              detail: log.place(
+                line: Int(first.line), of: Int(first.number), seenFrom: Int(entry.number))
+                + " prefers it the other way round"))
         }
       }
     }

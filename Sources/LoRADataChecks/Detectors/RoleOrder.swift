@@ -3,21 +3,22 @@ import LoRATraining
 /// Conversations whose messages are in an order that templates do not expect, and special tokens that are
 /// spelled in texts.
 struct RoleOrder: DataDetector {
-  private var firstForm: (form: String, line: Int)?
+  /// The form of the first record of the file, which all others must have.
+  private var firstForm: (form: String, line: Int, file: Int)?
   private static let known = [
     "system", "developer", "user", "assistant", "tool", "function", "ipython",
   ]
 
   mutating func examine(_ example: CheckedExample, _ log: inout FindingLog) {
     let form = example.form
-    if let firstForm {
+    if let firstForm, firstForm.file == example.file {
       if firstForm.form != form {
         log.add(
           .malformed, in: example,
           "expected \(firstForm.form), as on line \(firstForm.line); found \(form)")
       }
     } else {
-      firstForm = (form, example.line)
+      firstForm = (form, example.line, example.file)
     }
     if example.isChat, let problem = Self.problem(example.turns) {
       log.add(.role, in: example, problem)

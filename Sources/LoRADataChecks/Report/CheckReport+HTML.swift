@@ -6,7 +6,9 @@ extension CheckReport {
   ///
   /// It follows the reader's choice of light or dark. `shown` is how many findings of each kind are listed.
   public func html(shown: Int = 200) -> String {
-    var page = Page(title: "Data check: " + Self.name(of: file.path), subtitle: file.path)
+    var page = Page(
+      title: "Data check: " + files.map { Self.name(of: $0.path) }.joined(separator: ", "),
+      subtitle: files.map(\.path).joined(separator: ", "))
     page.add(tiles)
     for note in notes { page.add("<p class=\"note\">\(note.htmlEscaped)</p>") }
     page.add(countsTable)
@@ -47,13 +49,16 @@ extension CheckReport {
 
   private func section(_ kind: Finding.Kind, _ count: Int, _ shown: Int) -> String {
     let listed = Array(findings.lazy.filter { $0.kind == kind }.prefix(shown))
+    let hasFiles = files.count > 1
     let rows = listed.map { finding in
-      "<tr><td class=\"n\">\(finding.line)</td><td>\(finding.detail.htmlEscaped)</td></tr>"
+      "<tr>\(hasFiles ? "<td>\(Self.name(of: files[finding.file].path).htmlEscaped)</td>" : "")"
+        + "<td class=\"n\">\(finding.line)</td><td>\(finding.detail.htmlEscaped)</td></tr>"
     }
     let rest = count - rows.count
     return
       "<details id=\"\(kind.rawValue)\"\(count <= 20 ? " open" : "")><summary>\(kind.rawValue) "
-      + "<span>\(kind.title), \(count)</span></summary>\n<table><tr><th class=\"n\">line</th>"
+      + "<span>\(kind.title), \(count)</span></summary>\n<table><tr>\(hasFiles ? "<th>file</th>" : "")"
+      + "<th class=\"n\">line</th>"
       + "<th>what was found</th></tr>\n\(rows.joined(separator: "\n"))\n</table>"
       + (rest > 0 ? "<p>and \(rest) more</p>" : "") + "</details>"
   }

@@ -9,7 +9,7 @@ extension CheckReport {
   ///   - blocks: whether bars are drawn of block characters, not of `#`.
   public func lines(columns: Int = 80, shown: Int = 3, blocks: Bool = true) -> [String] {
     var lines = [
-      "\(file.path): \(exampleCount) example\(exampleCount == 1 ? "" : "s"), "
+      "\(files.map(\.path).joined(separator: ", ")): \(exampleCount) example\(exampleCount == 1 ? "" : "s"), "
         + (findingCount == 0
           ? "nothing found" : "\(findingCount) finding\(findingCount == 1 ? "" : "s")")
     ]
@@ -24,7 +24,10 @@ extension CheckReport {
     for (kind, count) in counts {
       lines += ["", "\(kind.rawValue): \(count) (\(kind.title))"]
       let findings = findings.filter { $0.kind == kind }
-      lines += findings.prefix(shown).map { "  line \($0.line): \($0.detail)" }
+      lines += findings.prefix(shown).map { finding in
+        (files.count > 1 ? "  \(files[finding.file].path), line " : "  line ")
+          + "\(finding.line): \(finding.detail)"
+      }
       if count > shown { lines.append("  and \(count - min(shown, findings.count)) more") }
     }
     return lines

@@ -1,12 +1,12 @@
 public import LoRATraining
 
-/// What a check found in a data file.
+/// What a check found in data files.
 public struct CheckReport: Sendable {
-  /// The file.
-  public let file: DataFile
-  /// The number of examples, lines that are no records among them.
+  /// The files.
+  public let files: [DataFile]
+  /// The number of examples of all files, lines that are no records among them.
   public let exampleCount: Int
-  /// The findings by their lines; of each kind the first ``FindingLog/kept``.
+  /// The findings by their files and lines; of each kind the first ``FindingLog/kept``.
   public let findings: [Finding]
   /// The number of all findings of each kind that was found.
   public let counts: [(kind: Finding.Kind, count: Int)]
@@ -26,11 +26,11 @@ public struct CheckReport: Sendable {
   private let log: FindingLog
 
   init(
-    file: DataFile, exampleCount: Int, log: FindingLog, questionLengths: Histogram,
+    files: [DataFile], exampleCount: Int, log: FindingLog, questionLengths: Histogram,
     answerLengths: Histogram, rejectedLengths: Histogram, textLengths: Histogram,
     tokenLengths: Histogram?, positions: Int?
   ) {
-    self.file = file
+    self.files = files
     self.exampleCount = exampleCount
     self.log = log
     findings = log.findings.sorted { ($0.example, $0.kind) < ($1.example, $1.kind) }
@@ -46,8 +46,12 @@ public struct CheckReport: Sendable {
   /// The number of all findings.
   public var findingCount: Int { counts.reduce(0) { $0 + $1.count } }
 
-  /// What was assumed of the file, in sentences.
-  public var notes: [String] { file.recognition.map { [$0] } ?? [] }
+  /// What was assumed of the files, in sentences.
+  public var notes: [String] {
+    files.compactMap { file in
+      file.recognition.map { files.count > 1 ? "\(file.path): \($0)" : $0 }
+    }
+  }
 
   /// The lengths that there are, with what they are lengths of.
   public var lengths: [(title: String, histogram: Histogram)] {
@@ -59,6 +63,9 @@ public struct CheckReport: Sendable {
     return all.filter { $0.histogram.total > 0 }
   }
 
-  /// What an example of the file is left out of a cleaned copy for; nil if it stays.
+  /// The number of the first example of a file.
+  func firstExample(of file: Int) -> Int { log.firstExample(of: file) }
+
+  /// What an example is left out of a cleaned copy for; nil if it stays.
   public func reasonToDrop(_ example: Int) -> Finding.Kind? { log.mark(of: example) }
 }

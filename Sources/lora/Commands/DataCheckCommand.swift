@@ -6,7 +6,7 @@ import LoRAKit
 import LoRAModels
 import LoRATensor
 
-/// `lora data check`: what in a data file would spoil a training.
+/// `lora data check`: what in data files would spoil a training.
 struct DataCheckCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "check",
@@ -14,15 +14,22 @@ struct DataCheckCommand: ParsableCommand {
     discussion: """
       Prints what was found, with lines and histograms of lengths; --html writes the same as a page. The \
       exit status is 0 if nothing was found, 2 if something was, 1 for a failure. With --model it also \
-      says what does not fit the model's context, chat template and tokenizer. --fix writes a copy without \
-      the examples in question, and beside it FILE.dropped.jsonl, which says of each why.
+      says what does not fit the model's context, chat template and tokenizer. Several files are looked \
+      through as one set of data, with what stands in two of them. --fix writes a copy without the \
+      examples in question, and beside it FILE.dropped.jsonl, which says of each why; of several files a \
+      folder with a copy of each and dropped.jsonl.
 
         lora data check questions.jsonl --model MODEL --html check.html
         lora data check questions.jsonl --fix clean.jsonl
+        lora data check questions.jsonl chats.jsonl --fix clean
       """)
 
-  @Argument(help: ArgumentHelp("The data.", valueName: "file"))
-  var file: String
+  @Argument(
+    help: ArgumentHelp(
+      "The data; of several files a weight, which lora train takes, changes nothing here.",
+      valueName: "file[:weight]"),
+    transform: WeightedFile.init(argument:))
+  var files: [WeightedFile]
   @Option(
     help: ArgumentHelp(
       "The model that is to learn from them: a Hugging Face directory or a GGUF file.",
@@ -46,7 +53,8 @@ struct DataCheckCommand: ParsableCommand {
   @OptionGroup var template: ChatTemplateOption
   @Option(
     help: ArgumentHelp(
-      "Write a copy without the examples in question, in the same format.", valueName: "file"))
+      "Write a copy without the examples in question, in the same format; of several files a folder.",
+      valueName: "path"))
   var fix: String?
   @Option(help: ArgumentHelp("Write the report as a page.", valueName: "file.html"))
   var html: String?
@@ -55,6 +63,10 @@ struct DataCheckCommand: ParsableCommand {
 
   func validate() throws {
     try demand("--sequence-length", sequenceLength, .atLeast(1))
+    var seen: Set<String> = []
+    if let twice = files.first(where: { !seen.insert($0.path).inserted }) {
+      throw ValidationError("\(twice.path) is given twice: all in it would be a duplicate")
+    }
     guard sequenceLength == nil || model != nil else {
       throw ValidationError("--sequence-length counts tokens: give --model too")
     }
@@ -67,17 +79,20 @@ struct DataCheckCommand: ParsableCommand {
   }
 
   func run() throws {
-    var destinations = Destinations(reading: [file, model, evalData], force: replacement.force)
-    let list = fix.map { $0 + ".dropped.jsonl" }
-    if let fix, let list {
-      try destinations.check(fix, .data, option: "--fix")
-      try destinations.check(list, .data, option: "--fix")
+    var destinations = Destinations(
+      reading: files.map(\.path) + [model, evalData], force: replacement.force)
+    let copies = try fix.map { try CopyPaths(of: files.map(\.path), at: $0) }
+    if let fix, let copies {
+      if files.count > 1 { try destinations.check(fix, .collection, option: "--fix") }
+      for path in copies.paths + [copies.list] {
+        try destinations.check(path, .data, option: "--fix")
+      }
     }
     if let html { try destinations.check(html, .page, option: "--html") }
     try destinations.confirm()
     let fields = map ?? FieldMap()
-    var check = DataCheck(try DataFile(file, fields: fields))
-    if let fix { try demandSameFormat(fix, check.file) }
+    var check = DataCheck(try files.map { try DataFile($0.path, fields: fields) })
+    if let fix, files.count == 1 { try demandSameFormat(fix, check.files[0]) }
     check.evaluation = try evalData.map { try DataFile($0, fields: fields) }
     check.model = try model.map(checkModel)
     let report = try check.run { count in
@@ -91,13 +106,13 @@ struct DataCheckCommand: ParsableCommand {
           try AtomicFile.write(Array(report.html().utf8), to: html)
         }
       }
-      if let fix, let list {
-        copy = try FileSystem.withFolder(of: fix) {
-          try CleanedCopy(of: report, to: fix, list: list)
+      if let copies {
+        copy = try FileSystem.withFolder(of: copies.list) {
+          try CleanedCopy(of: report, to: copies.paths, list: copies.list)
         }
       }
     }
-    try write(report, copy)
+    try write(report, copy, listedIn: copies?.list ?? "")
     if report.findingCount > 0 { throw ExitCode(2) }
   }
 
@@ -141,7 +156,9 @@ struct DataCheckCommand: ParsableCommand {
 
   // MARK: - Output
 
-  private func write(_ report: CheckReport, _ copy: CleanedCopy?) throws {
+  private func write(
+    _ report: CheckReport, _ copy: CleanedCopy?, listedIn list: String
+  ) throws {
     guard output.isJSON else {
       try StandardOutput.lines(
         report.lines(
@@ -154,7 +171,7 @@ struct DataCheckCommand: ParsableCommand {
               ? ""
               : ", for "
                 + copy.counts.map { "\($0.kind.rawValue) \($0.count)" }.joined(separator: ", "))
-            + ": see \(fix).dropped.jsonl")
+            + ": see \(list)")
       }
       return
     }
@@ -164,7 +181,8 @@ struct DataCheckCommand: ParsableCommand {
       "findings": .array(
         report.findings.map { finding in
           [
-            "kind": .string(finding.kind.rawValue), "line": JSONValue(finding.line),
+            "kind": .string(finding.kind.rawValue),
+            "file": .string(report.files[finding.file].path), "line": JSONValue(finding.line),
             "detail": .string(finding.detail),
           ]
         }),
@@ -183,7 +201,7 @@ struct DataCheckCommand: ParsableCommand {
       object["fix"] = .object([
         "path": .string(fix), "kept": JSONValue(copy.keptCount),
         "dropped": JSONValue(copy.droppedCount), "reasons": Self.object(copy.counts),
-        "list": .string(fix + ".dropped.jsonl"),
+        "list": .string(list),
       ])
     }
     try StandardOutput.json(object)
@@ -191,5 +209,29 @@ struct DataCheckCommand: ParsableCommand {
 
   private static func object(_ counts: [(kind: Finding.Kind, count: Int)]) -> JSONValue {
     .object(JSONObject(counts.map { ($0.kind.rawValue, JSONValue($0.count)) }))
+  }
+}
+
+/// Where the cleaned copies of data files lie, and the list of what was left out.
+private struct CopyPaths {
+  let paths: [String]
+  let list: String
+
+  /// The copy of one file is `place`; those of several have their files' names in the folder `place`.
+  init(of files: [String], at place: String) throws {
+    guard files.count > 1 else {
+      (paths, list) = ([place], place + ".dropped.jsonl")
+      return
+    }
+    let names = files.map { $0.split(separator: "/").last.map(String.init) ?? $0 }
+    (paths, list) = (
+      names.map { FileSystem.join(place, $0) }, FileSystem.join(place, "dropped.jsonl")
+    )
+    var seen: Set<String> = ["dropped.jsonl"]
+    for (name, file) in zip(names, files) where !seen.insert(name).inserted {
+      throw CommandError(
+        "--fix \(place): the copy of \(file) would be the second '\(name)' there; give the file another "
+          + "name")
+    }
   }
 }

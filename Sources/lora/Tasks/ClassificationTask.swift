@@ -16,13 +16,8 @@ struct ClassificationTask: ClassifierTask {
     }
     func dataSet(_ parts: [DataPart<LabelledText>]) throws -> LabelledDataSet {
       try LabelledDataSet(
-        parts.flatMap { part in
-          try classifier.dataSet(part.source) {
-            try LabelledDataSet.encoding(
-              part.examples, labels: classifier.labels, tokenizer: $0, longest: $1,
-              longExamples: $2, source: part.source)
-          }.examples
-        }, source: parts.map(\.source).joined(separator: ", "))
+        parts.flatMap { try classifier.dataSet($0).examples },
+        source: parts.map(\.source).joined(separator: ", "))
     }
     self.classifier = classifier
     model = try classifier.pretrained.sequenceClassifier
@@ -53,5 +48,16 @@ struct ClassificationTask: ClassifierTask {
 
   var heldOut: DataSummary? {
     evaluationData.map { DataSummary($0, source: evaluationFile ?? "") }
+  }
+}
+
+extension OpenedClassifier {
+  /// The examples of a part of the data.
+  func dataSet(_ part: DataPart<LabelledText>) throws -> LabelledDataSet {
+    try dataSet(part.source) {
+      try LabelledDataSet.encoding(
+        part.examples, labels: labels, tokenizer: $0, longest: $1, longExamples: $2,
+        source: part.source)
+    }
   }
 }

@@ -33,6 +33,7 @@ extension ClassifierTask {
 struct OpenedClassifier {
   let pretrained: PretrainedModel
   let labels: LabelSet
+  let tokenizer: any Tokenizer
   /// The most tokens of an example.
   private let longest: Int
   private let longExamples: LongExamples
@@ -63,6 +64,7 @@ struct OpenedClassifier {
         path: path, classifying: self.labels.names, of: kind,
         isMultiLabel: self.labels.isMultiLabel, type: input.model.dtype.type, seed: input.seed)
     }
+    tokenizer = try pretrained.tokenizer()
     longest = try input.examples.longest(for: pretrained.model)
     longExamples = input.examples.longRows ?? .truncate
   }
@@ -80,7 +82,7 @@ struct OpenedClassifier {
     _ file: String,
     _ encode: (any Tokenizer, _ longest: Int, LongExamples) throws -> (data: Data, notes: [String])
   ) throws -> Data {
-    let (data, notes) = try encode(pretrained.tokenizer(), longest, longExamples)
+    let (data, notes) = try encode(tokenizer, longest, longExamples)
     for note in notes { StandardError.line("note: \(file): \(note)") }
     return data
   }

@@ -12,11 +12,7 @@ struct EmbeddingTask: TrainingTask {
 
   init(_ input: TaskInput) throws {
     pretrained = try input.model.load()
-    let own = try SentenceEncoder(pretrained)
-    encoder = SentenceEncoder(
-      own.model, pooling: own.pooling, isNormalized: own.isNormalized,
-      longestText: min(own.longestText, try input.examples.longest(for: pretrained.model)),
-      prompt: own.prompt)
+    encoder = try Self.encoder(pretrained, input)
     let fields = input.examples.records.fields
     let texts = try input.examples { try LabelledText.read($0, fields: fields) }
     let tokenizer = try pretrained.tokenizer()
@@ -43,9 +39,21 @@ struct EmbeddingTask: TrainingTask {
     }
   }
 
+  /// The encoder of a model, for texts as long as the options of `input` allow.
+  static func encoder(
+    _ pretrained: PretrainedModel, _ input: TaskInput
+  ) throws -> SentenceEncoder {
+    let own = try SentenceEncoder(pretrained)
+    return SentenceEncoder(
+      own.model, pooling: own.pooling, isNormalized: own.isNormalized,
+      longestText: min(own.longestText, try input.examples.longest(for: pretrained.model)),
+      prompt: own.prompt)
+  }
+
   private static let remedy = "give pairs (text, text_pair) or labelled texts (text, label)"
 
-  private static func labels(of parts: [DataPart<LabelledText>]) throws -> [Int] {
+  /// The number of each text's label. Throws for a pair, or a text without a label.
+  static func labels(of parts: [DataPart<LabelledText>]) throws -> [Int] {
     for part in parts {
       if let pair = part.examples.first(where: { $0.second != nil }) {
         throw FormatError(

@@ -19,9 +19,7 @@ struct PreferenceTask: TrainingTask {
     let base = try pretrained.languageModel
     let tokenizer = try pretrained.tokenizer()
     let pretrained = pretrained
-    let chatFormat = {
-      try records.template.format(of: pretrained, adapters: input.initAdapter.map { [$0] } ?? [])
-    }
+    let chatFormat = { try Self.format(input, pretrained) }
     let isChat = texts.training.contains { $0.examples.contains { $0.chat != nil } }
     let warning =
       isChat
@@ -32,13 +30,9 @@ struct PreferenceTask: TrainingTask {
     func dataSet(_ parts: [DataPart<PreferenceText>]) throws -> PreferenceDataSet {
       try PreferenceDataSet(
         parts.flatMap { part in
-          let (data, notes) = try PreferenceDataSet.encoding(
-            part.examples, tokenizer: tokenizer, longest: longest,
-            longExamples: input.examples.longRows ?? .truncate, system: records.system,
-            source: part.source, chatFormat: chatFormat)
-          for note in notes { StandardError.line("note: \(part.source): \(note)") }
-          return data.examples
-        }, source: parts.map(\.source).joined(separator: ", "))
+          try Self.dataSet(part, input, longest: longest, tokenizer, chatFormat).examples
+        },
+        source: parts.map(\.source).joined(separator: ", "))
     }
     filesBesideAdapter = try records.template.filesBesideResult()
     self.base = base
@@ -46,6 +40,27 @@ struct PreferenceTask: TrainingTask {
     loss = options.loss(ofPairs: data.arePairs)
     evaluationData = try texts.heldOut.map(dataSet)
     try evaluationData?.check(for: base, loss: loss)
+  }
+
+  /// The examples of a part of the data. Says what became of those that are too long.
+  static func dataSet(
+    _ part: DataPart<PreferenceText>, _ input: TaskInput, longest: Int, _ tokenizer: any Tokenizer,
+    _ chatFormat: @escaping () throws -> ChatFormat
+  ) throws -> PreferenceDataSet {
+    let (data, notes) = try PreferenceDataSet.encoding(
+      part.examples, tokenizer: tokenizer, longest: longest,
+      longExamples: input.examples.longRows ?? .truncate, system: input.examples.records.system,
+      source: part.source, chatFormat: chatFormat)
+    for note in notes { StandardError.line("note: \(part.source): \(note)") }
+    return data
+  }
+
+  /// How the model writes conversations, as the options of `input` have it.
+  static func format(
+    _ input: TaskInput, _ pretrained: PretrainedModel
+  ) throws -> ChatFormat {
+    try input.examples.records.template.format(
+      of: pretrained, adapters: input.initAdapter.map { [$0] } ?? [])
   }
 
   var groupsByLength: Bool { false }

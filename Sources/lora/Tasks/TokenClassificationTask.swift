@@ -16,13 +16,8 @@ struct TokenClassificationTask: ClassifierTask {
     }
     func dataSet(_ parts: [DataPart<TaggedText>]) throws -> TaggedDataSet {
       try TaggedDataSet(
-        parts.flatMap { part in
-          try classifier.dataSet(part.source) {
-            try TaggedDataSet.encoding(
-              part.examples, labels: classifier.labels, tokenizer: $0, longest: $1,
-              longExamples: $2, source: part.source)
-          }.examples
-        }, source: parts.map(\.source).joined(separator: ", "))
+        parts.flatMap { try classifier.dataSet($0).examples },
+        source: parts.map(\.source).joined(separator: ", "))
     }
     self.classifier = classifier
     model = try classifier.pretrained.tokenClassifier
@@ -48,5 +43,16 @@ struct TokenClassificationTask: ClassifierTask {
 
   var heldOut: DataSummary? {
     evaluationData.map { DataSummary($0, source: evaluationFile ?? "") }
+  }
+}
+
+extension OpenedClassifier {
+  /// The examples of a part of the data.
+  func dataSet(_ part: DataPart<TaggedText>) throws -> TaggedDataSet {
+    try dataSet(part.source) {
+      try TaggedDataSet.encoding(
+        part.examples, labels: labels, tokenizer: $0, longest: $1, longExamples: $2,
+        source: part.source)
+    }
   }
 }
