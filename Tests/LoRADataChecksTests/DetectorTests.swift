@@ -30,7 +30,7 @@ import Testing
   @Test(arguments: [
     "cafÃ© au lait", "itâ€™s late", "5 â‚¬ a piece", "voilÃ\u{A0} tout", "Ð¿Ñ€Ð¸Ð²ÐµÑ‚",
     "æ—¥æœ¬èªž", "縺薙ｓ縺ｫ縺｡縺ｯ", "¤³¤ó¤Ë¤Á¤Ï", "a \u{7}bell", "5\u{FFFD}", "Fish &amp; chips",
-    "na\\u00efve", "ðŸ˜€ smile", "Â£5",
+    "na\\u00efve", "ðŸ˜€ smile", "Â£5", "ºÜ±§Ç¸ÎÒÃÇ, he said",
   ])
   func brokenText(text: String) throws { #expect(try answer(text) == ["1 encoding"], "\(text)") }
 
@@ -38,6 +38,7 @@ import Testing
     "MAÇÃ”, she said", "« NESTLÉ » et « CAFÉ…»", "Ïðê, Øre and Ñandú", "5 °C ± 1 × 3",
     "R&D; and so on",
     "In HTML, write &amp; for &.", "日本語の文章です。", "Привет, как дела?", "C:\\users\\ann", "ÄÖÜ—äöü’s",
+    "¿¡Óyeme, señor!? ½ kg à 5 £ (±¼)",
   ])
   func wholeText(text: String) throws { #expect(try answer(text) == [], "\(text)") }
 
@@ -76,8 +77,77 @@ import Testing
     let loop = Array(repeating: "and then it stops", count: 9).joined(separator: " ")
     #expect(try answer("It works, " + loop) == ["1 repetition"])
     #expect(try answer(String(repeating: "雨が降ります。", count: 8)) == ["1 repetition"])
+    #expect(try answer("He laughed: " + String(repeating: "ha", count: 80)) == ["1 repetition"])
+    #expect(try answer("Hahahahaha, DNA: " + String(repeating: "ACGT", count: 8)) == [])
     #expect(try answer("No, no, no! Row, row, row your boat, gently down the stream.") == [])
     #expect(try answer(Array(repeating: "0 0 0 0 0 0", count: 6).joined(separator: "\n")) == [])
+  }
+
+  @Test(arguments: ["-", "??", "[]", "<answer>", "{{output}}", "n/a", "…"])
+  func noAnswer(text: String) throws { #expect(try answer(text) == ["1 empty"], "\(text)") }
+
+  @Test(arguments: ["+", "none", "A", "<b>", "[x]", "!"])
+  func shortAnswer(text: String) throws { #expect(try answer(text) == [], "\(text)") }
+
+  @Test(arguments: [
+    "Fine.<s>", "Fine. <unk>", "Fine [SEP] fine", "Fine.<|END_OF_TURN_TOKEN|>", "Fine.\nUSER: ",
+  ])
+  func controlTokens(text: String) throws {
+    #expect(try answer(text) == ["1 special-token"], "\(text)")
+  }
+
+  @Test(arguments: [
+    "HTML has <s>this</s> for what is struck out", "a[SEPARATOR] b",
+    "USER: is a name\nof a variable",
+  ])
+  func noControlTokens(text: String) throws { #expect(try answer(text) == [], "\(text)") }
+
+  /// Endings of many answers, whatever stands before them; what 9 answers share is said.
+  @Test(arguments: [
+    ("#### 7 Is there anything else I can help you with", 10, 10),
+    ("#### 7 Is there anything else I can help you with", 9, 0),
+    ("so 7 (written by the virtual assistant)", 10, 10),
+    ("7 — your friends at Northwind Support", 10, 10),
+    ("お答えします、ご不明な点がございましたらいつでもお問い合わせください", 10, 10),
+    // Few words, code, numbers: how one speaks, programs, and results end.
+    ("so it is in the end", 12, 0),
+    ("it is: return self.a + self.b + self.c + self.d + self.e", 12, 0),
+    ("it makes 3 of those that are 4 and of those", 12, 0),
+  ])
+  func endings(text: String, count: Int, found: Int) throws {
+    let ways = [
+      "kettles boil", "doors squeak", "lamps dim", "ropes fray", "tiles crack", "pipes leak",
+      "nails rust",
+      "paints peel", "locks jam", "belts slip", "fans hum", "taps drip",
+    ]
+    let lines = (0..<40).map { number in
+      let own = "Number \(number): \(ways[number % 12]) when \(ways[(number * 5 + 1) % 12]) too "
+      return #"{"prompt": "What of \#(ways[number % 12]), \#(number)?", "completion": ""#
+        + escaped(own)
+        + (number < count ? escaped(text) : "") + #""}"#
+    }
+    let path = try ScratchFolder.make() + "/data.jsonl"
+    try write(lines.joined(separator: "\n") + "\n", to: path)
+    let report = try DataCheck(try DataFile(path)).run()
+    #expect(report.findings.count { $0.kind == .boilerplate } == found, "\(report.findings)")
+    if found > 0 {
+      #expect(report.findings.first?.detail.hasPrefix("10 answers end in the same words") == true)
+    }
+  }
+
+  /// One answer to many questions is reported, but not where answers are labels.
+  @Test(arguments: [(10, 10), (9, 0), (30, 0)]) func oneAnswer(count: Int, found: Int) throws {
+    let lines = (0..<40).map { number in
+      let answer =
+        number < count
+        ? "I am afraid that this is nothing that I may talk about"
+        : "It takes \(number) of them to make \(number * 7 % 40) of the others"
+      return #"{"prompt": "What of number \#(number), then?", "completion": "\#(answer)"}"#
+    }
+    let path = try ScratchFolder.make() + "/data.jsonl"
+    try write(lines.joined(separator: "\n") + "\n", to: path)
+    let report = try DataCheck(try DataFile(path)).run()
+    #expect(report.findings.count { $0.kind == .boilerplate } == found, "\(report.findings)")
   }
 
   @Test func languages() throws {

@@ -50,8 +50,13 @@ struct EmptyParts: DataDetector {
     )
     .lowercased()
     return ["n/a", "null", "nan", "undefined", "#n/a", "tbd", "todo"].contains(word)
+      || ["-", "--", "–", "—", "?", "??", "???", "[]", "{}", "()", "\"\"", "''"].contains(word)
+      || brackets.contains { word == $0 + "answer" + $1 || word == $0 + "output" + $1 }
       || word.unicodeScalars.allSatisfy { [0x2E, 0x2026, 0x3002, 0xFF0E, 0x5F].contains($0.value) }
   }
+
+  /// What people put round the name of something that is to be filled in.
+  private static let brackets = [("<", ">"), ("[", "]"), ("{", "}"), ("{{", "}}")]
 
   private static func isBlank(_ text: String) -> Bool {
     text.unicodeScalars.allSatisfy(\.properties.isWhitespace)

@@ -2,7 +2,7 @@
 struct RepeatedPhrases: DataDetector {
   /// The longest phrase, in words, whose immediate repetition is looked for.
   private static let longest = 40
-  /// How often a letter follows itself at least: nobody cries longer.
+  /// How often a letter follows itself at least: nobody cries longer. Of several, twice as many letters.
   private static let leastLetters = 50
 
   mutating func examine(_ example: CheckedExample, _ log: inout FindingLog) {
@@ -14,15 +14,24 @@ struct RepeatedPhrases: DataDetector {
     }
   }
 
-  /// A letter that follows itself; lines and leaders are drawn of other signs.
+  /// A letter that follows itself, or up to four within a word; lines and leaders are drawn of other signs.
   private static func letter(_ turn: CheckedExample.Turn) -> String? {
     var text = turn.text
     return text.withUTF8 { bytes in
-      var length = 1
-      for index in bytes.indices.dropFirst() {
-        length = bytes[index] == bytes[index - 1] ? length + 1 : 1
-        if length == leastLetters, bytes[index].isLowercase || bytes[index].isUppercase {
-          return "a letter follows itself more than \(leastLetters) times"
+      for period in 1...4 where bytes.count > period {
+        var length = 0
+        for index in period..<bytes.count {
+          let byte = bytes[index]
+          guard byte == bytes[index - period], byte.isLowercase || byte.isUppercase else {
+            length = 0
+            continue
+          }
+          length += 1
+          if length + period == leastLetters * (period == 1 ? 1 : 2) {
+            return period == 1
+              ? "a letter follows itself more than \(leastLetters) times"
+              : "\(period) letters follow themselves \(2 * leastLetters / period) times"
+          }
         }
       }
       return nil

@@ -9,6 +9,8 @@ struct MojibakeScan {
   private var characters = 0
   /// Letters of Latin-1 with accents in a row, those of them that German has, and rows of three and more.
   private var (accents, umlauts, accentedRuns) = (0, 0, 0)
+  /// Letters and other signs of Latin-1 in a row.
+  private var (latinLetters, latinSigns) = (0, 0)
 
   /// Whether the last code points may begin something.
   var isActive: Bool { previous.0 >= 0x80 || previous.1 >= 0x80 }
@@ -21,6 +23,7 @@ struct MojibakeScan {
     defer { previous = (previous.1, scalar) }
     characters += 1
     countAccents(scalar)
+    countLatin(scalar)
     if scalar < 0x80 { return }
     let before = previous.1
     switch before {
@@ -95,6 +98,18 @@ struct MojibakeScan {
     if [0xC4, 0xD6, 0xDC, 0xDF, 0xE4, 0xF6, 0xFC].contains(scalar) { umlauts += 1 }
     // Lists of a language's letters have each once, and no more than a few.
     if accents == 4, umlauts < 3 { accentedRuns += 1 }
+  }
+
+  /// Signs and letters of Latin-1 by turns, without a space: characters of two bytes each, as of GBK.
+  private mutating func countLatin(_ scalar: UInt32) {
+    switch scalar {
+    case 0xA1...0xBF, 0xD7, 0xF7: latinSigns += 1
+    case 0xC0...0xFF: latinLetters += 1
+    default: (latinLetters, latinSigns) = (0, 0)
+    }
+    if latinLetters >= 3, latinSigns >= 3, latinLetters + latinSigns >= 8 {
+      problem = "Chinese that was read as Latin-1,"
+    }
   }
 
   /// Whether a code point is what Latin-1 or Windows-1252 has for a byte of 0x80 to 0xBF.

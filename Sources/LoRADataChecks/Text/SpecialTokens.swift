@@ -7,10 +7,13 @@ enum SpecialTokens {
     "|system|>", "|endofprompt|>", "|startoftext|>", "|im_sep|>", "|channel|>", "|message|>",
     "|return|>", "|call|>", "|start|>", "|eot|>", "start_of_turn>", "end_of_turn>", "bos>", "eos>",
     "<SYS>>", "</SYS>>", "/s>", "｜begin▁of▁sentence｜>", "｜end▁of▁sentence｜>", "｜User｜>",
-    "｜Assistant｜>", "|pad|>", "|tool_call|>", "|python_tag|>", "pad>",
+    "｜Assistant｜>", "|pad|>", "|tool_call|>", "|python_tag|>", "pad>", "s>", "unk>",
+    "|START_OF_TURN_TOKEN|>", "|END_OF_TURN_TOKEN|>",
   ].map { Array($0.utf8) }
   private static let bracketed = [
-    "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[TOOL_CALLS]", "[TOOL_RESULTS]",
+    "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[TOOL_CALLS]", "[TOOL_RESULTS]", "[CLS]", "[SEP]",
+    "[PAD]",
+    "[UNK]",
   ].map { Array($0.utf8) }
 
   /// The first special token in a text. In a whole text `<|endoftext|>` between documents is their end.
@@ -29,6 +32,7 @@ enum SpecialTokens {
           if isText, spelled == "<|endoftext|>" { continue }
           // Struck-out text of HTML ends so.
           if spelled == "</s>", bytes.contains("<s>") { continue }
+          if spelled == "<s>", bytes.contains("</s>") { continue }
           return spelled
         }
       }
@@ -43,9 +47,19 @@ extension SpecialTokens {
     "### Response:", "### Instruction:", "### Input:", "### Human:", "### Assistant:",
   ].map { Array($0.utf8) }
 
-  /// The beginning of another turn in an answer: a line "### Response:", or "Human:" and "Assistant:" both.
+  /// Who begins to speak where an answer was not stopped.
+  private static let speakers = ["USER:", "User:", "HUMAN:", "Human:"]
+
+  /// The beginning of another turn in an answer: a line "### Response:", "Human:" and "Assistant:" both, or a
+  /// last line "USER:" of nothing else.
   static func turn(in answer: String) -> String? {
     var text = answer
+    let lastLine = answer.split(separator: "\n").last.map(String.init) ?? ""
+    if let speaker = speakers.first(where: { lastLine.hasPrefix($0) }),
+      lastLine.dropFirst(speaker.count).allSatisfy(\.isWhitespace), answer.contains("\n")
+    {
+      return speaker
+    }
     return text.withUTF8 { bytes in
       var (hasHuman, hasAssistant) = (false, false)
       for index in bytes.indices where index == 0 || bytes[index - 1] == 0x0A {

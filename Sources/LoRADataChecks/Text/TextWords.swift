@@ -16,6 +16,8 @@ struct TextWords: Sendable {
 
   /// The words.
   private(set) var words: [UInt32] = []
+  /// The byte of the text at which each begins.
+  private(set) var starts: [Int32] = []
   /// The sentences.
   private(set) var sentences: [Sentence] = []
   /// The number of letters of each script.
@@ -39,8 +41,9 @@ struct TextWords: Sendable {
 
   private mutating func scan(_ bytes: UnsafeBufferPointer<UInt8>) {
     words.reserveCapacity(bytes.count / 5 + 1)
+    starts.reserveCapacity(bytes.count / 5 + 1)
     var position = 0
-    var word: UInt64 = 0
+    var (word, wordStart): (UInt64, Int) = (0, 0)
     var isNumber = false
     var sentence = SentenceState()
     var (spaceIsDue, plainSpaceIsDue) = (false, false)
@@ -52,6 +55,7 @@ struct TextWords: Sendable {
       guard word != 0 else { return }
       let hash = UInt32(truncatingIfNeeded: ((word ^ (word >> 29)) &* 0xbf58_476d_1ce4_e5b9) >> 32)
       this.words.append(hash)
+      this.starts.append(Int32(truncatingIfNeeded: wordStart))
       sentence.hash = mixed(sentence.hash, hash)
       if isNumber {
         this.numbers = mixed(this.numbers, hash)
@@ -88,11 +92,13 @@ struct TextWords: Sendable {
           plainHash.combine(folded)
         }
       }
+      if word == 0 { wordStart = position }
       switch type {
       case .letter(let script):
         letters.add(script)
         if script.hasNoSpaces {
           endWord(&self)
+          wordStart = position
           word = mixed(0, folded)
           endWord(&self)
         } else {
