@@ -32,8 +32,8 @@ import Testing
 
   private static let validation = Points(count: 40, seed: 2)
 
-  private static func loss(_ model: ToyNetwork) throws -> [Double] {
-    try withoutGradients {
+  private static func loss(_ model: ToyNetwork) -> [Double] {
+    withoutGradients {
       let batch = validation.batch(of: Array(0..<validation.exampleCount))
       let difference = model(Variable(batch.x)) - Variable(batch.y)
       return (difference * difference).value.scalars().map(Double.init)
@@ -62,12 +62,14 @@ import Testing
       measure: { name in
         clock.spend(4)
         let losses = try model.withAdapters(name.map { AdapterSelection($0) } ?? [:]) {
-          try Self.loss(model)
+          Self.loss(model)
         }
         let loss = losses.reduce(0, +) / Double(losses.count)
         return TuningScore(value: -loss, loss: loss, examples: losses.map { -$0 })
       })
     search.clock = { clock.now }
+    // The clock counts what all threads do.
+    search.threads = 1
     search.options.seed = 5
     search.space.targets = [.allLinear]
     search.space.methods = ["lora"]
@@ -94,7 +96,7 @@ import Testing
     // Nothing is left but the winner, with what it was measured by, on an untouched base.
     #expect(model.adapterNames == ["default"])
     #expect(model.namedParameters().map { $0.parameter.value.scalars() } == base)
-    let losses = try model.withAdapters(["default": 1]) { try Self.loss(model) }
+    let losses = try model.withAdapters(["default": 1]) { Self.loss(model) }
     #expect(losses.map { -$0 } == best.score.examples)
     // Of every trial the longest training took at most the time that it says.
     for trial in record.trials {
@@ -245,6 +247,64 @@ import Testing
     guard case .invalidValue("method", "lorna", _)? = error else {
       Issue.record("\(String(describing: error))")
       return
+    }
+  }
+
+  // MARK: - Side by side
+
+  /// Three learning rates; with `broken`, the second has a loss that is not finite.
+  private func candidates(
+    _ model: ToyNetwork, broken: Bool = false
+  ) throws -> TuningSearch<TimedPoints> {
+    var search = try TuningSearch(search(model, seconds: 1000))
+    for rate in [1e-3, broken ? 60 : 1e-2, 3e-2] {
+      var candidate = TuningCandidate()
+      candidate.learningRate = rate
+      _ = search.add(candidate, .rate)
+    }
+    return search
+  }
+
+  @Test func whatIsTrainedSideBySideIsTheSame() throws {
+    let model = ToyNetwork(seed: 3)
+    var sideBySide = try candidates(model)
+    let together = try sideBySide.trained([0, 1, 2], to: 100)
+    let alone = ToyNetwork(seed: 3)
+    var search = try candidates(alone)
+    for index in 0..<3 {
+      let expected = try search.trained([index], to: 100)[0].get()
+      let outcome = try together[index].get()
+      #expect(outcome.score == expected.score)
+      #expect(outcome.final.step == 13 && outcome.stable.step < 13)
+      #expect(
+        outcome.final.values.mapValues { $0.scalars() }
+          == expected.final.values.mapValues { $0.scalars() })
+      #expect(
+        outcome.stable.values.mapValues { $0.scalars() }
+          == expected.stable.values.mapValues { $0.scalars() })
+    }
+  }
+
+  @Test func aFailureEndsNothingBesideIt() throws {
+    var search = try candidates(ToyNetwork(seed: 3), broken: true)
+    let outcomes = try search.trained([0, 1, 2], to: 100)
+    #expect(throws: TrainingError.self) { try outcomes[1].get() }
+    #expect(try outcomes[0].get().final.step == 13)
+    #expect(try outcomes[2].get().final.step == 13)
+  }
+
+  @Test func cancellingEndsAllOfThem() throws {
+    let model = ToyNetwork(seed: 3)
+    var autoLoRA = search(model, seconds: 1000)
+    autoLoRA.isCancelled = { true }
+    var search = try TuningSearch(autoLoRA)
+    for rate in [1e-3, 1e-2] {
+      var candidate = TuningCandidate()
+      candidate.learningRate = rate
+      _ = search.add(candidate, .rate)
+    }
+    for outcome in try search.trained([0, 1], to: 100) {
+      #expect(throws: CancellationError.self) { try outcome.get() }
     }
   }
 }

@@ -28,7 +28,8 @@ import LoRATensor
 ///
 /// Candidates train at a constant rate with a short warm-up. Before each measurement the rate decays for a
 /// tenth of the steps so far (``LearningRateSchedule/stable``); the training then goes on from before the
-/// decay, so that nothing is trained twice. The winner is what was measured best, at any length: a search
+/// decay, so that nothing is trained twice. Where it takes less time, as with small models, candidates are
+/// trained side by side over the one model, each on a thread; the results are the same. The winner is what was measured best, at any length: a search
 /// that trains too long gives what was there before.
 ///
 /// The same scores lead to the same search, but how far it comes depends on the machine. It costs memory for
@@ -44,8 +45,8 @@ public struct AutoLoRA<Data: TrainingData> {
   public typealias MakeTrainer = (
     _ candidate: TuningCandidate, _ name: String, _ options: TrainingOptions
   ) throws -> Trainer<Data>
-  /// Measures the model with an adapter; nil for none.
-  public typealias Measure = (_ name: String?) throws -> TuningScore
+  /// Measures the model with an adapter; nil for none. Called on several threads at once.
+  public typealias Measure = @Sendable (_ name: String?) throws -> TuningScore
 
   /// What may be chosen from.
   public var space = TuningSpace()
@@ -65,8 +66,11 @@ public struct AutoLoRA<Data: TrainingData> {
   public var adapterName = "default"
   /// Whether the search is to stop after the step in hand: it throws `CancellationError` then, as it does
   /// where its task is cancelled.
-  public var isCancelled: () -> Bool = { false }
+  /// It is asked on several threads.
+  public var isCancelled: @Sendable () -> Bool = { false }
 
+  /// How many candidates may be trained at once; for tests.
+  var threads = Threads.count
   /// The seconds since any moment; for tests.
   var clock: () -> Double = {
     let start = ContinuousClock.now

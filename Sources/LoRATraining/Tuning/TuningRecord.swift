@@ -64,6 +64,8 @@ public struct TuningRecord: Sendable, Hashable, Codable {
     public var seconds: Double
     /// The seconds of the search so far.
     public var elapsed: Double
+    /// Whether others were trained at the same time, which makes each take longer.
+    public var isSideBySide = false
   }
 
   /// A candidate that was tried.
@@ -126,9 +128,17 @@ public struct TuningRecord: Sendable, Hashable, Codable {
 
   struct Seconds: Sendable, Hashable, Codable {
     var measurement: Double
+    /// Of an example where one candidate is trained.
     var example: Double
+    /// Of an example where `width` candidates are trained side by side.
+    var sideBySide: Double
+    /// How many candidates are trained at once.
+    var width: Int
     /// The seconds of the search when it was known.
     var elapsed: Double
+
+    /// How many times as long a training takes where others are trained beside it.
+    var slowdown: Double { width > 1 ? max(1, sideBySide / example) : 1 }
   }
 
   /// The measurement of the winner.

@@ -17,17 +17,17 @@ extension TuningSearch {
 
   mutating func run() throws {
     try measureBase()
-    let first = try measureTime()
+    try measureTime()
     guard let seconds = record.seconds else { return }
     let batch = task.space.start.batchSize
     let pass = min(record.exampleCount, Int(left / (6 * seconds.example)))
-    guard pass >= min(record.exampleCount, 8 * batch) else { return try trainAlone(first) }
+    guard pass >= min(record.exampleCount, 8 * batch) else { return try trainAlone() }
     let usual = add(task.space.start, .default)
-    guard cost(of: usual, to: pass) <= 0.75 * left else {
+    guard cost(of: [usual], to: pass) <= 0.75 * left else {
       record.trials.removeLast()
-      return try trainAlone(first)
+      return try trainAlone()
     }
-    try train(usual, to: pass)
+    try train([usual], to: pass)
     guard let plan = plan(pass) else { return try finish(usual, to: 2 * pass) }
     let rate = try searchRates(plan)
     guard plan.variants > 0 else { return try finish(rate, to: plan.length(2)) }
@@ -42,21 +42,20 @@ extension TuningSearch {
     let base = try task.measure(nil)
     record.base = base.value.isFinite && base.loss?.isFinite ?? true ? base : nil
     record.seconds = TuningRecord.Seconds(
-      measurement: elapsed - began, example: 0, elapsed: elapsed)
+      measurement: elapsed - began, example: 0, sideBySide: 0, width: 1, elapsed: elapsed)
     try note()
   }
 
-  /// The trial of the default's learning rate, whose first steps tell how long one takes.
-  private mutating func measureTime() throws -> Int {
-    let index = add(task.space.start, .rate)
-    if (record.seconds?.example ?? 0) == 0 {
-      let seconds = try secondsPerExample(of: index)
-      let known = elapsed
-      record.seconds?.example = seconds
-      record.seconds?.elapsed = known
-      try note()
-    }
-    return index
+  /// Finds how long a training takes.
+  private mutating func measureTime() throws {
+    guard (record.seconds?.example ?? 0) == 0 else { return }
+    let speed = try measureSpeed()
+    let known = elapsed
+    record.seconds?.example = speed.alone
+    record.seconds?.sideBySide = speed.sideBySide
+    record.seconds?.width = speed.width
+    record.seconds?.elapsed = known
+    try note()
   }
 
   /// The longest plan that fits what is left; nil if short trainings would be too short to tell anything.
@@ -67,8 +66,13 @@ extension TuningSearch {
     // A longer training than eight passes is not planned for; whether it helps is seen then.
     let most = Double(max(8 * pass / 27, Int(least)))
     let neighbours = space.neighbours(of: space.start).count
+    // How many trainings, one after another, take as long as `count` side by side.
+    func time(_ count: Int) -> Double {
+      guard count > 1 else { return Double(count) }
+      return Double((count + seconds.width - 1) / seconds.width) * seconds.slowdown
+    }
     // In the shortest length: the rates and one beyond, the best two three times as long.
-    let rates = Double(space.learningRates.count + 1 + 2 * 2)
+    let rates = time(space.learningRates.count) + 1 + 2 * time(2)
     func shortest(_ units: Double, measurements: Int) -> Double {
       // A tenth on top for the decays, and something for slower methods.
       let time = 0.95 * left - Double(measurements) * seconds.measurement
@@ -77,7 +81,7 @@ extension TuningSearch {
     for variants in stride(from: neighbours, through: min(3, neighbours), by: -1) where variants > 0
     {
       // Two that are three times as long, of which one goes on from a third; the winner again.
-      let units = rates + 3 * Double(variants) + 9 + 6 + 18
+      let units = rates + 3 * time(variants) + 7.5 * time(2) + 18
       let length = shortest(
         units, measurements: space.learningRates.count + 3 + variants + 2 + 1)
       if length >= least || (length >= 0.7 * least && variants == min(3, neighbours)) {
@@ -91,10 +95,11 @@ extension TuningSearch {
   }
 
   /// Trains the default for as long as there is time: a search would tell nothing.
-  private mutating func trainAlone(_ index: Int) throws {
+  private mutating func trainAlone() throws {
     guard let seconds = record.seconds else { return }
+    let index = add(task.space.start, .rate)
     let examples = (0.9 * left - seconds.measurement) / max(seconds.example, 1e-9)
-    try train(index, to: max(1, Int(min(examples, Double(record.exampleCount)))))
+    try train([index], to: max(1, Int(min(examples, Double(record.exampleCount)))))
   }
 
   // MARK: - Comparing
@@ -117,8 +122,8 @@ extension TuningSearch {
 
   /// The best learning rate for the default, by short trainings.
   private mutating func searchRates(_ plan: Plan) throws -> Int {
-    var rates: [Int] = []
-    for rate in task.space.learningRates { rates.append(try trainRate(rate, to: plan.shortest)) }
+    var rates = task.space.learningRates.map { addRate($0) }
+    try train(rates, to: plan.shortest)
     // Where the best is at an end, what lies beyond it.
     for _ in 0..<2 where task.space.learningRates.count > 1 {
       guard let best = ranked(rates, at: plan.shortest, plan).first else { break }
@@ -128,21 +133,20 @@ extension TuningSearch {
       guard factor != 1, rate * factor <= TrainingOptions.greatestRate,
         rate * factor >= TrainingOptions.leastRate
       else { break }
-      rates.append(try trainRate(rate * factor, to: plan.shortest))
+      rates.append(addRate(rate * factor))
+      try train(rates.suffix(1), to: plan.shortest)
     }
     let best = Array(ranked(rates, at: plan.shortest, plan).prefix(2))
-    for index in best { try train(index, to: plan.length(1)) }
+    try train(best, to: plan.length(1))
     let result = ranked(best, at: plan.length(1), plan).first ?? best.first ?? rates[0]
     try drop(allBut: [result])
     return result
   }
 
-  private mutating func trainRate(_ rate: Double, to examples: Int) throws -> Int {
+  private mutating func addRate(_ rate: Double) -> Int {
     var candidate = task.space.start
     candidate.learningRate = rate
-    let index = add(candidate, .rate)
-    try train(index, to: examples)
-    return index
+    return add(candidate, .rate)
   }
 
   /// The variants of `best` that are better than it, the best first.
@@ -150,9 +154,10 @@ extension TuningSearch {
     let length = plan.length(1)
     var variants: [Int] = []
     let neighbours = task.space.neighbours(of: record.trials[best].candidate)
-    for (dimension, candidate) in neighbours.prefix(plan.variants) {
-      let index = add(candidate, .variant, dimension)
-      if try train(index, to: length) { variants.append(index) }
+    for group in groups(of: Array(neighbours.prefix(plan.variants))) {
+      let indexes = group.map { add($0.candidate, .variant, $0.dimension) }
+      try train(indexes, to: length)
+      variants += indexes
       try drop(allBut: [best] + ranked(variants, at: length, plan).prefix(1))
     }
     return Array(ranked(variants + [best], at: length, plan).prefix { $0 != best })
@@ -177,10 +182,10 @@ extension TuningSearch {
     if task.space.learningRates.count > 1 { finalists.append(add(slower, .combination)) }
     finalists += (helpful.prefix(1) + [best]).filter { !finalists.contains($0) }
     let length = plan.length(2)
-    for (place, index) in finalists.enumerated() {
+    for (place, group) in groups(of: finalists).enumerated() {
       // What is likeliest first; the rest if the winner's longest training stays possible.
-      guard place == 0 || cost(of: index, to: length) < 0.35 * left else { continue }
-      try train(index, to: length)
+      guard place == 0 || cost(of: group, to: length) < 0.35 * left else { continue }
+      try train(group, to: length)
     }
     let result = ranked(finalists, at: length, plan).first ?? best
     try drop(allBut: [result])
@@ -198,32 +203,42 @@ extension TuningSearch {
       if record.trials[best].best?.examples == trained {
         let affordable = affordable(best, to: max(length, 2 * trained))
         if Double(affordable) >= 1.25 * Double(trained) {
-          try train(best, to: affordable)
+          try train([best], to: affordable)
           length = 2 * affordable
           continue
         }
       }
-      guard let next = untried(of: best) else { break }
       let target = record.trials[best].best?.examples ?? planned
-      let index = add(next.candidate, .variant, next.dimension)
-      guard cost(of: index, to: target) < 0.95 * left else {
-        record.trials.removeLast()
-        break
-      }
-      try train(index, to: target)
-      if isBetter(index, than: best) {
-        best = index
-        failures = 0
-      } else {
-        failures += 1
+      guard let group = try trainUntried(of: best, to: target), !group.isEmpty else { break }
+      for index in group {
+        if isBetter(index, than: best) {
+          best = index
+          failures = 0
+        } else {
+          failures += 1
+        }
       }
       try drop(allBut: [best])
     }
   }
 
+  /// Trains neighbours of `best` that were not tried, as many as are trained at once; nil where there is no time.
+  private mutating func trainUntried(of best: Int, to examples: Int) throws -> [Int]? {
+    let count = record.trials.count
+    let group = untried(of: best).prefix(record.seconds?.width ?? 1).map {
+      add($0.candidate, .variant, $0.dimension)
+    }
+    guard cost(of: group, to: examples) < 0.95 * left else {
+      record.trials.removeLast(record.trials.count - count)
+      return nil
+    }
+    try train(group, to: examples)
+    return group
+  }
+
   /// The most examples up to `length` that training `index` can go through in the time that is left.
   private func affordable(_ index: Int, to length: Int) -> Int {
-    let cost = cost(of: index, to: length)
+    let cost = cost(of: [index], to: length)
     let time = 0.93 * left
     guard cost > time else { return length }
     let trained = record.trials[index].measurements.map(\.examples).max() ?? 0
@@ -233,20 +248,19 @@ extension TuningSearch {
     return max(0, Int(0.9 * Double(trained) + share * rest))
   }
 
-  /// A neighbour of `best` that was not tried; what makes it learn more slowly or less by heart first, where
+  /// The neighbours of `best` that were not tried; what makes it learn more slowly or less by heart first, where
   /// longer training did not help.
   private func untried(
     of best: Int
-  ) -> (dimension: TuningSpace.Dimension, candidate: TuningCandidate)? {
+  ) -> [(dimension: TuningSpace.Dimension, candidate: TuningCandidate)] {
     let tried = Set(record.trials.filter { $0.stage != .default }.map(\.candidate))
     let trial = record.trials[best]
     let open = task.space.neighbours(of: trial.candidate).filter { !tried.contains($0.candidate) }
-    guard trial.best?.examples != trial.measurements.map(\.examples).max() else {
-      return open.first
+    guard trial.best?.examples != trial.measurements.map(\.examples).max() else { return open }
+    func isCalmer(_ candidate: TuningCandidate) -> Bool {
+      candidate.learningRate < trial.candidate.learningRate
+        || candidate.dropout > trial.candidate.dropout
     }
-    return open.first {
-      $0.candidate.learningRate < trial.candidate.learningRate
-        || $0.candidate.dropout > trial.candidate.dropout
-    } ?? open.first
+    return open.filter { isCalmer($0.candidate) } + open.filter { !isCalmer($0.candidate) }
   }
 }

@@ -6,7 +6,7 @@ import LoRATensor
 /// A search of ``AutoLoRA`` under way: trials that are trained further and further, and the record of them.
 struct TuningSearch<Data: TrainingData> {
   /// What a trial needs to go on.
-  private struct Live {
+  struct Live {
     /// The state from before the decay; nil before the first training.
     var state: TrainingState?
     var isAttached = false
@@ -16,16 +16,16 @@ struct TuningSearch<Data: TrainingData> {
   var record: TuningRecord
   var onMeasurement: (TuningRecord) throws -> Void = { _ in }
 
-  private let folder: TuningFolder?
-  private var live: [Int: Live] = [:]
+  let folder: TuningFolder?
+  var live: [Int: Live] = [:]
   /// The trained values of the winner, by path.
-  private var best: [String: Tensor] = [:]
+  var best: [String: Tensor] = [:]
   /// What all runs are of, once it is known: the same base and data.
-  private var identity: RunIdentity?
+  var identity: RunIdentity?
   /// When the clock stood at 0.
   private var start: Double
   /// What an earlier part of the search has tried.
-  private let earlier: [TuningRecord.Trial]
+  let earlier: [TuningRecord.Trial]
 
   init(_ task: AutoLoRA<Data>) throws {
     self.task = task
@@ -58,13 +58,22 @@ struct TuningSearch<Data: TrainingData> {
   var elapsed: Double { task.clock() - start }
 
   /// Counts what an earlier part of the search has taken.
-  private mutating func takeUp(_ seconds: Double) { start = task.clock() - max(seconds, elapsed) }
+  mutating func takeUp(_ seconds: Double) { start = task.clock() - max(seconds, elapsed) }
 
   /// The seconds that are left.
   var left: Double { record.limit - elapsed }
 
-  /// The seconds that training `trial` up to `examples` and measuring it will take.
-  func cost(of trial: Int, to examples: Int) -> Double {
+  /// The seconds that training these trials up to `examples` and measuring them will take.
+  func cost(of trials: [Int], to examples: Int) -> Double {
+    let each = trials.map { cost(of: $0, to: examples) }
+    guard let seconds = record.seconds, seconds.width > 1 else { return each.reduce(0, +) }
+    return groups(of: each).reduce(0) { sum, group in
+      sum + (group.max() ?? 0) * (group.count > 1 ? seconds.slowdown : 1)
+    }
+  }
+
+  /// The seconds that training `trial` alone up to `examples` and measuring it will take.
+  private func cost(of trial: Int, to examples: Int) -> Double {
     guard let seconds = record.seconds else { return 0 }
     let measured = record.trials[trial].measurements
     let trained = measured.map(\.examples).max() ?? 0
@@ -73,10 +82,19 @@ struct TuningSearch<Data: TrainingData> {
     var example = seconds.example
     if let last = measured.last, last.examples > 0 {
       let first = measured.dropLast().map(\.examples).max().map { 0.9 * Double($0) } ?? 0
-      let own = (last.seconds - seconds.measurement) / max(1, Double(last.examples) - first)
+      let alone = last.seconds / (last.isSideBySide ? seconds.slowdown : 1)
+      let own = (alone - seconds.measurement) / max(1, Double(last.examples) - first)
       if own > 0 { example = own }
     }
     return max(0, more) * example + seconds.measurement
+  }
+
+  /// What is trained side by side, and one after another.
+  func groups<Element>(of elements: [Element]) -> [[Element]] {
+    let width = record.seconds?.width ?? 1
+    return stride(from: 0, to: elements.count, by: width).map {
+      Array(elements[$0..<min($0 + width, elements.count)])
+    }
   }
 
   // MARK: - Trials
@@ -100,132 +118,14 @@ struct TuningSearch<Data: TrainingData> {
   }
 
   /// The number of steps that go through `examples`.
-  private func steps(of candidate: TuningCandidate, for examples: Int) -> Int {
+  func steps(of candidate: TuningCandidate, for examples: Int) -> Int {
     let count = task.data.exampleCount
     let batch = candidate.batchSize * task.options.accumulation
     let (epochs, rest) = examples.quotientAndRemainder(dividingBy: count)
     return max(1, epochs * ((count + batch - 1) / batch) + (rest + batch - 1) / batch)
   }
 
-  private static func name(_ trial: Int) -> String { "auto-lora-\(trial)" }
-
-  /// Trains a trial until it has gone through `examples`, and measures it. False if it has failed.
-  @discardableResult
-  mutating func train(_ index: Int, to examples: Int) throws -> Bool {
-    guard record.trials[index].failure == nil else { return false }
-    if record.trials[index].measurements.contains(where: { $0.examples >= examples }) {
-      return true
-    }
-    if try replay(index, to: examples) { return record.trials[index].failure == nil }
-    let began = elapsed
-    let trial = record.trials[index]
-    let total = steps(of: trial.candidate, for: examples)
-    do {
-      let (score, final) = try measured(index, steps: total)
-      record.trials[index].measurements.append(
-        TuningRecord.Measurement(
-          examples: examples, steps: total, score: score, seconds: elapsed - began,
-          elapsed: elapsed))
-      let place = TuningRecord.Place(trial: index, examples: examples)
-      if takes(place) {
-        best = final.values
-        try folder?.save(final, TuningFolder.winner)
-      }
-    } catch let error as TrainingError where error.endsCandidate {
-      record.trials[index].failure = "\(error)"
-    } catch let error as NonFiniteOutput {
-      record.trials[index].failure = "\(error)"
-    } catch let error as NonFiniteScore {
-      record.trials[index].failure = "\(error)"
-    }
-    try note()
-    return record.trials[index].failure == nil
-  }
-
-  /// Trains and measures. Keeps the state from before the decay, and returns the one behind it.
-  private mutating func measured(
-    _ index: Int, steps: Int
-  ) throws -> (score: TuningScore, final: TrainingState) {
-    let trial = record.trials[index]
-    try attach(index)
-    var run = try TrainingRun(
-      try trainer(of: index, steps: steps), from: live[index]?.state, sharing: identity)
-    let options = run.trainer.options
-    let decay = trial.stage == .default ? 0 : options.stableDecay.stepCount(of: steps)
-    try advance(&run, to: steps - decay)
-    let stable = run.state()
-    identity = stable.identity
-    try advance(&run, to: steps)
-    let score = try task.measure(Self.name(index))
-    guard score.value.isFinite, score.loss?.isFinite ?? true else { throw NonFiniteScore() }
-    live[index]?.state = stable
-    try folder?.save(stable, TuningFolder.trial(record.trials[index]))
-    return (score, run.state())
-  }
-
-  private func trainer(of index: Int, steps: Int) throws -> Trainer<Data> {
-    let trial = record.trials[index]
-    return try task.trainer(
-      trial.candidate, Self.name(index), trial.options(task.options, steps: steps))
-  }
-
-  /// Makes `place`, which was just measured, the winner if it is the best; false if it is not.
-  private mutating func takes(_ place: TuningRecord.Place) -> Bool {
-    guard let score = record.trials[place.trial].measurements.last?.score else { return false }
-    if let best = record.best, !score.isBetter(than: best.score) { return false }
-    record.winner = place
-    return true
-  }
-
-  private func advance(_ run: inout TrainingRun<Data>, to step: Int) throws {
-    while run.result.steps < step {
-      if task.isCancelled() { throw CancellationError() }
-      guard try run.step() != nil else { throw CancellationError() }
-    }
-  }
-
-  /// The seconds that an example takes in the first steps of a trial, the very first aside.
-  mutating func secondsPerExample(of index: Int) throws -> Double {
-    try attach(index)
-    var run = try TrainingRun(try trainer(of: index, steps: 1000), sharing: identity)
-    try advance(&run, to: 1)
-    let began = elapsed
-    let steps = 4
-    try advance(&run, to: steps)
-    let seconds = elapsed - began
-    // It begins anew when its turn comes.
-    try task.model.detach(Self.name(index))
-    live[index] = nil
-    let batch = record.trials[index].candidate.batchSize * task.options.accumulation
-    return max(
-      seconds / Double((steps - 1) * min(batch, record.exampleCount)), 1e-9)
-  }
-
-  /// Attaches the adapter of a trial that goes on, or begins.
-  private mutating func attach(_ index: Int) throws {
-    if live[index] == nil {
-      live[index] = Live(
-        state: record.trials[index].measurements.isEmpty
-          ? nil : try folder?.state(TuningFolder.trial(record.trials[index])))
-    }
-    guard live[index]?.isAttached == false else { return }
-    try task.attach(record.trials[index].candidate, Self.name(index))
-    live[index]?.isAttached = true
-  }
-
-  /// Takes over a measurement, or a failure, of an earlier part of the search.
-  private mutating func replay(_ index: Int, to examples: Int) throws -> Bool {
-    guard let trial = earlier.first(where: record.trials[index].isTrainedAs) else { return false }
-    if let measurement = trial.measurements.first(where: { $0.examples == examples }) {
-      record.trials[index].measurements.append(measurement)
-      _ = takes(TuningRecord.Place(trial: index, examples: examples))
-      takeUp(measurement.elapsed)
-      return true
-    }
-    guard let failure = trial.failure else { return false }
-    record.trials[index].failure = failure
-    return true
-  }
+  static func name(_ trial: Int) -> String { "auto-lora-\(trial)" }
 
   /// Writes down and reports what has become of a trial.
   mutating func note() throws {
@@ -251,7 +151,7 @@ struct TuningSearch<Data: TrainingData> {
         _ = try TrainingRun(trainer, from: state, sharing: identity)
       } else {
         live[winner.trial]?.state = nil
-        _ = try measured(winner.trial, steps: measurement.steps)
+        _ = try trained([winner.trial], to: measurement.examples)[0].get()
       }
     } else {
       for (path, parameter) in task.model.adapterParameters(named: name) {
@@ -281,20 +181,5 @@ struct TuningSearch<Data: TrainingData> {
       try? task.model.detach(Self.name(index))
     }
     live = [:]
-  }
-}
-
-/// A candidate that could be trained, and not be measured.
-private struct NonFiniteScore: Error, CustomStringConvertible {
-  var description: String { "its score on the held-out examples is not finite" }
-}
-
-extension TrainingError {
-  /// Whether it says that a candidate can't be trained, and not that nothing can.
-  fileprivate var endsCandidate: Bool {
-    switch self {
-    case .nonFiniteLoss, .nonFiniteGradient: true
-    default: false
-    }
   }
 }

@@ -4,13 +4,13 @@ import LoRAKit
 import LoRAModels
 
 /// What `lora tune` measures a candidate by: the task's own measure, or answers to the held-out questions.
-struct TuningJudge<Task: TrainingTask> {
+struct TuningJudge<Task: TrainingTask>: Sendable {
   let task: Task
   let metric: TuningMetric
   private let answers: Answers?
 
   /// What is asked, read once.
-  private struct Answers {
+  private struct Answers: Sendable {
     let metric: EvaluationMetric
     let model: any PretrainedLanguageModel
     let tokenizer: any Tokenizer

@@ -44,7 +44,7 @@ extension TaskInput {
 
 /// What `lora train` makes a model learn: how data are read, which kind of model they need, and how it is
 /// measured.
-protocol TrainingTask {
+protocol TrainingTask: Sendable {
   associatedtype Data: TrainingData
   /// The examples that are learned from.
   var data: Data { get }
