@@ -145,6 +145,15 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
     }
   }
 
+  /// The epochs of an adapter's training where nothing is said: as many as make 200 steps, four at most. One
+  /// pass over a few hundred examples leaves most of what they teach.
+  package func usualEpochs(ofExamples count: Int) -> Int {
+    let steps = BatchOrder(
+      exampleCount: max(1, count), batchSize: batchSize, accumulation: accumulation, seed: nil
+    ).stepsPerEpoch
+    return min(4, (200 + steps - 1) / steps)
+  }
+
   /// The number of steps of a run with `stepsPerEpoch` steps per epoch.
   package func stepCount(stepsPerEpoch: Int) -> Int {
     switch duration {

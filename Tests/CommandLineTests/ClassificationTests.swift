@@ -80,6 +80,36 @@ import Testing
     #expect(more["eval_accuracy_before"]?.doubleValue == 1)
   }
 
+  /// A new head learns ten times as fast as the adapter, up to 0.01, and an older one as fast.
+  @Test func aNewHeadHasARateOfItsOwn() throws {
+    let folder = try Command.temporaryFolder()
+    func train(_ name: String, _ options: String...) throws {
+      let outcome = try Command.start(
+        [
+          "train", "--task", "classification", "--model", model, "--data", data, "--output",
+          "\(folder)/\(name)", "--steps", "3", "--no-report",
+        ] + options
+      ).outcome()
+      #expect(outcome.status == 0, "\(outcome.errors)")
+    }
+    func same(_ a: String, _ b: String) throws -> Bool {
+      try Fixtures.haveSameTensors(
+        "\(folder)/\(a)/adapter_model.safetensors", "\(folder)/\(b)/adapter_model.safetensors")
+    }
+    try train("usual")
+    try train("given", "--head-learning-rate", "0.01")
+    try train("slow", "--head-learning-rate", "0.001")
+    #expect(try same("usual", "given"))
+    #expect(try !same("usual", "slow"))
+    try train("fast", "--learning-rate", "0.02")
+    try train("as fast", "--learning-rate", "0.02", "--head-learning-rate", "0.02")
+    #expect(try same("fast", "as fast"))
+    try train("more", "--init-adapter", "\(folder)/usual")
+    try train(
+      "more, given", "--init-adapter", "\(folder)/usual", "--head-learning-rate", "0.001")
+    #expect(try same("more", "more, given"))
+  }
+
   @Test func resumedRunsHaveTheSameBits() throws {
     let folder = try Command.temporaryFolder()
     _ = try train(folder + "/a")

@@ -72,6 +72,17 @@ import Testing
         atPath: "\(folder)/plain/\(Self.adapter)", andPath: "\(folder)/decayed/\(Self.adapter)"))
   }
 
+  @Test func fewExamplesAreGoneThroughFourTimes() throws {
+    let folder = try Command.temporaryFolder()
+    let usual = try train(["--json"], in: folder, "usual")
+    let four = try train(["--json", "--epochs", "4"], in: folder, "four")
+    #expect(usual.status == 0 && four.status == 0, "\(usual.errors)")
+    #expect(try usual.json()["steps"] == four.json()["steps"])
+    #expect(
+      try Fixtures.haveSameTensors(
+        "\(folder)/usual/\(Self.adapter)", "\(folder)/four/\(Self.adapter)"))
+  }
+
   @Test func theStableScheduleDecaysAtTheEnd() throws {
     let folder = try Command.temporaryFolder()
     let log = folder + "/log.jsonl"

@@ -84,7 +84,7 @@ import Testing
     let model = ToyNetwork(seed: 3)
     let base = model.namedParameters().map { $0.parameter.value.scalars() }
     var calls = 0
-    let record = try search(model, seconds: 64 * 30).run { _ in calls += 1 }
+    let record = try search(model, seconds: 64 * 48).run { _ in calls += 1 }
     let usual = try #require(record.defaultMeasurement)
     let best = try #require(record.best)
     #expect(best.score.value > usual.score.value / 2, "half the loss of the default")
@@ -164,10 +164,10 @@ import Testing
     #expect(record.elapsed <= seconds && record.best != nil)
     let usual = try #require(record.defaultMeasurement?.score)
     #expect(!usual.isBetter(than: try #require(record.best).score))
-    // What the default is worth is what it is after a pass, though the search trains it on.
+    // What the default is worth is what it is by itself, though the search trains it on.
     let trial = try #require(record.trials.first { $0.stage == .default })
     #expect(record.defaultMeasurement == trial.measurements.first)
-    #expect(try #require(record.defaultMeasurement).examples <= record.exampleCount)
+    #expect(try #require(record.defaultMeasurement).examples <= 4 * record.exampleCount)
   }
 
   /// A candidate that diverges is out of the race, and says why.

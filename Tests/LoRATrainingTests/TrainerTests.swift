@@ -17,6 +17,14 @@ import Testing
     }
   }
 
+  /// One to four passes: as many as make 200 steps.
+  @Test(arguments: [(1, 4), (8, 4), (400, 4), (536, 3), (800, 2), (1600, 1), (100_000, 1)])
+  func usualEpochs(examples: Int, epochs: Int) {
+    #expect(TrainingOptions(batchSize: 8).usualEpochs(ofExamples: examples) == epochs)
+    #expect(
+      TrainingOptions(batchSize: 4, accumulation: 2).usualEpochs(ofExamples: examples) == epochs)
+  }
+
   @Test func aToyModelLearns() throws {
     let model = ToyNetwork(seed: 0)
     let options = TrainingOptions(

@@ -13,8 +13,8 @@ import LoRATensor
 ///
 /// How it goes on:
 ///
-/// 1. The default is trained for a pass over the data, or a sixth of what the time allows: what wins has to be
-///    better than it.
+/// 1. The default is trained as `lora train` does if that takes at most a fifth of the time, else for a pass over
+///    the data or a sixth of what the time allows: what wins has to be better than it.
 /// 2. ``TuningSpace/learningRates`` are each trained on a part of that, the best two on three times as many
 ///    examples. Where the best is the lowest or the highest, others beyond it are tried.
 /// 3. The best, with one thing changed at a time, is trained as long.

@@ -28,8 +28,8 @@ public struct TuningCandidate: Sendable, Hashable, Codable {
   public var targets = Targets.allLinear
   /// The learning rate.
   public var learningRate = 1e-3
-  /// How many times the learning rate a head of labels has, which begins from random numbers.
-  public var headRateFactor = 1.0
+  /// The learning rate of a head of labels; nil: that of the adapter.
+  public var headLearningRate: Double?
   /// The number of examples in a batch.
   public var batchSize = 8
 
@@ -91,9 +91,7 @@ extension TuningCandidate: CustomStringConvertible {
     if alpha != usual.alpha { parts.append("alpha \(rounded(alpha, digits: 3))") }
     if dropout != usual.dropout { parts.append("dropout \(dropout)") }
     if targets != usual.targets { parts.append(targets.rawValue) }
-    if headRateFactor != usual.headRateFactor {
-      parts.append("head x\(rounded(headRateFactor, digits: 2))")
-    }
+    if let headLearningRate { parts.append("head \(rounded(headLearningRate, digits: 2))") }
     return parts.joined(separator: ", ")
   }
 

@@ -14,7 +14,7 @@ package struct TuningFolder {
     var hash = ContentHash()
     hash.combine(
       "\(candidate.method) \(candidate.rank) \(candidate.alpha) \(candidate.dropout) "
-        + "\(candidate.targets.rawValue) \(candidate.learningRate) \(candidate.headRateFactor) "
+        + "\(candidate.targets.rawValue) \(candidate.learningRate) \(candidate.headLearningRate ?? 0) "
         + "\(candidate.batchSize) \(trial.stage == .default)")
     return "trial-\(ContentHash.text(hash.value))"
   }

@@ -42,7 +42,7 @@ public struct TuningMetric: Sendable, Hashable, Codable {
 public struct TuningRecord: Sendable, Hashable, Codable {
   /// Why a candidate was tried.
   public enum Stage: String, Sendable, Hashable, Codable {
-    /// The default, trained for an epoch at a constant rate, as without a search.
+    /// The default, at a constant rate, as without a search.
     case `default`
     /// One of the learning rates.
     case rate

@@ -23,12 +23,16 @@ extension TuningSearch {
     let pass = min(record.exampleCount, Int(left / (6 * seconds.example)))
     guard pass >= min(record.exampleCount, 8 * batch) else { return try trainAlone() }
     let usual = add(task.space.start, .default)
-    guard cost(of: [usual], to: pass) <= 0.75 * left else {
+    var options = task.options
+    options.batchSize = batch
+    let whole = record.exampleCount * options.usualEpochs(ofExamples: record.exampleCount)
+    let length = cost(of: [usual], to: whole) <= 0.2 * left ? whole : pass
+    guard cost(of: [usual], to: length) <= 0.75 * left else {
       record.trials.removeLast()
       return try trainAlone()
     }
-    try train([usual], to: pass)
-    guard let plan = plan(pass) else { return try finish(usual, to: 2 * pass) }
+    try train([usual], to: length)
+    guard let plan = plan(pass) else { return try finish(usual, to: 2 * length) }
     let rate = try searchRates(plan)
     guard plan.variants > 0 else { return try finish(rate, to: plan.length(2)) }
     let best = try combine(searchVariants(of: rate, plan), with: rate, plan)

@@ -6,7 +6,7 @@ public struct TuningSpace: Sendable, Hashable, Codable {
     case learningRate
     /// The number of examples in a batch.
     case batchSize
-    /// The learning rate of the head, beside the adapter's.
+    /// The learning rate of the head.
     case headRate
     /// The rank.
     case rank
@@ -24,8 +24,8 @@ public struct TuningSpace: Sendable, Hashable, Codable {
   public var learningRates: [Double]
   /// The numbers of examples in a batch.
   public var batchSizes = [4, 8, 16]
-  /// The learning rates of the head, as multiples of the adapter's; one where no head is trained.
-  public var headRateFactors = [1.0]
+  /// The learning rates of a head of labels; nil: that of the adapter.
+  public var headLearningRates: [Double?] = [nil]
   /// The ranks.
   public var ranks = [4, 8, 32]
   /// The layers.
@@ -55,7 +55,7 @@ public struct TuningSpace: Sendable, Hashable, Codable {
       }
     }
     let rates = learningRates.count > 1 ? [2, 0.5].map { $0 * candidate.learningRate } : []
-    return with(.headRate, \.headRateFactor, headRateFactors)
+    return with(.headRate, \.headLearningRate, headLearningRates)
       + with(.learningRate, \.learningRate, rates.filter { $0 <= TrainingOptions.greatestRate })
       + with(.batchSize, \.batchSize, batchSizes)
       + with(.rank, \.rank, ranks) + with(.targets, \.targets, targets)
@@ -68,7 +68,7 @@ public struct TuningSpace: Sendable, Hashable, Codable {
     for (name, count) in [
       ("learning rates", learningRates.count), ("batch sizes", batchSizes.count),
       ("ranks", ranks.count), ("targets", targets.count), ("methods", methods.count),
-      ("dropouts", dropouts.count), ("head rates", headRateFactors.count),
+      ("dropouts", dropouts.count), ("head rates", headLearningRates.count),
     ] where count == 0 {
       throw .invalidOption(name: "the \(name)", value: "none", expected: "one at least")
     }
@@ -85,7 +85,7 @@ extension TuningCandidate {
     switch dimension {
     case .learningRate: learningRate = other.learningRate
     case .batchSize: batchSize = other.batchSize
-    case .headRate: headRateFactor = other.headRateFactor
+    case .headRate: headLearningRate = other.headLearningRate
     case .rank: rank = other.rank
     case .targets: targets = other.targets
     case .method: method = other.method

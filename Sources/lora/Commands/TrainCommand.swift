@@ -182,9 +182,15 @@ struct TrainCommand: ParsableCommand {
     options.groupsByLength =
       schedule.groupByLength ?? (task.groupsByLength && !schedule.noShuffle)
     memory.apply(to: &options)
+    if schedule.steps == nil, schedule.epochs == nil {
+      options.duration = .epochs(options.usualEpochs(ofExamples: task.data.exampleCount))
+    }
     var trainer = try task.trainer(
       training: recipe.trained == .full ? .full : .adapter(Self.name), options: options)
-    if let rate = schedule.headLearningRate {
+    let usualRate =
+      recipe.trained == .full || recipe.initAdapter != nil
+      ? nil : task.usualHeadRate(at: schedule.learningRate)
+    if let rate = schedule.headLearningRate ?? usualRate {
       guard trainer.setLearningRate(rate, ofModules: task.headModules) else {
         throw CommandError(
           "--head-learning-rate: no head is trained; leave it out, or give --task classification or "

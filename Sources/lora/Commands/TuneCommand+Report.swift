@@ -118,7 +118,7 @@ struct TuneReport {
       "alpha": .number(candidate.alpha), "dropout": .number(candidate.dropout),
       "targets": .string(candidate.targets.rawValue),
       "learning_rate": .number(candidate.learningRate),
-      "head_rate_factor": .number(candidate.headRateFactor),
+      "head_learning_rate": candidate.headLearningRate.map { .number($0) } ?? .null,
       "batch": JSONValue(candidate.batchSize),
     ]
   }

@@ -232,9 +232,8 @@ struct TuneCommand: ParsableCommand {
       },
       trainer: { candidate, name, options in
         var trainer = try task.trainer(training: .adapter(name), options: options)
-        if candidate.headRateFactor != 1 {
-          _ = trainer.setLearningRate(
-            candidate.learningRate * candidate.headRateFactor, ofModules: task.headModules)
+        if let rate = candidate.headLearningRate {
+          _ = trainer.setLearningRate(rate, ofModules: task.headModules)
         }
         return trainer
       },
@@ -310,7 +309,12 @@ struct TuneCommand: ParsableCommand {
     if TuningCandidate.Targets.attention.layerNames(of: task.pretrained.model).isEmpty {
       space.targets = [.allLinear]
     }
-    if !task.headModules.isEmpty { space.headRateFactors = [1, 10] }
+    if let rate = task.usualHeadRate(at: space.start.learningRate) {
+      space.start.headLearningRate = rate
+      space.headLearningRates = [rate / 3, rate, 3 * rate]
+    } else if !task.headModules.isEmpty {
+      space.headLearningRates = [nil, 10 * space.start.learningRate]
+    }
     return space
   }
 }

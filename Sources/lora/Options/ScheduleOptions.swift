@@ -10,7 +10,8 @@ struct ScheduleOptions: ParsableArguments {
     parsing: .unconditional, help: "The number of optimizer steps.")
   var steps: Int?
   @Option(
-    parsing: .unconditional, help: "How many times to go through the data. (default: 1)")
+    parsing: .unconditional,
+    help: "How many times to go through the data. (default: 1 to 4, as 200 steps need)")
   var epochs: Int?
   @Option(
     parsing: .unconditional, help: "The number of examples in a batch.")
@@ -78,7 +79,8 @@ struct ScheduleOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "The learning rate of a classifier's head. (default: --learning-rate)", valueName: "rate"))
+      "The learning rate of a classifier's head. (default: of a new one beside an adapter ten times "
+        + "--learning-rate, up to 0.01 and not below it; else --learning-rate)", valueName: "rate"))
   var headLearningRate: Double?
 
   func validate() throws {

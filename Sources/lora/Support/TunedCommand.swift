@@ -46,9 +46,7 @@ struct TunedCommand {
       kept += ["--targets", names.joined(separator: ",")]
     }
     kept += ["--learning-rate", "\(candidate.learningRate)"]
-    if candidate.headRateFactor != 1 {
-      kept += ["--head-learning-rate", "\(candidate.learningRate * candidate.headRateFactor)"]
-    }
+    if let rate = candidate.headLearningRate { kept += ["--head-learning-rate", "\(rate)"] }
     kept += ["--batch", "\(candidate.batchSize)", "--steps", "\(steps)"]
     if trial.stage != .default {
       kept += ["--schedule", "wsd", "--warmup", "\(TuningCandidate.warmupSteps)"]

@@ -13,6 +13,7 @@ extension ClassifierTask {
   var pretrained: PretrainedModel { classifier.pretrained }
 
   var headModules: [String] { pretrained.headModules }
+  var hasNewHead: Bool { !pretrained.freshModules.isEmpty }
 
   /// Of a label among several; each of a multi-label model's is there or not.
   var chanceLoss: Double? {

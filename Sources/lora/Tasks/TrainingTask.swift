@@ -54,6 +54,8 @@ protocol TrainingTask: Sendable {
   var groupsByLength: Bool { get }
   /// The paths of the modules of a head that is trained along.
   var headModules: [String] { get }
+  /// Whether the head begins from random numbers.
+  var hasNewHead: Bool { get }
   /// What lies beside an adapter of the task.
   var filesBesideAdapter: [(name: String, content: [UInt8])] { get }
   /// A recipe with what the task wants of it.
@@ -76,6 +78,14 @@ protocol TrainingTask: Sendable {
 extension TrainingTask {
   var groupsByLength: Bool { true }
   var headModules: [String] { [] }
+  var hasNewHead: Bool { false }
+
+  /// The learning rate of a head beside an adapter where nothing is said: nil for one that was trained before. A
+  /// new one begins from random numbers, while an adapter begins at a model that can do most of what is asked.
+  func usualHeadRate(at learningRate: Double) -> Double? {
+    hasNewHead ? max(learningRate, min(10 * learningRate, 1e-2)) : nil
+  }
+
   var chanceLoss: Double? { nil }
   var heldOut: DataSummary? { nil }
   func samples(after step: Int) throws -> [TrainingSample] { [] }
