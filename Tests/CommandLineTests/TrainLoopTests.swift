@@ -167,6 +167,39 @@ import Testing
         == true)
   }
 
+  /// An adapter of rank 2 that learns from one of rank 8 alone gives what that gives.
+  @Test func anAdapterTeachesAnother() throws {
+    let folder = try Command.temporaryFolder()
+    let teacher = try train(
+      ["--steps", "20", "--learning-rate", "0.02", "--rank", "8"], in: folder, "teacher")
+    #expect(teacher.status == 0, "\(teacher.errors)")
+    let path = folder + "/teacher"
+    let learned = try train(
+      [
+        "--teacher", path, "--teacher-share", "1", "--steps", "40", "--learning-rate", "0.02",
+        "--rank", "2", "--json", "--log", folder + "/log.jsonl", "--no-report",
+      ], in: folder, "student")
+    #expect(learned.status == 0, "\(learned.errors)")
+    let losses = try lines(folder + "/log.jsonl").compactMap { $0["loss"]?.doubleValue }
+    #expect(try #require(losses.last) < losses[0] / 5, "\(losses)")
+    // A new adapter is the base: as long as nothing else is learned, there is nothing to learn from it.
+    let base = try train(
+      ["--teacher", "base", "--teacher-share", "1", "--steps", "2", "--log", folder + "/b.jsonl"],
+      in: folder, "base")
+    #expect(base.status == 0, "\(base.errors)")
+    #expect(try lines(folder + "/b.jsonl").allSatisfy { abs($0["loss"]?.doubleValue ?? 1) < 1e-4 })
+    for (arguments, status, text) in [
+      (["--teacher-share", "0.5"], 64, "without --teacher"),
+      (["--teacher", "base", "--teacher-share", "2"], 64, "--teacher-share"),
+      (["--teacher", "base", "--method", "full"], 64, "train an adapter"),
+      (["--teacher", "base", "--method", "prompt-tuning"], 1, "virtual tokens"),
+      (["--teacher", folder + "/nowhere"], 1, "nowhere"),
+    ] {
+      let outcome = try train(arguments, in: folder, "wrong")
+      #expect(outcome.status == status && outcome.errors.contains(text), "\(outcome.errors)")
+    }
+  }
+
   @Test func preferencesAreLearned() throws {
     let folder = try Command.temporaryFolder()
     let model = try Fixtures.modelWithTokenizer()

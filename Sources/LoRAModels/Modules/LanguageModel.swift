@@ -67,7 +67,7 @@ extension LanguageModel {
 
   /// The hidden states of `tokens` where there is a target. What follows the last target of an item changes
   /// nothing: of an encoder-decoder's it is left out, since sources and targets are padded apart.
-  private func hiddenStates(_ tokens: Tensor, predicting targets: Tensor) -> Variable {
+  package func hiddenStates(_ tokens: Tensor, predicting targets: Tensor) -> Variable {
     guard targetStart != nil else { return hiddenStates(tokens, cache: nil) }
     let (wanted, count) = (targets.scalars(as: Int64.self), tokens.shape[1])
     let lengths = (0..<tokens.shape[0]).map { item in
@@ -84,6 +84,28 @@ extension LanguageModel {
         weight: weight, targets: targets, scale: scale, softCap: logitSoftCap)
     }
     return logits(of: hidden).crossEntropy(targets: targets, reduction: .sum).scaled(by: scale)
+  }
+
+  /// `scale` times the sum over the positions with a target of the divergence of the next token's distribution
+  /// from that of `teacher`, hidden states of the same model; see
+  /// ``LoRAAutograd/Variable/divergence(from:temperature:)``.
+  package func divergence(
+    _ hidden: Variable, from teacher: Tensor, targets: Tensor, temperature: Float, scale: Float
+  ) -> Variable {
+    let size = hidden.shape.innermost
+    let ids = targets.scalars(as: Int64.self)
+    let kept = Tensor(ids.indices.filter { ids[$0] >= 0 }.map { Int64($0) })
+    let own = hidden.reshaped(to: [ids.count, size]).gathered(kept)
+    let other = withoutGradients {
+      Variable(teacher).reshaped(to: [ids.count, size]).gathered(kept)
+    }
+    if let weight = plainHeadWeight, logitSoftCap == nil {
+      return own.linearDivergence(
+        weight: weight, from: other.value, temperature: temperature, scale: scale)
+    }
+    let logits = withoutGradients { self.logits(of: other) }
+    return self.logits(of: own).divergence(from: logits.value, temperature: temperature)
+      .scaled(by: scale)
   }
 
   /// The cross-entropy of each target that counts, in the order of positions, `[count]`, with gradients;

@@ -188,12 +188,17 @@ private struct WorkloadLayout {
       return buffer(c.hiddenSize) + (c.classifierKind == .tokens ? 2 * buffer(c.labels.count) : 0)
     }
     // The logits and their gradient, and the gradient of the hidden states.
-    if workload.formsLogits { return 2 * buffer(c.vocabularySize) + 2 * buffer(c.hiddenSize) }
+    if workload.formsLogits {
+      return (workload.hasTeacher ? 4 : 2) * buffer(c.vocabularySize)
+        + (workload.hasTeacher ? 4 : 2) * buffer(c.hiddenSize)
+    }
     // The last virtual token predicts the first of the others; nothing predicts a source.
     let predicting =
       workload.batchSize * (workload.length + (workload.promptLength > 0 ? 1 : 0)) - sourceTokens
     let chunk = lossChunkRows(rows: predicting, vocabulary: c.vocabularySize) * c.vocabularySize
-    return BufferPool.rounded(chunk * MemoryLayout<Float>.stride) + 2 * buffer(c.hiddenSize)
+    // A teacher's chunk, and its hidden states, whole and where there are targets.
+    return (workload.hasTeacher ? 2 : 1) * BufferPool.rounded(chunk * MemoryLayout<Float>.stride)
+      + (workload.hasTeacher ? 5 : 2) * buffer(c.hiddenSize)
   }
 
   /// What is needed at once is less than all of it: while there are logits, no block has been

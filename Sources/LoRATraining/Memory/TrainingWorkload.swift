@@ -85,6 +85,8 @@ public struct TrainingWorkload: Sendable, Hashable {
   package var isEmbeddingTrained = false
   /// Whether the logits of all tokens are formed, as they are for a head that is adapted.
   package var formsLogits = false
+  /// Whether a teacher's logits are formed beside the model's.
+  package var hasTeacher = false
 
   /// Describes the training of a model that need not be loaded.
   public init(

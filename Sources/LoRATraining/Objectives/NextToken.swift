@@ -20,17 +20,8 @@ public struct NextToken: Objective, Hashable {
     if let loss = model.promptedLoss(tokens: batch.tokens, targets: batch.targets, scale: scale) {
       return loss
     }
-    let tokens = TokenBatch(batch)
-    guard let weights = batch.weights else {
-      return tokens.map { model.loss($0, targets: batch.targets, scale: scale) }
-        ?? model.loss(tokens: batch.tokens, targets: batch.targets, scale: scale)
-    }
-    // Weights are few: targets of one weight are one sum.
-    let parts = batch.targets.parts(by: weights)
-    let hidden =
-      tokens.map(model.hiddenStates) ?? model.hiddenStates(TokenBatch(batch.tokens))
-    let losses = parts.map { model.loss(hidden, targets: $0.targets, scale: scale * $0.weight) }
-    return losses.dropFirst().reduce(losses[0]) { $0 + $1 }
+    let hidden = batch.hiddenStates(of: model)
+    return batch.sum { model.loss(hidden, targets: $0, scale: scale * $1) }
   }
 
   /// Throws ``TrainingError`` for examples that the model can't read, and where packed sequences or
@@ -78,6 +69,21 @@ public struct NextToken: Objective, Hashable {
 }
 
 extension NextToken: TestedObjective {}
+
+extension TokenDataSet.Batch {
+  /// The hidden states of its tokens.
+  func hiddenStates(of model: any LanguageModel) -> Variable {
+    TokenBatch(self).map(model.hiddenStates) ?? model.hiddenStates(tokens, predicting: targets)
+  }
+
+  /// The sum of what `loss` gives for the targets of each weight. Weights are few: targets of one weight are
+  /// one sum.
+  func sum(_ loss: (_ targets: Tensor, _ weight: Float) -> Variable) -> Variable {
+    guard let weights else { return loss(targets, 1) }
+    let losses = targets.parts(by: weights).map { loss($0.targets, $0.weight) }
+    return losses.dropFirst().reduce(losses[0]) { $0 + $1 }
+  }
+}
 
 extension TokenBatch {
   /// The tokens of a batch whose examples are packed; nil where each is an item.

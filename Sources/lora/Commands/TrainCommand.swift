@@ -54,6 +54,7 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup(title: "Optimizer") var optimizer: OptimizerOptions
   @OptionGroup(title: "Evaluation") var evaluation: EvaluationOptions
   @OptionGroup(title: "Preferences") var preference: PreferenceOptions
+  @OptionGroup(title: "Distillation") var distillation: DistillationOptions
   @OptionGroup(title: "Licences") var licenses: LicenseOptions
   @OptionGroup(title: "Memory") var memory: MemoryOptions
   @OptionGroup(title: "Resuming") var checkpoints: CheckpointOptions
@@ -78,6 +79,7 @@ struct TrainCommand: ParsableCommand {
 
   func validate() throws {
     try preference.check(for: task)
+    try distillation.check(for: task, isFull: recipe.trained == .full)
     if evaluation.validation != nil, evalData != nil {
       throw ValidationError(
         "--validation and --eval-data say both what is measured on; leave one of them out")
@@ -105,7 +107,7 @@ struct TrainCommand: ParsableCommand {
     folder.recover()
     var destinations = Destinations(
       reading: data.map(\.path) + [model.path, evalData, recipe.config, recipe.initAdapter]
-        + [reporting.samples],
+        + [reporting.samples, distillation.path],
       force: replaces)
     if let log { try destinations.check(log, .log, option: "--log") }
     try reporting.check(&destinations, force: replaces)
@@ -118,7 +120,7 @@ struct TrainCommand: ParsableCommand {
     }
     let input = try input
     switch task {
-    case .text: try run(TextTask(input), destinations)
+    case .text: try run(TextTask(input, distillation), destinations)
     case .classification: try run(ClassificationTask(input), destinations)
     case .tokenClassification: try run(TokenClassificationTask(input), destinations)
     case .embedding: try run(EmbeddingTask(input), destinations)

@@ -9,9 +9,11 @@ struct TextTask: TrainingTask {
   let data: TokenDataSet
   private let evaluationData: TokenDataSet?
   private let prompts: SamplePrompts?
+  /// What is learned beside the data.
+  private let distillation: Distillation?
   let filesBesideAdapter: [(name: String, content: [UInt8])]
 
-  init(_ input: TaskInput) throws {
+  init(_ input: TaskInput, _ distillation: DistillationOptions? = nil) throws {
     pretrained = try input.model.load()
     let reader = try input.examples.reader(
       for: pretrained, under: input.initAdapter.map { [$0] } ?? [])
@@ -24,6 +26,7 @@ struct TextTask: TrainingTask {
       try kept ?? input.evalData.map { try reader.readTelling($0, tensor: "eval") }
       ?? reader.readTensors("eval", ifIn: input.data.map(\.path))
     base = try pretrained.languageModel
+    self.distillation = try distillation?.objective(on: base, from: input.model.path)
     prompts = try Self.prompts(input, pretrained, asksAsUser: reader.hasChats)
     filesBesideAdapter = try input.examples.records.template.filesBesideResult()
   }
@@ -74,7 +77,13 @@ struct TextTask: TrainingTask {
   func trainer(
     training target: TrainingTarget, options: TrainingOptions
   ) throws -> Trainer<TokenDataSet> {
-    try Trainer(base, training: target, on: data, options: options, logger: WarningLog.logger)
+    if let distillation {
+      return try Trainer(
+        base, training: target, on: data, objective: distillation, options: options,
+        logger: WarningLog.logger)
+    }
+    return try Trainer(
+      base, training: target, on: data, options: options, logger: WarningLog.logger)
   }
 
   func evaluate(training _: TrainingMethod) throws -> TaskMeasurement? {

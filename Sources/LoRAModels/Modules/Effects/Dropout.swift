@@ -12,6 +12,11 @@ public enum Dropout {
     try $step.withValue((seed, step), operation: body)
   }
 
+  /// Runs `body` with dropout off, as within a step what is compared with.
+  package static func suspended<R>(_ body: () throws -> R) rethrows -> R {
+    try $step.withValue(nil, operation: body)
+  }
+
   /// The generator of an adapter's draws in the step that runs now; nil outside of training.
   static func random(stream: UInt64) -> SeededRandom? {
     guard let step else { return nil }
