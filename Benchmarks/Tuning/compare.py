@@ -225,10 +225,10 @@ def run(arguments):
         task = kind(arguments, binary)
         for seed in SEEDS if arguments.seed is None else [arguments.seed]:
             task.prepare(seed)
-            search(task, seed)
+            search(task, seed, arguments.without_tune)
 
 
-def search(task, seed):
+def search(task, seed, without_tune):
     def entries(way):
         return [e for e in done() if (e["task"], e["seed"], e["way"]) == (task.name, seed, way)]
 
@@ -262,7 +262,15 @@ def search(task, seed):
     choose("grid", grid)
     limit = sum(e["seconds"] for e in grid) / 4
 
-    if not entries("tune test"):
+    generator = random.Random(100 + seed)
+    points = [random_point(generator) for _ in range(100)]
+    while sum(e["seconds"] for e in entries("random")) < limit:
+        point = points[len(entries("random"))]
+        value, seconds = measure(point, task.folder("point", seed))
+        note(task=task.name, seed=seed, way="random", point=point, validation=value, seconds=seconds)
+    choose("random", entries("random"))
+
+    if not without_tune and not entries("tune test"):
         folder = task.folder("tune", seed)
         shutil.rmtree(folder, ignore_errors=True)
         out, seconds = task.run(
@@ -273,14 +281,6 @@ def search(task, seed):
         note(task=task.name, seed=seed, way="tune test", point=report["candidate"],
              steps=report["steps"], validation=report["best"], trials=len(report["trials"]),
              test=task.test(folder, seed), seconds=seconds, limit=limit)
-
-    generator = random.Random(100 + seed)
-    points = [random_point(generator) for _ in range(100)]
-    while sum(e["seconds"] for e in entries("random")) < limit:
-        point = points[len(entries("random"))]
-        value, seconds = measure(point, task.folder("point", seed))
-        note(task=task.name, seed=seed, way="random", point=point, validation=value, seconds=seconds)
-    choose("random", entries("random"))
 
 
 def table(_):
@@ -327,6 +327,8 @@ command.add_argument("--minilm", type=pathlib.Path, required=True)
 command.add_argument("--binary", type=pathlib.Path, default=ROOT / ".build/release/lora")
 command.add_argument("--task", action="append")
 command.add_argument("--seed", type=int)
+command.add_argument("--without-tune", action="store_true",
+                     help="leave out what goes by the clock, for a run on a busy machine")
 command.set_defaults(run=run)
 commands.add_parser("table").set_defaults(run=table)
 arguments = parser.parse_args()
