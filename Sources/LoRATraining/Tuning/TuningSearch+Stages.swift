@@ -204,7 +204,7 @@ extension TuningSearch {
     var failures = 0
     while failures < 6 {
       let trained = record.trials[best].measurements.map(\.examples).max() ?? 0
-      if record.trials[best].best?.examples == trained {
+      if stillLearns(best) {
         let affordable = affordable(best, to: max(length, 2 * trained))
         if Double(affordable) >= 1.25 * Double(trained) {
           try train([best], to: affordable)
@@ -224,6 +224,16 @@ extension TuningSearch {
       }
       try drop(allBut: [best])
     }
+  }
+
+  /// Whether the longest training of a trial was its best by the metric or by the loss: answers may become worse
+  /// before they are right, while the loss tells that they are on their way.
+  private func stillLearns(_ index: Int) -> Bool {
+    let trial = record.trials[index]
+    guard let last = trial.measurements.max(by: { $0.examples < $1.examples }) else { return false }
+    if trial.best?.examples == last.examples { return true }
+    guard let loss = last.score.loss else { return false }
+    return trial.measurements.allSatisfy { $0.score.loss ?? .infinity >= loss }
   }
 
   /// Trains neighbours of `best` that were not tried, as many as are trained at once; nil where there is no time.
