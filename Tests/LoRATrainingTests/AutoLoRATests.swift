@@ -307,4 +307,49 @@ import Testing
       #expect(throws: CancellationError.self) { try outcome.get() }
     }
   }
+
+  private struct Broken: Error {}
+
+  /// An error of one ends the others, and is what the search ends with.
+  @Test func whatEndsOneIsSaidAndNotThatOthersWereCancelled() throws {
+    let model = ToyNetwork(seed: 3)
+    let usual = search(model, seconds: 1000)
+    let measure = usual.measure
+    let broken = AutoLoRA(
+      model, on: usual.data, seconds: 1000, attach: usual.attach, trainer: usual.trainer,
+      measure: { name in
+        if name == "auto-lora-1" { throw Broken() }
+        return try measure(name)
+      })
+    var search = try TuningSearch(broken)
+    search.record.seconds = .init(
+      measurement: 0, example: 1, sideBySide: 1, width: 2, elapsed: 0)
+    for (rate, batch) in [(1e-3, 1), (1e-2, 16)] {
+      var candidate = TuningCandidate()
+      (candidate.learningRate, candidate.batchSize) = (rate, batch)
+      _ = search.add(candidate, .rate)
+    }
+    #expect(throws: Broken.self) { try search.train([0, 1], to: 640) }
+    #expect(search.record.trials[1].measurements.isEmpty)
+  }
+
+  @Test(arguments: [1, 3]) func nothingStaysAttachedWhereNothingCanBeTrained(threads: Int) throws {
+    let model = ToyNetwork(seed: 3)
+    let usual = search(model, seconds: 1000)
+    let made = Mutex(0)
+    var broken = AutoLoRA(
+      model, on: usual.data, seconds: 1000, attach: usual.attach,
+      trainer: {
+        // The first measures the speed of one, the next ones that of several.
+        guard
+          made.withLock({
+            $0 += 1; return $0
+          }) < threads
+        else { throw Broken() }
+        return try usual.trainer($0, $1, $2)
+      }, measure: usual.measure)
+    broken.threads = threads
+    #expect(throws: Broken.self) { try broken.run() }
+    #expect(model.adapterNames.isEmpty)
+  }
 }

@@ -4,7 +4,7 @@ public import LoRAModels
 
 /// A choice of an adapter's hyperparameters: a point of the ``TuningSpace``.
 ///
-/// Without arguments it is what `lora train` takes where nothing is said.
+/// Without arguments it is what `lora train` takes where nothing is said, but for the rate of a new head.
 public struct TuningCandidate: Sendable, Hashable, Codable {
   /// Which linear layers get an adapter.
   public enum Targets: String, Sendable, Hashable, Codable, CaseIterable {

@@ -26,6 +26,8 @@ extension TuningSearch {
     let began = elapsed
     let outcomes = try trained(group, to: examples)
     let seconds = elapsed - began
+    // What ended one cancelled those beside it: the reason comes before its consequence.
+    var end: (any Error)?
     for (index, outcome) in zip(group, outcomes) {
       do {
         let outcome = try outcome.get()
@@ -46,9 +48,13 @@ extension TuningSearch {
         record.trials[index].failure = "\(error)"
       } catch let error as NonFiniteScore {
         record.trials[index].failure = "\(error)"
+      } catch {
+        if end == nil || end is CancellationError { end = error }
+        continue
       }
       try note()
     }
+    if let end { throw end }
   }
 
   /// What training each of these trials until it has gone through `examples` gives. Several have a thread
@@ -156,20 +162,25 @@ extension TuningSearch {
   /// in the first steps, the very first aside.
   mutating func measureSpeed() throws -> (alone: Double, sideBySide: Double, width: Int) {
     let alone = try secondsPerExample(copies: 1)
-    // The operations of a long step keep all threads busy by themselves.
+    // The operations of a long step keep all threads busy by themselves, and a memory limit is meant for one
+    // training.
     let batch = Double(task.space.start.batchSize * task.options.accumulation)
     let width = min(task.threads, task.space.learningRates.count)
-    guard width > 1, alone * batch < 0.5 else { return (alone, alone, 1) }
+    guard width > 1, alone * batch < 0.5, task.options.memoryLimit == nil else {
+      return (alone, alone, 1)
+    }
     let sideBySide = try secondsPerExample(copies: width)
     return sideBySide < Double(width) * alone ? (alone, sideBySide, width) : (alone, alone, 1)
   }
 
   private mutating func secondsPerExample(copies: Int) throws -> Double {
-    let names = (0..<copies).map(Self.name)
+    var names: [String] = []
     var runs: [TrainingRun<Data>] = []
-    defer { for name in names.prefix(runs.count) { try? task.model.detach(name) } }
-    for name in names {
+    defer { for name in names { try? task.model.detach(name) } }
+    for copy in 0..<copies {
+      let name = Self.name(copy)
       try task.attach(task.space.start, name)
+      names.append(name)
       let trial = TuningRecord.Trial(candidate: task.space.start, stage: .rate)
       runs.append(
         try TrainingRun(
