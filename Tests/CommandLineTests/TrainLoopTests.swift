@@ -182,6 +182,9 @@ import Testing
     #expect(learned.status == 0, "\(learned.errors)")
     let losses = try lines(folder + "/log.jsonl").compactMap { $0["loss"]?.doubleValue }
     #expect(try #require(losses.last) < losses[0] / 5, "\(losses)")
+    let card = try String(contentsOfFile: folder + "/student/README.md", encoding: .utf8)
+    #expect(
+      card.contains("| teacher | teacher |") && card.contains(#"| teacher\_share | 1 |"#), "\(card)")
     // A new adapter is the base: as long as nothing else is learned, there is nothing to learn from it.
     let base = try train(
       ["--teacher", "base", "--teacher-share", "1", "--steps", "2", "--log", folder + "/b.jsonl"],

@@ -16,7 +16,7 @@ extension TrainCommand {
       exampleCount: trainer.data.exampleCount, licenses: licenses,
       settings: configuration.recordOfSettings(
         method: recipe.method?.description ?? configuration.recipeName)
-        + trainer.recordOfSettings)
+        + trainer.recordOfSettings + distillation.recordOfSettings)
     if let path = recipe.initAdapter {
       var parent = try AdapterFile.opened(path, toAttachTo: model.path, isTold: false).parent()
       parent.record?.base.fingerprint = nil

@@ -1,4 +1,5 @@
 import ArgumentParser
+import LoRAFiles
 import LoRAFormats
 import LoRAKit
 
@@ -35,6 +36,24 @@ struct DistillationOptions: ParsableArguments {
   /// The adapter's path.
   var path: String? {
     if case .adapter(let adapter)? = teacher { adapter.path } else { nil }
+  }
+
+  /// What the adapter's record says of it.
+  var recordOfSettings: [AdapterRecord.Entry] {
+    let name: String
+    switch teacher {
+    case nil: return []
+    case .base?: name = "the base"
+    case .adapter(let adapter)?:
+      name =
+        FileSystem.name(of: adapter.path) + (adapter.strength == 1 ? "" : ":\(adapter.strength)")
+    }
+    let usual = Distillation(from: [:])
+    return [
+      .init("teacher", .text(name)),
+      .init("teacher_share", Double(teacherShare ?? usual.share)),
+      .init("teacher_temperature", Double(teacherTemperature ?? usual.temperature)),
+    ]
   }
 
   func validate() throws {
