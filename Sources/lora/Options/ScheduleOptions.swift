@@ -11,7 +11,7 @@ struct ScheduleOptions: ParsableArguments {
   var steps: Int?
   @Option(
     parsing: .unconditional,
-    help: "How many times to go through the data. (default: 1 to 4, as 200 steps need)")
+    help: "How many times to go through the data. (default: enough for 200 steps, 1 to 4)")
   var epochs: Int?
   @Option(
     parsing: .unconditional, help: "The number of examples in a batch.")
