@@ -184,7 +184,8 @@ import Testing
     #expect(try #require(losses.last) < losses[0] / 5, "\(losses)")
     let card = try String(contentsOfFile: folder + "/student/README.md", encoding: .utf8)
     #expect(
-      card.contains("| teacher | teacher |") && card.contains(#"| teacher\_share | 1 |"#), "\(card)")
+      card.contains("| teacher | teacher |") && card.contains(#"| teacher\_share | 1 |"#), "\(card)"
+    )
     // A new adapter is the base: as long as nothing else is learned, there is nothing to learn from it.
     let base = try train(
       ["--teacher", "base", "--teacher-share", "1", "--steps", "2", "--log", folder + "/b.jsonl"],
